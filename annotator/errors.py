@@ -1,0 +1,75 @@
+"""Everything that this package raises on purpose.
+
+::
+
+    AhaError
+    ├── ConfigError               the configuration, the command line or the environment; exit status 2
+    ├── RecordError               a record cannot be understood: refused by name, the rest goes on
+    ├── MissingModalityError      the object lacks what one modality needs; the message is the reason
+    ├── ModelError                a model is damaged, changed, or does not reproduce its references
+    ├── AnnotationError           an annotation that Lasair's SQL would not survive
+    ├── SourceError               objects cannot be read from where the configuration says
+    ├── LedgerError               the ledger cannot be opened, or is of another version
+    │   └── LedgerBusyError       another pass holds the ledger
+    └── LasairApiError            Lasair's answer was not a success
+        ├── LasairUnreachableError    no answer, or a broken one: the same call may succeed later
+        ├── UnauthorizedError         401: the token is not accepted
+        ├── QuotaError                429, or the hour's calls are used up here
+        └── RejectedError             400, 404, 405, 500: this request is refused, others may pass
+"""
+
+
+class AhaError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(AhaError):
+    """The configuration, the command line or the environment is wrong."""
+
+
+class RecordError(AhaError):
+    """A record cannot be understood."""
+
+
+class MissingModalityError(AhaError):
+    """The object lacks what a modality needs; the message is the reason, for people."""
+
+
+class ModelError(AhaError):
+    """A model is damaged, changed, or does not reproduce its references."""
+
+
+class AnnotationError(AhaError):
+    """An annotation would break Lasair's contract or its SQL."""
+
+
+class SourceError(AhaError):
+    """Objects cannot be read from the configured source."""
+
+
+class LedgerError(AhaError):
+    """The ledger cannot be opened, or was written by another version."""
+
+
+class LedgerBusyError(LedgerError):
+    """Another pass holds the ledger."""
+
+
+class LasairApiError(AhaError):
+    """Lasair's answer was not a success."""
+
+
+class LasairUnreachableError(LasairApiError):
+    """No answer, or a broken one; the same call may succeed later."""
+
+
+class UnauthorizedError(LasairApiError):
+    """The token is not accepted."""
+
+
+class QuotaError(LasairApiError):
+    """The hour's calls are used up."""
+
+
+class RejectedError(LasairApiError):
+    """Lasair refuses this request; others may pass."""

@@ -1,0 +1,116 @@
+"""The light-curve columns of Lasair-ZTF's `objects` table, computed from detections as Lasair computes them.
+
+Lasair works on one alert packet, which holds about thirty days of history. Behaviour as read in its ingestion of 2026
+(pipeline/filter/features_ZTF), zeros and runaway cases included where they say something about the object.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+PACKET_HISTORY_DAYS = 30.0
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One detection of a ZTF object on a difference image."""
+
+    jd: float
+    is_g: bool
+    """Filter g; every other filter counts as r in Lasair's columns."""
+    magnitude: float
+    magnitude_error: float | None = None
+    is_positive: bool = True
+    is_good: bool = True
+    """Real-bogus score above Lasair's threshold of 0.75."""
+    ra_deg: float | None = None
+    dec_deg: float | None = None
+
+    @property
+    def night(self) -> int:
+        """Survey night: the UTC day; UTC midnight is mid-afternoon at Palomar."""
+        return math.floor(self.jd - 0.5)
+
+
+def lasair_columns(
+    detections: Sequence[Detection], history_days: float = PACKET_HISTORY_DAYS
+) -> dict[str, float | int | None]:
+    """Compute Lasair's columns from an object's detections, in any order.
+
+    Parameters
+    ----------
+    detections
+        All of them; those older than `history_days` before the last are not in its packet and not used.
+
+    Returns
+    -------
+    dict
+        Column name to value, None where Lasair has NULL. Empty if there are no detections.
+    """
+    if not detections:
+        return {}
+    last_jd = max(d.jd for d in detections)
+    packet = sorted((d for d in detections if d.jd >= last_jd - history_days), key=lambda d: d.jd)
+    columns: dict[str, float | int | None] = {}
+    for band, in_g in (("g", True), ("r", False)):
+        columns |= _band_columns(band, [d for d in packet if d.is_g == in_g])
+    columns |= _colour(packet)
+    positive_good = [d for d in packet if d.is_positive and d.is_good]
+    columns |= {
+        "jdmin": packet[0].jd,
+        "jdmax": last_jd,
+        "ncand": len(packet),
+        "ncandgp": len(positive_good),
+        "ncandgp_7": sum(d.jd > last_jd - 7 for d in positive_good),
+        "ncandgp_14": sum(d.jd > last_jd - 14 for d in positive_good),
+    }
+    for column, values in (
+        ("ramean", [d.ra_deg for d in packet if d.ra_deg is not None]),
+        ("decmean", [d.dec_deg for d in packet if d.dec_deg is not None]),
+    ):
+        columns[column] = sum(values) / len(values) if values else None
+    return {name: None if value == 0 and name not in _COUNTS else value for name, value in columns.items()}
+
+
+_COUNTS = ("ncand", "ncandgp", "ncandgp_7", "ncandgp_14")  # Lasair stores every other exact 0 as NULL
+
+
+def _band_columns(band: str, detections: Sequence[Detection]) -> dict[str, float | None]:
+    names = ("{}mag", "jd{}max", "mag{}min", "mag{}mean", "mag{}max", "mag_{}02", "mag_{}08", "mag_{}28")
+    columns: dict[str, float | None] = {name.format(band): None for name in (*names, "dmdt_{}", "dmdt_{}_err")}
+    if not detections:
+        return columns
+    magnitudes = [d.magnitude for d in detections]
+    columns[f"{band}mag"] = magnitudes[-1]
+    columns[f"jd{band}max"] = detections[-1].jd
+    columns[f"mag{band}min"] = min(magnitudes)
+    columns[f"mag{band}mean"] = sum(magnitudes) / len(magnitudes)
+    columns[f"mag{band}max"] = max(magnitudes)
+    for days in (2, 8, 28):  # Lasair starts from 0 at t = 0, so that the first detection sets the mean
+        mean, previous_jd = magnitudes[0], detections[0].jd
+        for detection in detections[1:]:
+            memory = math.exp(-(detection.jd - previous_jd) / days)
+            mean = mean * memory + detection.magnitude * (1 - memory)
+            previous_jd = detection.jd
+        columns[f"mag_{band}{days:02d}"] = mean
+    if len(detections) >= 2:
+        before, last = detections[-2:]
+        days_between = last.jd - before.jd
+        if days_between > 0 and before.is_positive and last.is_positive:
+            columns[f"dmdt_{band}"] = (before.magnitude - last.magnitude) / days_between
+            if before.magnitude_error is not None and last.magnitude_error is not None:
+                columns[f"dmdt_{band}_err"] = math.hypot(before.magnitude_error, last.magnitude_error) / days_between
+    return columns
+
+
+def _colour(packet: Sequence[Detection]) -> dict[str, float | None]:
+    """Compute g-r on the last night that has positive detections in both bands."""
+    last_of_night: dict[tuple[int, bool], Detection] = {}
+    for detection in packet:
+        if detection.is_positive:
+            last_of_night[detection.night, detection.is_g] = detection
+    for night in sorted({night for night, _ in last_of_night}, reverse=True):
+        g, r = last_of_night.get((night, True)), last_of_night.get((night, False))
+        if g and r:
+            return {"g_minus_r": g.magnitude - r.magnitude, "jd_g_minus_r": g.jd}
+    return {"g_minus_r": None, "jd_g_minus_r": None}

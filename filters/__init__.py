@@ -1,0 +1,1 @@
+"""The SQL filters; read through `annotator.filter_files`."""

@@ -1,0 +1,1 @@
+"""The trained models, one folder a survey; read through `importlib.resources`."""
