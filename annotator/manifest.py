@@ -1,0 +1,177 @@
+"""What a model's manifest holds, read from JSON with nothing taken on trust."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import get_args, get_origin
+
+from annotator.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a model's input: its unit, its physical range, and how the graph scales it.
+
+    The graph computes clip((T(value) - centre) / scale), with T by `transform`: ``identity``; ``log10`` of the value;
+    ``asinh`` of value / softening.
+    """
+
+    name: str
+    unit: str
+    low: float
+    """Physical range; what is outside is a missing value."""
+    high: float
+    transform: str
+    softening: float
+    """Unit of the value; 1 and unused unless the transform is asinh."""
+    centre: float
+    """Median of T over the training part's normals."""
+    scale: float
+    """Robust standard deviation of T over the training part's normals."""
+    clip_low: float
+    """Scaled extremes of the training part: nothing beyond them can raise the error further."""
+    clip_high: float
+
+    def scaled(self, value: float) -> float:
+        """Return a value in the graph's scaled units."""
+        return min(max((self._forward(value) - self.centre) / self.scale, self.clip_low), self.clip_high)
+
+    def expected(self, value: float, residual: float) -> float:
+        """Return what the model would have had in place of `value`, in the column's unit.
+
+        Parameters
+        ----------
+        value
+            The column's value, in its unit.
+        residual
+            The model's residual for it: scaled input less reconstruction.
+        """
+        transformed = self.centre + self.scale * (self.scaled(value) - residual)
+        if self.transform == "log10":
+            return 10.0**transformed
+        return self.softening * math.sinh(transformed) if self.transform == "asinh" else transformed
+
+    def _forward(self, value: float) -> float:
+        if self.transform == "log10":
+            return math.log10(max(value, SMALLEST_LOG10_ARGUMENT))
+        return math.asinh(value / self.softening) if self.transform == "asinh" else value
+
+
+SMALLEST_LOG10_ARGUMENT = 1e-3
+"""Floor under a logarithm: a milliarcsecond, where the logarithmic columns are angles."""
+
+TRANSFORMS = ("identity", "log10", "asinh")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output of the graph."""
+
+    name: str
+    shape: tuple[str, ...]
+    """Sizes as text; ``n`` is the batch."""
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A simulated record and what the training framework itself made of it."""
+
+    record: Mapping
+    error: float
+    latent: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a model is, what it was made from, and what it must answer."""
+
+    name: str
+    version: str
+    """Of the model set."""
+    survey: str
+    modality: str
+    recipe: str
+    preprocess_version: str
+    graph_sha256: str
+    graph_bytes: int
+    opset: int
+    inputs: tuple[Tensor, ...]
+    columns: tuple[Column, ...]
+    """Of the input, in order."""
+    outputs: tuple[Tensor, ...]
+    training: Mapping
+    """Data file and its hash, counts, split, seed, settings."""
+    metrics: Mapping
+    calibration_errors: tuple[float, ...]
+    """Errors of normals by models that were not trained on them, ascending."""
+    references: tuple[Reference, ...]
+
+
+def parse_manifest(text: bytes, where: str) -> Manifest:
+    """Read a manifest.
+
+    Parameters
+    ----------
+    text
+        JSON.
+    where
+        The file's name, for messages.
+
+    Raises
+    ------
+    ModelError
+        If it is not JSON, lacks a key, has another, or a value is of the wrong kind or not finite.
+    """
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as failure:
+        raise ModelError(f"{where}: expected a manifest in JSON, found {failure}; copy or train it again") from failure
+    manifest = _build(Manifest, content, where)
+    errors = manifest.calibration_errors
+    if not errors or list(errors) != sorted(errors):
+        raise ModelError(f"{where}: expected ascending calibration_errors, at least one; train the model again")
+    if not manifest.references:
+        raise ModelError(f"{where}: expected reference records, found none to prove the model by; train it again")
+    for column in manifest.columns:
+        if column.transform not in TRANSFORMS or column.scale <= 0 or column.softening <= 0:
+            raise ModelError(
+                f"{where}: column {column.name}: expected a transform of {', '.join(TRANSFORMS)} and a positive scale "
+                f"and softening, found {column.transform!r}, {column.scale}, {column.softening}; train the model again"
+            )
+    return manifest
+
+
+def _refuse_constant(constant: str) -> float:
+    raise ValueError(f"{constant}, which is not a finite number")
+
+
+def _build(kind: type, content: object, where: str) -> object:
+    """Build a dataclass from JSON by its own field types."""
+    if not isinstance(content, Mapping):
+        raise ModelError(f"{where}: expected an object, found {type(content).__name__}; copy or train it again")
+    known = {field.name: field.type for field in fields(kind)}
+    missing, extra = [k for k in known if k not in content], [k for k in content if k not in known]
+    if missing or extra:
+        raise ModelError(
+            f"{where}: expected the keys {', '.join(known)}; missing: {', '.join(missing) or 'none'}; unknown: "
+            f"{', '.join(map(str, extra)) or 'none'}; use the manifest that was written with this model"
+        )
+    return kind(**{name: _value(annotation, content[name], f"{where}: {name}") for name, annotation in known.items()})
+
+
+def _value(kind: type, value: object, where: str) -> object:
+    if get_origin(kind) is tuple:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise ModelError(f"{where}: expected a list, found {type(value).__name__}; copy or train it again")
+        return tuple(_value(get_args(kind)[0], item, f"{where}[{number}]") for number, item in enumerate(value))
+    if hasattr(kind, "__dataclass_fields__"):
+        return _build(kind, value, where)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+        value = float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+        raise ModelError(f"{where}: expected {kind.__name__}, found {value!r:.60}; copy or train it again")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ModelError(f"{where}: expected a finite number, found {value}; copy or train it again")
+    return value
