@@ -1,0 +1,47 @@
+# make demo    install into .venv and run the whole job on the embedded Lasair
+# make test    install what the tests need, check the code's form, run the tests
+# make models  train the shipped models again from ../shared/data
+# make bench   measure objects per second, and where the time goes
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The exact build of torch that the models are trained and tested with; a range would bring gigabytes of GPU packages.
+TORCH := torch==2.13.0
+DATA ?= ../shared/data
+
+.PHONY: demo test models bench clean
+
+demo: $(VENV)/.annotator
+	$(BIN)/aha-annotator demo
+
+test: $(VENV)/.development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pytest
+
+models: $(VENV)/.development
+	$(BIN)/aha-train features --data $(DATA)/object_features.csv --out onnx_models/ztf
+
+bench: $(VENV)/.development
+	$(BIN)/python tests/benchmarks/bench_features.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/.python: Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "aha: $(PYTHON) is older than 3.11; name a newer one with: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "aha: $(PYTHON) lacks venv; on Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.annotator: $(VENV)/.python setup.cfg pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.development: $(VENV)/.python setup.cfg pyproject.toml
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --editable '.[train,test]'
+	touch $@ $(VENV)/.annotator

@@ -1,0 +1,123 @@
+"""`aha-annotator check`: is everything in order to go live, point by point, and what to do where not."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotator.config import ENDPOINTS, Config, FileSource, load_config
+from annotator.errors import AhaError, LasairApiError, UnauthorizedError
+from annotator.filter_files import load_filter
+from annotator.lasair_api import LasairApi
+from annotator.ledger import Ledger
+from annotator.models import load_models
+from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
+from annotator.quota import CallBudget
+from annotator.sources import record_name
+
+OBJECT_IDS: Mapping[str, re.Pattern] = {"ztf": re.compile(r"ZTF\d\d[a-z]{7}")}
+"""What a survey's object ids look like."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point that was looked at."""
+
+    name: str
+    in_order: bool
+    words: str
+    """What was found, and what to do where it is not in order."""
+
+
+def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
+    """Look at configuration, models, ledger, token, endpoint, input filter and topic, in this order.
+
+    It reads from Lasair (two calls, counted in the ledger) and writes nothing there.
+    """
+    try:
+        config = load_config(path, environ)
+    except AhaError as error:
+        yield Point("configuration", False, str(error))
+        return
+    yield Point("configuration", True, f"{path}: survey {config.survey}, source {type(config.source).__name__}")
+    yield _models(config)
+    try:
+        ledger = Ledger(config.ledger)
+    except AhaError as error:
+        yield Point("ledger", False, str(error))
+        return
+    with ledger:
+        yield Point("ledger", True, str(config.ledger))
+        yield from _lasair(config, ledger)
+
+
+def _models(config: Config) -> Point:
+    try:
+        models = load_models(config.models, config.survey)
+    except AhaError as error:
+        return Point("models", False, str(error))
+    names = ", ".join(models.models)
+    return Point("models", True, f"{models.version} ({names}): unchanged, and their reference records reproduced")
+
+
+def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
+    try:
+        token = config.require_token()
+    except AhaError as error:
+        yield Point("token", False, str(error))
+        return
+    budget = CallBudget(ledger, config.lasair.usable_calls_per_hour)
+    api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
+    probe = ("objects.objectId", "objects", "objects.ncand > 0")
+    try:
+        rows = api.query(*probe, 1)
+    except UnauthorizedError as error:
+        yield Point("token", False, f"{error} Accounts and tokens of the two Lasairs are separate.")
+        return
+    except LasairApiError as error:
+        hint = f"the {config.survey} Lasair is at {ENDPOINTS[config.survey]}"
+        yield Point("endpoint", False, f"{config.lasair.endpoint} did not answer as Lasair does: {error}; {hint}")
+        return
+    yield Point("token", True, "accepted")
+    yield _endpoint(config, rows)
+    if not isinstance(config.source, FileSource):
+        yield _filter(config, api)
+    yield _topic(config, api)
+
+
+def _endpoint(config: Config, rows: list[dict]) -> Point:
+    object_id = record_name(rows[0]) if rows else ""
+    if OBJECT_IDS[config.survey].fullmatch(object_id):
+        return Point("endpoint", True, f"{config.lasair.endpoint} serves objects such as {object_id}")
+    found = f"an object named {object_id!r}" if rows else "no objects"
+    return Point(
+        "endpoint",
+        False,
+        f"{config.lasair.endpoint} has {found}: for survey {config.survey} use {ENDPOINTS[config.survey]}",
+    )
+
+
+def _filter(config: Config, api: LasairApi) -> Point:
+    try:
+        source = load_filter(config.source.filter)
+        rows = api.query(source.selected, source.tables, source.conditions, 1)
+    except AhaError as error:
+        return Point("input filter", False, f"{config.source.filter}: {error}")
+    if not rows:
+        return Point("input filter", True, f"{source.name} runs; no object passes it just now")
+    missing = [name for name in ("objectId", "jdmax", *FEATURE_NAMES, *QUALITY_NAMES) if name not in rows[0]]
+    if missing:
+        words = f"{source.name} does not select {', '.join(missing)}: objects would be scored without"
+        return Point("input filter", False, words)
+    return Point("input filter", True, f"{source.name} runs and selects every column that the models use")
+
+
+def _topic(config: Config, api: LasairApi) -> Point:
+    topic = config.annotation.topic
+    try:
+        api.query("objects.objectId", f"objects,annotator:{topic}", "objects.ncand > 0", 1)
+    except LasairApiError as error:
+        return Point("topic", False, f"{topic} cannot be filtered on: {error}")
+    return Point(
+        "topic", True, f"{topic} can be filtered on; whether it is yours to write shows at the first annotation"
+    )

@@ -1,0 +1,157 @@
+"""The command `aha-annotator`."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from annotator import __version__
+from annotator.errors import AhaError, ConfigError
+
+EXIT_OK, EXIT_ATTENTION, EXIT_USAGE = 0, 1, 2
+
+_DESCRIPTION = """Score the objects of a Lasair filter for anomaly, and write annotations back.
+
+Exit status: 0 all done; 1 something a person must look at; 2 usage or configuration."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        return options.run(options)
+    except ConfigError as error:
+        print(f"aha-annotator: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except AhaError as error:
+        print(f"aha-annotator: {error}", file=sys.stderr)
+        return EXIT_ATTENTION
+    except BrokenPipeError:
+        # The reader went away, as `head` does; leave without a second complaint when standard output is flushed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        print(
+            "aha-annotator: interrupted; what was written down stays, the next pass goes on from there", file=sys.stderr
+        )
+        return EXIT_ATTENTION
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aha-annotator", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"aha-annotator {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-v", "--verbose", action="store_true", help="say on standard error what is being done")
+    configured = argparse.ArgumentParser(add_help=False)
+    configured.add_argument("-c", "--config", type=Path, required=True, metavar="FILE", help="the configuration")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "score", parents=[common], help="score records in files and print one JSON line for each"
+    )
+    command.add_argument("--survey", choices=["ztf"], default="ztf", help="whose records they are (default: ztf)")
+    command.add_argument("--models", type=Path, metavar="DIR", help="a folder of models (default: the shipped ones)")
+    command.add_argument(
+        "files", nargs="+", metavar="FILE", help="JSON lines, a JSON array, one object, a .csv of flat rows, or -"
+    )
+    command.set_defaults(run=_score)
+
+    command = commands.add_parser(
+        "once", parents=[common, configured], help="make one pass over the source, annotate, and exit"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="print the annotations as JSON lines; send and keep nothing"
+    )
+    command.set_defaults(run=_once)
+
+    command = commands.add_parser(
+        "check", parents=[common, configured], help="say point by point whether everything is in order"
+    )
+    command.set_defaults(run=_check)
+
+    command = commands.add_parser(
+        "filters", parents=[common], help="list the SQL filters, or print one ready to paste into Lasair"
+    )
+    command.add_argument("name", nargs="?", help="which filter to print")
+    command.add_argument("--topic", default="aha_ztf", help="the annotator's topic in it (default: aha_ztf)")
+    command.set_defaults(run=_filters)
+
+    command = commands.add_parser(
+        "demo", parents=[common], help="run the whole job on an embedded Lasair with a simulated night"
+    )
+    command.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where its files go")
+    command.add_argument("--records", type=Path, metavar="FILE", help="replay these recorded records instead")
+    command.add_argument("--keep", action="store_true", help="leave the embedded Lasair up until interrupted")
+    command.set_defaults(run=_demo)
+    return parser
+
+
+def _score(options: argparse.Namespace) -> int:
+    from annotator.config import DecisionConfig
+    from annotator.models import load_models
+    from annotator.scoring import score_lines
+    from annotator.sources import read_records
+
+    for name in options.files:
+        if name != "-" and not Path(name).is_file():
+            raise ConfigError(f"no such file: {name}")
+    models = load_models(options.models, options.survey)
+    for name in options.files:
+        count = 0
+        for line in score_lines(read_records(name), models, DecisionConfig()):
+            print(line)
+            count += 1
+        if not count:
+            print(f"aha-annotator: {name} holds no records", file=sys.stderr)
+    sys.stdout.flush()
+    return EXIT_OK
+
+
+def _once(options: argparse.Namespace) -> int:
+    from annotator.config import load_config
+    from annotator.service import run_pass
+
+    config = load_config(options.config, os.environ)
+    if options.dry_run:
+        report = run_pass(config, on_dry_annotation=lambda annotation: print(annotation.to_json()))
+    else:
+        report = run_pass(config)
+    print(report.in_words(), file=sys.stderr if options.dry_run else sys.stdout)
+    return EXIT_ATTENTION if report.problem else EXIT_OK
+
+
+def _check(options: argparse.Namespace) -> int:
+    from annotator.checks import check
+
+    in_order = True
+    for point in check(options.config, os.environ):
+        print(f"{'ok ' if point.in_order else 'NOT'}  {point.name}: {point.words}")
+        in_order &= point.in_order
+    return EXIT_OK if in_order else EXIT_ATTENTION
+
+
+def _filters(options: argparse.Namespace) -> int:
+    from annotator.filter_files import boxes, for_topic, list_filters, load_filter
+
+    if options.name:
+        print(boxes(for_topic(load_filter(options.name), options.topic)))
+        return EXIT_OK
+    for item in list_filters():
+        print(f"{item.name}\n    " + item.summary.strip().replace("\n", "\n    "))
+    print("\nPrint one ready to paste with: aha-annotator filters NAME")
+    return EXIT_OK
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from annotator.demo import run_demo
+
+    return run_demo(options.out, options.records, options.keep)

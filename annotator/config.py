@@ -1,0 +1,247 @@
+"""The configuration: one YAML file, read into one tree of frozen dataclasses.
+
+Every key is documented in `annotator/example.yaml`, which the tests load. Secrets are never in the file: the token
+comes from the environment variable ``LASAIR_TOKEN``.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from annotator.errors import ConfigError
+from annotator.filter_files import check_topic
+
+TOKEN_VARIABLE = "LASAIR_TOKEN"
+CLASSIFICATIONS = ("artefact", "anomaly", "watch", "normal")
+ENDPOINTS: Mapping[str, str] = types.MappingProxyType({"ztf": "https://lasair-ztf.lsst.ac.uk/api"})
+
+
+def _is_topic(value: str) -> str | None:
+    try:
+        check_topic(value)
+    except ConfigError:
+        return "a lower-case SQL name of at most 16 characters, such as aha_ztf, and no word of SQL or Lasair's tables"
+    return None
+
+
+def _is_endpoint(value: str) -> str | None:
+    url = urlsplit(value)
+    is_local = url.hostname in ("127.0.0.1", "localhost")
+    if url.scheme != "https" and not (url.scheme == "http" and is_local):
+        return "an https URL (http only to this machine): the token travels in its header"
+    if url.username or url.query or url.fragment or not url.path.endswith("/api"):
+        return "a plain URL ending in /api, without user, query or fragment"
+    return None
+
+
+def _one_of(*choices: str) -> Callable[[str], str | None]:
+    return lambda value: None if value in choices else f"one of {', '.join(choices)}"
+
+
+def _between(low: float, high: float) -> Callable[[float], str | None]:
+    return lambda value: None if low <= value <= high else f"between {low:g} and {high:g}"
+
+
+def _are_classes(value: tuple[str, ...]) -> str | None:
+    unknown = [name for name in value if name not in CLASSIFICATIONS]
+    return f"a list of classes among {', '.join(CLASSIFICATIONS)}" if unknown or len(set(value)) < len(value) else None
+
+
+def _key(check: Callable | None = None, **options: object) -> typing.Any:
+    """Declare a key: `check` returns None, or what was expected."""
+    return field(metadata={"check": check}, **options)
+
+
+@dataclass(frozen=True)
+class LasairConfig:
+    """How Lasair is reached."""
+
+    endpoint: str = _key(_is_endpoint)
+    calls_per_hour: int = _key(_between(2, 1_000_000), default=100)
+    """What Lasair grants the token. Every call is counted twice there, so half of it is used."""
+    timeout_s: float = _key(_between(0.1, 600), default=60.0)
+
+    @property
+    def usable_calls_per_hour(self) -> int:
+        """Calls that fit, since two throttles on one counter count each call twice."""
+        return self.calls_per_hour // 2
+
+
+@dataclass(frozen=True)
+class QuerySource:
+    """Objects come from the input filter, run through the API."""
+
+    filter: str = _key(default="input_ztf")
+    """Name of a shipped filter, or the path of a file of the same form."""
+    page_rows: int = _key(_between(1, 10_000), default=1000)
+    reread_days: float = _key(_between(0, 30), default=2.0)
+    """How far before the newest alert seen each pass starts again, so that late alerts are not lost."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Objects come from a file of recorded records."""
+
+    path: Path = _key()
+
+
+SOURCES: Mapping[str, type] = types.MappingProxyType({"query": QuerySource, "file": FileSource})
+
+
+@dataclass(frozen=True)
+class DecisionConfig:
+    """From scores to a classification."""
+
+    anomaly_score: float = _key(_between(0, 20), default=3.0)
+    watch_score: float = _key(_between(0, 20), default=2.0)
+    artefact_detections: int = _key(_between(1, 1000), default=2)
+    """From this many detections on, an object none of which is positive and passes real-bogus is an artefact."""
+
+
+@dataclass(frozen=True)
+class AnnotationConfig:
+    """What is written to Lasair."""
+
+    topic: str = _key(_is_topic)
+    classes: tuple[str, ...] = _key(_are_classes, default=("anomaly", "watch", "artefact"))
+    """Classes that are written; any other only to overwrite one of these."""
+    resend_margin: float = _key(_between(0, 20), default=0.3)
+    """By how much the combined score has to move before an unchanged classification is written again."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration."""
+
+    survey: str = _key(_one_of(*ENDPOINTS))
+    lasair: LasairConfig = _key()
+    source: QuerySource | FileSource = _key()
+    annotation: AnnotationConfig = _key()
+    decision: DecisionConfig = _key(default=DecisionConfig())
+    ledger: Path = _key(default=Path("aha-ledger.sqlite"))
+    models: Path | None = _key(default=None)
+    token: str | None = field(default=None, repr=False, metadata={"secret": True})
+
+    def __post_init__(self) -> None:
+        if self.decision.watch_score > self.decision.anomaly_score:
+            raise ConfigError(
+                f"decision.watch_score ({self.decision.watch_score:g}) must not exceed decision.anomaly_score "
+                f"({self.decision.anomaly_score:g})"
+            )
+
+    def require_token(self) -> str:
+        """Return the token; raise ConfigError where the environment has none."""
+        if not self.token:
+            raise ConfigError(
+                f"no token: set the environment variable {TOKEN_VARIABLE} to the API token of your Lasair account"
+            )
+        return self.token
+
+
+def load_config(path: Path, environ: Mapping[str, str]) -> Config:
+    """Read and validate a configuration.
+
+    Parameters
+    ----------
+    path
+        The YAML file. Relative paths in it are relative to its folder.
+    environ
+        The environment, for the token.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or a key is unknown, repeated, missing or mistyped; the message names it.
+    """
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the configuration {path} is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the configuration {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, Mapping):
+        raise ConfigError(f"the configuration {path} has no keys; `annotator/example.yaml` is one to start from")
+    try:
+        config = _build(Config, document, "", path.parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return dataclasses.replace(config, token=environ.get(TOKEN_VARIABLE, "").strip() or None)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is repeated", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _build(cls: type, document: object, where: str, folder: Path) -> typing.Any:
+    """Make the dataclass `cls` out of a YAML mapping; `where` is the path of keys that leads to it."""
+    if not isinstance(document, Mapping):
+        raise ConfigError(f"{where or 'the file'} must be a mapping of keys, found {_describe(document)}")
+    fields = {item.name: item for item in dataclasses.fields(cls) if not item.metadata.get("secret")}
+    kinds = typing.get_type_hints(cls)
+    values = {}
+    for key, value in document.items():
+        name = f"{where}.{key}" if where else str(key)
+        if key not in fields:
+            if key == "token":
+                raise ConfigError(f"{name} must not be in the file: set the environment variable {TOKEN_VARIABLE}")
+            raise ConfigError(f"unknown key {name}; known here: {', '.join(sorted(fields))}")
+        values[key] = _value(kinds[key], value, name, folder)
+        check = fields[key].metadata["check"]
+        if check and (expected := check(values[key])):
+            raise ConfigError(f"{name} must be {expected}; found {value!r}")
+    for key, item in fields.items():
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if required and key not in values:
+            raise ConfigError(f"missing key {f'{where}.{key}' if where else key}")
+    return cls(**values)
+
+
+def _value(kind: typing.Any, value: object, name: str, folder: Path) -> typing.Any:
+    """Convert one YAML value to what its field is declared as."""
+    if kind == QuerySource | FileSource:
+        return _source(value, name, folder)
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, name, folder)
+    if kind == Path | None:
+        return None if value is None else _value(Path, value, name, folder)
+    if kind is Path and isinstance(value, str) and value:
+        return folder / Path(value).expanduser()
+    if kind == tuple[str, ...] and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind in (int, str) and type(value) is kind and value != "":
+        return value
+    expected = {int: "a whole number", float: "a number", str: "text", Path: "a path"}.get(kind, "a list of texts")
+    raise ConfigError(f"{name} must be {expected}; found {_describe(value)}")
+
+
+def _source(value: object, name: str, folder: Path) -> QuerySource | FileSource:
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if not isinstance(kind, str) or kind not in SOURCES:
+        raise ConfigError(f"{name}.kind must be one of {', '.join(SOURCES)}; found {_describe(kind)}")
+    source = _build(SOURCES[kind], {key: item for key, item in value.items() if key != "kind"}, name, folder)
+    if isinstance(source, QuerySource) and source.filter.endswith(".sql"):
+        return dataclasses.replace(source, filter=str(folder / source.filter))
+    return source
+
+
+def _describe(value: object) -> str:
+    return "nothing" if value is None else repr(value)

@@ -1,0 +1,383 @@
+"""The ledger: one SQLite file that holds all state between passes.
+
+It knows which objects were scored and in what state, every score ever given, the outbox, the calls of the last hour,
+the passes and the refused records. Scores, outgoing annotations and the source's position are written in one
+transaction: after a crash at any point the next pass repeats at most what was not yet committed.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotator.annotation import Annotation
+from annotator.errors import LedgerBusyError, LedgerError
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 30.0
+MAX_REFUSED = 10_000
+"""Refused records that are kept, the newest."""
+MAX_REFUSED_TEXT = 2000
+"""Characters of a refused record that are kept for inspection."""
+HOUR_S = 3600.0
+_THROTTLED = "429"
+
+_SCHEMA = """
+CREATE TABLE objects (
+    object_id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    model_set TEXT NOT NULL,
+    last_mjd REAL,
+    first_flagged_mjd REAL
+);
+CREATE TABLE scores (
+    score_id INTEGER PRIMARY KEY,
+    object_id TEXT NOT NULL,
+    scored_at REAL NOT NULL,
+    last_mjd REAL,
+    n_det INTEGER,
+    model_set TEXT NOT NULL,
+    classification TEXT NOT NULL,
+    score REAL NOT NULL,
+    modalities TEXT NOT NULL
+);
+CREATE INDEX scores_of_object ON scores (object_id, score_id);
+CREATE TABLE outbox (
+    object_id TEXT PRIMARY KEY,
+    annotation TEXT NOT NULL,
+    score REAL NOT NULL,
+    queued_at REAL NOT NULL,
+    sent_at REAL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_try_at REAL NOT NULL DEFAULT 0,
+    failure TEXT
+);
+CREATE INDEX outbox_waiting ON outbox (score) WHERE sent_at IS NULL;
+CREATE TABLE positions (source TEXT PRIMARY KEY, position TEXT NOT NULL);
+CREATE TABLE calls (called_at REAL NOT NULL, endpoint TEXT NOT NULL);
+CREATE INDEX calls_by_time ON calls (called_at);
+CREATE TABLE passes (
+    pass_id INTEGER PRIMARY KEY,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    outcome TEXT,
+    counts TEXT
+);
+CREATE TABLE refused (
+    refused_id INTEGER PRIMARY KEY,
+    refused_at REAL NOT NULL,
+    object_id TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    record TEXT NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class ScoredState:
+    """What the ledger knows of an object that was scored before."""
+
+    state: str
+    """Digest of the values it was scored on."""
+    model_set: str
+    last_mjd: float | None
+    first_flagged_mjd: float | None
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """One object's result in this pass, ready to be written down."""
+
+    object_id: str
+    state: str
+    model_set: str
+    last_mjd: float | None
+    n_det: int | None
+    classification: str
+    score: float
+    modalities: str
+    """JSON of each modality's score and error, or why it is missing."""
+    first_flagged_mjd: float | None
+    outgoing: Annotation | None
+    """The annotation to send, None where Lasair need not hear of it."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A record that could not be used."""
+
+    object_id: str
+    """Empty where it has none."""
+    reason: str
+    record: str
+
+
+class Ledger:
+    """The open ledger of one annotator.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; made where it does not exist. ":memory:" holds nothing after it is closed.
+
+    Raises
+    ------
+    LedgerError
+        If the file is no ledger, or one of another schema version.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+        try:
+            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._prepare()
+        except sqlite3.Error as error:
+            raise LedgerError(f"cannot open the ledger {path}: {error}") from error
+
+    def _prepare(self) -> None:
+        with self._transaction():
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == SCHEMA_VERSION:
+                return
+            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if version != 0 or tables:
+                raise LedgerError(
+                    f"the ledger {self.path} has schema version {version}, this release reads {SCHEMA_VERSION}: use "
+                    "the release that wrote it, or another file"
+                )
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._execute("ROLLBACK")
+            raise
+
+    def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger {self.path} cannot be used: {error}") from error
+
+    def copy_in_memory(self) -> "Ledger":
+        """Return a copy that forgets everything when it is closed, for a dry run."""
+        copy = Ledger(":memory:")
+        self._db.backup(copy._db)
+        return copy
+
+    # --- objects and scores
+
+    def scored_states(self, object_ids: Sequence[str]) -> dict[str, ScoredState]:
+        """Look up the objects that were scored before."""
+        rows = self._rows_of("SELECT * FROM objects WHERE object_id IN ({})", object_ids)
+        return {
+            row["object_id"]: ScoredState(row["state"], row["model_set"], row["last_mjd"], row["first_flagged_mjd"])
+            for row in rows
+        }
+
+    def last_annotations(self, object_ids: Sequence[str]) -> dict[str, Annotation]:
+        """Look up what Lasair holds, or will hold once the outbox is empty."""
+        rows = self._rows_of("SELECT object_id, annotation FROM outbox WHERE object_id IN ({})", object_ids)
+        return {row["object_id"]: Annotation.from_json(row["annotation"]) for row in rows}
+
+    def _rows_of(self, query: str, object_ids: Sequence[str]) -> list[sqlite3.Row]:
+        rows: list[sqlite3.Row] = []
+        for start in range(0, len(object_ids), 500):  # well under SQLite's limit on parameters
+            part = object_ids[start : start + 500]
+            rows += self._execute(query.format(",".join("?" * len(part))), part).fetchall()
+        return rows
+
+    def record(
+        self,
+        assessments: Iterable[Assessment],
+        refusals: Iterable[Refusal],
+        now: float,
+        position: tuple[str, str] | None = None,
+    ) -> None:
+        """Write one batch's results, outgoing annotations and the source's new position in one transaction.
+
+        Parameters
+        ----------
+        assessments, refusals
+            The batch.
+        now
+            Seconds since 1970.
+        position
+            Name of the source and how far it was read.
+        """
+        with self._transaction():
+            for item in assessments:
+                self._record_assessment(item, now)
+            for item in refusals:
+                self._execute(
+                    "INSERT INTO refused (refused_at, object_id, reason, record) VALUES (?, ?, ?, ?)",
+                    (now, item.object_id[:64], item.reason, item.record[:MAX_REFUSED_TEXT]),
+                )
+            self._execute(
+                "DELETE FROM refused WHERE refused_id <= (SELECT max(refused_id) FROM refused) - ?", (MAX_REFUSED,)
+            )
+            if position is not None:
+                self._execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", position)
+
+    def _record_assessment(self, item: Assessment, now: float) -> None:
+        self._execute(
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)",
+            (item.object_id, item.state, item.model_set, item.last_mjd, item.first_flagged_mjd),
+        )
+        self._execute(
+            "INSERT INTO scores (object_id, scored_at, last_mjd, n_det, model_set, classification, score, modalities)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                item.object_id,
+                now,
+                item.last_mjd,
+                item.n_det,
+                item.model_set,
+                item.classification,
+                item.score,
+                item.modalities,
+            ),
+        )
+        if item.outgoing is not None:
+            self._execute(
+                "INSERT OR REPLACE INTO outbox (object_id, annotation, score, queued_at) VALUES (?, ?, ?, ?)",
+                (item.object_id, item.outgoing.to_json(), item.score, now),
+            )
+
+    def position(self, source: str) -> str | None:
+        """Return how far a source was read, None if never."""
+        row = self._execute("SELECT position FROM positions WHERE source = ?", (source,)).fetchone()
+        return row["position"] if row else None
+
+    def score_history(self, object_id: str) -> list[Mapping[str, object]]:
+        """Return every score an object was ever given, oldest first."""
+        rows = self._execute("SELECT * FROM scores WHERE object_id = ? ORDER BY score_id", (object_id,))
+        return [{**row, "modalities": json.loads(row["modalities"])} for row in map(dict, rows)]
+
+    # --- outbox
+
+    def due_annotations(self, now: float) -> Iterator[Annotation]:
+        """Yield the annotations that wait and may be tried now, highest score first."""
+        waiting = self._execute(
+            "SELECT annotation FROM outbox WHERE sent_at IS NULL AND next_try_at <= ? ORDER BY score DESC, object_id",
+            (now,),
+        ).fetchall()
+        return (Annotation.from_json(row["annotation"]) for row in waiting)
+
+    def mark_sent(self, annotation: Annotation, now: float) -> None:
+        """Note that Lasair acknowledged this annotation, unless a newer one has taken its place meanwhile."""
+        self._execute(
+            "UPDATE outbox SET sent_at = ?, attempts = attempts + 1, failure = NULL"
+            " WHERE object_id = ? AND annotation = ?",
+            (now, annotation.object_id, annotation.to_json()),
+        )
+
+    def mark_failed(self, annotation: Annotation, reason: str, now: float) -> None:
+        """Note why an annotation was not taken; the pause before the next try doubles, from a minute to six hours."""
+        self._execute(
+            "UPDATE outbox SET attempts = attempts + 1, failure = ?,"
+            " next_try_at = ? + min(21600.0, 60.0 * (1 << min(attempts, 10))) WHERE object_id = ? AND annotation = ?",
+            (reason, now, annotation.object_id, annotation.to_json()),
+        )
+
+    def outbox_counts(self) -> dict[str, int]:
+        """Count the annotations that wait, those of them that failed before, and those that Lasair took."""
+        row = self._execute(
+            "SELECT total(sent_at IS NULL) AS waiting, total(sent_at IS NULL AND failure IS NOT NULL) AS failed,"
+            " total(sent_at IS NOT NULL) AS sent FROM outbox"
+        ).fetchone()
+        return {name: int(row[name]) for name in ("waiting", "failed", "sent")}
+
+    # --- calls
+
+    def count_call(self, endpoint: str, now: float) -> None:
+        """Note one call, before it is made: a call that is lost was still counted by Lasair."""
+        with self._transaction():
+            self._execute("DELETE FROM calls WHERE called_at < ?", (now - 2 * HOUR_S,))
+            self._execute("INSERT INTO calls VALUES (?, ?)", (now, endpoint))
+
+    def calls_last_hour(self, now: float) -> int:
+        """Count the calls of the sliding hour."""
+        query = "SELECT count(*) FROM calls WHERE called_at > ?"
+        return self._execute(query, (now - HOUR_S,)).fetchone()[0]
+
+    def note_throttled(self, now: float) -> None:
+        """Note that Lasair refused a call for the number of them."""
+        self._execute("INSERT INTO calls VALUES (?, ?)", (now, _THROTTLED))
+
+    def last_throttled(self, now: float) -> float | None:
+        """Return when Lasair last refused a call for the number of them, None if not within the hour."""
+        query = "SELECT max(called_at) FROM calls WHERE endpoint = ? AND called_at > ?"
+        return self._execute(query, (_THROTTLED, now - HOUR_S)).fetchone()[0]
+
+    # --- passes
+
+    def begin_pass(self, now: float) -> int:
+        """Note that a pass begins; return its number."""
+        return self._execute("INSERT INTO passes (started_at) VALUES (?)", (now,)).lastrowid
+
+    def end_pass(self, pass_id: int, outcome: str, counts: Mapping[str, int], now: float) -> None:
+        """Note how a pass ended: `outcome` is "done", or what went wrong in plain words."""
+        self._execute(
+            "UPDATE passes SET ended_at = ?, outcome = ?, counts = ? WHERE pass_id = ?",
+            (now, outcome, json.dumps(dict(counts)), pass_id),
+        )
+
+    def refusals(self) -> list[Refusal]:
+        """Return the refused records that are kept, oldest first."""
+        rows = self._execute("SELECT object_id, reason, record FROM refused ORDER BY refused_id")
+        return [Refusal(*row) for row in rows]
+
+
+@contextlib.contextmanager
+def pass_lock(path: Path) -> Iterator[None]:
+    """Hold the right to make a pass on the ledger at `path`; it ends with the process, however that ends.
+
+    Raises
+    ------
+    LedgerBusyError
+        If another process holds it.
+    """
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        lock_file = open(lock_path, "a+")  # noqa: SIM115 - it must outlive the with of opening
+    except OSError as error:
+        raise LedgerError(f"cannot open the ledger's lock {lock_path}: {error.strerror}") from error
+    with lock_file:
+        try:
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock_file.seek(0)
+            holder = lock_file.read().strip() or "unknown"
+            raise LedgerBusyError(
+                f"another pass (process {holder}) is at work on the ledger {path}: wait for it to end, or give this "
+                "configuration a ledger of its own"
+            ) from None
+        lock_file.truncate(0)
+        lock_file.write(str(os.getpid()))
+        lock_file.flush()
+        yield

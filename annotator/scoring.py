@@ -1,0 +1,47 @@
+"""`aha-annotator score`: one JSON line a record, whatever the record is."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from annotator.annotation import decide
+from annotator.config import DecisionConfig
+from annotator.errors import RecordError
+from annotator.models import ModelSet
+from annotator.service import modality_summary
+from annotator.sources import readable, record_name
+from annotator.surveys import PARSERS
+
+
+def score_lines(records: Iterable[object], models: ModelSet, decision: DecisionConfig) -> Iterator[str]:
+    """Score records one by one.
+
+    Parameters
+    ----------
+    records
+        What :func:`annotator.sources.read_records` yields.
+    models
+        The survey's models.
+    decision
+        Thresholds.
+
+    Yields
+    ------
+    str
+        A JSON object for each record, in order: objectId, score, classification and each modality, or objectId and
+        refused. Plain ASCII, and never null, NaN or Infinity.
+    """
+    parse = PARSERS[models.survey]
+    for record in records:
+        try:
+            transient = parse(readable(record))
+        except RecordError as error:
+            yield json.dumps({"objectId": record_name(record), "refused": str(error)})
+            continue
+        scores = models.score([transient])[0]
+        line = {
+            "objectId": transient.object_id,
+            "score": round(scores.score, 4),
+            "classification": decide(transient, scores, decision),
+            **modality_summary(scores),
+        }
+        yield json.dumps(line, allow_nan=False)

@@ -1,0 +1,319 @@
+"""One pass over a source: read, score, decide, write down, send. The only module that knows all the others."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from annotator.annotation import Annotation, classdict, decide
+from annotator.config import Config, FileSource
+from annotator.errors import (
+    AnnotationError,
+    LasairApiError,
+    LasairUnreachableError,
+    QuotaError,
+    RecordError,
+    RejectedError,
+    UnauthorizedError,
+)
+from annotator.explanation import explain
+from annotator.filter_files import load_filter
+from annotator.lasair_api import LasairApi
+from annotator.ledger import Assessment, Ledger, Refusal, ScoredState, pass_lock
+from annotator.models import Missing, ModelSet, Scores, load_models
+from annotator.quota import CallBudget
+from annotator.sources import Batch, file_batches, query_batches, readable, record_name
+from annotator.surveys import PARSERS
+from annotator.transient import Transient
+
+log = logging.getLogger(__name__)
+
+MAX_REJECTED_IN_A_ROW = 5
+"""After this many refused annotations in a row the fault is not theirs: the rest waits for the next pass."""
+
+
+@dataclass
+class PassReport:
+    """What one pass did."""
+
+    read: int = 0
+    unchanged: int = 0
+    scored: int = 0
+    refused: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
+    queued: int = 0
+    sent: int = 0
+    failed: int = 0
+    waiting: int = 0
+    problem: str = ""
+    """What a person must look at; empty if nothing."""
+    pause: str = ""
+    """Why annotations wait although nothing is wrong, for example the hour's calls; empty if they don't."""
+
+    def in_words(self) -> str:
+        """Say in a few lines what was done, and what a person must look at."""
+        classes = ", ".join(f"{count} {name}" for name, count in sorted(self.classes.items())) or "none"
+        lines = [
+            f"read {self.read} records: {self.scored} scored ({classes}), {self.unchanged} unchanged, "
+            f"{self.refused} refused",
+            f"annotations: {self.queued} new, {self.sent} sent, {self.failed} failed, {self.waiting} waiting",
+        ]
+        if self.pause:
+            lines.append(f"waiting: {self.pause}")
+        if self.problem:
+            lines.append(f"ATTENTION: {self.problem}")
+        return "\n".join(lines)
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers, classes flat among them."""
+        numbers = {name: value for name, value in self.__dict__.items() if isinstance(value, int)}
+        return numbers | {f"class_{name}": count for name, count in sorted(self.classes.items())}
+
+
+def run_pass(
+    config: Config,
+    clock: Callable[[], float] = time.time,
+    on_dry_annotation: Callable[[Annotation], None] | None = None,
+) -> PassReport:
+    """Make one pass and return what it did.
+
+    Parameters
+    ----------
+    config
+        The configuration, with its token.
+    clock
+        Seconds since 1970.
+    on_dry_annotation
+        Where given, this is a dry run: annotations go there instead of to Lasair, and the ledger stays as it was.
+
+    Raises
+    ------
+    LedgerError, ModelError, SourceError, ConfigError
+        If the pass cannot be made. What goes wrong with Lasair is in the report, and the next pass goes on from there.
+    """
+    models = load_models(config.models, config.survey)
+    with pass_lock(config.ledger), Ledger(config.ledger) as kept:
+        ledger = kept.copy_in_memory() if on_dry_annotation else kept
+        pass_id = ledger.begin_pass(clock())
+        report = PassReport()
+        api = LasairApi(
+            config.lasair.endpoint,
+            config.require_token(),
+            config.lasair.timeout_s,
+            # A dry run's reads are calls like any other: they are counted in the ledger that stays.
+            CallBudget(kept, config.lasair.usable_calls_per_hour, clock),
+        )
+        try:
+            _assess_source(config, ledger, api, models, report, clock)
+        except QuotaError as error:
+            report.pause = str(error)
+        except LasairApiError as error:
+            report.problem = f"reading stopped: {error}"
+        except BaseException as error:
+            ledger.end_pass(pass_id, f"{type(error).__name__}: {error}", report.counts(), clock())
+            raise
+        if on_dry_annotation:
+            for annotation in ledger.due_annotations(clock()):
+                on_dry_annotation(annotation)
+        else:
+            _drain(ledger, api, report, clock)
+        report.waiting = ledger.outbox_counts()["waiting"]
+        ledger.end_pass(pass_id, report.problem or "done", report.counts(), clock())
+        return report
+
+
+# --- from source to ledger
+
+
+def _assess_source(
+    config: Config,
+    ledger: Ledger,
+    api: LasairApi,
+    models: ModelSet,
+    report: PassReport,
+    clock: Callable[[], float],
+) -> None:
+    source_name = "file" if isinstance(config.source, FileSource) else f"query {config.source.filter}"
+    for batch in _batches(config, api, ledger.position(source_name)):
+        assessments, refusals = _assess(batch.records, config, ledger, models, report)
+        position = (source_name, batch.position) if batch.position else None
+        ledger.record(assessments, refusals, clock(), position)
+        log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
+
+
+def _batches(config: Config, api: LasairApi, position: str | None) -> Iterator[Batch]:
+    source = config.source
+    if isinstance(source, FileSource):
+        return file_batches(source.path)
+    return query_batches(api.query, load_filter(source.filter), source.page_rows, source.reread_days, position)
+
+
+def _assess(
+    records: Sequence[object], config: Config, ledger: Ledger, models: ModelSet, report: PassReport
+) -> tuple[list[Assessment], list[Refusal]]:
+    """Score the new and changed objects of one batch; a record that cannot be used is refused by name."""
+    refusals = []
+    newest: dict[str, Transient] = {}
+    for record in records:
+        report.read += 1
+        try:
+            transient = parse_annotatable(record, config.survey)
+        except (RecordError, AnnotationError) as error:
+            refusals.append(Refusal(record_name(record), str(error), _as_text(record)))
+            continue
+        before = newest.get(transient.object_id)
+        if before is None or not is_older(transient.last_mjd, before.last_mjd):
+            newest[transient.object_id] = transient
+    known = ledger.scored_states(list(newest))
+    held = ledger.last_annotations(list(newest))
+    changed = [item for item in newest.values() if _is_news(item, known.get(item.object_id), models.version)]
+    assessments = [
+        _assessment(transient, scores, config, models, known.get(transient.object_id), held.get(transient.object_id))
+        for transient, scores in zip(changed, models.score(changed), strict=True)
+    ]
+    report.refused += len(refusals)
+    report.scored += len(assessments)
+    report.unchanged += len(newest) - len(changed)
+    for item in assessments:
+        report.classes[item.classification] = report.classes.get(item.classification, 0) + 1
+        report.queued += item.outgoing is not None
+    return assessments, refusals
+
+
+def parse_annotatable(record: object, survey: str) -> Transient:
+    """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
+    transient = PARSERS[survey](readable(record))
+    if not transient.object_id.isascii() or not transient.object_id.isalnum() or len(transient.object_id) > 16:
+        raise RecordError(f"expected an object id of 1 to 16 letters and digits, found {transient.object_id[:40]!r}")
+    return transient
+
+
+def is_older(mjd: float | None, than_mjd: float | None) -> bool:
+    """Tell whether an epoch is known to be before another."""
+    return mjd is not None and than_mjd is not None and mjd < than_mjd
+
+
+def _is_news(transient: Transient, known: ScoredState | None, model_set: str) -> bool:
+    if known is None or known.model_set != model_set:
+        return True
+    return known.state != state_digest(transient) and not is_older(transient.last_mjd, known.last_mjd)
+
+
+def state_digest(transient: Transient) -> str:
+    """Digest of everything about an object that a score, a decision or an annotation depends on."""
+    content = {name: value for name, value in transient.__dict__.items() if name != "features"}
+    text = json.dumps([content, sorted(transient.features.items())], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _assessment(
+    transient: Transient,
+    scores: Scores,
+    config: Config,
+    models: ModelSet,
+    known: ScoredState | None,
+    held: Annotation | None,
+) -> Assessment:
+    classification = decide(transient, scores, config.decision)
+    first_mjd = known.first_flagged_mjd if known else None
+    if first_mjd is None and classification in ("anomaly", "watch"):
+        first_mjd = transient.last_mjd
+    annotation = Annotation(
+        object_id=transient.object_id,
+        topic=config.annotation.topic,
+        classification=classification,
+        version=models.version,
+        explanation=explain(transient, scores, classification, models),
+        classdict=classdict(transient, scores, first_mjd),
+    )
+    return Assessment(
+        object_id=transient.object_id,
+        state=state_digest(transient),
+        model_set=models.version,
+        last_mjd=transient.last_mjd,
+        n_det=transient.n_det,
+        classification=classification,
+        score=scores.score,
+        modalities=json.dumps(modality_summary(scores)),
+        first_flagged_mjd=first_mjd,
+        outgoing=annotation
+        if must_send(annotation, held, config.annotation.classes, config.annotation.resend_margin)
+        else None,
+    )
+
+
+def modality_summary(scores: Scores) -> dict[str, Mapping[str, object]]:
+    """Each modality's score and error, or why it is missing, as `score` prints them."""
+    return {
+        name: {"missing": item.why}
+        if isinstance(item, Missing)
+        else {"score": round(item.score, 4), "error": float(f"{item.error:.7g}")}
+        for name, item in scores.modalities.items()
+    }
+
+
+def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], margin: float) -> bool:
+    """Decide whether an annotation is worth a write, which triggers other people's filters.
+
+    Parameters
+    ----------
+    new
+        What would be written.
+    held
+        What Lasair holds, or will hold once the outbox is empty.
+    classes
+        Classes that are written; any other is only written over one of these.
+    margin
+        By how much the combined score has to move while all else is the same.
+    """
+    if held is None:
+        return new.classification in classes
+    if new.classification != held.classification:
+        return True
+    if new.classification not in classes:
+        return False
+    return (
+        new.version != held.version
+        or new.topic != held.topic
+        or not _modalities(new) <= _modalities(held)
+        or abs(new.classdict["score"] - held.classdict["score"]) >= margin
+    )
+
+
+def _modalities(annotation: Annotation) -> set[str]:
+    return {key for key in annotation.classdict if key.endswith("_score")}
+
+
+def _as_text(record: object) -> str:
+    return getattr(record, "text", None) or json.dumps(record, default=str)
+
+
+# --- from outbox to Lasair
+
+
+def _drain(ledger: Ledger, api: LasairApi, report: PassReport, clock: Callable[[], float]) -> None:
+    """Send what waits, highest score first, until it is done or Lasair stops taking it."""
+    rejected_in_a_row = 0
+    for annotation in ledger.due_annotations(clock()):
+        try:
+            api.annotate(annotation)
+        except QuotaError as error:
+            report.pause = str(error)
+            return
+        except UnauthorizedError as error:
+            report.problem = str(error)
+            return
+        except (RejectedError, LasairUnreachableError) as error:
+            ledger.mark_failed(annotation, str(error), clock())
+            report.failed += 1
+            report.problem = f"annotation of {annotation.object_id} not taken: {error}"
+            log.warning("%s", report.problem)
+            rejected_in_a_row += 1
+            if isinstance(error, LasairUnreachableError) or rejected_in_a_row == MAX_REJECTED_IN_A_ROW:
+                return
+        else:
+            ledger.mark_sent(annotation, clock())
+            report.sent += 1
+            rejected_in_a_row = 0
