@@ -22,7 +22,7 @@ _FILE = re.compile(
 _TOPIC = re.compile(r"[a-z][a-z0-9_]{0,15}")
 # Lasair's web form takes the topic's text out of the table list by plain replacement.
 _TABLES = ("objects", "sherlock_classifications", "crossmatch_tns", "watchlist_hits", "area_hits", "annotations")
-# The topic becomes a bare name in SELECT and WHERE: Lasair refuses `limit` and `offset` inside any word there, and words of
+# The topic becomes a bare name in SELECT and WHERE: Lasair refuses limit and offset inside any word there, and words of
 # SQL; annotations of topics tags_* are stored in another way.
 _REFUSED_TOPICS = re.compile(
     r".*(?:limit|offset).*|tags_.*"
