@@ -1,0 +1,4 @@
+"""An embedded Lasair-ZTF for trying and testing: a simulated night, Lasair's SQL rules and its REST interface.
+
+Nothing in it is an observation: identifiers are of the year 99, hosts are called simulated, every answer says so.
+"""
