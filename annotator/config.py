@@ -183,8 +183,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is repeated", key_node.start_mark)
+            if not isinstance(key, Hashable) or key in seen:
+                what = "repeated" if isinstance(key, Hashable) else "not a plain name"
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is {what}", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 

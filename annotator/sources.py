@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from annotator.errors import RecordError, SourceError
 from annotator.filter_files import FilterFile
@@ -55,36 +55,35 @@ def read_records(path: Path | str, stdin: BinaryIO | None = None) -> Iterator[ob
         If the file cannot be opened, or holds nothing that is JSON.
     """
     if str(path) == "-":
-        stream: BinaryIO = stdin or sys.stdin.buffer
-        yield from _read_json("standard input", stream)
+        lines = io.TextIOWrapper(stdin or sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
+        try:
+            yield from _read_json("standard input", lines)
+        finally:
+            lines.detach()  # standard input is not ours to close
         return
     try:
-        with open(path, "rb") as stream:
-            if Path(path).suffix.lower() == ".csv":
-                yield from _read_table(path, stream)
-            else:
-                yield from _read_json(str(path), stream)
+        with open(path, encoding="utf-8-sig", errors="replace", newline="") as lines:
+            read = _read_table if Path(path).suffix.lower() == ".csv" else _read_json
+            yield from read(str(path), lines)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _read_table(path: Path | str, stream: BinaryIO) -> Iterator[object]:
+def _read_table(name: str, lines: TextIO) -> Iterator[object]:
     csv.field_size_limit(10_000_000)
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-    rows = csv.DictReader(text)
+    rows = csv.DictReader(lines)
     try:
         if not rows.fieldnames:
-            raise SourceError(f"{path} has no header line: its first line must name the columns")
+            raise SourceError(f"{name} has no header line: its first line must name the columns")
         for row in rows:
             # An empty cell is an absent value; cells beyond the header's have no name.
-            yield {name: value for name, value in row.items() if name is not None and value not in ("", None)}
+            yield {column: value for column, value in row.items() if column is not None and value not in ("", None)}
     except csv.Error as error:
-        raise SourceError(f"{path} is not a table, line {rows.line_num}: {error}") from error
+        raise SourceError(f"{name} is not a table, line {rows.line_num}: {error}") from error
 
 
-def _read_json(name: str, stream: BinaryIO) -> Iterator[object]:
+def _read_json(name: str, lines: TextIO) -> Iterator[object]:
     """Decide by the first line whether this is JSON lines, which are read one at a time, or one document."""
-    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace")
     first = next((line for line in lines if line.strip()), "")
     if not first:
         return

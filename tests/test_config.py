@@ -1,0 +1,150 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import annotator
+from annotator.config import SOURCES, Config, FileSource, QuerySource, load_config
+from annotator.errors import ConfigError
+
+EXAMPLE = Path(annotator.__file__).parent / "example.yaml"
+
+MINIMAL = {
+    "survey": "ztf",
+    "lasair": {"endpoint": "https://lasair-ztf.lsst.ac.uk/api"},
+    "source": {"kind": "query"},
+    "annotation": {"topic": "aha_ztf"},
+}
+
+
+def load(tmp_path, document, environ=None) -> Config:
+    path = tmp_path / "aha.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document), encoding="utf-8")
+    return load_config(path, environ or {})
+
+
+def with_key(key: str, value) -> dict:
+    document = {name: dict(part) if isinstance(part, dict) else part for name, part in MINIMAL.items()}
+    *parents, last = key.split(".")
+    target = document
+    for parent in parents:
+        target = target.setdefault(parent, {})
+    target[last] = value
+    return document
+
+
+def test_the_example_loads_and_states_the_defaults(tmp_path):
+    example = load_config(EXAMPLE, {})
+    minimal = load(tmp_path, MINIMAL)
+    assert dataclasses.replace(example, ledger=minimal.ledger) == minimal
+
+
+def test_the_example_documents_every_key():
+    document = yaml.safe_load(EXAMPLE.read_text())
+    keys = {field.name for field in dataclasses.fields(Config) if not field.metadata.get("secret")}
+    assert set(document) == keys
+    for name, part in (("lasair", "LasairConfig"), ("annotation", "AnnotationConfig"), ("decision", "DecisionConfig")):
+        cls = next(c for c in vars(annotator.config).values() if getattr(c, "__name__", "") == part)
+        assert set(document[name]) == {field.name for field in dataclasses.fields(cls)}
+    assert set(document["source"]) == {"kind"} | {field.name for field in dataclasses.fields(SOURCES["query"])}
+
+
+def test_a_source_is_chosen_by_its_kind_and_paths_are_relative_to_the_file(tmp_path):
+    assert isinstance(load(tmp_path, MINIMAL).source, QuerySource)
+    config = load(tmp_path, with_key("source", {"kind": "file", "path": "night.json"}))
+    assert config.source == FileSource(tmp_path / "night.json")
+    own = load(tmp_path, with_key("source.filter", "mine.sql"))
+    assert own.source.filter == str(tmp_path / "mine.sql")
+
+
+def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
+    config = load(tmp_path, MINIMAL, {"LASAIR_TOKEN": " s3cret \n"})
+    assert config.require_token() == "s3cret"
+    assert "s3cret" not in repr(config)
+    with pytest.raises(ConfigError, match="LASAIR_TOKEN"):
+        load(tmp_path, MINIMAL).require_token()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("colour", "blue", "unknown key colour; known here: annotation, decision"),
+        ("lasair.endpont", "x", "unknown key lasair.endpont; known here: calls_per_hour, endpoint, timeout_s"),
+        ("lasair.token", "abc", "lasair.token must not be in the file: set the environment variable LASAIR_TOKEN"),
+        ("survey", "lsstt", "survey must be one of ztf; found 'lsstt'"),
+        ("lasair.calls_per_hour", "many", "lasair.calls_per_hour must be a whole number; found 'many'"),
+        ("lasair.calls_per_hour", True, "lasair.calls_per_hour must be a whole number; found True"),
+        ("lasair.calls_per_hour", 1, "lasair.calls_per_hour must be between"),
+        ("lasair.timeout_s", "NaN", "lasair.timeout_s must be a number"),
+        ("lasair.timeout_s", float("nan"), "lasair.timeout_s must be between"),
+        ("lasair.endpoint", "http://example.org/api", "lasair.endpoint must be an https URL"),
+        ("lasair.endpoint", "https://me:pw@example.org/api", "lasair.endpoint must be a plain URL"),
+        ("lasair.endpoint", "https://lasair-ztf.lsst.ac.uk", "lasair.endpoint must be a plain URL ending in /api"),
+        ("source.kind", "carrier-pigeon", "source.kind must be one of query, file"),
+        ("source", {"kind": "file"}, "missing key source.path"),
+        ("source", "query", "source.kind must be one of"),
+        ("annotation.topic", "AHA", "annotation.topic must be a lower-case SQL name"),
+        ("annotation.topic", "tags_aha", "annotation.topic must be a lower-case SQL name"),
+        ("annotation.topic", "objects", "annotation.topic must be a lower-case SQL name"),
+        ("annotation.classes", ["anomaly", "supernova"], "annotation.classes must be a list of classes"),
+        ("annotation.classes", "anomaly", "annotation.classes must be a list of texts"),
+        ("decision.watch_score", 4.0, "must not exceed decision.anomaly_score"),
+        ("ledger", 5, "ledger must be a path"),
+        ("decision", [1], "decision must be a mapping of keys"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(tmp_path, key, value, message):
+    with pytest.raises(ConfigError) as failure:
+        load(tmp_path, with_key(key, value))
+    assert message in str(failure.value)
+    assert str(tmp_path / "aha.yaml") in str(failure.value)
+
+
+@pytest.mark.parametrize("key", ["survey", "lasair", "lasair.endpoint", "source", "annotation", "annotation.topic"])
+def test_a_missing_key_is_named(tmp_path, key):
+    document = {name: dict(part) if isinstance(part, dict) else part for name, part in MINIMAL.items()}
+    *parents, last = key.split(".")
+    del (document[parents[0]] if parents else document)[last]
+    with pytest.raises(ConfigError, match=f"missing key {key}"):
+        load(tmp_path, document)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("survey: ztf\nsurvey: lsst\n", "key 'survey' is repeated"),
+        ("survey: [ztf\n", "not valid YAML"),
+        ("", "has no keys"),
+        ("- survey\n", "has no keys"),
+        ("? [a, b]\n: c\n", "not valid YAML"),
+        ("survey: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
+    ],
+)
+def test_what_is_no_configuration_is_refused_in_plain_words(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path, text)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="cannot read the configuration"):
+        load_config(tmp_path / "absent.yaml", {})
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00survey")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(tmp_path / "binary.yaml", {})
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=10,
+    )
+)
+def test_any_document_is_a_configuration_or_a_clear_error(tmp_path_factory, document):
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8", errors="replace")
+    with pytest.raises(ConfigError):
+        load_config(path, {})

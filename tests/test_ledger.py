@@ -1,0 +1,194 @@
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from annotator.annotation import Annotation
+from annotator.errors import LedgerBusyError, LedgerError, QuotaError
+from annotator.ledger import MAX_REFUSED, SCHEMA_VERSION, Assessment, Ledger, Refusal, pass_lock
+from annotator.quota import CallBudget
+
+
+def annotation(object_id="ZTF99aaaaaaa", score=3.0, classification="anomaly") -> Annotation:
+    return Annotation(object_id, "aha_ztf", classification, "aha-ztf-1.0", "why", {"score": score})
+
+
+def assessment(object_id="ZTF99aaaaaaa", score=3.0, send=True, **changes) -> Assessment:
+    values = {
+        "object_id": object_id,
+        "state": "digest",
+        "model_set": "aha-ztf-1.0",
+        "last_mjd": 61000.5,
+        "n_det": 4,
+        "classification": "anomaly",
+        "score": score,
+        "modalities": '{"features": {"score": 3.0, "error": 0.1}}',
+        "first_flagged_mjd": 60990.0,
+        "outgoing": annotation(object_id, score) if send else None,
+    }
+    return Assessment(**(values | changes))
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+def reopened(ledger: Ledger) -> Ledger:
+    ledger.close()
+    return Ledger(ledger.path)
+
+
+def test_what_was_recorded_is_there_after_reopening(ledger):
+    ledger.record([assessment()], [Refusal("bad", "no sense", "{}")], 1000.0, ("query", "position"))
+    with reopened(ledger) as again:
+        state = again.scored_states(["ZTF99aaaaaaa", "unknown"])
+        assert list(state) == ["ZTF99aaaaaaa"]
+        assert state["ZTF99aaaaaaa"].first_flagged_mjd == 60990.0
+        assert again.position("query") == "position" and again.position("file") is None
+        assert again.last_annotations(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
+        assert again.refusals() == [Refusal("bad", "no sense", "{}")]
+        (score,) = again.score_history("ZTF99aaaaaaa")
+        assert score["modalities"] == {"features": {"score": 3.0, "error": 0.1}} and score["scored_at"] == 1000.0
+
+
+def test_scores_annotations_and_position_are_one_transaction(ledger):
+    def batch():
+        yield assessment()
+        raise RuntimeError("the machine stops here")
+
+    with pytest.raises(RuntimeError):
+        ledger.record(batch(), [], 1000.0, ("query", "position"))
+    assert ledger.position("query") is None
+    assert ledger.scored_states(["ZTF99aaaaaaa"]) == {} and ledger.score_history("ZTF99aaaaaaa") == []
+    assert list(ledger.due_annotations(2000.0)) == []
+
+
+def test_every_score_is_kept_and_the_outbox_holds_the_newest_annotation_only(ledger):
+    for score in (2.5, 3.5, 3.1):
+        ledger.record([assessment(score=score)], [], 1000.0)
+    assert [row["score"] for row in ledger.score_history("ZTF99aaaaaaa")] == [2.5, 3.5, 3.1]
+    assert list(ledger.due_annotations(2000.0)) == [annotation(score=3.1)]
+
+
+def test_the_highest_score_is_sent_first(ledger):
+    scores = {"ZTF99aaaaaaa": 2.2, "ZTF99aaaaaab": 3.4, "ZTF99aaaaaac": 2.9}
+    ledger.record([assessment(name, score) for name, score in scores.items()], [], 1000.0)
+    assert [item.classdict["score"] for item in ledger.due_annotations(2000.0)] == [3.4, 2.9, 2.2]
+
+
+def test_what_was_sent_is_not_sent_again_but_still_known(ledger):
+    ledger.record([assessment()], [], 1000.0)
+    ledger.mark_sent(annotation(), 1010.0)
+    assert list(ledger.due_annotations(2000.0)) == []
+    assert ledger.last_annotations(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
+    assert ledger.outbox_counts() == {"waiting": 0, "failed": 0, "sent": 1}
+
+
+def test_an_acknowledgement_of_an_older_annotation_does_not_hide_a_newer_one(ledger):
+    ledger.record([assessment(score=3.0)], [], 1000.0)
+    ledger.record([assessment(score=3.6)], [], 1001.0)
+    ledger.mark_sent(annotation(score=3.0), 1002.0)
+    assert list(ledger.due_annotations(2000.0)) == [annotation(score=3.6)]
+
+
+def test_a_failure_keeps_its_reason_and_its_pause_grows_to_six_hours(ledger):
+    ledger.record([assessment()], [], 0.0)
+    now = 0.0
+    for pause in [*(60 * 2**n for n in range(9)), 21600, 21600]:
+        ledger.mark_failed(annotation(), "annotate: refused", now)
+        assert not list(ledger.due_annotations(now + pause - 1))
+        assert list(ledger.due_annotations(now + pause))
+        now += pause
+    assert ledger.outbox_counts() == {"waiting": 1, "failed": 1, "sent": 0}
+
+
+def test_refused_records_are_bounded_in_number_and_length(ledger):
+    ledger.record([], [Refusal(f"o{n}", "why", "x" * 5000) for n in range(MAX_REFUSED + 50)], 0.0)
+    kept = ledger.refusals()
+    assert len(kept) == MAX_REFUSED and kept[-1].object_id == f"o{MAX_REFUSED + 49}"
+    assert max(len(item.record) for item in kept) == 2000
+
+
+def test_a_copy_for_a_dry_run_leaves_the_ledger_as_it_was(ledger):
+    ledger.record([assessment()], [], 0.0)
+    with ledger.copy_in_memory() as copy:
+        copy.record([assessment("ZTF99aaaaaab")], [], 1.0, ("query", "further"))
+        assert len(copy.scored_states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == 2
+    assert list(ledger.scored_states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == ["ZTF99aaaaaaa"]
+    assert ledger.position("query") is None
+
+
+def test_another_schema_or_another_kind_of_file_is_refused(tmp_path):
+    path = tmp_path / "newer.sqlite"
+    Ledger(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(LedgerError, match="schema version"):
+        Ledger(path)
+    (tmp_path / "text.sqlite").write_text("this is no database, it is a text of some length " * 50)
+    with pytest.raises(LedgerError, match="cannot"):
+        Ledger(tmp_path / "text.sqlite")
+    foreign = tmp_path / "foreign.sqlite"
+    with sqlite3.connect(foreign) as db:
+        db.execute("CREATE TABLE somebody_elses (x)")
+    with pytest.raises(LedgerError, match="schema version 0"):
+        Ledger(foreign)
+    with pytest.raises(LedgerError, match="cannot open"):
+        Ledger(tmp_path / "no" / "such" / "folder.sqlite")
+
+
+def test_a_second_pass_on_the_same_ledger_is_turned_away_and_the_lock_ends_with_the_process(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    code = "import sys, time, pathlib; from annotator.ledger import pass_lock\n"
+    code += "with pass_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(LedgerBusyError, match=f"process {other.pid}"), pass_lock(path):
+            pass
+        other.kill()
+        other.wait()
+        with pass_lock(path):
+            pass
+
+
+def test_a_reader_waits_for_a_writer_instead_of_failing(ledger):
+    other = sqlite3.connect(ledger.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Thread(target=lambda: (time.sleep(0.3), other.execute("COMMIT")))
+    release.start()
+    ledger.record([assessment()], [], 0.0)
+    release.join()
+    other.close()
+    assert ledger.outbox_counts()["waiting"] == 1
+
+
+def test_calls_are_counted_over_a_sliding_hour_across_restarts(ledger):
+    now = [0.0]
+    budget = CallBudget(ledger, 3, lambda: now[0])
+    for now[0] in (0.0, 1000.0, 2000.0):
+        budget.spend("query")
+    now[0] = 3000.0
+    with reopened(ledger) as again:
+        budget = CallBudget(again, 3, lambda: now[0])
+        with pytest.raises(QuotaError, match="3 of 3 calls"):
+            budget.spend("query")
+        now[0] = 3601.0
+        budget.spend("query")
+        with pytest.raises(QuotaError):
+            budget.spend("query")
+
+
+def test_after_a_429_there_is_an_hour_of_silence(ledger):
+    now = [0.0]
+    budget = CallBudget(ledger, 50, lambda: now[0])
+    budget.throttled()
+    for now[0] in (1.0, 1800.0, 3599.0):
+        with pytest.raises(QuotaError, match="no calls until 1970-01-01 01:00 UTC"):
+            budget.spend("annotate")
+    now[0] = 3601.0
+    budget.spend("annotate")
