@@ -1,0 +1,1 @@
+"""Runs when someone retrains: from a labelled table to the models that `annotator` serves."""

@@ -1,0 +1,152 @@
+"""From a fitted model to files that the annotator loads; what fails a gate is not written."""
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from annotator.errors import ModelError
+from annotator.manifest import Manifest
+
+OPSET = 20
+"""The first with Gelu as one operator."""
+
+PARITY_RTOL, PARITY_ATOL = 1e-4, 1e-5
+"""Between onnxruntime and torch, on real rows; the absolute part is for residuals near 0, in scaled units."""
+
+OUTPUT_NAMES = ("error", "residual", "latent")
+
+
+def export_graph(model: nn.Module, examples: NDArray[np.float32], input_name: str) -> bytes:
+    """Export a model to ONNX and check it.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode; gives error ``(n,)``, residual ``(n, d)`` and latent ``(n, m)``.
+    examples
+        ``(n, d)`` float32 real inputs, n >= 2: the parity is measured on all of them.
+
+    Returns
+    -------
+    bytes
+        The graph, without a trace of the machine it was made on.
+
+    Raises
+    ------
+    ModelError
+        If the graph is not valid ONNX, or does not give what the model gives.
+    """
+    model.eval()
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter warns of its own internals
+        path = Path(folder) / "graph.onnx"
+        torch.onnx.export(
+            model,
+            (torch.from_numpy(examples[:2].copy()),),
+            path,
+            input_names=[input_name],
+            output_names=list(OUTPUT_NAMES),
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+        graph = _without_traces(onnx.load(path))
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as failure:
+        raise ModelError(f"expected valid ONNX from the export, found {failure}; nothing was written") from failure
+    content = graph.SerializeToString(deterministic=True)
+    check_parity(content, model, examples, input_name)
+    return content
+
+
+def check_parity(graph: bytes, model: nn.Module, examples: NDArray[np.float32], input_name: str) -> None:
+    """Compare a graph with the model it came from, row by row as the annotator runs it.
+
+    Raises
+    ------
+    ModelError
+        If any output of any row differs by more than :data:`PARITY_RTOL` and :data:`PARITY_ATOL`.
+    """
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = [output.numpy() for output in model(torch.from_numpy(examples))]
+    rows = [session.run(list(OUTPUT_NAMES), {input_name: examples[i : i + 1]}) for i in range(len(examples))]
+    for number, name in enumerate(OUTPUT_NAMES):
+        found = np.concatenate([row[number] for row in rows])
+        if not np.allclose(found, expected[number], rtol=PARITY_RTOL, atol=PARITY_ATOL):
+            worst = float(np.abs(found - expected[number]).max())
+            raise ModelError(
+                f"expected the graph's {name} within rtol {PARITY_RTOL}, atol {PARITY_ATOL} of torch's on "
+                f"{len(examples)} rows, found a difference of {worst}; nothing was written"
+            )
+
+
+def manifest_json(manifest: Manifest) -> bytes:
+    """Write a manifest as JSON that :func:`annotator.manifest.parse_manifest` reads back equal."""
+    content = asdict(manifest)
+    errors, references = content.pop("calibration_errors"), content.pop("references")
+    text = json.dumps(content, indent=1, allow_nan=False)[:-2]
+    # One line each for what nobody reads line by line.
+    text += f',\n "calibration_errors": {json.dumps(errors, allow_nan=False)}'
+    text += f',\n "references": {json.dumps(references, allow_nan=False)}\n}}\n'
+    return text.encode()
+
+
+def describe_graph(graph: bytes) -> Mapping[str, str | int]:
+    """Return the manifest's keys that name the graph."""
+    return {"graph_sha256": hashlib.sha256(graph).hexdigest(), "graph_bytes": len(graph), "opset": OPSET}
+
+
+def write_files(folder: Path, files: Sequence[tuple[str, bytes]]) -> None:
+    """Write files whole or not at all, each by a rename, in order.
+
+    A crash between two renames leaves a graph and a manifest that name different hashes, which the loader refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[tuple[Path, Path]] = []
+    try:
+        for name, content in files:
+            handle, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+            written.append((Path(path), folder / name))
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for temporary, final in written:
+            temporary.chmod(0o644)
+            temporary.replace(final)
+    finally:
+        for temporary, _ in written:
+            temporary.unlink(missing_ok=True)
+
+
+def _without_traces(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop the exporter's notes, which hold source lines and paths of this machine."""
+    graph.doc_string = graph.graph.doc_string = ""
+    del graph.metadata_props[:]
+    del graph.graph.metadata_props[:]
+    for values in (
+        graph.graph.node,
+        graph.graph.initializer,
+        graph.graph.input,
+        graph.graph.output,
+        graph.graph.value_info,
+    ):
+        for value in values:
+            value.doc_string = ""
+            del value.metadata_props[:]
+    return graph
