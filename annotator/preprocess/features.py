@@ -46,8 +46,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature("distpsnr1", "arcsec", 0.0, 30.0, "distance to the nearest Pan-STARRS1 source"),
     Feature("sgmag1", "mag", 5.0, 30.0, "g magnitude of the nearest Pan-STARRS1 source"),
     Feature("srmag1", "mag", 5.0, 30.0, "r magnitude of the nearest Pan-STARRS1 source"),
-    Feature("separationArcsec", "arcsec", 0.0, 1800.0, "distance to Sherlock's host"),
-    Feature("major_axis_arcsec", "arcsec", 0.0, 12000.0, "major axis of Sherlock's host"),
+    Feature("separationArcsec", "arcsec", 0.0, 1800.0, "distance to the host that Sherlock found"),
+    Feature("major_axis_arcsec", "arcsec", 0.0, 12000.0, "major axis of the host that Sherlock found"),
 )
 """The inputs of the model, in order: AHA's 22 without the TNS redshift, which no unclassified object has."""
 

@@ -13,9 +13,6 @@ JD_MINUS_MJD = 2400000.5
 SENTINEL = -999.0
 """What ZTF and AHA's databank write for "unknown"."""
 
-# The same three columns are exactly 0 where Lasair has nothing: no host (ORPHAN), or a catalogue without sizes.
-_ZERO_IS_UNKNOWN = frozenset({"separationArcsec", "major_axis_arcsec", "distpsnr1"})
-
 GOOD_REAL_BOGUS = 0.75
 """Lasair's own threshold on rb or drb for its count of good detections."""
 
@@ -40,29 +37,19 @@ def parse(record: object) -> Transient:
     if not isinstance(object_id, str) or not object_id:
         found = "nothing" if object_id in (None, "") else _kind(object_id)
         raise RecordError(f"expected objectId to be a non-empty text, found {found}")
-    columns = {name: record.get(name) for name in _COLUMNS}
-    if isinstance(record.get("candidates"), Iterable) and not isinstance(record["candidates"], str | bytes | Mapping):
-        computed = lasair_columns(_detections(record["candidates"]))
-        columns = {**computed, **{name: value for name, value in columns.items() if number(value) is not None}}
-    sherlock = record.get("sherlock")
-    if isinstance(sherlock, Mapping):
-        for name in _SHERLOCK_COLUMNS:
-            if columns.get(name) is None:
-                columns[name] = sherlock.get(name)
-        columns["classification"] = record.get("classification") or sherlock.get("classification")
-    else:
-        columns["classification"] = record.get("classification")
-    values = {name: value for name in _COLUMNS if (value := _known(name, columns.get(name))) is not None}
-    last_jd = values.get("jdmax")
-    sherlock_class = columns["classification"]
+    columns = _columns(record)
+    values = {name: value for name in _NUMBERS if (value := _known(columns.get(name))) is not None}
+    # Lasair stores a count of 0 as NULL: no good detections, not an unknown number of them.
+    n_good = values.get("ncandgp", 0.0 if "ncandgp" in columns and "ncand" in values else None)
+    last_jd = _within(values.get("jdmax"), *_JD_RANGE)
+    sherlock_class = columns.get("classification")
     return Transient(
         object_id=object_id,
         survey="ztf",
         features=physical_features(values),
         n_det=_count(values.get("ncand")),
-        n_det_good=_count(values.get("ncandgp")),
-        # 1990 to 2100: outside, it is no date of this survey.
-        last_mjd=last_jd - JD_MINUS_MJD if last_jd is not None and 2447892.5 < last_jd < 2488069.5 else None,
+        n_det_good=_count(n_good),
+        last_mjd=None if last_jd is None else last_jd - JD_MINUS_MJD,
         ra_deg=_within(values.get("ramean"), 0.0, 360.0),
         dec_deg=_within(values.get("decmean"), -90.0, 90.0),
         sherlock_class=sherlock_class if isinstance(sherlock_class, str) and sherlock_class else None,
@@ -80,16 +67,30 @@ def number(value: object) -> float | None:
     return result if math.isfinite(result) else None
 
 
-_SHERLOCK_COLUMNS = ("separationArcsec", "major_axis_arcsec")
-_PS1_COLUMNS = ("distpsnr1", "sgmag1", "srmag1")
-_COLUMNS = (*FEATURE_NAMES, *QUALITY_NAMES, "ncand", "ncandgp", "jdmax", "ramean", "decmean")
+_NUMBERS = (*FEATURE_NAMES, *QUALITY_NAMES, "ncand", "ncandgp", "jdmax", "ramean", "decmean")
+_SHERLOCK = ("classification", "separationArcsec", "major_axis_arcsec")
+_JD_RANGE = (2447892.5, 2488069.5)  # 1990 to 2100: outside, it is no date of this survey
 
 
-def _known(name: str, value: object) -> float | None:
+def _columns(record: Mapping[str, object]) -> dict[str, object]:
+    """Return the record's own columns, and for what it lacks its Sherlock part's and those of its candidates."""
+    columns = {name: record[name] for name in (*_NUMBERS, *_SHERLOCK) if record.get(name) is not None}
+    sherlock, candidates = record.get("sherlock"), record.get("candidates")
+    if isinstance(sherlock, Mapping):
+        columns = {name: sherlock.get(name) for name in _SHERLOCK} | columns
+    if isinstance(candidates, list):
+        columns = lasair_columns(_detections(candidates)) | columns
+    return {name: record[name] for name in _NUMBERS if name in record} | columns
+
+
+def _known(value: object) -> float | None:
+    """Return a number that is neither the sentinel nor exactly 0.
+
+    0 stands for "unknown" in every column: Sherlock's for no host or a catalogue without sizes, and Lasair itself
+    stores a 0 of its own as NULL.
+    """
     result = number(value)
-    if result is None or result == SENTINEL or (result == 0 and name in _ZERO_IS_UNKNOWN):
-        return None
-    return result
+    return None if result in (None, SENTINEL, 0.0) else result
 
 
 def _count(value: float | None) -> int | None:

@@ -69,10 +69,7 @@ def lasair_columns(
         ("decmean", [d.dec_deg for d in packet if d.dec_deg is not None]),
     ):
         columns[column] = sum(values) / len(values) if values else None
-    return {name: None if value == 0 and name not in _COUNTS else value for name, value in columns.items()}
-
-
-_COUNTS = ("ncand", "ncandgp", "ncandgp_7", "ncandgp_14")  # Lasair stores every other exact 0 as NULL
+    return {name: None if value == 0 else value for name, value in columns.items()}  # Lasair stores 0 as NULL
 
 
 def _band_columns(band: str, detections: Sequence[Detection]) -> dict[str, float | None]:

@@ -1,0 +1,72 @@
+import subprocess
+import sys
+
+import pytest
+
+from annotator.cli import _parser, main
+
+HEAVY = ("onnxruntime", "astropy", "torch", "sklearn", "pandas", "imblearn", "requests", "yaml", "numpy")
+FORBIDDEN = ("torch", "sklearn", "pandas", "imblearn", "training")
+
+
+def imported_by(code: str) -> set[str]:
+    code += "\nimport sys; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.splitlines()}
+
+
+def commands() -> list[str]:
+    action = next(a for a in _parser()._actions if a.dest != "help" and getattr(a, "choices", None))
+    return list(action.choices)
+
+
+def test_help_is_light_to_start():
+    loaded = imported_by("from annotator.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass")
+    assert not loaded & set(HEAVY)
+
+
+def test_scoring_loads_nothing_that_only_training_may():
+    loaded = imported_by(
+        "import annotator.service, annotator.scoring, annotator.demo; from annotator.models import *;"
+        "load_models(None, 'ztf')"
+    )
+    assert "onnxruntime" in loaded
+    assert not loaded & set(FORBIDDEN)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert "usage: aha-annotator " + command in capsys.readouterr().out
+
+
+def test_wrong_usage_is_exit_status_2(capsys):
+    for arguments in ([], ["fly"], ["once"], ["once", "-c", "absent.yaml"], ["filters", "absent"]):
+        try:
+            status = main(arguments)
+        except SystemExit as end:
+            status = end.code
+        assert status == 2
+    assert "there are" in capsys.readouterr().err
+
+
+def test_the_filters_are_listed_and_printed_ready_to_paste(capsys):
+    assert main(["filters"]) == 0
+    listing = capsys.readouterr().out
+    assert "input_ztf" in listing and "tonights_anomalies" in listing
+    assert main(["filters", "tonights_anomalies", "--topic", "aha_mine"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("SELECT") < printed.index("FROM") < printed.index("WHERE")
+    assert "annotator:aha_mine" in printed and "aha_ztf" not in printed.partition("SELECT")[2]
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    (tmp_path / "many.jsonl").write_text('{"objectId": "a", "gmag": 19}\n' * 20_000)
+    command = [sys.executable, "-m", "annotator", "score", str(tmp_path / "many.jsonl")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == b""
