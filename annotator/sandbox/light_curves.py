@@ -43,7 +43,7 @@ class SupernovaForm:
     rise_days: tuple[float, float]
     fall_days: tuple[float, float]
     second_fraction: tuple[float, float]
-    """A second component, of this fraction of the first one's peak: the second maximum of a Ia, the radioactive tail."""
+    """A later component, as a fraction of the first one's peak: the second maximum of a Ia, the radioactive tail."""
     second_delay_days: float
     second_fall_days: tuple[float, float]
     plateau_days: float | None = None

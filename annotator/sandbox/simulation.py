@@ -8,15 +8,17 @@ same function as Lasair's. Identifiers are ZTF99 and seven letters: a year that 
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from annotator.sandbox import hosts, light_curves
 from annotator.sandbox.hosts import Surroundings
-from annotator.sandbox.light_curves import ZERO_POINT_MAG, Source
+from annotator.sandbox.light_curves import Source
+from annotator.sandbox.schema import DOUBLE_COLUMNS, OBJECTS_COLUMNS, SHERLOCK_COLUMNS, UNIX_EPOCH_JD
 from annotator.sandbox.sky import galactic_deg, htm_id
+from annotator.sandbox.survey import Epoch, Survey, observe, weather
 from annotator.surveys.ztf_columns import Detection, lasair_columns
 
 NORMAL_KINDS = ("SN Ia", "SN II", "SN Ib/c")
@@ -34,32 +36,7 @@ MINORITY: Mapping[str, float] = {
 }
 """Fractions of a night that are not ordinary supernovae; at least one of each."""
 
-SURVEY_START_JD = 2457754.5  # nid, ZTF's number of the night, counts from 2017 January 1 UTC
-UNIX_EPOCH_JD = 2440587.5
-NIGHTS = 150
-_DETECTION_SNR = 5.0
 _GOOD_REAL_BOGUS = 0.75
-_DEPTH_MAG = {"g": 20.7, "r": 20.4}
-_MOON_MAG = {"g": 0.9, "r": 0.6}
-_FILTER_ID = {"g": 1, "r": 2}
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One visit of the survey: a detection, or, without `candid` and what follows it, an upper limit."""
-
-    jd: float
-    fid: int
-    nid: int
-    diffmaglim: float
-    candid: int | None = None
-    magpsf: float | None = None
-    sigmapsf: float | None = None
-    isdiffpos: str | None = None
-    rb: float | None = None
-    drb: float | None = None
-    ra: float | None = None
-    dec: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,13 +70,6 @@ class Night:
         return [{**o.columns, **o.sherlock} for o in self.objects]
 
 
-@dataclass(frozen=True)
-class _Survey:
-    last_midnight_jd: float
-    clear: np.ndarray  # (NIGHTS,) bool, index 0 is the last night, 1 the one before
-    full_moon_night: float
-
-
 def simulate_night(seed: int, n_objects: int = 300, now_jd: float | None = None) -> Night:
     """Simulate a night.
 
@@ -122,10 +92,10 @@ def simulate_night(seed: int, n_objects: int = 300, now_jd: float | None = None)
     if now_jd is None:
         now_jd = UNIX_EPOCH_JD + time.time() / 86400.0
     rng = np.random.default_rng(seed)
-    survey = _Survey(
+    survey = Survey(
         # Palomar observes from 3 to 12.5 h UTC; the last night that is over.
         last_midnight_jd=math.floor(now_jd - 0.5 - 0.53) + 0.5,
-        clear=_weather(rng),
+        clear=weather(rng),
         full_moon_night=rng.uniform(0.0, 29.53),
     )
     kinds = _kinds(rng, n_objects)
@@ -142,20 +112,12 @@ def _kinds(rng: np.random.Generator, n_objects: int) -> list[str]:
     return [kinds[i] for i in rng.permutation(n_objects)]
 
 
-def _weather(rng: np.random.Generator) -> np.ndarray:
-    """Draw which nights were clear, in spells; the last one was."""
-    clear = np.ones(NIGHTS, dtype=bool)
-    for night in range(1, NIGHTS):
-        clear[night] = rng.random() < (0.85 if clear[night - 1] else 0.45)
-    return clear
-
-
-def _object(rng: np.random.Generator, survey: _Survey, kind: str, number: int) -> SimulatedObject:
+def _object(rng: np.random.Generator, survey: Survey, kind: str, number: int) -> SimulatedObject:
     object_id = _object_id(number)
     while True:
         source = _source(rng, kind)
         position = _position(rng)
-        epochs = _observe(rng, survey, source, kind, position, number)
+        epochs = observe(rng, survey, source, kind, position, number)
         columns = _columns(epochs)
         if _is_reported(columns, survey, kind):
             break
@@ -227,79 +189,6 @@ def _position(rng: np.random.Generator) -> tuple[float, float]:
             return ra_deg, dec_deg
 
 
-def _observe(
-    rng: np.random.Generator, survey: _Survey, source: Source, kind: str, position: tuple[float, float], number: int
-) -> tuple[Epoch, ...]:
-    """Look at a source as the survey would, at a moment of its life that falls on the last night."""
-    if rng.random() < 0.55:  # about to fade away, as most objects of an archive were when last seen
-        age_days = source.last_day - rng.exponential(3.0)
-    else:
-        age_days = rng.uniform(max(source.first_day, -10.0), min(source.last_day, 40.0))
-    visits = sorted(_visits(rng, survey))
-    days = np.array([day for day, _ in visits])
-    flux = {band: source.flux(age_days + days, band) for band in "gr"}
-    epochs = []
-    for i, (day, band) in enumerate(visits):
-        true_flux = float(flux[band][i]) if kind != "artefact" else _subtraction_residual(rng)
-        epochs.append(_expose(rng, survey, day, band, true_flux, position, is_real=kind != "artefact"))
-    return tuple(
-        # Unique, and in the shape of ZTF's: night, time of the day, and a running number.
-        replace(e, candid=e.nid * 10**15 + int((e.jd - 0.5) % 1 * 10**6) * 10**9 + number % 10**6 * 1000 + i)
-        if e.magpsf is not None
-        else e
-        for i, e in enumerate(epochs)
-    )
-
-
-def _visits(rng: np.random.Generator, survey: _Survey) -> Iterator[tuple[float, str]]:
-    """Yield what a field gets: days since the last midnight (negative before it), and the band."""
-    cadence_nights = int(rng.choice((1, 2, 3), p=(0.15, 0.55, 0.3)))
-    first_hour = rng.uniform(3.0, 9.5)
-    for night in range(0, NIGHTS, cadence_nights):
-        if not survey.clear[night]:
-            continue
-        for band in ("g", "r"):
-            for _ in range(rng.choice(3, p=(0.16, 0.8, 0.04))):
-                yield -night + (first_hour + rng.uniform(0.0, 3.0)) / 24, band
-
-
-def _subtraction_residual(rng: np.random.Generator) -> float:
-    """Draw what is left of a bright star: mostly nothing, sometimes light of either sign."""
-    return rng.choice((0.0, 1.0, -0.5), p=(0.65, 0.25, 0.1)) * light_curves.to_flux(rng.normal(18.3, 0.7))
-
-
-def _expose(
-    rng: np.random.Generator,
-    survey: _Survey,
-    day: float,
-    band: str,
-    true_flux: float,
-    position: tuple[float, float],
-    is_real: bool,
-) -> Epoch:
-    moonlight = 0.5 * (1 + math.cos(2 * math.pi * (day - survey.full_moon_night) / 29.53))
-    limit_mag = _DEPTH_MAG[band] - _MOON_MAG[band] * moonlight**3 + rng.normal(0.0, 0.25)
-    limit_flux = light_curves.to_flux(limit_mag)
-    error = math.hypot(limit_flux / _DETECTION_SNR, 0.02 * true_flux)
-    flux = true_flux + rng.normal(0.0, error)
-    jd = survey.last_midnight_jd + day
-    epoch = Epoch(round(jd, 7), _FILTER_ID[band], math.floor(jd - SURVEY_START_JD), round(limit_mag, 4))
-    if abs(flux) < limit_flux:
-        return epoch
-    snr = abs(flux) / error
-    scatter_deg = math.hypot(0.08, 0.85 / snr) / 3600  # seeing over signal-to-noise ratio, and a floor
-    return replace(
-        epoch,
-        magpsf=round(ZERO_POINT_MAG - 2.5 * math.log10(abs(flux)), 4),
-        sigmapsf=round(1.0857 / snr, 4),
-        isdiffpos="t" if flux > 0 else "f",
-        rb=round(rng.beta(12.0, 1.3) if is_real else rng.uniform(0.05, 0.6), 4),
-        drb=round(1 - min(0.3, rng.exponential(0.02)) if is_real else rng.uniform(0.0, 0.3), 4),
-        ra=position[0] + rng.normal(0.0, scatter_deg) / math.cos(math.radians(position[1])),
-        dec=position[1] + rng.normal(0.0, scatter_deg),
-    )
-
-
 def _columns(epochs: tuple[Epoch, ...]) -> dict[str, object]:
     seen = [epoch for epoch in epochs if epoch.candid is not None]
     detections = [
@@ -328,7 +217,7 @@ def _columns(epochs: tuple[Epoch, ...]) -> dict[str, object]:
     return {name: value if value != 0 else None for name, value in columns.items()}
 
 
-def _is_reported(columns: Mapping[str, object], survey: _Survey, kind: str) -> bool:
+def _is_reported(columns: Mapping[str, object], survey: Survey, kind: str) -> bool:
     """Say whether a night would hold the object: two detections, one of them last night, g and r together once.
 
     Supernovae without a colour exist; a table of classified ones, to which people compare, was chosen to have it.
@@ -372,26 +261,6 @@ def _tns(
     }
 
 
-OBJECTS_COLUMNS = tuple(
-    "objectId ramean decmean rastd decstd glonmean glatmean jdgmax jdrmax jdmax jdmin gmag rmag maggmin maggmean "
-    "maggmax magrmin magrmean magrmax mag_g02 mag_g08 mag_g28 mag_r02 mag_r08 mag_r28 dmdt_g dmdt_r dmdt_g_err "
-    "dmdt_r_err dmdt_g_2 dmdt_r_2 g_minus_r jd_g_minus_r ncand ncandgp ncandgp_7 ncandgp_14 distpsnr1 sgscore1 sgmag1 "
-    "srmag1 ssnamenr htm16".split()
-)
-"""The 43 columns of Lasair-ZTF's objects table."""
-
-SHERLOCK_COLUMNS = tuple(
-    "objectId classification association_type catalogue_table_name catalogue_object_id catalogue_object_type raDeg "
-    "decDeg separationArcsec northSeparationArcsec eastSeparationArcsec physical_separation_kpc direct_distance "
-    "distance z photoZ photoZErr Mag MagFilter MagErr classificationReliability major_axis_arcsec annotator "
-    "additional_output description summary".split()
-)
-
-_DOUBLE_COLUMNS = frozenset(
-    "ramean decmean rastd decstd glonmean glatmean jdgmax jdrmax jdmax jdmin jd_g_minus_r raDeg decDeg".split()
-)
-
-
 def _as_float_column(name: str, value: object) -> object:
     """Round what MariaDB keeps in a FLOAT to the six digits that come back from one."""
-    return float(f"{value:.6g}") if isinstance(value, float) and name not in _DOUBLE_COLUMNS else value
+    return float(f"{value:.6g}") if isinstance(value, float) and name not in DOUBLE_COLUMNS else value
