@@ -1,15 +1,21 @@
 """The shipped filters: Lasair's rules, what they select, and what the sandbox finds with them."""
 
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
 from annotator.errors import ConfigError
 from annotator.filter_files import FilterFile, boxes, check_topic, for_topic, list_filters, load_filter, parse_filter
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
+from annotator.sandbox.database import Database
+from annotator.sandbox.query_rules import check_query
 from annotator.surveys import ztf
 
+CASES = yaml.safe_load((Path(__file__).parent / "filter_cases.yaml").read_text(encoding="utf-8"))
 FILTERS = {query.name: query for query in list_filters()}
 EXAMPLE = FilterFile("example", "", "objects.objectId", "objects", "objects.ncand > 3")
 
@@ -98,6 +104,11 @@ def test_a_shipped_filter_keeps_lasairs_rules(query):
 def test_each_rule_is_really_looked_at(rule, change):
     assert broken_rules(EXAMPLE) == []
     assert broken_rules(replace(EXAMPLE, **change)) == [rule]
+
+
+@pytest.mark.parametrize("query", FILTERS.values(), ids=FILTERS)
+def test_the_sandbox_accepts_a_shipped_filter(query):
+    check_query(query.selected, query.tables, query.conditions)
 
 
 def test_the_input_filter_carries_all_that_the_model_and_its_quality_cuts_need():
@@ -219,3 +230,51 @@ def test_a_topic_that_lasair_would_refuse_in_a_filter_is_refused(topic):
 @pytest.mark.parametrize("topic", ["aha_ztf", "aha_lsst", "aha2", "a" * 16])
 def test_an_ordinary_topic_is_accepted(topic):
     check_topic(topic)
+
+
+NOW = 1795000000.0  # Unix seconds; a night of November 2026
+NOW_JD = NOW / 86400 + 2440587.5
+
+
+class Clock:
+    def __init__(self):
+        self.days = 0.0
+
+    def __call__(self) -> float:
+        return NOW + 86400 * self.days
+
+
+def put(database: Database, clock: Clock, object_id: str, case: dict) -> None:
+    """Plant one object: the base of the cases with this case's changes."""
+    changes = {table: case.get(table, {}) for table in CASES["base"]}
+    rows = {table: None if changes[table] is None else row | changes[table] for table, row in CASES["base"].items()}
+    dates = {key: NOW_JD + days for key, days in rows["objects"].items() if key.startswith("jd") and days is not None}
+    database.put_rows([{"objectId": object_id} | rows["objects"] | rows["sherlock"] | dates])
+    if annotation := rows["annotation"]:
+        classdict = json.dumps({key: value for key, value in rows["classdict"].items() if value is not None})
+        clock.days = annotation["annotated"]
+        database.annotate(annotation | {"objectId": object_id, "classdict": classdict, "version": "1", "url": ""})
+        clock.days = 0.0
+
+
+@pytest.mark.parametrize("name", CASES["filters"])
+def test_in_the_sandbox_a_filter_finds_its_planted_rows_in_order_and_no_near_miss(name):
+    clock, cases = Clock(), CASES["filters"][name]
+    database = Database(clock)
+    # The sandbox gives every object a Sherlock row.
+    missed = [case for case in cases["missed"].values() if case.get("sherlock", {}) is not None]
+    planted = [*missed, *reversed(cases["found"].values())]
+    object_ids = [f"ZTF99aaaaa{number // 26 + 97:c}{number % 26 + 97:c}" for number in range(len(planted))]
+    for object_id, case in zip(object_ids, planted, strict=True):
+        put(database, clock, object_id, case)
+
+    query = FILTERS[name]
+    rows = database.query(query.selected, query.tables, query.conditions)
+    database.close()
+
+    found = [row["objectId"] for row in rows]
+    expected = object_ids[: len(missed) - 1 : -1]
+    assert sorted(found) == sorted(expected)
+    assert found == expected or "ORDER BY" not in query.conditions
+    assert all(isinstance(row["score"], float) for row in rows if "score" in row)
+    assert all(list(row) == labels(query.selected) for row in rows)
