@@ -43,9 +43,7 @@ def round_up(error: float, digits: int = 6) -> float:
     if not exact:
         return 0.0
     step = Decimal(1).scaleb(exact.adjusted() - digits + 1)
-    rounded = float(exact.quantize(step, rounding=ROUND_CEILING))
-    # The nearest float of a decimal just above may lie below it.
-    return rounded if rounded >= error else math.nextafter(error, math.inf)
+    return float(exact.quantize(step, rounding=ROUND_CEILING))
 
 
 def combined_score(scores: Iterable[float]) -> float:

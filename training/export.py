@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import warnings
@@ -49,6 +50,7 @@ def export_graph(model: nn.Module, examples: NDArray[np.float32], input_name: st
         If the graph is not valid ONNX, or does not give what the model gives.
     """
     model.eval()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports that torchvision is not installed
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns of its own internals
         path = Path(folder) / "graph.onnx"

@@ -48,10 +48,13 @@ class Fit:
     """The constants of its scaling."""
     epoch: int
     """The epoch kept, from 1."""
-    validation_error: float
-    """Mean over whole validation normals and the same with each group masked in turn."""
-    validation_error_whole: float
-    """Mean over whole validation normals."""
+    validation_errors: tuple[float, ...]
+    """Mean over validation normals: whole, then with each of :data:`MASK_GROUPS` hidden."""
+
+    @property
+    def validation_error(self) -> float:
+        """What chooses the epoch: half the error of whole objects, half the mean with a group hidden."""
+        return selection_error(self.validation_errors)
 
 
 def fit_features(
@@ -93,14 +96,21 @@ def fit_features(
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
             optimizer.step()
             schedule.step()
-        whole, with_masks = _validate(model, validation_batches)
-        if best is None or with_masks < best.validation_error:
-            best = Fit(copy.deepcopy(model).eval(), columns, epoch, with_masks, whole)
+        errors = _validate(model, validation_batches)
+        if best is None or selection_error(errors) < best.validation_error:
+            best = Fit(copy.deepcopy(model).eval(), columns, epoch, errors)
         if epoch % max(1, settings.epochs // 5) == 0:
             progress(
-                f"epoch {epoch}/{settings.epochs}: validation error {with_masks:.5f}, best {best.validation_error:.5f}"
+                f"epoch {epoch}/{settings.epochs}: validation error {selection_error(errors):.5f}, "
+                f"best {best.validation_error:.5f}"
             )
     return best
+
+
+def selection_error(errors: tuple[float, ...]) -> float:
+    """Return half the first error and half the mean of the others."""
+    whole, *hidden = errors
+    return 0.5 * (whole + sum(hidden) / len(hidden))
 
 
 def errors_of(model: FeatureModel, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -126,8 +136,7 @@ def _validation_batches(scaled: Tensor, present: Tensor) -> list[tuple[Tensor, T
     return [(scaled, present), *((scaled * mask, present * mask) for mask in _group_masks())]
 
 
-def _validate(model: FeatureModel, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+def _validate(model: FeatureModel, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, ...]:
     model.eval()
     with torch.no_grad():
-        whole, *masked = (model.compare(scaled, present)[0].mean().item() for scaled, present in batches)
-    return whole, 0.5 * (whole + sum(masked) / len(masked))
+        return tuple(model.compare(scaled, present)[0].mean().item() for scaled, present in batches)

@@ -1,6 +1,7 @@
 """The networks, and what they do to their inputs before the first layer."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ class Autoencoder(nn.Module):
 
 def _dense_blocks(widths: Sequence[int]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+    for n_in, n_out in pairwise(widths):
         layers += [nn.Linear(n_in, n_out), nn.GELU(), nn.BatchNorm1d(n_out)]
     return layers
 

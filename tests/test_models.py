@@ -1,0 +1,317 @@
+import csv
+import hashlib
+import json
+import math
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotator.errors import ModelError
+from annotator.manifest import parse_manifest
+from annotator.models import Missing, ModalityScore, load_models
+from annotator.preprocess.features import FEATURE_NAMES, FEATURES
+from annotator.sandbox.simulation import simulate_night
+from annotator.surveys import ztf
+from annotator.transient import Transient
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "onnx_models" / "ztf"
+DATA = ROOT.parent / "shared" / "data" / "object_features.csv"
+ROWS = simulate_night(7, 60, now_jd=2461000.5).rows()
+BAND_G = [name for name in FEATURE_NAMES if "g" in name.removeprefix("ma") and "arcsec" not in name.lower()]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return load_models(None, "ztf")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("features.onnx", "features.json"):
+        shutil.copy(SHIPPED / name, tmp_path)
+    return tmp_path
+
+
+def features_of(scores):
+    return scores.modalities["features"]
+
+
+# Scores
+
+
+def test_scores_do_not_depend_on_order_company_or_repetition(models):
+    transients = [ztf.parse(row) for row in ROWS]
+    together = models.score(transients)
+    shuffled = list(range(len(transients)))
+    random.Random(1).shuffle(shuffled)
+    for index, scores in zip(shuffled, models.score([transients[i] for i in shuffled]), strict=True):
+        assert scores == together[index]
+    assert [models.score([t])[0] for t in transients] == together
+    assert models.score(transients[:7]) + models.score(transients[7:]) == together
+    assert models.score(transients + transients) == together + together
+    assert load_models(None, "ztf").score(transients) == together
+
+
+def test_columns_that_are_no_input_do_not_change_a_score(models):
+    generator = random.Random(2)
+    forbidden = ["ramean", "decmean", "z", "type", "tns_name", "source_label", "jdmin", "jdmax", "ncand", "htm16"]
+    for row in ROWS[:20]:
+        changed = row | {name: generator.uniform(-1e6, 1e6) for name in forbidden} | {"objectId": "another"}
+        assert models.score([ztf.parse(changed)]) == models.score([ztf.parse(row)])
+
+
+def test_every_input_column_changes_some_score(models):
+    errors = {t: features_of(models.score([ztf.parse(row)])[0]).error for t, row in enumerate(ROWS[:20])}
+    for name in FEATURE_NAMES:
+        without = [features_of(models.score([ztf.parse(row | {name: None})])[0]).error for row in ROWS[:20]]
+        assert any(error != errors[i] for i, error in enumerate(without)), name
+
+
+def test_an_object_without_a_band_or_a_host_is_scored(models):
+    for hidden in (BAND_G, ["distpsnr1", "sgmag1", "srmag1", "separationArcsec", "major_axis_arcsec"]):
+        scores = models.score([ztf.parse(ROWS[0] | dict.fromkeys(hidden))])[0]
+        found = features_of(scores)
+        assert isinstance(found, ModalityScore)
+        assert [r for name, r in zip(FEATURE_NAMES, found.residual, strict=True) if name in hidden] == [0] * len(hidden)
+
+
+def test_an_object_without_features_is_missing_with_a_reason_and_scores_zero(models):
+    scores = models.score([Transient("ZTF99aaaaaaa", "ztf", features={"gmag": 19.0})])[0]
+    assert scores.score == 0.0
+    assert isinstance(features_of(scores), Missing)
+    assert "1 of 21" in features_of(scores).why
+
+
+@given(st.dictionaries(st.sampled_from(FEATURE_NAMES), st.floats(width=32), min_size=3))
+@settings(max_examples=300, deadline=None)
+def test_any_numbers_give_finite_scores_that_no_single_record_can_run_away_with(models, features):
+    found = models.score([Transient("any", "ztf", features=features)])[0]
+    assert math.isfinite(found.score)
+    modality = features_of(found)
+    if isinstance(modality, ModalityScore):
+        assert all(map(math.isfinite, (modality.error, modality.score, *modality.residual, *modality.latent)))
+        # Clipped at the training range, the worst that all columns together can do is bounded.
+        assert modality.error < 30
+
+
+def test_a_value_beyond_the_training_range_counts_as_its_end(models):
+    row = dict(zip(FEATURE_NAMES, [19.0] * len(FEATURE_NAMES), strict=True)) | {"g_minus_r": 0.1, "dmdt_g": 5.0}
+    far = row | {"dmdt_g": 20.0}
+    assert models.score([Transient("a", "ztf", features=row)]) == models.score([Transient("a", "ztf", features=far)])
+
+
+def test_the_residual_explains_the_error(models):
+    """The error is the mean Huber loss of the residuals over the columns present, by a second implementation."""
+    for row in ROWS[:20]:
+        transient = ztf.parse(row)
+        found = features_of(models.score([transient])[0])
+        if isinstance(found, Missing):
+            continue
+        sizes = [abs(r) for name, r in zip(FEATURE_NAMES, found.residual, strict=True) if name in transient.features]
+        expected = np.mean([0.5 * s * s if s <= 1 else s - 0.5 for s in sizes])
+        assert found.error == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_column_turns_a_residual_back_into_its_unit(models):
+    for column in models.models["features"].manifest.columns:
+        middle = column.expected(1.0, column.scaled(1.0))  # what a reconstruction of 0 stands for
+        assert column.scaled(middle) == pytest.approx(0, abs=1e-9)
+        inside = column.expected(middle, -0.5)
+        assert column.scaled(inside) == pytest.approx(0.5)
+        assert column.expected(inside, 0.0) == pytest.approx(inside)
+        assert column.expected(inside, 0.5) == pytest.approx(middle)
+
+
+def test_the_manifest_describes_the_inputs_in_order(models):
+    manifest = models.models["features"].manifest
+    assert [(c.name, c.unit, c.low, c.high) for c in manifest.columns] == [
+        (f.name, f.unit, f.low, f.high) for f in FEATURES
+    ]
+    assert (models.version, models.survey) == ("aha-ztf-1.0", "ztf")
+    assert len(manifest.references) >= 5
+    assert all(r.record["objectId"].startswith("ZTF99") for r in manifest.references)
+    assert any(r.record["gmag"] is None for r in manifest.references)
+
+
+def test_the_shipped_files_name_no_path_and_stay_small():
+    for path in SHIPPED.iterdir():
+        content = path.read_bytes()
+        assert len(content) < 2_000_000
+        for mark in (b"/home/", b"/root/", b"/tmp/", b"/work/", b"site-packages"):
+            assert mark not in content, f"{path.name} holds {mark}"
+
+
+def test_a_graph_runs_on_many_rows_too(models):
+    session = onnxruntime.InferenceSession(SHIPPED / "features.onnx", providers=["CPUExecutionProvider"])
+    rows = np.full((5, 21), np.nan, dtype=np.float32)
+    error, residual, latent = session.run(["error", "residual", "latent"], {"features": rows})
+    assert (error.shape, residual.shape, latent.shape) == ((5,), (5, 21), (5, 8))
+    assert (error == 0).all()
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="../shared/data/object_features.csv is not here")
+def test_every_object_of_the_databank_is_scored_and_few_are_called_anomalous(models):
+    with DATA.open(encoding="utf-8", newline="") as file:
+        transients = [ztf.parse(row) for row in csv.DictReader(file)]
+    scores = np.array([s.score for s in models.score(transients)])
+    assert len(scores) == 4358
+    # These rows trained the model, so they can only look more normal than the promise.
+    assert (scores >= 2).mean() < 0.013
+    assert (scores >= 1).mean() < 0.115
+    assert scores.max() > 2.5
+
+
+# Loading
+
+
+def test_models_are_found_directly_or_under_the_survey_s_name(folder, tmp_path_factory):
+    parent = tmp_path_factory.mktemp("models")
+    shutil.copytree(folder, parent / "ztf")
+    assert load_models(folder, "ztf").version == load_models(parent, "ztf").version
+
+
+def change_manifest(folder, **changes):
+    path = folder / "features.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        if value is None:
+            del content[key]
+        else:
+            content[key] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def refuse(folder, *words, survey="ztf"):
+    with pytest.raises(ModelError) as caught:
+        load_models(folder, survey)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    refuse(tmp_path / "nowhere", "nowhere", "found none")
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    refuse(tmp_path, "features.onnx", "aha-train")
+
+
+def test_a_survey_without_shipped_models_is_refused():
+    refuse(None, "nosuch", survey="nosuch")
+
+
+@pytest.mark.parametrize("name", ["features.onnx", "features.json"])
+def test_half_a_model_is_refused_by_name(folder, name):
+    (folder / name).unlink()
+    refuse(folder, name, "found none")
+
+
+@pytest.mark.parametrize("name", ["features.onnx", "features.json"])
+def test_a_git_lfs_pointer_is_named_with_its_remedy(folder, name):
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 91982\n")
+    refuse(folder, name, "git lfs pull")
+
+
+def test_a_truncated_graph_is_refused(folder):
+    graph = (folder / "features.onnx").read_bytes()
+    (folder / "features.onnx").write_bytes(graph[: len(graph) // 2])
+    refuse(folder, "truncated", str(len(graph)), str(len(graph) // 2))
+
+
+def test_a_changed_graph_is_refused(folder):
+    graph = bytearray((folder / "features.onnx").read_bytes())
+    graph[len(graph) // 2] ^= 1
+    (folder / "features.onnx").write_bytes(graph)
+    refuse(folder, "sha256", "changed")
+
+
+def test_what_is_no_graph_is_refused_even_with_its_hash(folder):
+    content = b"not a graph"
+    (folder / "features.onnx").write_bytes(content)
+    change_manifest(folder, graph_sha256=hashlib.sha256(content).hexdigest(), graph_bytes=len(content))
+    refuse(folder, "expected an ONNX graph")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00", '{"name": NaN}'])
+def test_a_manifest_that_is_no_json_object_is_refused(folder, text):
+    (folder / "features.json").write_text(text)
+    refuse(folder, "features.json", "expected")
+
+
+@pytest.mark.parametrize("key", ["name", "version", "survey", "graph_sha256", "calibration_errors", "references"])
+def test_a_manifest_without_a_key_is_refused_by_the_key(folder, key):
+    change_manifest(folder, **{key: None})
+    refuse(folder, f"missing: {key}")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"survey": "lsst"}, ("expected survey 'ztf'", "found 'lsst'")),
+        ({"preprocess_version": "0"}, ("preprocessing version", "'0'")),
+        ({"modality": "triplet"}, ("modality", "triplet")),
+        ({"extra": 1}, ("unknown: extra",)),
+        ({"version": 1}, ("version", "expected str")),
+        ({"opset": True}, ("opset", "expected int")),
+        ({"calibration_errors": []}, ("calibration_errors", "at least one")),
+        ({"calibration_errors": [2.0, 1.0]}, ("ascending",)),
+        ({"calibration_errors": [10**400]}, ("calibration_errors[0]",)),
+        ({"calibration_errors": "12"}, ("expected a list",)),
+        ({"columns": []}, ("input columns",)),
+        ({"references": []}, ("reference records",)),
+    ],
+)
+def test_a_manifest_that_says_something_else_is_refused_by_name(folder, change, words):
+    change_manifest(folder, **change)
+    refuse(folder, *words)
+
+
+def test_a_column_without_a_scale_is_refused(folder):
+    columns = json.loads((folder / "features.json").read_text(encoding="utf-8"))["columns"]
+    columns[0]["scale"] = 0.0
+    change_manifest(folder, columns=columns)
+    refuse(folder, "gmag", "positive scale")
+
+
+@pytest.mark.parametrize("key", ["error", "latent"])
+def test_a_model_that_does_not_reproduce_its_references_is_refused(folder, key):
+    references = json.loads((folder / "features.json").read_text(encoding="utf-8"))["references"]
+    if key == "error":
+        references[3]["error"] *= 1.002
+    else:
+        references[3]["latent"][0] += 0.1
+    change_manifest(folder, references=references)
+    refuse(folder, "reference record 3", "as in training")
+
+
+def test_a_reference_that_can_no_longer_be_scored_is_refused(folder):
+    references = json.loads((folder / "features.json").read_text(encoding="utf-8"))["references"]
+    references[0]["record"] = {"objectId": "ZTF99aaaaaaa"}
+    change_manifest(folder, references=references)
+    refuse(folder, "reference record 0", "0 of 21")
+
+
+def test_a_file_of_an_unknown_modality_is_refused_by_name(folder):
+    shutil.copy(folder / "features.json", folder / "spectrum.json")
+    refuse(folder, "spectrum")
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_manifest_parser(content):
+    with pytest.raises(ModelError):
+        parse_manifest(content, "manifest")
+
+
+def test_importing_the_module_imports_neither_onnxruntime_nor_training():
+    code = "import sys, annotator.models; print([m for m in ('onnxruntime', 'torch', 'training') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
