@@ -117,7 +117,7 @@ def test_labels_of_exotics_and_columns_that_are_no_input_never_reach_the_model(t
     for row in rows:
         row |= {name: generator.uniform(0, 90) for name in ("ramean", "decmean", "z", "jdmin")}
         if row["source_label"] == "Exotic":
-            row |= {name: "" for name in FEATURE_NAMES[3:]} | {"type": "shuffled"}
+            row |= dict.fromkeys(FEATURE_NAMES[3:], "") | {"type": "shuffled"}
         else:
             row["source_label"] = str(generator.choice(NORMAL_KINDS))
     other = write_csv(tmp_path / "other.csv", rows)
