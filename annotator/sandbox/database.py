@@ -194,8 +194,8 @@ class Database:
         )
         if table != "crossmatch_tns":
             cells = self._not_a_number.setdefault(str(row["objectId"]), set())
-            cells -= values.keys()
-            cells |= {name for name in values if _is_nan(row[name])}
+            cells.difference_update(values)
+            cells.update(name for name in values if _is_nan(row[name]))
 
     def _as_answered(self, row: dict[str, object]) -> dict[str, object]:
         """Make a row of the database what comes out of Lasair: NaN where it was put in, ISO dates."""

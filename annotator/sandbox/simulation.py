@@ -213,8 +213,7 @@ def _columns(epochs: tuple[Epoch, ...]) -> dict[str, object]:
     ra_deg, dec_deg = columns["ramean"], columns["decmean"]
     columns["glonmean"], columns["glatmean"] = galactic_deg(ra_deg, dec_deg)
     columns["htm16"] = htm_id(ra_deg, dec_deg)
-    # Lasair stores every exact 0 as NULL, counts of good detections included.
-    return {name: value if value != 0 else None for name, value in columns.items()}
+    return columns
 
 
 def _is_reported(columns: Mapping[str, object], survey: Survey, kind: str) -> bool:
