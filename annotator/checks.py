@@ -66,7 +66,7 @@ def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
     except AhaError as error:
         yield Point("token", False, str(error))
         return
-    budget = CallBudget(ledger, config.lasair.usable_calls_per_hour)
+    budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share)
     api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
     probe = ("objects.objectId", "objects", "objects.ncand > 0")
     try:

@@ -118,13 +118,16 @@ def _score(options: argparse.Namespace) -> int:
 
 def _once(options: argparse.Namespace) -> int:
     from annotator.config import load_config
+    from annotator.models import load_models
     from annotator.service import run_pass
 
     config = load_config(options.config, os.environ)
+    config.require_token()
+    models = load_models(config.models, config.survey)
     if options.dry_run:
-        report = run_pass(config, on_dry_annotation=lambda annotation: print(annotation.to_json()))
+        report = run_pass(config, models, on_dry_annotation=lambda annotation: print(annotation.to_json()))
     else:
-        report = run_pass(config)
+        report = run_pass(config, models)
     print(report.in_words(), file=sys.stderr if options.dry_run else sys.stdout)
     return EXIT_ATTENTION if report.problem else EXIT_OK
 

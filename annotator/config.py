@@ -5,6 +5,7 @@ comes from the environment variable ``LASAIR_TOKEN``.
 """
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Callable, Hashable, Mapping
@@ -40,6 +41,15 @@ def _is_endpoint(value: str) -> str | None:
     return None
 
 
+def _is_plain(value: str) -> str | None:
+    return None if re.fullmatch(r"[A-Za-z0-9._\-]{1,249}", value) else "letters, digits, dots, dashes, underscores"
+
+
+def _is_broker(value: str) -> str | None:
+    hosts = r"[A-Za-z0-9.\-]+:\d{1,5}"
+    return None if re.fullmatch(rf"{hosts}(,{hosts})*", value) else "HOST:PORT, or several with commas between"
+
+
 def _one_of(*choices: str) -> Callable[[str], str | None]:
     return lambda value: None if value in choices else f"one of {', '.join(choices)}"
 
@@ -63,8 +73,10 @@ class LasairConfig:
     """How Lasair is reached."""
 
     endpoint: str = _key(_is_endpoint)
-    calls_per_hour: int = _key(_between(2, 1_000_000), default=100)
+    calls_per_hour: int = _key(_between(4, 1_000_000), default=100)
     """What Lasair grants the token. Every call is counted twice there, so half of it is used."""
+    read_share: float = _key(_between(0.02, 0.98), default=0.4)
+    """Part of the calls that is kept for reading; the rest is for writing."""
     timeout_s: float = _key(_between(0.1, 600), default=60.0)
 
     @property
@@ -91,7 +103,23 @@ class FileSource:
     path: Path = _key()
 
 
-SOURCES: Mapping[str, type] = types.MappingProxyType({"query": QuerySource, "file": FileSource})
+@dataclass(frozen=True)
+class StreamSource:
+    """Objects come from the Kafka stream of an active filter."""
+
+    topic: str = _key(_is_plain)
+    """The filter's topic, as its page on Lasair names it: lasair_, the user's number, the filter's name."""
+    group_id: str = _key(_is_plain)
+    """Who is reading: Kafka remembers how far. Group ids are shared by all users of the broker, so make it unique."""
+    broker: str = _key(_is_broker, default="kafka.lsst.ac.uk:9092")
+    session_timeout_s: float = _key(_between(1, 300), default=45.0)
+    """After a crash the broker holds the partitions back this long."""
+    batch_messages: int = _key(_between(1, 10_000), default=500)
+    """Messages that are scored and written to the ledger at a time."""
+
+
+Source = QuerySource | FileSource | StreamSource
+SOURCES: Mapping[str, type] = types.MappingProxyType({"stream": StreamSource, "query": QuerySource, "file": FileSource})
 
 
 @dataclass(frozen=True)
@@ -121,7 +149,7 @@ class Config:
 
     survey: str = _key(_one_of(*ENDPOINTS))
     lasair: LasairConfig = _key()
-    source: QuerySource | FileSource = _key()
+    source: Source = _key()
     annotation: AnnotationConfig = _key()
     decision: DecisionConfig = _key(default=DecisionConfig())
     ledger: Path = _key(default=Path("aha-ledger.sqlite"))
@@ -211,12 +239,14 @@ def _build(cls: type, document: object, where: str, folder: Path) -> typing.Any:
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if required and key not in values:
             raise ConfigError(f"missing key {f'{where}.{key}' if where else key}")
+        if key not in values and isinstance(item.default, Path):
+            values[key] = folder / item.default
     return cls(**values)
 
 
 def _value(kind: typing.Any, value: object, name: str, folder: Path) -> typing.Any:
     """Convert one YAML value to what its field is declared as."""
-    if kind == QuerySource | FileSource:
+    if kind == Source:
         return _source(value, name, folder)
     if dataclasses.is_dataclass(kind):
         return _build(kind, value, name, folder)
@@ -234,7 +264,7 @@ def _value(kind: typing.Any, value: object, name: str, folder: Path) -> typing.A
     raise ConfigError(f"{name} must be {expected}; found {_describe(value)}")
 
 
-def _source(value: object, name: str, folder: Path) -> QuerySource | FileSource:
+def _source(value: object, name: str, folder: Path) -> Source:
     kind = value.get("kind") if isinstance(value, Mapping) else None
     if not isinstance(kind, str) or kind not in SOURCES:
         raise ConfigError(f"{name}.kind must be one of {', '.join(SOURCES)}; found {_describe(kind)}")

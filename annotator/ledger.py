@@ -24,6 +24,8 @@ MAX_REFUSED = 10_000
 MAX_REFUSED_TEXT = 2000
 """Characters of a refused record that are kept for inspection."""
 HOUR_S = 3600.0
+WRITING = ("annotate", "annotatelist")
+"""Endpoints that write; all others read."""
 _THROTTLED = "429"
 
 _SCHEMA = """
@@ -52,6 +54,7 @@ CREATE TABLE outbox (
     score REAL NOT NULL,
     queued_at REAL NOT NULL,
     sent_at REAL,
+    verified_at REAL,
     attempts INTEGER NOT NULL DEFAULT 0,
     next_try_at REAL NOT NULL DEFAULT 0,
     failure TEXT
@@ -291,17 +294,34 @@ class Ledger:
     def mark_sent(self, annotation: Annotation, now: float) -> None:
         """Note that Lasair acknowledged this annotation, unless a newer one has taken its place meanwhile."""
         self._execute(
-            "UPDATE outbox SET sent_at = ?, attempts = attempts + 1, failure = NULL"
-            " WHERE object_id = ? AND annotation = ?",
+            "UPDATE outbox SET sent_at = ?, failure = NULL WHERE object_id = ? AND annotation = ?",
             (now, annotation.object_id, annotation.to_json()),
         )
 
     def mark_failed(self, annotation: Annotation, reason: str, now: float) -> None:
-        """Note why an annotation was not taken; the pause before the next try doubles, from a minute to six hours."""
+        """Note why an annotation was not taken, or is not there though it was acknowledged.
+
+        It waits again; the pause before the next try doubles, from a minute to six hours.
+        """
         self._execute(
-            "UPDATE outbox SET attempts = attempts + 1, failure = ?,"
+            "UPDATE outbox SET sent_at = NULL, attempts = attempts + 1, failure = ?,"
             " next_try_at = ? + min(21600.0, 60.0 * (1 << min(attempts, 10))) WHERE object_id = ? AND annotation = ?",
             (reason, now, annotation.object_id, annotation.to_json()),
+        )
+
+    def unverified_annotations(self, most: int) -> list[Annotation]:
+        """Return a random sample of what Lasair acknowledged and nobody has read back."""
+        rows = self._execute(
+            "SELECT annotation FROM outbox WHERE sent_at IS NOT NULL AND verified_at IS NULL ORDER BY random() LIMIT ?",
+            (most,),
+        )
+        return [Annotation.from_json(row["annotation"]) for row in rows.fetchall()]
+
+    def mark_verified(self, annotation: Annotation, now: float) -> None:
+        """Note that an annotation was read back."""
+        self._execute(
+            "UPDATE outbox SET verified_at = ? WHERE object_id = ? AND annotation = ?",
+            (now, annotation.object_id, annotation.to_json()),
         )
 
     def outbox_counts(self) -> dict[str, int]:
@@ -320,10 +340,12 @@ class Ledger:
             self._execute("DELETE FROM calls WHERE called_at < ?", (now - 2 * HOUR_S,))
             self._execute("INSERT INTO calls VALUES (?, ?)", (now, endpoint))
 
-    def calls_last_hour(self, now: float) -> int:
-        """Count the calls of the sliding hour."""
-        query = "SELECT count(*) FROM calls WHERE called_at > ?"
-        return self._execute(query, (now - HOUR_S,)).fetchone()[0]
+    def calls_last_hour(self, now: float) -> tuple[int, int]:
+        """Count the calls of the sliding hour: those that read, and those that write."""
+        query = "SELECT endpoint, count(*) AS made FROM calls WHERE called_at > ? AND endpoint != ? GROUP BY endpoint"
+        made = {row["endpoint"]: row["made"] for row in self._execute(query, (now - HOUR_S, _THROTTLED))}
+        writes = sum(count for endpoint, count in made.items() if endpoint in WRITING)
+        return sum(made.values()) - writes, writes
 
     def note_throttled(self, now: float) -> None:
         """Note that Lasair refused a call for the number of them."""

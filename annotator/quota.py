@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from annotator.errors import QuotaError
-from annotator.ledger import HOUR_S, Ledger
+from annotator.ledger import HOUR_S, WRITING, Ledger
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class CallBudget:
     ledger: Ledger
     calls_per_hour: int
     """Calls that may be made in any sliding hour."""
+    read_share: float
+    """Part of them that is kept for reading; the rest is for writing, so that neither can starve the other."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970."""
 
@@ -29,10 +31,23 @@ class CallBudget:
         if throttled_at is not None:
             until = time.strftime("%Y-%m-%d %H:%M", time.gmtime(throttled_at + HOUR_S))
             raise QuotaError(f"Lasair answered 429 within the last hour: no calls until {until} UTC")
-        used = self.ledger.calls_last_hour(now)
-        if used >= self.calls_per_hour:
-            raise QuotaError(f"{used} of {self.calls_per_hour} calls were made in the last hour: the rest waits")
+        reads, writes = self.ledger.calls_last_hour(now)
+        kind, used, room = (
+            ("write", writes, self.writes_per_hour) if endpoint in WRITING else ("read", reads, self.reads_per_hour)
+        )
+        if used >= room:
+            raise QuotaError(f"all {room} calls an hour that are kept to {kind} were made: the rest waits")
         self.ledger.count_call(endpoint, now)
+
+    @property
+    def reads_per_hour(self) -> int:
+        """Calls an hour for reading, one at the least."""
+        return min(max(1, round(self.calls_per_hour * self.read_share)), self.calls_per_hour - 1) or 1
+
+    @property
+    def writes_per_hour(self) -> int:
+        """Calls an hour for writing."""
+        return self.calls_per_hour - self.reads_per_hour
 
     def throttled(self) -> None:
         """Note that Lasair answered 429."""

@@ -1,5 +1,6 @@
 """One pass over a source: read, score, decide, write down, send. The only module that knows all the others."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -8,30 +9,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from annotator.annotation import Annotation, classdict, decide
-from annotator.config import Config, FileSource
-from annotator.errors import (
-    AnnotationError,
-    LasairApiError,
-    LasairUnreachableError,
-    QuotaError,
-    RecordError,
-    RejectedError,
-    UnauthorizedError,
-)
+from annotator.config import Config, FileSource, QuerySource, StreamSource
+from annotator.delivery import Delivery, deliver
+from annotator.errors import AhaError, AnnotationError, LasairApiError, QuotaError, RecordError, SourceError
 from annotator.explanation import explain
 from annotator.filter_files import load_filter
 from annotator.lasair_api import LasairApi
 from annotator.ledger import Assessment, Ledger, Refusal, ScoredState, pass_lock
-from annotator.models import Missing, ModelSet, Scores, load_models
+from annotator.models import Missing, ModelSet, Scores
 from annotator.quota import CallBudget
 from annotator.sources import Batch, file_batches, query_batches, readable, record_name
+from annotator.stream import stream_batches
 from annotator.surveys import PARSERS
 from annotator.transient import Transient
 
 log = logging.getLogger(__name__)
-
-MAX_REJECTED_IN_A_ROW = 5
-"""After this many refused annotations in a row the fault is not theirs: the rest waits for the next pass."""
 
 
 @dataclass
@@ -44,37 +36,44 @@ class PassReport:
     refused: int = 0
     classes: dict[str, int] = field(default_factory=dict)
     queued: int = 0
-    sent: int = 0
-    failed: int = 0
     waiting: int = 0
-    problem: str = ""
-    """What a person must look at; empty if nothing."""
-    pause: str = ""
-    """Why annotations wait although nothing is wrong, for example the hour's calls; empty if they don't."""
+    delivery: Delivery = field(default_factory=Delivery)
+    reading_problem: str = ""
+    """Why reading ended early, where a person must look at it; empty if it did not."""
+    reading_pause: str = ""
+    """Why reading ended early although nothing is wrong; empty if it did not."""
+
+    @property
+    def problem(self) -> str:
+        """What a person must look at; empty if nothing."""
+        return "; ".join(filter(None, (self.reading_problem, self.delivery.problem)))
 
     def in_words(self) -> str:
         """Say in a few lines what was done, and what a person must look at."""
         classes = ", ".join(f"{count} {name}" for name, count in sorted(self.classes.items())) or "none"
+        delivery = self.delivery
         lines = [
             f"read {self.read} records: {self.scored} scored ({classes}), {self.unchanged} unchanged, "
             f"{self.refused} refused",
-            f"annotations: {self.queued} new, {self.sent} sent, {self.failed} failed, {self.waiting} waiting",
+            f"annotations: {self.queued} new, {delivery.sent} sent, {delivery.failed} failed, {self.waiting} waiting; "
+            f"{delivery.read_back} read back, {delivery.lost} of them not there",
         ]
-        if self.pause:
-            lines.append(f"waiting: {self.pause}")
-        if self.problem:
-            lines.append(f"ATTENTION: {self.problem}")
-        return "\n".join(lines)
+        lines += [f"waiting: {pause}" for pause in dict.fromkeys((self.reading_pause, delivery.pause)) if pause]
+        return "\n".join([*lines, f"ATTENTION: {self.problem}"] if self.problem else lines)
 
     def counts(self) -> dict[str, int]:
         """Return the numbers, classes flat among them."""
-        numbers = {name: value for name, value in self.__dict__.items() if isinstance(value, int)}
+        numbers = {
+            name: value for name, value in (self.__dict__ | self.delivery.__dict__).items() if isinstance(value, int)
+        }
         return numbers | {f"class_{name}": count for name, count in sorted(self.classes.items())}
 
 
 def run_pass(
     config: Config,
+    models: ModelSet,
     clock: Callable[[], float] = time.time,
+    should_stop: Callable[[], bool] = lambda: False,
     on_dry_annotation: Callable[[Annotation], None] | None = None,
 ) -> PassReport:
     """Make one pass and return what it did.
@@ -83,44 +82,53 @@ def run_pass(
     ----------
     config
         The configuration, with its token.
+    models
+        The survey's models.
     clock
         Seconds since 1970.
+    should_stop
+        Asked between batches and between annotations; what is in hand is finished first.
     on_dry_annotation
-        Where given, this is a dry run: annotations go there instead of to Lasair, and the ledger stays as it was.
+        Where given, this is a dry run: annotations go there instead of to Lasair, and neither the ledger nor the
+        stream's offsets change.
 
     Raises
     ------
     LedgerError, ModelError, SourceError, ConfigError
-        If the pass cannot be made. What goes wrong with Lasair is in the report, and the next pass goes on from there.
+        If the pass cannot be made, or not to its end. What goes wrong with Lasair's API is in the report, and the
+        next pass goes on from there.
     """
-    models = load_models(config.models, config.survey)
+    token = config.require_token()
     with pass_lock(config.ledger), Ledger(config.ledger) as kept:
         ledger = kept.copy_in_memory() if on_dry_annotation else kept
+        # A dry run's reads are calls like any other: they are counted in the ledger that stays.
+        budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)
+        api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
         pass_id = ledger.begin_pass(clock())
         report = PassReport()
-        api = LasairApi(
-            config.lasair.endpoint,
-            config.require_token(),
-            config.lasair.timeout_s,
-            # A dry run's reads are calls like any other: they are counted in the ledger that stays.
-            CallBudget(kept, config.lasair.usable_calls_per_hour, clock),
-        )
+        outcome = "interrupted"
         try:
-            _assess_source(config, ledger, api, models, report, clock)
-        except QuotaError as error:
-            report.pause = str(error)
-        except LasairApiError as error:
-            report.problem = f"reading stopped: {error}"
-        except BaseException as error:
-            ledger.end_pass(pass_id, f"{type(error).__name__}: {error}", report.counts(), clock())
+            try:
+                _assess_source(config, ledger, api, models, report, clock, should_stop, commit=not on_dry_annotation)
+            except QuotaError as error:
+                report.reading_pause = str(error)
+            except LasairApiError as error:
+                report.reading_problem = f"reading stopped: {error}"
+            except SourceError as error:
+                # What was read before is worth sending, today as on any other day.
+                report.reading_problem = str(error)
+            if on_dry_annotation:
+                for annotation in ledger.due_annotations(clock()):
+                    on_dry_annotation(annotation)
+            else:
+                report.delivery = deliver(ledger, api, clock, should_stop)
+            outcome = report.problem or "done"
+        except AhaError as error:
+            outcome = str(error)
             raise
-        if on_dry_annotation:
-            for annotation in ledger.due_annotations(clock()):
-                on_dry_annotation(annotation)
-        else:
-            _drain(ledger, api, report, clock)
-        report.waiting = ledger.outbox_counts()["waiting"]
-        ledger.end_pass(pass_id, report.problem or "done", report.counts(), clock())
+        finally:
+            report.waiting = ledger.outbox_counts()["waiting"]
+            ledger.end_pass(pass_id, outcome, report.counts(), clock())
         return report
 
 
@@ -134,17 +142,25 @@ def _assess_source(
     models: ModelSet,
     report: PassReport,
     clock: Callable[[], float],
+    should_stop: Callable[[], bool],
+    commit: bool,
 ) -> None:
-    source_name = "file" if isinstance(config.source, FileSource) else f"query {config.source.filter}"
-    for batch in _batches(config, api, ledger.position(source_name)):
-        assessments, refusals = _assess(batch.records, config, ledger, models, report)
-        position = (source_name, batch.position) if batch.position else None
-        ledger.record(assessments, refusals, clock(), position)
-        log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
+    source_name = f"query {config.source.filter}" if isinstance(config.source, QuerySource) else ""
+    with contextlib.closing(_batches(config, api, ledger.position(source_name), commit)) as batches:
+        for batch in batches:
+            assessments, refusals = _assess(batch.records, config, ledger, models, report)
+            position = (source_name, batch.position) if batch.position else None
+            ledger.record(assessments, refusals, clock(), position)
+            log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
+            if should_stop():
+                next(batches, None)  # a stream commits a batch when it is asked for the next
+                return
 
 
-def _batches(config: Config, api: LasairApi, position: str | None) -> Iterator[Batch]:
+def _batches(config: Config, api: LasairApi, position: str | None, commit: bool) -> Iterator[Batch]:
     source = config.source
+    if isinstance(source, StreamSource):
+        return stream_batches(source, commit)
     if isinstance(source, FileSource):
         return file_batches(source.path)
     return query_batches(api.query, load_filter(source.filter), source.page_rows, source.reread_days, position)
@@ -278,7 +294,7 @@ def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], 
         new.version != held.version
         or new.topic != held.topic
         or not _modalities(new) <= _modalities(held)
-        or abs(new.classdict["score"] - held.classdict["score"]) >= margin
+        or round(abs(new.classdict["score"] - held.classdict["score"]), 6) >= margin  # 3.5 - 3.2 is below 0.3 in binary
     )
 
 
@@ -288,32 +304,3 @@ def _modalities(annotation: Annotation) -> set[str]:
 
 def _as_text(record: object) -> str:
     return getattr(record, "text", None) or json.dumps(record, default=str)
-
-
-# --- from outbox to Lasair
-
-
-def _drain(ledger: Ledger, api: LasairApi, report: PassReport, clock: Callable[[], float]) -> None:
-    """Send what waits, highest score first, until it is done or Lasair stops taking it."""
-    rejected_in_a_row = 0
-    for annotation in ledger.due_annotations(clock()):
-        try:
-            api.annotate(annotation)
-        except QuotaError as error:
-            report.pause = str(error)
-            return
-        except UnauthorizedError as error:
-            report.problem = str(error)
-            return
-        except (RejectedError, LasairUnreachableError) as error:
-            ledger.mark_failed(annotation, str(error), clock())
-            report.failed += 1
-            report.problem = f"annotation of {annotation.object_id} not taken: {error}"
-            log.warning("%s", report.problem)
-            rejected_in_a_row += 1
-            if isinstance(error, LasairUnreachableError) or rejected_in_a_row == MAX_REJECTED_IN_A_ROW:
-                return
-        else:
-            ledger.mark_sent(annotation, clock())
-            report.sent += 1
-            rejected_in_a_row = 0

@@ -87,13 +87,13 @@ def _read_json(name: str, lines: TextIO) -> Iterator[object]:
     first = next((line for line in lines if line.strip()), "")
     if not first:
         return
-    record = _decoded(first)
+    record = decoded(first)
     if not isinstance(record, Unreadable | list):
         yield record
         yield from _json_lines(lines)
         return
     text = first + lines.read()
-    document = _decoded(text)
+    document = decoded(text)
     if isinstance(document, list):
         yield from document
     elif not isinstance(document, Unreadable):
@@ -108,10 +108,10 @@ def _read_json(name: str, lines: TextIO) -> Iterator[object]:
 
 
 def _json_lines(lines: Iterable[str]) -> Iterator[object]:
-    return (_decoded(line) for line in lines if line.strip())
+    return (decoded(line.strip()) for line in lines if line.strip())
 
 
-def _decoded(text: str) -> object:
+def decoded(text: str) -> object:
     """Decode JSON as Lasair writes it, literal NaN included."""
     try:
         return json.loads(text)

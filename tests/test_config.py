@@ -56,6 +56,7 @@ def test_a_source_is_chosen_by_its_kind_and_paths_are_relative_to_the_file(tmp_p
     assert isinstance(load(tmp_path, MINIMAL).source, QuerySource)
     config = load(tmp_path, with_key("source", {"kind": "file", "path": "night.json"}))
     assert config.source == FileSource(tmp_path / "night.json")
+    assert config.ledger == tmp_path / "aha-ledger.sqlite"
     own = load(tmp_path, with_key("source.filter", "mine.sql"))
     assert own.source.filter == str(tmp_path / "mine.sql")
 
@@ -72,7 +73,11 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
     ("key", "value", "message"),
     [
         ("colour", "blue", "unknown key colour; known here: annotation, decision"),
-        ("lasair.endpont", "x", "unknown key lasair.endpont; known here: calls_per_hour, endpoint, timeout_s"),
+        (
+            "lasair.endpont",
+            "x",
+            "unknown key lasair.endpont; known here: calls_per_hour, endpoint, read_share, timeout_s",
+        ),
         ("lasair.token", "abc", "lasair.token must not be in the file: set the environment variable LASAIR_TOKEN"),
         ("survey", "lsstt", "survey must be one of ztf; found 'lsstt'"),
         ("lasair.calls_per_hour", "many", "lasair.calls_per_hour must be a whole number; found 'many'"),
@@ -83,7 +88,7 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
         ("lasair.endpoint", "http://example.org/api", "lasair.endpoint must be an https URL"),
         ("lasair.endpoint", "https://me:pw@example.org/api", "lasair.endpoint must be a plain URL"),
         ("lasair.endpoint", "https://lasair-ztf.lsst.ac.uk", "lasair.endpoint must be a plain URL ending in /api"),
-        ("source.kind", "carrier-pigeon", "source.kind must be one of query, file"),
+        ("source.kind", "carrier-pigeon", "source.kind must be one of stream, query, file"),
         ("source", {"kind": "file"}, "missing key source.path"),
         ("source", "query", "source.kind must be one of"),
         ("annotation.topic", "AHA", "annotation.topic must be a lower-case SQL name"),

@@ -169,13 +169,13 @@ def test_a_reader_waits_for_a_writer_instead_of_failing(ledger):
 
 def test_calls_are_counted_over_a_sliding_hour_across_restarts(ledger):
     now = [0.0]
-    budget = CallBudget(ledger, 3, lambda: now[0])
+    budget = CallBudget(ledger, 6, 0.5, lambda: now[0])
     for now[0] in (0.0, 1000.0, 2000.0):
         budget.spend("query")
     now[0] = 3000.0
     with reopened(ledger) as again:
-        budget = CallBudget(again, 3, lambda: now[0])
-        with pytest.raises(QuotaError, match="3 of 3 calls"):
+        budget = CallBudget(again, 6, 0.5, lambda: now[0])
+        with pytest.raises(QuotaError, match="all 3 calls an hour that are kept to read"):
             budget.spend("query")
         now[0] = 3601.0
         budget.spend("query")
@@ -183,9 +183,35 @@ def test_calls_are_counted_over_a_sliding_hour_across_restarts(ledger):
             budget.spend("query")
 
 
+def test_reading_and_writing_cannot_starve_each_other(ledger):
+    budget = CallBudget(ledger, 50, 0.4, lambda: 0.0)
+    assert (budget.reads_per_hour, budget.writes_per_hour) == (20, 30)
+    for _ in range(30):
+        budget.spend("annotate")
+    with pytest.raises(QuotaError, match="kept to write"):
+        budget.spend("annotate")
+    for _ in range(20):
+        budget.spend("query")
+    with pytest.raises(QuotaError, match="kept to read"):
+        budget.spend("object")
+    assert ledger.calls_last_hour(0.0) == (20, 30)
+
+
+def test_what_lasair_acknowledged_and_does_not_have_is_sent_again(ledger):
+    ledger.record([assessment()], [], 0.0)
+    ledger.mark_sent(annotation(), 10.0)
+    assert ledger.unverified_annotations(5) == [annotation()]
+    ledger.mark_failed(annotation(), "not there", 20.0)
+    assert ledger.outbox_counts() == {"waiting": 1, "failed": 1, "sent": 0}
+    assert list(ledger.due_annotations(80.0)) == [annotation()]
+    ledger.mark_sent(annotation(), 90.0)
+    ledger.mark_verified(annotation(), 91.0)
+    assert ledger.unverified_annotations(5) == []
+
+
 def test_after_a_429_there_is_an_hour_of_silence(ledger):
     now = [0.0]
-    budget = CallBudget(ledger, 50, lambda: now[0])
+    budget = CallBudget(ledger, 50, 0.4, lambda: now[0])
     budget.throttled()
     for now[0] in (1.0, 1800.0, 3599.0):
         with pytest.raises(QuotaError, match="no calls until 1970-01-01 01:00 UTC"):

@@ -1,0 +1,118 @@
+"""From the outbox to Lasair: sent highest score first, acknowledged, and a sample read back."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from annotator.annotation import Annotation
+from annotator.errors import LasairApiError, LasairUnreachableError, QuotaError, RejectedError, UnauthorizedError
+from annotator.lasair_api import LasairApi
+from annotator.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+MAX_REJECTED_IN_A_ROW = 5
+"""After this many refused annotations in a row the fault is not theirs: the rest waits for the next pass."""
+MAX_READ_BACK = 150
+"""Annotations that are looked up in one query, whose conditions Lasair takes up to 4,096 characters of."""
+
+
+@dataclass
+class Delivery:
+    """What became of the outbox in one pass."""
+
+    sent: int = 0
+    failed: int = 0
+    read_back: int = 0
+    lost: int = 0
+    problem: str = ""
+    """What a person must look at; empty if nothing."""
+    pause: str = ""
+    """Why annotations wait although nothing is wrong; empty if they don't."""
+
+
+def deliver(ledger: Ledger, api: LasairApi, clock: Callable[[], float], should_stop: Callable[[], bool]) -> Delivery:
+    """Send what waits and is due, until it is done or Lasair stops taking it; then read a sample back.
+
+    Parameters
+    ----------
+    ledger
+        Holds the outbox; every outcome is written there at once.
+    api
+        Lasair.
+    clock
+        Seconds since 1970.
+    should_stop
+        Asked before each annotation.
+    """
+    delivery = Delivery()
+    _send(ledger, api, clock, should_stop, delivery)
+    if not should_stop():
+        _read_back(ledger, api, clock, delivery)
+    return delivery
+
+
+def _send(
+    ledger: Ledger,
+    api: LasairApi,
+    clock: Callable[[], float],
+    should_stop: Callable[[], bool],
+    delivery: Delivery,
+) -> None:
+    rejected_in_a_row = 0
+    for annotation in ledger.due_annotations(clock()):
+        if should_stop():
+            return
+        try:
+            api.annotate(annotation)
+        except QuotaError as error:
+            delivery.pause = str(error)
+            return
+        except UnauthorizedError as error:
+            delivery.problem = str(error)
+            return
+        except (RejectedError, LasairUnreachableError) as error:
+            ledger.mark_failed(annotation, str(error), clock())
+            delivery.failed += 1
+            delivery.problem = f"annotation of {annotation.object_id} not taken: {error}"
+            log.warning("%s", delivery.problem)
+            rejected_in_a_row += 1
+            if isinstance(error, LasairUnreachableError) or rejected_in_a_row == MAX_REJECTED_IN_A_ROW:
+                return
+        else:
+            ledger.mark_sent(annotation, clock())
+            delivery.sent += 1
+            rejected_in_a_row = 0
+
+
+def _read_back(ledger: Ledger, api: LasairApi, clock: Callable[[], float], delivery: Delivery) -> None:
+    """Look up a sample of what was acknowledged: success may only mean that Lasair queued it."""
+    sample = ledger.unverified_annotations(MAX_READ_BACK)
+    by_topic: dict[str, list[Annotation]] = {}
+    for annotation in sample:
+        by_topic.setdefault(annotation.topic, []).append(annotation)
+    for topic, annotations in by_topic.items():
+        names = ", ".join(f"'{annotation.object_id}'" for annotation in annotations)
+        try:
+            rows = api.query(
+                f"objects.objectId, {topic}.classification, {topic}.version",
+                f"objects, annotator:{topic}",
+                f"objects.objectId IN ({names})",
+                MAX_READ_BACK,
+            )
+        except QuotaError:
+            return
+        except LasairApiError as error:
+            delivery.problem = delivery.problem or f"annotations could not be read back: {error}"
+            return
+        there = {(row.get("objectId"), row.get("classification"), row.get("version")) for row in rows}
+        for annotation in annotations:
+            delivery.read_back += 1
+            if (annotation.object_id, annotation.classification, annotation.version) in there:
+                ledger.mark_verified(annotation, clock())
+            else:
+                reason = "Lasair acknowledged it, but it is not there"
+                ledger.mark_failed(annotation, reason, clock())
+                delivery.lost += 1
+                delivery.problem = f"annotation of {annotation.object_id}: {reason}"
+                log.warning("%s", delivery.problem)

@@ -1,0 +1,143 @@
+"""`aha-annotator demo`: the whole job, from records to community filters, on the embedded Lasair."""
+
+import json
+import signal
+import textwrap
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from annotator.config import TOKEN_VARIABLE, Config, load_config
+from annotator.errors import ConfigError
+from annotator.filter_files import FilterFile, list_filters
+from annotator.lasair_api import LasairApi
+from annotator.ledger import Ledger
+from annotator.models import load_models
+from annotator.quota import CallBudget
+from annotator.sandbox.server import Sandbox
+from annotator.sandbox.simulation import simulate_night
+from annotator.service import run_pass
+from annotator.sources import read_records
+
+NIGHT_SEED = 7
+NIGHT_OBJECTS = 400
+SHOWN_ROWS = 5
+_TOKEN = "sandbox-token"  # of the embedded Lasair alone; no secret
+_COLUMN_WIDTH = 14
+_SHOWN_COLUMNS = 7
+_WIDTH = 100
+_INDENT = "      "
+
+_CONFIGURATION = """# Written by `aha-annotator demo` for its embedded Lasair, which lives as long as the demo does.
+survey: ztf
+lasair:
+  endpoint: {endpoint}
+  calls_per_hour: 10000
+source:
+{source}
+annotation:
+  topic: aha_ztf
+ledger: ledger.sqlite
+"""
+
+
+def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
+    """Bring the sandbox up, replay a night, annotate it over HTTP, and run the community filters on the annotations.
+
+    Parameters
+    ----------
+    folder
+        Where the demo's files go; those of an earlier demo are replaced.
+    records
+        Recorded records to replay instead of the simulated night.
+    keep
+        Leave the sandbox up until interrupted.
+
+    Returns
+    -------
+    int
+        0 if all was annotated, else 1.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob("ledger.sqlite*"):
+        leftover.unlink()
+    night = None if records else simulate_night(NIGHT_SEED, NIGHT_OBJECTS)
+    with Sandbox(night) as sandbox:
+        if records:
+            rows = _replayable(records)
+            sandbox.load(rows)
+            print(f"An embedded Lasair is up at {sandbox.url}, with {len(rows)} recorded objects of {records}.")
+        else:
+            print(f"An embedded Lasair is up at {sandbox.url}, with {NIGHT_OBJECTS} SIMULATED objects.")
+        config = _configure(folder, sandbox, records)
+        report = run_pass(config, load_models(config.models, config.survey))
+        print("One pass of the annotator over it, with Lasair's own client, over HTTP:")
+        print("  " + report.in_words().replace("\n", "\n  "))
+        (folder / "annotations.json").write_text(json.dumps(sandbox.annotations(), indent=1), encoding="utf-8")
+        print("\nWhat astronomers get who run the shipped filters on these annotations:")
+        for community_filter in list_filters():
+            if "annotator:" in community_filter.tables:
+                print("\n".join(_table(community_filter, _run(community_filter, config))))
+        print(f"\nFiles, in {folder.resolve()}:")
+        print("  aha.yaml          the configuration of this pass")
+        print("  ledger.sqlite     every score and annotation, the calls, the refused records")
+        print("  annotations.json  what the embedded Lasair holds now")
+        if keep:
+            _wait_for_interrupt(sandbox, folder)
+    return 1 if report.problem else 0
+
+
+def _replayable(path: Path) -> list[Mapping[str, object]]:
+    """Read recorded records; those that are no objects are left for the annotator to refuse."""
+    rows = [row for row in read_records(path) if isinstance(row, Mapping) and isinstance(row.get("objectId"), str)]
+    if not rows:
+        raise ConfigError(f"{path} holds no record with an objectId to replay")
+    return rows
+
+
+def _configure(folder: Path, sandbox: Sandbox, records: Path | None) -> Config:
+    source = f"  kind: file\n  path: {json.dumps(str(records.resolve()))}" if records else "  kind: query"
+    path = folder / "aha.yaml"
+    path.write_text(_CONFIGURATION.format(endpoint=sandbox.url, source=source), encoding="utf-8")
+    return load_config(path, {TOKEN_VARIABLE: _TOKEN})
+
+
+def _run(community_filter: FilterFile, config: Config) -> list[dict]:
+    with Ledger(config.ledger) as ledger:
+        budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share)
+        api = LasairApi(config.lasair.endpoint, config.require_token(), config.lasair.timeout_s, budget)
+        return api.query(community_filter.selected, community_filter.tables, community_filter.conditions, 1000)
+
+
+def _table(community_filter: FilterFile, rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """Lay out the first rows of a filter's answer, the explanation on a line of its own."""
+    summary = textwrap.fill(
+        community_filter.summary.splitlines()[0], _WIDTH, initial_indent="  ", subsequent_indent="  "
+    )
+    yield f"\n{community_filter.name}: {len(rows)} objects\n{summary}"
+    for number, row in enumerate(rows[:SHOWN_ROWS]):
+        values = {name: value for name, value in row.items() if name != "explanation"}
+        if number == 0:
+            yield "  " + "".join(
+                f"{name[: _COLUMN_WIDTH - 1]:<{_COLUMN_WIDTH}}" for name in list(values)[:_SHOWN_COLUMNS]
+            )
+        yield "  " + "".join(f"{_cell(value):<{_COLUMN_WIDTH}}" for value in list(values.values())[:_SHOWN_COLUMNS])
+        if row.get("explanation"):
+            yield textwrap.fill(str(row["explanation"]), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    if len(rows) > SHOWN_ROWS:
+        yield f"  ... and {len(rows) - SHOWN_ROWS} more"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return "-" if value is None else str(value)[: _COLUMN_WIDTH - 1]
+
+
+def _wait_for_interrupt(sandbox: Sandbox, folder: Path) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    print(f"\nThe embedded Lasair stays up at {sandbox.url} until Ctrl-C. In another terminal:")
+    print(f"  {TOKEN_VARIABLE}={_TOKEN} aha-annotator check -c {folder / 'aha.yaml'}", flush=True)
+    stop.wait()

@@ -1,0 +1,245 @@
+"""The Kafka stream of an active Lasair filter, read so that no message is lost and none need be read twice.
+
+Offsets are committed only once the results of a batch are in the ledger. A pass ends when every assigned partition has
+said that it is at its end: silence is no sign of anything, since after a crash the broker holds the partitions back for
+the whole session timeout.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from annotator.config import StreamSource
+from annotator.errors import SourceError
+from annotator.sources import Batch, Unreadable, decoded
+
+if TYPE_CHECKING:
+    import confluent_kafka
+
+PATIENCE_S = 15.0
+"""How long beyond the session timeout the broker may take to assign partitions, or to show any sign of life."""
+MAX_MESSAGE_BYTES = 10_485_760
+"""Lasair's own limit; the library's default of 1 MB would hold the partition up at a larger message."""
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a consumer group is behind a stream."""
+
+    messages: int
+    oldest_at: float | None
+    """When the oldest message that was not read arrived (seconds since 1970), None where all were."""
+
+
+def stream_batches(source: StreamSource, commit: bool = True) -> Iterator[Batch]:
+    """Read a stream up to its present end.
+
+    A batch's offsets are committed when the next one is asked for: by then its results must be in the ledger.
+
+    Parameters
+    ----------
+    source
+        Where the stream is, and who reads it.
+    commit
+        False for a dry run, which the next pass reads again.
+
+    Raises
+    ------
+    SourceError
+        If no partition is assigned in time, or the broker shows no sign of life; the message says what it last said.
+    """
+    reader = _Reader(source)
+    try:
+        while not reader.at_end:
+            batch = reader.read()
+            if batch.records:
+                yield Batch(batch.records)
+            if commit:
+                reader.commit(batch.offsets)
+    finally:
+        reader.close()
+
+
+@dataclass
+class _Messages:
+    """The messages of one batch, and the offset after the last one of each partition."""
+
+    records: list[object] = field(default_factory=list)
+    offsets: dict[int, int] = field(default_factory=dict)
+
+
+class _Reader:
+    """One membership in a consumer group."""
+
+    def __init__(self, source: StreamSource) -> None:
+        self._source = source
+        self._assigned: set[int] = set()
+        self._ended: set[int] = set()
+        self._complaint = ""
+        self._alive_at = time.monotonic()
+        self._consumer = _consumer(source, self._hear_complaint)
+        self._consumer.subscribe(
+            [source.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    @property
+    def at_end(self) -> bool:
+        """Whether partitions are assigned and each has reached its end."""
+        return bool(self._assigned) and self._assigned <= self._ended
+
+    def read(self) -> _Messages:
+        """Collect the next messages: as many as a batch holds, or fewer where the end is reached before."""
+        from confluent_kafka import KafkaError
+
+        batch = _Messages()
+        while len(batch.records) < self._source.batch_messages and not self.at_end:
+            wanted = self._source.batch_messages - len(batch.records)
+            for message in self._consumer.consume(wanted, timeout=_POLL_S):
+                error = message.error()
+                if error is None:
+                    batch.records.append(_record(message.value()))
+                    batch.offsets[message.partition()] = message.offset() + 1
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    self._ended.add(message.partition())
+                else:
+                    self._hear_complaint(error)
+                    continue
+                self._alive_at = time.monotonic()
+            self._require_life()
+        return batch
+
+    def commit(self, offsets: dict[int, int]) -> None:
+        """Commit a batch's offsets, where its partitions are still ours.
+
+        A commit that fails loses nothing: the messages come again, and the ledger knows their objects.
+        """
+        import confluent_kafka
+
+        topic = self._source.topic
+        ours = [confluent_kafka.TopicPartition(topic, p, o) for p, o in offsets.items() if p in self._assigned]
+        if not ours:
+            return
+        try:
+            self._consumer.commit(offsets=ours, asynchronous=False)
+        except confluent_kafka.KafkaException as failure:
+            self._hear_complaint(failure.args[0])
+
+    def close(self) -> None:
+        """Leave the group, so that the next reader need not wait for the session to time out."""
+        self._consumer.close()
+
+    def _on_assign(self, _consumer: object, partitions: list) -> None:
+        self._assigned = {partition.partition for partition in partitions}
+        self._ended.clear()
+        self._alive_at = time.monotonic()
+
+    def _on_revoke(self, _consumer: object, partitions: list) -> None:
+        self._assigned -= {partition.partition for partition in partitions}
+
+    def _hear_complaint(self, error: "confluent_kafka.KafkaError") -> None:
+        self._complaint = _in_words(error, self._source)
+
+    def _require_life(self) -> None:
+        patience_s = self._source.session_timeout_s + PATIENCE_S
+        if time.monotonic() - self._alive_at < patience_s:
+            return
+        what = "went silent" if self._assigned else "assigned no partition"
+        raise SourceError(
+            f"the stream {self._source.topic} at {self._source.broker} {what} for {patience_s:g} s: "
+            f"{self._complaint or 'is another reader in the group ' + self._source.group_id + '?'}"
+        )
+
+
+def read_lag(source: StreamSource, timeout_s: float = 10.0) -> Lag:
+    """Ask the broker how far the group is behind, without joining it.
+
+    Raises
+    ------
+    SourceError
+        If the broker does not answer, or has no such stream.
+    """
+    import confluent_kafka
+
+    complaints: list[str] = []
+    consumer = _consumer(source, lambda error: complaints.append(_in_words(error, source)))
+    try:
+        topic = consumer.list_topics(source.topic, timeout=timeout_s).topics[source.topic]
+        if topic.error is not None:
+            raise SourceError(_in_words(topic.error, source))
+        partitions = [confluent_kafka.TopicPartition(source.topic, number) for number in topic.partitions]
+        behind: list[confluent_kafka.TopicPartition] = []
+        messages = 0
+        for partition in consumer.committed(partitions, timeout=timeout_s):
+            low, high = consumer.get_watermark_offsets(partition, timeout=timeout_s)
+            # Messages that expired before they were read are below the low mark.
+            next_offset = max(partition.offset, low)
+            if next_offset < high:
+                messages += high - next_offset
+                behind.append(confluent_kafka.TopicPartition(source.topic, partition.partition, next_offset))
+        return Lag(messages, _oldest_at(consumer, behind, timeout_s))
+    except confluent_kafka.KafkaException as failure:
+        words = complaints[-1] if complaints else _in_words(failure.args[0], source)
+        raise SourceError(f"the lag of the stream {source.topic} is unknown: {words}") from failure
+    finally:
+        consumer.close()
+
+
+def _oldest_at(consumer: "confluent_kafka.Consumer", behind: list, timeout_s: float) -> float | None:
+    """Look at the first unread message of each partition."""
+    if not behind:
+        return None
+    consumer.assign(behind)
+    first_at: dict[int, float] = {}
+    deadline = time.monotonic() + timeout_s
+    while len(first_at) < len(behind) and time.monotonic() < deadline:
+        for message in consumer.consume(100, timeout=_POLL_S):
+            if message.error() is None:
+                first_at.setdefault(message.partition(), message.timestamp()[1] / 1000)
+    return min(first_at.values(), default=None)
+
+
+def _consumer(source: StreamSource, on_error: object) -> "confluent_kafka.Consumer":
+    import confluent_kafka
+
+    session_ms = round(source.session_timeout_s * 1000)
+    return confluent_kafka.Consumer(
+        {
+            "bootstrap.servers": source.broker,
+            "group.id": source.group_id,
+            "client.id": "aha-annotator",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "session.timeout.ms": session_ms,
+            "heartbeat.interval.ms": max(session_ms // 10, 100),
+            "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "error_cb": on_error,
+            "log_level": 0,  # what it would print on standard error comes through error_cb, and is put in words
+        }
+    )
+
+
+def _record(value: bytes | None) -> object:
+    if not value:
+        return Unreadable("empty message", "")
+    return decoded(value.decode("utf-8", errors="replace"))
+
+
+def _in_words(error: "confluent_kafka.KafkaError", source: StreamSource) -> str:
+    """Say what a Kafka error means for an operator."""
+    from confluent_kafka import KafkaError
+
+    no_stream = f"there is no stream {source.topic}: is the filter active, and was it renamed?"
+    no_broker = f"no broker answers at {source.broker}"
+    meanings = {
+        KafkaError.UNKNOWN_TOPIC_OR_PART: no_stream,
+        KafkaError._UNKNOWN_TOPIC: no_stream,
+        KafkaError._ALL_BROKERS_DOWN: no_broker,
+        KafkaError._TRANSPORT: no_broker,
+        KafkaError._RESOLVE: f"the name of the broker {source.broker} is unknown",
+        KafkaError.TOPIC_AUTHORIZATION_FAILED: f"the stream {source.topic} may not be read: names start with lasair_",
+    }
+    return meanings.get(error.code(), error.str())

@@ -1,0 +1,63 @@
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from annotator.config import Config, load_config
+from annotator.models import ModelSet, load_models
+from annotator.sandbox.server import Account, Sandbox, Topic
+from annotator.sandbox.simulation import Night, simulate_night
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+TOKEN = "token-of-the-tests"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The real data beside the checkout, where there are any."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real data at {SHARED}: these tests run where it is laid beside the checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def models() -> ModelSet:
+    return load_models(None, "ztf")
+
+
+@pytest.fixture(scope="session")
+def night() -> Night:
+    return simulate_night(seed=5, n_objects=150)
+
+
+@pytest.fixture
+def sandbox(night):
+    """A Lasair that holds the simulated night, at power quota."""
+    with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
+        yield server
+
+
+def write_config(folder: Path, server: Sandbox, token: str = TOKEN, **changes) -> Config:
+    """Write a configuration for a sandbox and load it; keys are given as paths, e.g. ``decision__watch_score=1.0``."""
+    document = {
+        "survey": "ztf",
+        "lasair": {"endpoint": server.url, "calls_per_hour": 10_000, "timeout_s": 5.0},
+        "source": {"kind": "query"},
+        "annotation": {"topic": "aha_ztf"},
+        "decision": {"watch_score": 0.6, "anomaly_score": 1.0},  # so that a small night has enough of each
+    }
+    for path, value in changes.items():
+        part = document
+        *parents, last = path.split("__")
+        for parent in parents:
+            part = part.setdefault(parent, {})
+        part[last] = value
+    (folder / "aha.yaml").write_text(yaml.safe_dump(document))
+    return load_config(folder / "aha.yaml", {"LASAIR_TOKEN": token})
+
+
+@pytest.fixture
+def configure(tmp_path) -> Callable[..., Config]:
+    return functools.partial(write_config, tmp_path)
