@@ -47,19 +47,64 @@ def _parser() -> argparse.ArgumentParser:
         "--beside", type=Path, metavar="DIR", help="result of --recipe aha on the same table, to show in the card"
     )
     features.set_defaults(run=_features)
+    fetch = commands.add_parser("fetch", help="build a labelled table from Lasair")
+    tables = fetch.add_subparsers(required=True, metavar="TABLE")
+    table = tables.add_parser(
+        "features",
+        help="the table that `aha-train features` is trained on",
+        description="Build the labelled table from Lasair-ZTF. The token comes from the environment: LASAIR_TOKEN.",
+    )
+    table.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the table (CSV); goes on where it ended"
+    )
+    table.add_argument("--endpoint", help="Lasair's API (default: Lasair-ZTF's)")
+    table.add_argument(
+        "--calls-per-hour", type=_positive, default=100, metavar="N", help="the account's quota (%(default)s)"
+    )
+    table.add_argument(
+        "--ledger",
+        type=Path,
+        default=Path("aha-ledger.sqlite"),
+        metavar="FILE",
+        help="where calls are counted: the annotator's own, if it uses the same account (%(default)s)",
+    )
+    table.add_argument("--wait", action="store_true", help="sleep, where the hour's calls are used up")
+    table.set_defaults(run=_fetch_features)
     return parser
 
 
 def _features(arguments: argparse.Namespace) -> None:
-    from training import aha, features  # torch takes seconds to import
+    from training import comparison, features  # torch takes seconds to import
     from training.fit import Settings
 
     if arguments.recipe == "aha":
-        aha.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
+        comparison.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
         return
     settings = Settings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
-    beside = aha.read_result(arguments.beside, arguments.data) if arguments.beside else None
+    beside = comparison.read_result(arguments.beside, arguments.data) if arguments.beside else None
     features.train(arguments.data, arguments.out, arguments.version, settings, arguments.jobs, beside)
+
+
+def _fetch_features(arguments: argparse.Namespace) -> None:
+    from annotator.config import ENDPOINTS, TOKEN_VARIABLE, LasairConfig
+    from annotator.lasair_api import LasairApi
+    from annotator.ledger import Ledger
+    from annotator.quota import CallBudget
+    from training.fetch import fetch_features
+
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not token:
+        raise ConfigError(f"no token: set the environment variable {TOKEN_VARIABLE} to your Lasair account's API token")
+    lasair = LasairConfig(
+        endpoint=arguments.endpoint or ENDPOINTS["ztf"], calls_per_hour=max(4, arguments.calls_per_hour)
+    )
+    with Ledger(arguments.ledger) as ledger:
+        budget = CallBudget(ledger, lasair.usable_calls_per_hour, lasair.read_share)
+        counts = fetch_features(
+            LasairApi(lasair.endpoint, token, lasair.timeout_s, budget), arguments.out, wait=arguments.wait
+        )
+    found = ", ".join(f"{count} {label}" for label, count in counts.items())
+    print(f"wrote {arguments.out}: {found}", file=sys.stderr)
 
 
 def _positive(text: str) -> int:

@@ -44,7 +44,7 @@ def train(data: Path, out: Path, version: str, settings: Settings, jobs: int, be
     jobs
         Processes that fit rotations side by side; the result does not depend on it.
     beside
-        AHA's own recipe on the same table (:func:`training.aha.read_result`), for the card.
+        AHA's own recipe on the same table (:func:`training.comparison.read_result`), for the card.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from annotator.manifest import parse_manifest
 from annotator.models import load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
-from training import aha
+from training import aha, comparison
 from training.cli import main
 from training.dataset import read_table
 
@@ -94,7 +94,7 @@ def test_the_reproduction_is_measured_on_its_own_split_and_out_of_fold(reproduce
     own = manifest.metrics["own_split"]
     n_augmented = len(table.rows) + len(aha.oversample(table))
     assert own["n_normal"] + own["n_exotic"] == math.ceil(0.1 * n_augmented)
-    assert len(own["seeds"]) == aha.N_SEEDS
+    assert len(own["seeds"]) == comparison.N_SEEDS
     within = manifest.metrics["ranking"]["within_aha_cut"]
     assert within["n_normal"] + within["n_exotic"] == len(table.rows)
 
@@ -115,16 +115,16 @@ def test_a_card_shows_the_reproduction_beside_ours(reproduced, data, tmp_path):
     assert main([*command, "--beside", str(reproduced)]) == 0
     card = (tmp_path / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "AHA's recipe, reproduced, same bins" in card
-    assert f"over {aha.N_SEEDS} seeds" in card
+    assert f"over {comparison.N_SEEDS} seeds" in card
 
 
 def test_a_reproduction_on_another_table_is_not_shown(reproduced, data, tmp_path):
     other = tmp_path / "other.csv"
     other.write_bytes(data.read_bytes() + b"\n")
     with pytest.raises(ConfigError, match="another table"):
-        aha.read_result(reproduced, other)
-    with pytest.raises(ConfigError, match="aha.json"):
-        aha.read_result(tmp_path, data)
+        comparison.read_result(reproduced, other)
+    with pytest.raises(ConfigError, match=r"aha\.json"):
+        comparison.read_result(tmp_path, data)
 
 
 def test_a_class_too_small_to_oversample_is_refused(table):
