@@ -20,7 +20,7 @@ from training import evaluate
 from training.aha import INPUT_NAMES, AhaModel, AhaSettings, errors_of, fit, inputs, oversample, within_cut
 from training.dataset import N_BINS, Table, read_table
 from training.export import describe_graph, export_graph, manifest_json, write_files
-from training.run import REFERENCE_NIGHT, check_trainable, in_processes, progress
+from training.run import REFERENCE_NIGHT, check_trainable, check_writable, in_processes, progress
 
 SPLIT_SEED = 42  # AHA's own
 N_SEEDS = 5
@@ -41,6 +41,7 @@ def reproduce(data: Path, out: Path, epochs: int | None, seed: int, jobs: int) -
             f"--out {out}: expected a folder without served models, found features.json; the annotator would refuse "
             f"AHA's model beside it: choose another folder"
         )
+    check_writable(out)
     torch.set_num_threads(1)
     table = within_cut(read_table(data, "ztf"))
     check_trainable(table)

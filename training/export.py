@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from annotator.errors import ModelError
+from annotator.errors import ConfigError, ModelError
 from annotator.manifest import Manifest
 
 OPSET = 20
@@ -117,10 +117,15 @@ def write_files(folder: Path, files: Sequence[tuple[str, bytes]]) -> None:
     """Write files whole or not at all, each by a rename, in order.
 
     A crash between two renames leaves a graph and a manifest that name different hashes, which the loader refuses.
+
+    Raises
+    ------
+    ConfigError
+        If the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     written: list[tuple[Path, Path]] = []
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name, content in files:
             handle, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
             written.append((Path(path), folder / name))
@@ -131,6 +136,8 @@ def write_files(folder: Path, files: Sequence[tuple[str, bytes]]) -> None:
         for temporary, final in written:
             temporary.chmod(0o644)
             temporary.replace(final)
+    except OSError as failure:
+        raise ConfigError(f"--out {folder}: expected a folder that can be written to, found {failure}") from failure
     finally:
         for temporary, _ in written:
             temporary.unlink(missing_ok=True)

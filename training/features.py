@@ -24,7 +24,7 @@ from training.dataset import N_BINS, Table, read_table
 from training.export import describe_graph, export_graph, manifest_json, write_files
 from training.fit import MASK_GROUPS, Fit, Settings, errors_of, fit_features
 from training.networks import WIDTHS, FeatureModel
-from training.run import REFERENCE_NIGHT, check_trainable, in_processes, progress
+from training.run import REFERENCE_NIGHT, check_trainable, check_writable, in_processes, progress
 
 SURVEY = "ztf"
 N_REFERENCES = 12
@@ -49,11 +49,12 @@ def train(data: Path, out: Path, version: str, settings: Settings, jobs: int, be
     Raises
     ------
     ConfigError
-        If the table cannot be trained on.
+        If the table cannot be trained on, or `out` not written to.
     ModelError
         If a gate of the export fails.
     """
     torch.set_num_threads(1)
+    check_writable(out)
     table = read_table(data, SURVEY)
     check_trainable(table)
     progress(f"{len(table.rows)} objects of {data.name}: {_counts(table)}; {table.n_unscorable} have too few values")

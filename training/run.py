@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,18 @@ REFERENCE_NIGHT = {"seed": 2026, "n_objects": 30, "now_jd": 2461000.5}
 def progress(line: str) -> None:
     """Say on standard error where the work is."""
     print(line, file=sys.stderr, flush=True)
+
+
+def check_writable(out: Path) -> None:
+    """Refuse, before the work and not after it, a place that is no folder.
+
+    Raises
+    ------
+    ConfigError
+        If `out` is there and is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: expected a folder, found a file; name another place")
 
 
 def check_trainable(table: Table) -> None:

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from annotator.errors import ModelError
+from annotator.errors import ConfigError, ModelError
 from annotator.manifest import parse_manifest
 from annotator.models import load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
@@ -306,6 +306,14 @@ def test_a_graph_of_another_model_fails_the_parity_gate(fit, table):
         export.check_parity(graph, changed, table.features, "features")
 
 
+@pytest.mark.parametrize("recipe", ["normals", "aha"])
+def test_a_file_in_place_of_the_folder_is_refused_before_the_work(recipe, data, tmp_path, capsys):
+    (tmp_path / "out").write_text("a file")
+    command = ["features", "--recipe", recipe, "--data", str(data), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "expected a folder, found a file" in capsys.readouterr().err
+
+
 def test_files_are_written_all_or_none(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(TypeError):
@@ -313,3 +321,5 @@ def test_files_are_written_all_or_none(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
     export.write_files(tmp_path, [("a", b"new"), ("b", b"too")])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new", "b": b"too"}
+    with pytest.raises(ConfigError, match="written to"):
+        export.write_files(tmp_path / "a", [("c", b"new")])
