@@ -125,7 +125,6 @@ def test_json_extract_compares_numbers_and_is_shown_as_text(power):
     tables = "objects,annotator:aha_ztf"
     (row,) = power.query(f"{select} + 0 AS score", tables, "JSON_VALUE(aha_ztf.classdict,'$.kind')='blue'")
     assert row == {"score": 10.5}
-    assert power.query('JSON_EXTRACT(aha_ztf.classdict, "$.kind") AS k', tables, "k = 'nothing'") == []
     kind = 'JSON_EXTRACT(aha_ztf.classdict, "$.kind")'
     absent = 'JSON_EXTRACT(aha_ztf.classdict, "$.absent")'
     kinds = power.query(f"{kind} AS shown, JSON_UNQUOTE({kind}) AS k, {absent} AS absent", tables, "ORDER BY k")
@@ -140,6 +139,30 @@ def test_a_text_that_is_ordered_orders_as_text_until_zero_is_added(power):
     assert [row["s"] for row in as_text] == ["9.5", "2.5", "10.5"]
     as_number = power.query(f"{select} + 0 AS s", "annotator:aha_ztf", "ORDER BY s DESC")
     assert [row["s"] for row in as_number] == [10.5, 9.5, 2.5]
+
+
+def test_a_label_of_select_is_unknown_in_where_and_known_in_order_by(power):
+    assert "Unknown column 'colour'" in refusal(power.query, "g_minus_r AS colour", "objects", "colour < 0")
+    assert "Unknown column 'colour'" in refusal(
+        power.query, "g_minus_r colour", "objects", "g_minus_r < 0 and (Colour<0)"
+    )
+    rows = power.query("g_minus_r AS colour", "objects", 'g_minus_r < 0 AND objectId != "colour" ORDER BY colour DESC')
+    assert [row["colour"] for row in rows] == sorted((row["colour"] for row in rows), reverse=True)
+
+
+def test_integers_divide_to_fractions_as_in_mariadb(power):
+    condition = f"objectId = '{FIRST.object_id}' && ncandgp_7/ncand < 1"
+    (row,) = power.query("ncandgp_7 / ncand AS share, CONCAT(objectId, '/', ncand) AS label", "objects", condition)
+    columns = FIRST.columns
+    assert row["share"] == pytest.approx(columns["ncandgp_7"] / columns["ncand"])
+    assert row["label"] == f"{FIRST.object_id}/{columns['ncand']}"
+
+
+def test_an_absent_key_is_null_and_a_null_in_the_json_is_the_text_null(power):
+    annotate(power, classdict={"nothing": None})
+    for key, count in (("absent", 1), ("nothing", 0)):
+        condition = f'JSON_EXTRACT(aha_ztf.classdict, "$.{key}") IS NULL'
+        assert len(power.query("objects.objectId", "annotator:aha_ztf", condition)) == count
 
 
 def test_strings_compare_without_case_and_either_quote_is_a_string(power):

@@ -1,6 +1,8 @@
 """As much of MariaDB's SQL as Lasair's users write, on SQLite.
 
-Not covered: an alias in WHERE works here and not in MariaDB; text compared with a number compares as text.
+Compared with MariaDB 10.11 on forty queries. Known to differ: text compared with a number compares as text;
+``JSON_EXTRACT(...) IN ("a", "b")`` finds what it should, where MariaDB finds nothing; sums of FLOAT columns lack MariaDB's
+single precision; TIMESTAMPDIFF and DIV are missing.
 """
 
 import json
@@ -10,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-from annotator.sandbox.schema import UNIX_EPOCH_JD
+from annotator.sandbox.schema import OBJECTS_COLUMNS, SHERLOCK_COLUMNS, TNS_COLUMNS, UNIX_EPOCH_JD
 
 _STRING = re.compile(r'("[^"]*")')
 _INTERVAL_SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400, "WEEK": 604800}
@@ -24,10 +26,18 @@ _RENAMED = {
     re.compile(r"\bGREATEST\s*\(", re.IGNORECASE): "max(",
     re.compile(r"\bLEAST\s*\(", re.IGNORECASE): "min(",
     re.compile(r"\bRLIKE\b", re.IGNORECASE): "REGEXP",
+    re.compile(r"&&"): " AND ",
+    re.compile(r"/"): "*1.0/",  # SQLite would divide integers to an integer
 }
 _JSON_EXTRACT = re.compile(r"\bJSON_EXTRACT\s*\(", re.IGNORECASE)
 _ALIASED = re.compile(r"\sAS\s+\S+$|[\w)\"`]\s+[A-Za-z_]\w*$", re.IGNORECASE)
+_ALIAS = re.compile(r"(?:\sAS\s+|[\w)\"`]\s+)[`\"]?([A-Za-z_]\w*)[`\"]?$", re.IGNORECASE)
+_AFTER_WHERE = re.compile(r"\b(GROUP\s+BY|HAVING)\b", re.IGNORECASE)
 _ORDER_BY = re.compile(r"\bORDER\s+BY\b", re.IGNORECASE)
+
+_COLUMNS = frozenset(name.lower() for name in (*OBJECTS_COLUMNS, *SHERLOCK_COLUMNS, *TNS_COLUMNS)) | frozenset(
+    ("annotationid", "topic", "version", "timestamp", "explanation", "classdict", "url", "wl_id", "name", "arcsec")
+)
 
 
 def to_sqlite(sql: str) -> str:
@@ -40,6 +50,7 @@ def to_sqlite(sql: str) -> str:
         distinct = None
     selected = ", ".join(_labelled(item.strip()) for item in items)
     where, order_by, order = _cut_outside(rest, _ORDER_BY)
+    _refuse_aliases(items, where)
     return (
         f"SELECT {'DISTINCT ' if distinct else ''}{selected} FROM {_translated(where, as_text=False)}"
         f"{order_by}{_translated(order, as_text=True)}"
@@ -50,7 +61,8 @@ def install_functions(connection: sqlite3.Connection, clock: Callable[[], float]
     """Give a connection MariaDB's and Lasair's functions; `clock` returns Unix seconds."""
     connection.create_function("jdnow", 0, lambda: UNIX_EPOCH_JD + clock() / 86400.0)
     connection.create_function("maria_now", 1, lambda seconds: timestamp(clock() + seconds))
-    connection.create_function("json_extract", 2, _json_value)
+    connection.create_function("json_extract", 2, _json_extract)
+    connection.create_function("concat", -1, lambda *parts: None if None in parts else "".join(map(str, parts)))
     connection.create_function("json_value", 2, _json_value)
     connection.create_function("json_text", 2, _json_text)
     connection.create_function("json_unquote", 1, _json_unquote)
@@ -79,6 +91,16 @@ def split_outside(text: str, separator: str) -> list[str]:
             parts.append(text[start:i])
             start = i + 1
     return [*parts, text[start:]]
+
+
+def _refuse_aliases(items: list[str], where: str) -> None:
+    """Raise sqlite3.OperationalError for a label of SELECT in WHERE: SQLite would take it, MariaDB doesn't."""
+    bare = _AFTER_WHERE.split(_STRING.sub("", where))[0].lower()
+    for item in items:
+        alias = _ALIAS.search(item.strip())
+        name = alias[1].lower() if alias else ""
+        if name and name not in _COLUMNS and re.search(rf"(?<![\w.]){name}(?![\w.(])", bare):
+            raise sqlite3.OperationalError(f"Unknown column '{name}' in 'where clause'")
 
 
 def _labelled(item: str) -> str:
@@ -131,6 +153,11 @@ def _json_value(document: str | None, path: str) -> object:
     except LookupError:
         return None
     return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+def _json_extract(document: str | None, path: str) -> object:
+    value = _json_value(document, path)
+    return _json_text(document, path) if value is None else value  # JSON's null is a text
 
 
 def _json_text(document: str | None, path: str) -> str | None:
