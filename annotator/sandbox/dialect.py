@@ -1,8 +1,8 @@
 """As much of MariaDB's SQL as Lasair's users write, on SQLite.
 
 Compared with MariaDB 10.11 on forty queries. Known to differ: text compared with a number compares as text;
-``JSON_EXTRACT(...) IN ("a", "b")`` finds what it should, where MariaDB finds nothing; sums of FLOAT columns lack MariaDB's
-single precision; TIMESTAMPDIFF and DIV are missing.
+``JSON_EXTRACT(...) IN ("a", "b")`` finds what it should, where MariaDB finds nothing; FLOAT columns lack
+MariaDB's single precision in sums; TIMESTAMPDIFF and DIV are missing.
 """
 
 import json

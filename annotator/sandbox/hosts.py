@@ -90,8 +90,8 @@ def orphan_surroundings(rng: np.random.Generator) -> Surroundings:
 
 def wrong_host_surroundings(rng: np.random.Generator) -> Surroundings:
     """Draw a true host too faint for the catalogues behind a large nearby galaxy that Sherlock takes for the host."""
-    separation_arcsec = rng.uniform(250.0, 1100.0)
-    distance_mpc = rng.uniform(0.6, 6.0)
+    separation_arcsec = rng.uniform(400.0, 1500.0)
+    distance_mpc = rng.uniform(1.0, 12.0)
     sherlock = sherlock_row(
         rng,
         "SN",
@@ -99,7 +99,7 @@ def wrong_host_surroundings(rng: np.random.Generator) -> Surroundings:
         distance_mpc=distance_mpc,
         physical_separation_kpc=separation_arcsec * distance_mpc * 1000 / ARCSEC_PER_RADIAN,
         redshift=distance_mpc * 70 / 299792.458,
-        major_axis_arcsec=separation_arcsec * rng.uniform(1.0, 2.0),
+        major_axis_arcsec=separation_arcsec * rng.uniform(0.3, 1.2),
         magnitude=rng.uniform(9.0, 12.0),
     )
     return Surroundings(sherlock, _field_source(rng, math.inf))
@@ -107,7 +107,7 @@ def wrong_host_surroundings(rng: np.random.Generator) -> Surroundings:
 
 def far_host_surroundings(rng: np.random.Generator, redshift: float) -> Surroundings:
     """Draw a bright host, tens of kiloparsecs of halo away."""
-    physical_kpc = rng.uniform(60.0, 150.0)
+    physical_kpc = rng.uniform(60.0, 250.0)
     distance_mpc = luminosity_distance_mpc(redshift)
     separation_arcsec = physical_kpc / (distance_mpc * 1000) * ARCSEC_PER_RADIAN * (1 + redshift)
     sherlock = sherlock_row(

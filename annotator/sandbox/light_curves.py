@@ -145,7 +145,7 @@ def active_nucleus(rng: np.random.Generator) -> Source:
 
 def dwarf_nova(rng: np.random.Generator) -> Source:
     """Draw an outburst of a cataclysmic variable: up in a day, a sloping top, a steep end (Otulakowska-Hypka 2016)."""
-    peak_r_mag = rng.uniform(15.5, 18.5)
+    peak_r_mag = rng.uniform(13.0, 18.5)
     colour = rng.normal(-0.1, 0.1)
     top_days, slope, end_days = rng.uniform(4.0, 16.0), rng.uniform(0.05, 0.12), rng.uniform(1.0, 1.8)
 
