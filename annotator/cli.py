@@ -4,11 +4,17 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from annotator import __version__
 from annotator.errors import AhaError, ConfigError
+
+if TYPE_CHECKING:
+    from annotator.annotation import Annotation
+    from annotator.config import Config
+    from annotator.models import ModelSet
 
 EXIT_OK, EXIT_ATTENTION, EXIT_USAGE = 0, 1, 2
 
@@ -74,6 +80,26 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_once)
 
     command = commands.add_parser(
+        "run", parents=[common, configured], help="make passes on the configured schedule until SIGTERM or Ctrl-C"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="print the annotations as JSON lines; send, keep and commit nothing"
+    )
+    command.set_defaults(run=_run)
+
+    command = commands.add_parser(
+        "status", parents=[common, configured], help="say whether it is alive and keeps up, and what needs a person"
+    )
+    command.add_argument("--json", action="store_true", help="as one JSON object")
+    command.set_defaults(run=_status)
+
+    command = commands.add_parser(
+        "retract", parents=[common, configured], help="rewrite as normal what a bad release flagged"
+    )
+    command.add_argument("--version", required=True, dest="bad_version", metavar="V", help="the model set to retract")
+    command.set_defaults(run=_retract)
+
+    command = commands.add_parser(
         "check", parents=[common, configured], help="say point by point whether everything is in order"
     )
     command.set_defaults(run=_check)
@@ -116,19 +142,52 @@ def _score(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _once(options: argparse.Namespace) -> int:
+def _configured(options: argparse.Namespace) -> tuple["Config", "ModelSet"]:
     from annotator.config import load_config
     from annotator.models import load_models
-    from annotator.service import run_pass
 
     config = load_config(options.config, os.environ)
     config.require_token()
-    models = load_models(config.models, config.survey)
-    if options.dry_run:
-        report = run_pass(config, models, on_dry_annotation=lambda annotation: print(annotation.to_json()))
-    else:
-        report = run_pass(config, models)
+    return config, load_models(config.models, config.survey)
+
+
+def _print_dry(options: argparse.Namespace) -> Callable[["Annotation"], None] | None:
+    return (lambda annotation: print(annotation.to_json(), flush=True)) if options.dry_run else None
+
+
+def _once(options: argparse.Namespace) -> int:
+    from annotator.service import run_pass
+
+    report = run_pass(*_configured(options), on_dry_annotation=_print_dry(options))
     print(report.in_words(), file=sys.stderr if options.dry_run else sys.stdout)
+    return EXIT_ATTENTION if report.problem else EXIT_OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    from annotator.schedule import run_on_schedule
+
+    run_on_schedule(*_configured(options), on_dry_annotation=_print_dry(options))
+    return EXIT_OK
+
+
+def _status(options: argparse.Namespace) -> int:
+    import json
+    import time
+
+    from annotator.config import load_config
+    from annotator.status import in_words, read_status
+
+    status = read_status(load_config(options.config, os.environ), time.time())
+    print(json.dumps(status.to_dict()) if options.json else in_words(status))
+    return EXIT_ATTENTION if status.attention else EXIT_OK
+
+
+def _retract(options: argparse.Namespace) -> int:
+    from annotator.service import retract
+
+    config, models = _configured(options)
+    report = retract(config, models, options.bad_version)
+    print(report.in_words())
     return EXIT_ATTENTION if report.problem else EXIT_OK
 
 

@@ -77,6 +77,8 @@ class LasairConfig:
     """What Lasair grants the token. Every call is counted twice there, so half of it is used."""
     read_share: float = _key(_between(0.02, 0.98), default=0.4)
     """Part of the calls that is kept for reading; the rest is for writing."""
+    batch_annotations: int = _key(_between(1, 200), default=1)
+    """Annotations in one call. Lasair-ZTF takes one; Lasair for Rubin a list, which counts as one call."""
     timeout_s: float = _key(_between(0.1, 600), default=60.0)
 
     @property
@@ -144,6 +146,15 @@ class AnnotationConfig:
 
 
 @dataclass(frozen=True)
+class ScheduleConfig:
+    """When `aha-annotator run` makes its passes."""
+
+    every_minutes: float = _key(_between(0.01, 7 * 24 * 60), default=10.0)
+    cron: str | None = _key(default=None)
+    """A cron expression of five fields, in UTC; it replaces the interval."""
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole configuration."""
 
@@ -152,6 +163,7 @@ class Config:
     source: Source = _key()
     annotation: AnnotationConfig = _key()
     decision: DecisionConfig = _key(default=DecisionConfig())
+    schedule: ScheduleConfig = _key(default=ScheduleConfig())
     ledger: Path = _key(default=Path("aha-ledger.sqlite"))
     models: Path | None = _key(default=None)
     token: str | None = field(default=None, repr=False, metadata={"secret": True})
@@ -250,8 +262,8 @@ def _value(kind: typing.Any, value: object, name: str, folder: Path) -> typing.A
         return _source(value, name, folder)
     if dataclasses.is_dataclass(kind):
         return _build(kind, value, name, folder)
-    if kind == Path | None:
-        return None if value is None else _value(Path, value, name, folder)
+    if kind in (Path | None, str | None):
+        return None if value is None else _value(typing.get_args(kind)[0], value, name, folder)
     if kind is Path and isinstance(value, str) and value:
         return folder / Path(value).expanduser()
     if kind == tuple[str, ...] and isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -1,7 +1,8 @@
 """From the outbox to Lasair: sent highest score first, acknowledged, and a sample read back."""
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from annotator.annotation import Annotation
@@ -31,7 +32,9 @@ class Delivery:
     """Why annotations wait although nothing is wrong; empty if they don't."""
 
 
-def deliver(ledger: Ledger, api: LasairApi, clock: Callable[[], float], should_stop: Callable[[], bool]) -> Delivery:
+def deliver(
+    ledger: Ledger, api: LasairApi, batch_annotations: int, clock: Callable[[], float], should_stop: Callable[[], bool]
+) -> Delivery:
     """Send what waits and is due, until it is done or Lasair stops taking it; then read a sample back.
 
     Parameters
@@ -40,49 +43,66 @@ def deliver(ledger: Ledger, api: LasairApi, clock: Callable[[], float], should_s
         Holds the outbox; every outcome is written there at once.
     api
         Lasair.
+    batch_annotations
+        Annotations to send in one call.
     clock
         Seconds since 1970.
     should_stop
-        Asked before each annotation.
+        Asked before each call.
     """
     delivery = Delivery()
-    _send(ledger, api, clock, should_stop, delivery)
+    sender = _Sender(ledger, api, clock, delivery)
+    due = ledger.due_annotations(clock())
+    while not should_stop() and (batch := list(itertools.islice(due, batch_annotations))):
+        if not sender.send(batch):
+            break
     if not should_stop():
         _read_back(ledger, api, clock, delivery)
     return delivery
 
 
-def _send(
-    ledger: Ledger,
-    api: LasairApi,
-    clock: Callable[[], float],
-    should_stop: Callable[[], bool],
-    delivery: Delivery,
-) -> None:
-    rejected_in_a_row = 0
-    for annotation in ledger.due_annotations(clock()):
-        if should_stop():
-            return
+@dataclass
+class _Sender:
+    """Sends, and knows when to stop."""
+
+    ledger: Ledger
+    api: LasairApi
+    clock: Callable[[], float]
+    delivery: Delivery
+    rejected_in_a_row: int = 0
+
+    def send(self, batch: Sequence[Annotation]) -> bool:
+        """Send one batch; return whether Lasair goes on taking them."""
         try:
-            api.annotate(annotation)
+            self.api.annotate(batch)
         except QuotaError as error:
-            delivery.pause = str(error)
-            return
+            self.delivery.pause = str(error)
+            return False
         except UnauthorizedError as error:
-            delivery.problem = str(error)
-            return
-        except (RejectedError, LasairUnreachableError) as error:
-            ledger.mark_failed(annotation, str(error), clock())
-            delivery.failed += 1
-            delivery.problem = f"annotation of {annotation.object_id} not taken: {error}"
-            log.warning("%s", delivery.problem)
-            rejected_in_a_row += 1
-            if isinstance(error, LasairUnreachableError) or rejected_in_a_row == MAX_REJECTED_IN_A_ROW:
-                return
-        else:
-            ledger.mark_sent(annotation, clock())
-            delivery.sent += 1
-            rejected_in_a_row = 0
+            self.delivery.problem = str(error)
+            return False
+        except LasairUnreachableError as error:
+            self._fail(batch, error)
+            return False
+        except RejectedError as error:
+            if len(batch) > 1:
+                # One of them is refused and nobody says which; those before it were stored, and storing is repeatable.
+                return all(self.send([annotation]) for annotation in batch)
+            self._fail(batch, error)
+            self.rejected_in_a_row += 1
+            return self.rejected_in_a_row < MAX_REJECTED_IN_A_ROW
+        for annotation in batch:
+            self.ledger.mark_sent(annotation, self.clock())
+        self.delivery.sent += len(batch)
+        self.rejected_in_a_row = 0
+        return True
+
+    def _fail(self, batch: Sequence[Annotation], error: LasairApiError) -> None:
+        for annotation in batch:
+            self.ledger.mark_failed(annotation, str(error), self.clock())
+        self.delivery.failed += len(batch)
+        self.delivery.problem = f"annotation of {batch[0].object_id} not taken: {error}"
+        log.warning("%s", self.delivery.problem)
 
 
 def _read_back(ledger: Ledger, api: LasairApi, clock: Callable[[], float], delivery: Delivery) -> None:

@@ -1,7 +1,7 @@
 """Lasair's API: the `lasair` client, wrapped once, its failures mapped and its calls counted."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from annotator.annotation import Annotation
@@ -49,21 +49,30 @@ class LasairApi:
             raise LasairUnreachableError(f"query answered {_words(answer)} instead of a list of rows")
         return answer
 
-    def annotate(self, annotation: Annotation) -> None:
-        """Write one annotation; returning means that Lasair acknowledged it."""
-        answer = self._call(
-            "annotate",
-            self._client.annotate,
-            annotation.topic,
-            annotation.object_id,
-            annotation.classification,
-            version=annotation.version,
-            explanation=annotation.explanation,
-            classdict=dict(annotation.classdict),
-            url=annotation.url,
-        )
+    def annotate(self, annotations: Sequence[Annotation]) -> None:
+        """Write annotations in one call; returning means that Lasair acknowledged all of them.
+
+        A single one goes to `annotate`; several to `annotatelist`, which only Lasair for Rubin has, and which stores
+        one after the other up to the first that it refuses.
+        """
+        fields = [
+            {
+                "topic": item.topic,
+                "objectId": item.object_id,
+                "classification": item.classification,
+                "version": item.version,
+                "explanation": item.explanation,
+                "classdict": dict(item.classdict),
+                "url": item.url,
+            }
+            for item in annotations
+        ]
+        if len(fields) == 1:
+            answer = self._call("annotate", self._client.annotate, **fields[0])
+        else:
+            answer = self._call("annotatelist", self._client.annotate_list, fields)
         if not isinstance(answer, Mapping) or answer.get("status") != "success":
-            raise RejectedError(f"annotate answered {_words(answer)} instead of success")
+            raise RejectedError(f"annotating answered {_words(answer)} instead of success")
 
     def _call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         import lasair

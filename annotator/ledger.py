@@ -63,6 +63,7 @@ CREATE INDEX outbox_waiting ON outbox (score) WHERE sent_at IS NULL;
 CREATE TABLE positions (source TEXT PRIMARY KEY, position TEXT NOT NULL);
 CREATE TABLE calls (called_at REAL NOT NULL, endpoint TEXT NOT NULL);
 CREATE INDEX calls_by_time ON calls (called_at);
+CREATE TABLE tns (object_id TEXT PRIMARY KEY, name TEXT, type TEXT, looked_up_at REAL NOT NULL);
 CREATE TABLE passes (
     pass_id INTEGER PRIMARY KEY,
     started_at REAL NOT NULL,
@@ -117,6 +118,26 @@ class Refusal:
     """Empty where it has none."""
     reason: str
     record: str
+
+
+@dataclass(frozen=True)
+class TnsEntry:
+    """What the Transient Name Server calls an object."""
+
+    name: str
+    type: str
+    """The spectroscopic class; empty where it has none."""
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """How a pass ended."""
+
+    ended_at: float
+    """Seconds since 1970."""
+    outcome: str
+    """ "done", or what a person must look at."""
+    counts: Mapping[str, int]
 
 
 class Ledger:
@@ -266,10 +287,7 @@ class Ledger:
             ),
         )
         if item.outgoing is not None:
-            self._execute(
-                "INSERT OR REPLACE INTO outbox (object_id, annotation, score, queued_at) VALUES (?, ?, ?, ?)",
-                (item.object_id, item.outgoing.to_json(), item.score, now),
-            )
+            self._queue(item.outgoing, now)
 
     def position(self, source: str) -> str | None:
         """Return how far a source was read, None if never."""
@@ -324,6 +342,31 @@ class Ledger:
             (now, annotation.object_id, annotation.to_json()),
         )
 
+    def last_failure(self) -> str:
+        """Return why an annotation was not taken, of the newest one that waits for another try."""
+        row = self._execute(
+            "SELECT failure FROM outbox WHERE sent_at IS NULL AND failure IS NOT NULL ORDER BY next_try_at DESC LIMIT 1"
+        ).fetchone()
+        return row["failure"] if row else ""
+
+    def annotations_of_version(self, version: str) -> list[Annotation]:
+        """Return what Lasair holds, or will hold, of one model set."""
+        rows = self._execute("SELECT annotation FROM outbox ORDER BY object_id").fetchall()
+        annotations = (Annotation.from_json(row["annotation"]) for row in rows)
+        return [annotation for annotation in annotations if annotation.version == version]
+
+    def queue(self, annotations: Iterable[Annotation], now: float) -> None:
+        """Put annotations into the outbox, each in the place of what was there for its object."""
+        with self._transaction():
+            for annotation in annotations:
+                self._queue(annotation, now)
+
+    def _queue(self, annotation: Annotation, now: float) -> None:
+        self._execute(
+            "INSERT OR REPLACE INTO outbox (object_id, annotation, score, queued_at) VALUES (?, ?, ?, ?)",
+            (annotation.object_id, annotation.to_json(), annotation.classdict.get("score", 0.0), now),
+        )
+
     def outbox_counts(self) -> dict[str, int]:
         """Count the annotations that wait, those of them that failed before, and those that Lasair took."""
         row = self._execute(
@@ -356,6 +399,26 @@ class Ledger:
         query = "SELECT max(called_at) FROM calls WHERE endpoint = ? AND called_at > ?"
         return self._execute(query, (_THROTTLED, now - HOUR_S)).fetchone()[0]
 
+    # --- names
+
+    def without_tns_since(self, object_ids: Sequence[str], since: float) -> list[str]:
+        """Return the objects that were not looked up after `since`, in their order."""
+        query = "SELECT object_id, looked_up_at FROM tns WHERE object_id IN ({})"
+        recent = {row["object_id"] for row in self._rows_of(query, object_ids) if row["looked_up_at"] > since}
+        return [object_id for object_id in object_ids if object_id not in recent]
+
+    def remember_tns(self, entries: Mapping[str, TnsEntry | None], now: float) -> None:
+        """Keep what was found, or that nothing was."""
+        with self._transaction():
+            for object_id, entry in entries.items():
+                values = (object_id, entry.name if entry else None, entry.type if entry else None, now)
+                self._execute("INSERT OR REPLACE INTO tns VALUES (?, ?, ?, ?)", values)
+
+    def tns(self, object_ids: Sequence[str]) -> dict[str, TnsEntry]:
+        """Return the objects that have a name."""
+        rows = self._rows_of("SELECT * FROM tns WHERE name IS NOT NULL AND object_id IN ({})", object_ids)
+        return {row["object_id"]: TnsEntry(row["name"], row["type"]) for row in rows}
+
     # --- passes
 
     def begin_pass(self, now: float) -> int:
@@ -368,6 +431,23 @@ class Ledger:
             "UPDATE passes SET ended_at = ?, outcome = ?, counts = ? WHERE pass_id = ?",
             (now, outcome, json.dumps(dict(counts)), pass_id),
         )
+
+    def last_pass(self) -> PassRecord | None:
+        """Return the pass that ended last, None before the first."""
+        row = self._execute(
+            "SELECT ended_at, outcome, counts FROM passes WHERE ended_at IS NOT NULL ORDER BY pass_id DESC LIMIT 1"
+        ).fetchone()
+        return PassRecord(row["ended_at"], row["outcome"], json.loads(row["counts"])) if row else None
+
+    # --- what was refused, and how much there is
+
+    def count_refused(self) -> int:
+        """Count the refused records, those no longer kept included."""
+        return self._execute("SELECT coalesce(max(refused_id), 0) FROM refused").fetchone()[0]
+
+    def count_objects(self) -> int:
+        """Count the objects that were ever scored."""
+        return self._execute("SELECT count(*) FROM objects").fetchone()[0]
 
     def refusals(self) -> list[Refusal]:
         """Return the refused records that are kept, oldest first."""

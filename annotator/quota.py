@@ -31,18 +31,23 @@ class CallBudget:
         if throttled_at is not None:
             until = time.strftime("%Y-%m-%d %H:%M", time.gmtime(throttled_at + HOUR_S))
             raise QuotaError(f"Lasair answered 429 within the last hour: no calls until {until} UTC")
-        reads, writes = self.ledger.calls_last_hour(now)
-        kind, used, room = (
-            ("write", writes, self.writes_per_hour) if endpoint in WRITING else ("read", reads, self.reads_per_hour)
-        )
-        if used >= room:
+        reads_left, writes_left = self.left()
+        kind, left, room = ("read", reads_left, self.reads_per_hour)
+        if endpoint in WRITING:
+            kind, left, room = ("write", writes_left, self.writes_per_hour)
+        if left <= 0:
             raise QuotaError(f"all {room} calls an hour that are kept to {kind} were made: the rest waits")
         self.ledger.count_call(endpoint, now)
 
+    def left(self) -> tuple[int, int]:
+        """Return how many calls are left of this hour: to read, and to write."""
+        reads, writes = self.ledger.calls_last_hour(self.clock())
+        return max(0, self.reads_per_hour - reads), max(0, self.writes_per_hour - writes)
+
     @property
     def reads_per_hour(self) -> int:
-        """Calls an hour for reading, one at the least."""
-        return min(max(1, round(self.calls_per_hour * self.read_share)), self.calls_per_hour - 1) or 1
+        """Calls an hour for reading; of two calls or more, one at the least for each."""
+        return min(max(1, round(self.calls_per_hour * self.read_share)), self.calls_per_hour - 1)
 
     @property
     def writes_per_hour(self) -> int:

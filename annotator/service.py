@@ -1,7 +1,9 @@
 """One pass over a source: read, score, decide, write down, send. The only module that knows all the others."""
 
 import contextlib
+import dataclasses
 import hashlib
+import heapq
 import json
 import logging
 import time
@@ -11,19 +13,31 @@ from dataclasses import dataclass, field
 from annotator.annotation import Annotation, classdict, decide
 from annotator.config import Config, FileSource, QuerySource, StreamSource
 from annotator.delivery import Delivery, deliver
-from annotator.errors import AhaError, AnnotationError, LasairApiError, QuotaError, RecordError, SourceError
+from annotator.errors import (
+    AhaError,
+    AnnotationError,
+    ConfigError,
+    LasairApiError,
+    QuotaError,
+    RecordError,
+    SourceError,
+)
 from annotator.explanation import explain
 from annotator.filter_files import load_filter
 from annotator.lasair_api import LasairApi
-from annotator.ledger import Assessment, Ledger, Refusal, ScoredState, pass_lock
+from annotator.ledger import Assessment, Ledger, Refusal, ScoredState, TnsEntry, pass_lock
 from annotator.models import Missing, ModelSet, Scores
 from annotator.quota import CallBudget
 from annotator.sources import Batch, file_batches, query_batches, readable, record_name
 from annotator.stream import stream_batches
 from annotator.surveys import PARSERS
+from annotator.tns import MAX_LOOKED_UP, tns_entries
 from annotator.transient import Transient
 
 log = logging.getLogger(__name__)
+
+SHOWN_FLAGGED = 10
+"""Objects that a pass names when it reports."""
 
 
 @dataclass
@@ -38,6 +52,10 @@ class PassReport:
     queued: int = 0
     waiting: int = 0
     delivery: Delivery = field(default_factory=Delivery)
+    flagged: list[Assessment] = field(default_factory=list)
+    """The highest scores among the anomalies and the watched, highest first."""
+    tns: dict[str, TnsEntry] = field(default_factory=dict)
+    """Those of them that have a name there."""
     reading_problem: str = ""
     """Why reading ended early, where a person must look at it; empty if it did not."""
     reading_pause: str = ""
@@ -58,6 +76,10 @@ class PassReport:
             f"annotations: {self.queued} new, {delivery.sent} sent, {delivery.failed} failed, {self.waiting} waiting; "
             f"{delivery.read_back} read back, {delivery.lost} of them not there",
         ]
+        for item in self.flagged[:SHOWN_FLAGGED]:
+            entry = self.tns.get(item.object_id)
+            name = f"{entry.name} {entry.type}".strip() if entry else "no TNS name"
+            lines.append(f"  {item.object_id}  {item.classification:8} {item.score:5.2f}  {name}")
         lines += [f"waiting: {pause}" for pause in dict.fromkeys((self.reading_pause, delivery.pause)) if pause]
         return "\n".join([*lines, f"ATTENTION: {self.problem}"] if self.problem else lines)
 
@@ -98,9 +120,68 @@ def run_pass(
         If the pass cannot be made, or not to its end. What goes wrong with Lasair's API is in the report, and the
         next pass goes on from there.
     """
+    is_dry = on_dry_annotation is not None
+    with _recorded_pass(config, clock, is_dry) as (ledger, api, report):
+        try:
+            _assess_source(config, ledger, api, models, report, clock, should_stop, commit=not is_dry)
+        except QuotaError as error:
+            report.reading_pause = str(error)
+        except (LasairApiError, SourceError) as error:
+            # What was read before is worth sending, today as on any other day.
+            report.reading_problem = str(error)
+        if on_dry_annotation:
+            for annotation in ledger.due_annotations(clock()):
+                on_dry_annotation(annotation)
+        else:
+            report.delivery = deliver(ledger, api, config.lasair.batch_annotations, clock, should_stop)
+        _name_the_flagged(ledger, api, report, clock())
+    return report
+
+
+def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[[], float] = time.time) -> PassReport:
+    """Rewrite as normal what a bad release flagged; what doesn't fit into the hour's calls follows in later passes.
+
+    Parameters
+    ----------
+    config, clock
+        As for :func:`run_pass`.
+    models
+        The models that are installed now; every object is scored with them when it is next seen.
+    bad_version
+        The model set to retract.
+
+    Raises
+    ------
+    ConfigError
+        If that is the set that is installed: the next pass would flag the same objects again.
+    """
+    if models.version == bad_version:
+        raise ConfigError(f"{bad_version} is still installed: install another model set first, then retract this one")
+    with _recorded_pass(config, clock) as (ledger, api, report):
+        flagged = [item for item in ledger.annotations_of_version(bad_version) if item.classification != "normal"]
+        ledger.queue([_retraction(annotation) for annotation in flagged], clock())
+        report.queued = len(flagged)
+        report.delivery = deliver(ledger, api, config.lasair.batch_annotations, clock, lambda: False)
+    return report
+
+
+def _retraction(annotation: Annotation) -> Annotation:
+    return dataclasses.replace(
+        annotation,
+        classification="normal",
+        explanation=f"Retracted: {annotation.classification} by {annotation.version}, a release found to be faulty.",
+        classdict={name: value for name, value in annotation.classdict.items() if name in ("n_det", "mjd")},
+    )
+
+
+@contextlib.contextmanager
+def _recorded_pass(
+    config: Config, clock: Callable[[], float], is_dry: bool = False
+) -> Iterator[tuple[Ledger, LasairApi, PassReport]]:
+    """Hold the ledger for a pass, and note in it how the pass ended, whatever happens."""
     token = config.require_token()
     with pass_lock(config.ledger), Ledger(config.ledger) as kept:
-        ledger = kept.copy_in_memory() if on_dry_annotation else kept
+        ledger = kept.copy_in_memory() if is_dry else kept
         # A dry run's reads are calls like any other: they are counted in the ledger that stays.
         budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)
         api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
@@ -108,20 +189,7 @@ def run_pass(
         report = PassReport()
         outcome = "interrupted"
         try:
-            try:
-                _assess_source(config, ledger, api, models, report, clock, should_stop, commit=not on_dry_annotation)
-            except QuotaError as error:
-                report.reading_pause = str(error)
-            except LasairApiError as error:
-                report.reading_problem = f"reading stopped: {error}"
-            except SourceError as error:
-                # What was read before is worth sending, today as on any other day.
-                report.reading_problem = str(error)
-            if on_dry_annotation:
-                for annotation in ledger.due_annotations(clock()):
-                    on_dry_annotation(annotation)
-            else:
-                report.delivery = deliver(ledger, api, clock, should_stop)
+            yield ledger, api, report
             outcome = report.problem or "done"
         except AhaError as error:
             outcome = str(error)
@@ -129,7 +197,19 @@ def run_pass(
         finally:
             report.waiting = ledger.outbox_counts()["waiting"]
             ledger.end_pass(pass_id, outcome, report.counts(), clock())
-        return report
+            if is_dry:
+                ledger.close()
+
+
+def _name_the_flagged(ledger: Ledger, api: LasairApi, report: PassReport, now: float) -> None:
+    """Add TNS names for people to read; without an answer the objects stay as they are."""
+    object_ids = [flagged.object_id for flagged in report.flagged]
+    try:
+        entries = tns_entries(ledger, api, object_ids, now)
+    except LasairApiError as error:
+        log.info("no TNS names: %s", error)
+        entries = ledger.tns(object_ids)
+    report.tns = entries
 
 
 # --- from source to ledger
@@ -192,6 +272,8 @@ def _assess(
     report.refused += len(refusals)
     report.scored += len(assessments)
     report.unchanged += len(newest) - len(changed)
+    flagged = [item for item in assessments if item.classification in ("anomaly", "watch")]
+    report.flagged = heapq.nlargest(MAX_LOOKED_UP, report.flagged + flagged, key=lambda item: item.score)
     for item in assessments:
         report.classes[item.classification] = report.classes.get(item.classification, 0) + 1
         report.queued += item.outgoing is not None
@@ -294,7 +376,8 @@ def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], 
         new.version != held.version
         or new.topic != held.topic
         or not _modalities(new) <= _modalities(held)
-        or round(abs(new.classdict["score"] - held.classdict["score"]), 6) >= margin  # 3.5 - 3.2 is below 0.3 in binary
+        or round(abs(new.classdict["score"] - held.classdict.get("score", 0.0)), 6)
+        >= margin  # 3.5 - 3.2 is below 0.3 in binary
     )
 
 

@@ -46,7 +46,12 @@ def test_the_example_documents_every_key():
     document = yaml.safe_load(EXAMPLE.read_text())
     keys = {field.name for field in dataclasses.fields(Config) if not field.metadata.get("secret")}
     assert set(document) == keys
-    for name, part in (("lasair", "LasairConfig"), ("annotation", "AnnotationConfig"), ("decision", "DecisionConfig")):
+    for name, part in (
+        ("lasair", "LasairConfig"),
+        ("annotation", "AnnotationConfig"),
+        ("decision", "DecisionConfig"),
+        ("schedule", "ScheduleConfig"),
+    ):
         cls = next(c for c in vars(annotator.config).values() if getattr(c, "__name__", "") == part)
         assert set(document[name]) == {field.name for field in dataclasses.fields(cls)}
     assert set(document["source"]) == {"kind"} | {field.name for field in dataclasses.fields(SOURCES["query"])}
@@ -76,7 +81,7 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
         (
             "lasair.endpont",
             "x",
-            "unknown key lasair.endpont; known here: calls_per_hour, endpoint, read_share, timeout_s",
+            "unknown key lasair.endpont; known here: batch_annotations, calls_per_hour, endpoint, read_share, timeout_s",
         ),
         ("lasair.token", "abc", "lasair.token must not be in the file: set the environment variable LASAIR_TOKEN"),
         ("survey", "lsstt", "survey must be one of ztf; found 'lsstt'"),

@@ -1,0 +1,45 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+from annotator.cli import main
+from annotator.filter_files import list_filters
+from annotator.sandbox.simulation import simulate_night
+
+COMMUNITY = [item.name for item in list_filters() if "annotator:" in item.tables]
+
+
+def test_the_demo_annotates_a_night_and_every_community_filter_finds_something(tmp_path, capsys):
+    for _ in range(2):  # it can be repeated
+        assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    printed = capsys.readouterr().out
+    for name in COMMUNITY:
+        assert re.search(rf"^{name}: [1-9]\d* objects", printed, re.MULTILINE), name
+    assert "SIMULATED" in printed
+    annotations = json.loads((tmp_path / "demo" / "annotations.json").read_text())
+    assert {row["classification"] for row in annotations} == {"anomaly", "watch", "artefact"}
+    assert 5 <= len(annotations) <= 60
+
+
+def test_recorded_records_are_replayed_instead(tmp_path, capsys):
+    (tmp_path / "recorded.jsonl").write_text("\n".join(map(json.dumps, simulate_night(3, 40).rows())) + "\n{broken\n")
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--records", str(tmp_path / "recorded.jsonl")]) == 0
+    assert "40 recorded objects" in capsys.readouterr().out
+    (tmp_path / "nothing.json").write_text("[]")
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--records", str(tmp_path / "nothing.json")]) == 2
+
+
+def test_the_sandbox_stays_up_when_asked_to_and_answers_a_check(tmp_path):
+    command = [sys.executable, "-m", "annotator", "demo", "--keep", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        for line in demo.stdout:
+            if "LASAIR_TOKEN" in line:
+                break
+        environment = os.environ | {"LASAIR_TOKEN": "sandbox-token"}
+        check = [sys.executable, "-m", "annotator", "check", "-c", str(tmp_path / "aha.yaml")]
+        assert subprocess.run(check, env=environment, stdout=subprocess.DEVNULL).returncode == 0
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(timeout=20) == 0
