@@ -99,7 +99,7 @@ def _fetch_features(arguments: argparse.Namespace) -> None:
         endpoint=arguments.endpoint or ENDPOINTS["ztf"], calls_per_hour=max(4, arguments.calls_per_hour)
     )
     with Ledger(arguments.ledger) as ledger:
-        budget = CallBudget(ledger, lasair.usable_calls_per_hour, lasair.read_share)
+        budget = CallBudget(ledger, lasair.usable_calls_per_hour, read_share=0.98)  # nothing is written
         counts = fetch_features(
             LasairApi(lasair.endpoint, token, lasair.timeout_s, budget), arguments.out, wait=arguments.wait
         )
