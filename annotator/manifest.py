@@ -37,17 +37,9 @@ class Column:
         """Return a value in the graph's scaled units."""
         return min(max((self._forward(value) - self.centre) / self.scale, self.clip_low), self.clip_high)
 
-    def expected(self, value: float, residual: float) -> float:
-        """Return what the model would have had in place of `value`, in the column's unit.
-
-        Parameters
-        ----------
-        value
-            The column's value, in its unit.
-        residual
-            The model's residual for it: scaled input less reconstruction.
-        """
-        transformed = self.centre + self.scale * (self.scaled(value) - residual)
+    def unscaled(self, scaled: float) -> float:
+        """Return the value, in the column's unit, that has these scaled units."""
+        transformed = self.centre + self.scale * scaled
         if self.transform == "log10":
             return 10.0**transformed
         return self.softening * math.sinh(transformed) if self.transform == "asinh" else transformed

@@ -148,6 +148,7 @@ def test_an_answer_without_the_columns_is_an_error_and_a_missing_folder_too(api,
 def test_the_command_reads_its_token_from_the_environment(sandbox, tmp_path, monkeypatch, capsys):
     out = tmp_path / "features.csv"
     command = ["fetch", "features", "--out", str(out), "--endpoint", sandbox.url, "--calls-per-hour", "10000"]
+    command += ["--ledger", str(tmp_path / "calls.sqlite")]
     monkeypatch.delenv("LASAIR_TOKEN", raising=False)
     assert main(command) == 2
     assert "LASAIR_TOKEN" in capsys.readouterr().err

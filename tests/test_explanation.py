@@ -1,0 +1,70 @@
+import re
+
+import pytest
+
+from annotator.annotation import MAX_EXPLANATION
+from annotator.explanation import explain
+from annotator.models import Missing, Scores
+from annotator.preprocess.features import FEATURES
+from annotator.surveys.ztf import parse
+from annotator.transient import Transient
+
+# An ordinary supernova, made up by us: 19.4 mag in g, 19.0 in r, near a 17.5 mag galaxy.
+ORDINARY = {
+    "objectId": "ZTF99aaaaaaa",
+    **{"gmag": 19.4, "maggmin": 18.9, "maggmean": 19.2, "maggmax": 19.6},
+    **{"mag_g02": 19.4, "mag_g08": 19.3, "mag_g28": 19.2, "dmdt_g": -0.03, "dmdt_g_err": 0.03},
+    **{"rmag": 19.0, "magrmin": 18.8, "magrmax": 19.2, "g_minus_r": 0.4},
+    **{"mag_r02": 19.0, "mag_r08": 18.95, "mag_r28": 18.9, "dmdt_r": -0.02, "dmdt_r_err": 0.03},
+    **{"distpsnr1": 2.5, "sgmag1": 17.9, "srmag1": 17.5, "separationArcsec": 3.0, "major_axis_arcsec": 12.0},
+}
+
+
+def explained(models, **changes) -> str:
+    transient = parse(ORDINARY | changes)
+    (scores,) = models.score([transient])
+    return explain(transient, scores, "anomaly", models)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("dmdt_r", 4.0, "r brightening rate over the last two detections 4 mag/day"),
+        ("g_minus_r", -3.0, "g-r of the latest night with both bands -3 mag"),
+        ("separationArcsec", 900.0, "distance to the host that Sherlock found 900 arcsec"),
+        ("magrmax", 24.0, "faintest r magnitude 24 mag"),
+    ],
+)
+def test_one_feature_that_was_moved_is_named_first_with_its_value_and_unit(models, column, value, words):
+    sentence = explained(models, **{column: value})
+    assert words in sentence.partition(";")[0]
+    assert re.search(r"\(most have -?[\d.]+ to -?[\d.]+\)", sentence)
+
+
+def test_the_sentence_is_short_safe_and_says_how_rare_it_is(models, night):
+    for row in night.rows():
+        transient = parse(row)
+        (scores,) = models.score([transient])
+        sentence = explain(transient, scores, "watch", models)
+        assert len(sentence) <= MAX_EXPLANATION
+        assert re.fullmatch(r"At most 1 in \d+ classified supernovae is as odd in object features: .+\.", sentence)
+
+
+def test_an_object_that_is_normal_again_says_only_that(models):
+    assert explain(*_scored(models), "normal", models).startswith("Not unusual: at most 1 in ")
+
+
+def _scored(models):
+    transient = parse(ORDINARY)
+    return transient, models.score([transient])[0]
+
+
+def test_every_feature_has_words_that_survive_lasair_s_sql():
+    assert all(re.fullmatch(r"[A-Za-z0-9 \-]+", feature.meaning) for feature in FEATURES)
+
+
+def test_an_artefact_says_why_and_an_object_without_scores_says_so(models):
+    transient = Transient("x", "ztf", n_det=6, n_det_good=0)
+    nothing = Scores(0.0, {"features": Missing("nothing there")})
+    assert explain(transient, nothing, "artefact", models).startswith("Artefact: none of 6 detections")
+    assert explain(transient, nothing, "normal", models) == "Not scored: no modality has what it needs."

@@ -1,0 +1,54 @@
+"""What a user installs: the wheel, in an environment that has never seen the checkout."""
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    # A copy without build/ and *.egg-info: what is left over from earlier builds would get into the wheel.
+    source = folder / "source"
+    archive = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, archive.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder / "dist"), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    (built,) = (folder / "dist").glob("*.whl")
+    return built
+
+
+def test_models_filters_and_the_example_are_in_the_wheel(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    shipped = {f"annotator/filters/{path.name}" for path in (ROOT / "filters").glob("*.sql")}
+    shipped |= {f"annotator/onnx_models/ztf/{name}" for name in ("features.onnx", "features.json", "MODEL_CARD.md")}
+    shipped |= {"annotator/example.yaml", "annotator/sandbox/server.py", "training/fetch.py"}
+    assert shipped <= names
+    assert not [name for name in names if "test" in name or name.endswith((".csv", ".parquet", ".npz"))]
+
+
+def test_the_wheel_in_a_clean_environment_runs_the_demo(wheel, tmp_path):
+    venv.create(tmp_path / "clean", with_pip=True)
+    python = tmp_path / "clean" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True, cwd=tmp_path)
+    installed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
+    assert "torch" not in installed and "scikit-learn" not in installed and "pandas" not in installed
+    demo = subprocess.run(
+        [tmp_path / "clean" / "bin" / "aha-annotator", "demo"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert demo.returncode == 0, demo.stderr
+    assert "tonights_anomalies" in demo.stdout
