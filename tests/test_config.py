@@ -81,7 +81,7 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
         (
             "lasair.endpont",
             "x",
-            "unknown key lasair.endpont; known here: batch_annotations, calls_per_hour, endpoint, read_share, timeout_s",
+            "unknown key lasair.endpont; known here: batch_annotations, calls_per_hour, endpoint",
         ),
         ("lasair.token", "abc", "lasair.token must not be in the file: set the environment variable LASAIR_TOKEN"),
         ("survey", "lsstt", "survey must be one of ztf; found 'lsstt'"),
