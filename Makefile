@@ -1,6 +1,6 @@
 # make demo    install into .venv and run the whole job on the embedded Lasair
 # make test    install what the tests need, check the code's form, run the tests
-# make models  train the shipped models again from ../shared/data
+# make models  train the shipped models again from ../shared/data, and AHA's recipe beside them
 # make bench   measure objects per second, and where the time goes
 
 PYTHON ?= python3
@@ -21,7 +21,8 @@ test: $(VENV)/.development
 	$(BIN)/pytest
 
 models: $(VENV)/.development
-	$(BIN)/aha-train features --data $(DATA)/object_features.csv --out onnx_models/ztf
+	$(BIN)/aha-train features --recipe aha --data $(DATA)/object_features.csv --out build/aha
+	$(BIN)/aha-train features --data $(DATA)/object_features.csv --out onnx_models/ztf --beside build/aha
 
 bench: $(VENV)/.development
 	$(BIN)/python tests/benchmarks/bench_features.py
