@@ -15,7 +15,6 @@ from annotator.config import Config, FileSource, QuerySource, StreamSource
 from annotator.delivery import Delivery, deliver
 from annotator.errors import (
     AhaError,
-    AnnotationError,
     ConfigError,
     LasairApiError,
     QuotaError,
@@ -65,6 +64,19 @@ class PassReport:
     def problem(self) -> str:
         """What a person must look at; empty if nothing."""
         return "; ".join(filter(None, (self.reading_problem, self.delivery.problem)))
+
+    def count(self, read: int, assessments: Sequence[Assessment], refusals: Sequence[Refusal]) -> None:
+        """Add one batch."""
+        self.read += read
+        self.scored += len(assessments)
+        self.refused += len(refusals)
+        self.unchanged += read - len(assessments) - len(refusals)
+        for item in assessments:
+            self.classes[item.classification] = self.classes.get(item.classification, 0) + 1
+            self.queued += item.outgoing is not None
+        latest = {item.object_id: item for item in (*self.flagged, *assessments)}
+        flagged = (item for item in latest.values() if item.classification in ("anomaly", "watch"))
+        self.flagged = heapq.nlargest(MAX_LOOKED_UP, flagged, key=lambda item: item.score)
 
     def in_words(self) -> str:
         """Say in a few lines what was done, and what a person must look at."""
@@ -249,34 +261,31 @@ def _batches(config: Config, api: LasairApi, position: str | None, commit: bool)
 def _assess(
     records: Sequence[object], config: Config, ledger: Ledger, models: ModelSet, report: PassReport
 ) -> tuple[list[Assessment], list[Refusal]]:
-    """Score the new and changed objects of one batch; a record that cannot be used is refused by name."""
-    refusals = []
-    newest: dict[str, Transient] = {}
+    """Score the new and changed objects of one batch; a record that cannot be used is refused by name.
+
+    States of one object are taken one after the other, as if each had come in a batch of its own: what Lasair ends up
+    holding must not depend on where a batch happened to end.
+    """
+    transients, refusals = [], []
     for record in records:
-        report.read += 1
         try:
-            transient = parse_annotatable(record, config.survey)
-        except (RecordError, AnnotationError) as error:
+            transients.append(parse_annotatable(record, config.survey))
+        except RecordError as error:
             refusals.append(Refusal(record_name(record), str(error), _as_text(record)))
+    object_ids = list({transient.object_id for transient in transients})
+    known, held = ledger.scored_states(object_ids), ledger.last_annotations(object_ids)
+    assessments = []
+    for transient in transients:
+        object_id = transient.object_id
+        if not _is_news(transient, known.get(object_id), models.version):
             continue
-        before = newest.get(transient.object_id)
-        if before is None or not is_older(transient.last_mjd, before.last_mjd):
-            newest[transient.object_id] = transient
-    known = ledger.scored_states(list(newest))
-    held = ledger.last_annotations(list(newest))
-    changed = [item for item in newest.values() if _is_news(item, known.get(item.object_id), models.version)]
-    assessments = [
-        _assessment(transient, scores, config, models, known.get(transient.object_id), held.get(transient.object_id))
-        for transient, scores in zip(changed, models.score(changed), strict=True)
-    ]
-    report.refused += len(refusals)
-    report.scored += len(assessments)
-    report.unchanged += len(newest) - len(changed)
-    flagged = [item for item in assessments if item.classification in ("anomaly", "watch")]
-    report.flagged = heapq.nlargest(MAX_LOOKED_UP, report.flagged + flagged, key=lambda item: item.score)
-    for item in assessments:
-        report.classes[item.classification] = report.classes.get(item.classification, 0) + 1
-        report.queued += item.outgoing is not None
+        (scores,) = models.score([transient])
+        item = _assessment(transient, scores, config, models, known.get(object_id), held.get(object_id))
+        assessments.append(item)
+        known[object_id] = ScoredState(item.state, item.model_set, item.last_mjd, item.first_flagged_mjd)
+        if item.outgoing:
+            held[object_id] = item.outgoing
+    report.count(len(records), assessments, refusals)
     return assessments, refusals
 
 
@@ -376,8 +385,8 @@ def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], 
         new.version != held.version
         or new.topic != held.topic
         or not _modalities(new) <= _modalities(held)
-        or round(abs(new.classdict["score"] - held.classdict.get("score", 0.0)), 6)
-        >= margin  # 3.5 - 3.2 is below 0.3 in binary
+        # Rounded, since 3.5 - 3.2 is a little less than 0.3 in binary.
+        or round(abs(new.classdict["score"] - held.classdict.get("score", 0.0)), 6) >= margin
     )
 
 
