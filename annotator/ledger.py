@@ -17,7 +17,6 @@ from pathlib import Path
 from annotator.annotation import Annotation
 from annotator.errors import LedgerBusyError, LedgerError
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0
 MAX_REFUSED = 10_000
 """Refused records that are kept, the newest."""
@@ -28,7 +27,8 @@ WRITING = ("annotate", "annotatelist")
 """Endpoints that write; all others read."""
 _THROTTLED = "429"
 
-_SCHEMA = """
+_MIGRATIONS = (
+    """
 CREATE TABLE objects (
     object_id TEXT PRIMARY KEY,
     state TEXT NOT NULL,
@@ -78,7 +78,9 @@ CREATE TABLE refused (
     reason TEXT NOT NULL,
     record TEXT NOT NULL
 );
-"""
+""",
+)
+"""What makes each schema version out of the one before; a ledger is brought to the newest when it is opened."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class Ledger:
     Raises
     ------
     LedgerError
-        If the file is no ledger, or one of another schema version.
+        If the file is no ledger, or one of a newer release.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -166,19 +168,20 @@ class Ledger:
             raise LedgerError(f"cannot open the ledger {path}: {error}") from error
 
     def _prepare(self) -> None:
+        if self._execute("PRAGMA user_version").fetchone()[0] == len(_MIGRATIONS):
+            return  # the usual case needs no lock
         with self._transaction():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == SCHEMA_VERSION:
-                return
-            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if version != 0 or tables:
+            version = self._execute("PRAGMA user_version").fetchone()[0]
+            tables = self._execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if version > len(_MIGRATIONS) or (version == 0 and tables):
                 raise LedgerError(
-                    f"the ledger {self.path} has schema version {version}, this release reads {SCHEMA_VERSION}: use "
-                    "the release that wrote it, or another file"
+                    f"the ledger {self.path} has schema version {version}, this release reads 1 to {len(_MIGRATIONS)}: "
+                    "use the release that wrote it, or another file"
                 )
-            for statement in _SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            for migration in _MIGRATIONS[version:]:
+                for statement in migration.split(";"):
+                    self._execute(statement)
+            self._execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
 
     def close(self) -> None:
         """Close the file."""
@@ -269,7 +272,8 @@ class Ledger:
 
     def _record_assessment(self, item: Assessment, now: float) -> None:
         self._execute(
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO objects (object_id, state, model_set, last_mjd, first_flagged_mjd)"
+            " VALUES (?, ?, ?, ?, ?)",
             (item.object_id, item.state, item.model_set, item.last_mjd, item.first_flagged_mjd),
         )
         self._execute(

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
+from annotator import ledger as ledger_module
 from annotator.annotation import Annotation
 from annotator.errors import LedgerBusyError, LedgerError, QuotaError
-from annotator.ledger import MAX_REFUSED, SCHEMA_VERSION, Assessment, Ledger, Refusal, pass_lock
+from annotator.ledger import MAX_REFUSED, Assessment, Ledger, Refusal, pass_lock
 from annotator.quota import CallBudget
 
 
@@ -123,11 +124,24 @@ def test_a_copy_for_a_dry_run_leaves_the_ledger_as_it_was(ledger):
     assert ledger.position("query") is None
 
 
+def test_a_ledger_of_an_older_release_is_brought_up_to_date_with_all_it_holds(ledger, monkeypatch):
+    ledger.record([assessment()], [], 0.0)
+    newer = (*ledger_module._MIGRATIONS, "ALTER TABLE objects ADD COLUMN note TEXT NOT NULL DEFAULT 'none'; SELECT 1")
+    monkeypatch.setattr(ledger_module, "_MIGRATIONS", newer)
+    with reopened(ledger) as again:
+        assert again.last_annotations(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
+        assert [row["note"] for row in again._execute("SELECT note FROM objects")] == ["none"]
+        assert again._execute("PRAGMA user_version").fetchone()[0] == len(newer)
+    monkeypatch.undo()
+    with pytest.raises(LedgerError, match="this release reads"):
+        Ledger(ledger.path)
+
+
 def test_another_schema_or_another_kind_of_file_is_refused(tmp_path):
     path = tmp_path / "newer.sqlite"
     Ledger(path).close()
     with sqlite3.connect(path) as db:
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        db.execute("PRAGMA user_version = 99")
     with pytest.raises(LedgerError, match="schema version"):
         Ledger(path)
     (tmp_path / "text.sqlite").write_text("this is no database, it is a text of some length " * 50)
