@@ -4,21 +4,26 @@ import json
 import signal
 import textwrap
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from annotator.config import TOKEN_VARIABLE, Config, load_config
 from annotator.errors import ConfigError
-from annotator.filter_files import FilterFile, list_filters
+from annotator.filter_files import FilterFile, list_filters, load_filter
 from annotator.lasair_api import LasairApi
 from annotator.ledger import Ledger
 from annotator.models import load_models
 from annotator.quota import CallBudget
 from annotator.sandbox.server import Sandbox
 from annotator.sandbox.simulation import simulate_night
+from annotator.sandbox.stream import StreamBroker, filter_rows
 from annotator.service import run_pass
 from annotator.sources import read_records
+from annotator.status import in_words, read_status
 
+INPUT_FILTER = "input_ztf"
+STREAM = "lasair_1InputZtf"
 NIGHT_SEED = 7
 NIGHT_OBJECTS = 400
 SHOWN_ROWS = 5
@@ -34,7 +39,11 @@ lasair:
   endpoint: {endpoint}
   calls_per_hour: 10000
 source:
-{source}
+  kind: stream
+  topic: {topic}
+  group_id: aha-demo
+  broker: {broker}
+  session_timeout_s: 6
 annotation:
   topic: aha_ztf
 ledger: ledger.sqlite
@@ -42,7 +51,7 @@ ledger: ledger.sqlite
 
 
 def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
-    """Bring the sandbox up, replay a night, annotate it over HTTP, and run the community filters on the annotations.
+    """Bring the sandbox up, stream a night, annotate it over HTTP, and run the community filters on the annotations.
 
     Parameters
     ----------
@@ -56,50 +65,64 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
     Returns
     -------
     int
-        0 if all was annotated, else 1.
+        0 if all was annotated and nothing needs a person, else 1.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob("ledger.sqlite*"):
         leftover.unlink()
-    night = None if records else simulate_night(NIGHT_SEED, NIGHT_OBJECTS)
-    with Sandbox(night) as sandbox:
+    with (
+        Sandbox() if records else Sandbox(simulate_night(NIGHT_SEED, NIGHT_OBJECTS)) as sandbox,
+        StreamBroker() as broker,
+    ):
         if records:
-            rows = _replayable(records)
-            sandbox.load(rows)
-            print(f"An embedded Lasair is up at {sandbox.url}, with {len(rows)} recorded objects of {records}.")
+            n_objects, messages = _replayed(records, sandbox)
+            what = f"{n_objects} recorded objects of {records}"
         else:
-            print(f"An embedded Lasair is up at {sandbox.url}, with {NIGHT_OBJECTS} SIMULATED objects.")
-        config = _configure(folder, sandbox, records)
+            messages = filter_rows(sandbox.database, load_filter(INPUT_FILTER))
+            what = f"{NIGHT_OBJECTS} SIMULATED objects"
+        n_messages = broker.publish(STREAM, messages)
+        print(f"An embedded Lasair is up at {sandbox.url}, with {what}.")
+        print(f"Its filter {INPUT_FILTER} has put {n_messages} messages into Kafka: {STREAM} at {broker.bootstrap}.")
+        config = _configure(folder, sandbox, broker)
         report = run_pass(config, load_models(config.models, config.survey))
-        print("One pass of the annotator over it, with Lasair's own client, over HTTP:")
+        print("\nOne pass of the annotator over the stream, with Lasair's own client, over HTTP:")
         print("  " + report.in_words().replace("\n", "\n  "))
         (folder / "annotations.json").write_text(json.dumps(sandbox.annotations(), indent=1), encoding="utf-8")
         print("\nWhat astronomers get who run the shipped filters on these annotations:")
-        for community_filter in list_filters():
-            if "annotator:" in community_filter.tables:
-                print("\n".join(_table(community_filter, _run(community_filter, config))))
+        for community_filter in _community_filters():
+            print("\n".join(_table(community_filter, _run(community_filter, config))))
+        status = read_status(config, time.time())
+        print("\nAnd what the operator sees (`aha-annotator status`):")
+        print("  " + in_words(status).replace("\n", "\n  "))
         print(f"\nFiles, in {folder.resolve()}:")
         print("  aha.yaml          the configuration of this pass")
         print("  ledger.sqlite     every score and annotation, the calls, the refused records")
         print("  annotations.json  what the embedded Lasair holds now")
         if keep:
             _wait_for_interrupt(sandbox, folder)
-    return 1 if report.problem else 0
+    return 1 if status.attention else 0
 
 
-def _replayable(path: Path) -> list[Mapping[str, object]]:
-    """Read recorded records; those that are no objects are left for the annotator to refuse."""
-    rows = [row for row in read_records(path) if isinstance(row, Mapping) and isinstance(row.get("objectId"), str)]
-    if not rows:
+def _replayed(path: Path, sandbox: Sandbox) -> tuple[int, list[Mapping[str, object]]]:
+    """Read recorded records and load those that are objects; the others are left for the annotator to refuse."""
+    messages = [record if isinstance(record, Mapping) else {"unreadable": str(record)} for record in read_records(path)]
+    objects = [row for row in messages if isinstance(row.get("objectId"), str)]
+    if not objects:
         raise ConfigError(f"{path} holds no record with an objectId to replay")
-    return rows
+    return sandbox.load(objects), messages
 
 
-def _configure(folder: Path, sandbox: Sandbox, records: Path | None) -> Config:
-    source = f"  kind: file\n  path: {json.dumps(str(records.resolve()))}" if records else "  kind: query"
+def _configure(folder: Path, sandbox: Sandbox, broker: StreamBroker) -> Config:
     path = folder / "aha.yaml"
-    path.write_text(_CONFIGURATION.format(endpoint=sandbox.url, source=source), encoding="utf-8")
+    text = _CONFIGURATION.format(endpoint=sandbox.url, topic=STREAM, broker=broker.bootstrap)
+    path.write_text(text, encoding="utf-8")
     return load_config(path, {TOKEN_VARIABLE: _TOKEN})
+
+
+def _community_filters() -> list[FilterFile]:
+    """Return the filters on annotations, what most people run first, what an operator checks last."""
+    filters = [item for item in list_filters() if "annotator:" in item.tables]
+    return sorted(filters, key=lambda item: (item.name != "tonights_anomalies", item.name == "artefacts"))
 
 
 def _run(community_filter: FilterFile, config: Config) -> list[dict]:
