@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotator.config import ENDPOINTS, Config, FileSource, load_config
+from annotator.config import ENDPOINTS, Config, FileSource, StreamSource, load_config
 from annotator.errors import AhaError, LasairApiError, UnauthorizedError
 from annotator.filter_files import load_filter
 from annotator.lasair_api import LasairApi
@@ -13,7 +13,8 @@ from annotator.ledger import Ledger
 from annotator.models import load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.quota import CallBudget
-from annotator.sources import record_name
+from annotator.sources import read_records, record_name
+from annotator.stream import peek
 
 OBJECT_IDS: Mapping[str, re.Pattern] = {"ztf": re.compile(r"ZTF\d\d[a-z]{7}")}
 """What a survey's object ids look like."""
@@ -30,9 +31,9 @@ class Point:
 
 
 def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
-    """Look at configuration, models, ledger, token, endpoint, input filter and topic, in this order.
+    """Look at configuration, models, ledger, token, endpoint, source and topic, in this order.
 
-    It reads from Lasair (two calls, counted in the ledger) and writes nothing there.
+    It reads from Lasair (three calls at most, counted in the ledger) and writes nothing there.
     """
     try:
         config = load_config(path, environ)
@@ -80,8 +81,7 @@ def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
         return
     yield Point("token", True, "accepted")
     yield _endpoint(config, rows)
-    if not isinstance(config.source, FileSource):
-        yield _filter(config, api)
+    yield _source(config, api)
     yield _topic(config, api)
 
 
@@ -97,19 +97,27 @@ def _endpoint(config: Config, rows: list[dict]) -> Point:
     )
 
 
-def _filter(config: Config, api: LasairApi) -> Point:
+def _source(config: Config, api: LasairApi) -> Point:
+    """Look whether objects come in with every column that the models use."""
+    source = config.source
     try:
-        source = load_filter(config.source.filter)
-        rows = api.query(source.selected, source.tables, source.conditions, 1)
+        if isinstance(source, FileSource):
+            name, record = str(source.path), next(read_records(source.path), None)
+        elif isinstance(source, StreamSource):
+            name, record = f"stream {source.topic}", peek(source)
+        else:
+            input_filter = load_filter(source.filter)
+            rows = api.query(input_filter.selected, input_filter.tables, input_filter.conditions, 1)
+            name, record = f"filter {input_filter.name}", rows[0] if rows else None
     except AhaError as error:
-        return Point("input filter", False, f"{config.source.filter}: {error}")
-    if not rows:
-        return Point("input filter", True, f"{source.name} runs; no object passes it just now")
-    missing = [name for name in ("objectId", "jdmax", *FEATURE_NAMES, *QUALITY_NAMES) if name not in rows[0]]
+        return Point("source", False, str(error))
+    if not isinstance(record, Mapping):
+        return Point("source", True, f"{name} can be read; it holds no object just now, so its columns were not seen")
+    missing = [name for name in ("objectId", "jdmax", *FEATURE_NAMES, *QUALITY_NAMES) if name not in record]
     if missing:
-        words = f"{source.name} does not select {', '.join(missing)}: objects would be scored without"
-        return Point("input filter", False, words)
-    return Point("input filter", True, f"{source.name} runs and selects every column that the models use")
+        words = f"{name} does not have {', '.join(missing)}: objects would be scored without; select them in the filter"
+        return Point("source", False, words)
+    return Point("source", True, f"{name} can be read and has every column that the models use")
 
 
 def _topic(config: Config, api: LasairApi) -> Point:

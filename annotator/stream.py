@@ -5,8 +5,9 @@ said that it is at its end: silence is no sign of anything, since after a crash 
 the whole session timeout.
 """
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 15.0
 """How long beyond the session timeout the broker may take to assign partitions, or to show any sign of life."""
+CLOSING_S = 10.0
+"""How long leaving the group may take; a broker that is there takes milliseconds."""
 MAX_MESSAGE_BYTES = 10_485_760
 """Lasair's own limit; the library's default of 1 MB would hold the partition up at a larger message."""
-_POLL_S = 1.0
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class Lag:
     """When the oldest message that was not read arrived (seconds since 1970), None where all were."""
 
 
-def stream_batches(source: StreamSource, commit: bool = True) -> Iterator[Batch]:
+def stream_batches(
+    source: StreamSource, commit: bool = True, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Batch]:
     """Read a stream up to its present end.
 
     A batch's offsets are committed when the next one is asked for: by then its results must be in the ledger.
@@ -44,20 +49,24 @@ def stream_batches(source: StreamSource, commit: bool = True) -> Iterator[Batch]
         Where the stream is, and who reads it.
     commit
         False for a dry run, which the next pass reads again.
+    should_stop
+        Asked all the time: the batch in hand is then the last, however small.
 
     Raises
     ------
     SourceError
-        If no partition is assigned in time, or the broker shows no sign of life; the message says what it last said.
+        If no partition is assigned in time, the broker shows no sign of life, or it doesn't note how far the stream was
+        read; the message says what it last said.
     """
     reader = _Reader(source)
     try:
-        while not reader.at_end:
-            batch = reader.read()
+        while not (reader.at_end or should_stop()):
+            batch = reader.read(should_stop)
             if batch.records:
                 yield Batch(batch.records)
             if commit:
                 reader.commit(batch.offsets)
+        reader.require_commits()
     finally:
         reader.close()
 
@@ -78,6 +87,8 @@ class _Reader:
         self._assigned: set[int] = set()
         self._ended: set[int] = set()
         self._complaint = ""
+        self._commit_failure = ""
+        self._unfinished: threading.Thread | None = None
         self._alive_at = time.monotonic()
         self._consumer = _consumer(source, self._hear_complaint)
         self._consumer.subscribe(
@@ -89,12 +100,13 @@ class _Reader:
         """Whether partitions are assigned and each has reached its end."""
         return bool(self._assigned) and self._assigned <= self._ended
 
-    def read(self) -> _Messages:
+    def read(self, should_stop: Callable[[], bool] = lambda: False) -> _Messages:
         """Collect the next messages: as many as a batch holds, or fewer where the end is reached before."""
         from confluent_kafka import KafkaError
 
         batch = _Messages()
-        while len(batch.records) < self._source.batch_messages and not self.at_end:
+        self._alive_at = time.monotonic()  # what was done with the batch before is not the broker's silence
+        while len(batch.records) < self._source.batch_messages and not (self.at_end or should_stop()):
             wanted = self._source.batch_messages - len(batch.records)
             for message in self._consumer.consume(wanted, timeout=_POLL_S):
                 error = message.error()
@@ -116,19 +128,60 @@ class _Reader:
         A commit that fails loses nothing: the messages come again, and the ledger knows their objects.
         """
         import confluent_kafka
+        from confluent_kafka import KafkaError
 
         topic = self._source.topic
         ours = [confluent_kafka.TopicPartition(topic, p, o) for p, o in offsets.items() if p in self._assigned]
         if not ours:
             return
-        try:
-            self._consumer.commit(offsets=ours, asynchronous=False)
-        except confluent_kafka.KafkaException as failure:
-            self._hear_complaint(failure.args[0])
+        answer: list[confluent_kafka.KafkaError | None] = []
+
+        def commit() -> None:
+            try:
+                committed = self._consumer.commit(offsets=ours, asynchronous=False)
+                answer.extend(partition.error for partition in committed)
+            except confluent_kafka.KafkaException as failure:
+                answer.append(failure.args[0])
+
+        self._call(commit, self._patience_s)
+        if not answer:
+            self._commit_failure = f"no broker answers at {self._source.broker}"
+            self.require_commits()
+        # Where the group moved on without us, another reader gets the messages again, or we do.
+        moved_on = (KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID)
+        failures = [_in_words(error, self._source) for error in answer if error and error.code() not in moved_on]
+        self._commit_failure = failures[0] if failures else ""
+
+    def require_commits(self) -> None:
+        """Raise SourceError if the last batch's offsets could not be committed."""
+        if self._commit_failure:
+            raise SourceError(
+                f"how far the stream {self._source.topic} was read could not be noted, so that the next pass reads "
+                f"some of it again: {self._commit_failure}"
+            )
 
     def close(self) -> None:
         """Leave the group, so that the next reader need not wait for the session to time out."""
-        self._consumer.close()
+        self._call(self._consumer.close, CLOSING_S)
+
+    def _call(self, function: Callable[[], object], timeout_s: float) -> None:
+        """Call what may never return, and wait for it so long.
+
+        While a broker takes connections and says nothing, librdkafka ends neither a commit nor what comes after it
+        (its issue 3740), and it hears no signal meanwhile. What is not waited for goes on in a thread, one call after
+        the other, and ends when the broker is back or the process is gone.
+        """
+        before = self._unfinished
+
+        def run() -> None:
+            if before is not None:
+                before.join()
+            function()
+
+        thread = threading.Thread(target=run, name="aha-stream", daemon=True)
+        thread.start()
+        thread.join(timeout_s)
+        self._unfinished = thread if thread.is_alive() else None
 
     def _on_assign(self, _consumer: object, partitions: list) -> None:
         self._assigned = {partition.partition for partition in partitions}
@@ -141,14 +194,17 @@ class _Reader:
     def _hear_complaint(self, error: "confluent_kafka.KafkaError") -> None:
         self._complaint = _in_words(error, self._source)
 
+    @property
+    def _patience_s(self) -> float:
+        return self._source.session_timeout_s + PATIENCE_S
+
     def _require_life(self) -> None:
-        patience_s = self._source.session_timeout_s + PATIENCE_S
-        if time.monotonic() - self._alive_at < patience_s:
+        if time.monotonic() - self._alive_at < self._patience_s:
             return
-        what = "went silent" if self._assigned else "assigned no partition"
+        guess = f"no reason was given; is another reader in the group {self._source.group_id}?"
         raise SourceError(
-            f"the stream {self._source.topic} at {self._source.broker} {what} for {patience_s:g} s: "
-            f"{self._complaint or 'is another reader in the group ' + self._source.group_id + '?'}"
+            f"the stream {self._source.topic} at {self._source.broker} gave nothing for {self._patience_s:g} s: "
+            f"{self._complaint or guess}"
         )
 
 
@@ -165,16 +221,13 @@ def read_lag(source: StreamSource, timeout_s: float = 10.0) -> Lag:
     complaints: list[str] = []
     consumer = _consumer(source, lambda error: complaints.append(_in_words(error, source)))
     try:
-        topic = consumer.list_topics(source.topic, timeout=timeout_s).topics[source.topic]
-        if topic.error is not None:
-            raise SourceError(_in_words(topic.error, source))
-        partitions = [confluent_kafka.TopicPartition(source.topic, number) for number in topic.partitions]
         behind: list[confluent_kafka.TopicPartition] = []
         messages = 0
-        for partition in consumer.committed(partitions, timeout=timeout_s):
+        for partition in consumer.committed(_partitions(consumer, source, timeout_s), timeout=timeout_s):
             low, high = consumer.get_watermark_offsets(partition, timeout=timeout_s)
-            # Messages that expired before they were read are below the low mark.
-            next_offset = max(partition.offset, low)
+            # Messages that expired before they were read are below the low mark. Beyond the high mark there was a log
+            # that the broker lost: what it has instead is read from the start.
+            next_offset = max(partition.offset, low) if partition.offset <= high else low
             if next_offset < high:
                 messages += high - next_offset
                 behind.append(confluent_kafka.TopicPartition(source.topic, partition.partition, next_offset))
@@ -184,6 +237,46 @@ def read_lag(source: StreamSource, timeout_s: float = 10.0) -> Lag:
         raise SourceError(f"the lag of the stream {source.topic} is unknown: {words}") from failure
     finally:
         consumer.close()
+
+
+def peek(source: StreamSource, timeout_s: float = 10.0) -> object | None:
+    """Read one record of the stream, without joining the group; None where the stream holds none.
+
+    Raises
+    ------
+    SourceError
+        If the broker does not answer, or has no such stream.
+    """
+    import confluent_kafka
+
+    complaints: list[str] = []
+    consumer = _consumer(source, lambda error: complaints.append(_in_words(error, source)))
+    try:
+        for partition in _partitions(consumer, source, timeout_s):
+            low, high = consumer.get_watermark_offsets(partition, timeout=timeout_s)
+            if low == high:
+                continue
+            consumer.assign([confluent_kafka.TopicPartition(source.topic, partition.partition, high - 1)])
+            for message in consumer.consume(1, timeout=timeout_s):
+                if message.error() is None:
+                    return _record(message.value())
+        return None
+    except confluent_kafka.KafkaException as failure:
+        words = complaints[-1] if complaints else _in_words(failure.args[0], source)
+        raise SourceError(f"the stream {source.topic} cannot be read: {words}") from failure
+    finally:
+        consumer.close()
+
+
+def _partitions(
+    consumer: "confluent_kafka.Consumer", source: StreamSource, timeout_s: float
+) -> "list[confluent_kafka.TopicPartition]":
+    import confluent_kafka
+
+    topic = consumer.list_topics(source.topic, timeout=timeout_s).topics[source.topic]
+    if topic.error is not None:
+        raise SourceError(_in_words(topic.error, source))
+    return [confluent_kafka.TopicPartition(source.topic, number) for number in topic.partitions]
 
 
 def _oldest_at(consumer: "confluent_kafka.Consumer", behind: list, timeout_s: float) -> float | None:

@@ -3,6 +3,8 @@ import pytest
 from annotator.checks import check
 from annotator.cli import main
 from annotator.sandbox.server import Account, Sandbox
+from annotator.sandbox.stream import StreamBroker
+from annotator.stream import read_lag
 from tests.conftest import TOKEN
 
 
@@ -14,7 +16,7 @@ def points(tmp_path, token=TOKEN) -> dict[str, tuple[bool, str]]:
 def test_everything_in_order_is_said_point_by_point(sandbox, configure, tmp_path, capsys, monkeypatch):
     configure(sandbox)
     found = points(tmp_path)
-    assert list(found) == ["configuration", "models", "ledger", "token", "endpoint", "input filter", "topic"]
+    assert list(found) == ["configuration", "models", "ledger", "token", "endpoint", "source", "topic"]
     assert all(in_order for in_order, _ in found.values())
     monkeypatch.setenv("LASAIR_TOKEN", TOKEN)
     assert main(["check", "-c", str(tmp_path / "aha.yaml")]) == 0
@@ -29,8 +31,8 @@ def test_everything_in_order_is_said_point_by_point(sandbox, configure, tmp_path
         ({}, "wrong", "token", "does not accept the token"),
         ({"models": "nowhere"}, TOKEN, "models", "expected a folder of models"),
         ({"ledger": "no/such/folder/ledger.sqlite"}, TOKEN, "ledger", "cannot open the ledger"),
-        ({"source__filter": "absent"}, TOKEN, "input filter", "no filter is called"),
-        ({"source__filter": "thin.sql"}, TOKEN, "input filter", "does not select"),
+        ({"source__filter": "absent"}, TOKEN, "source", "no filter is called"),
+        ({"source__filter": "thin.sql"}, TOKEN, "source", "does not have"),
     ],
 )
 def test_what_is_not_in_order_is_named_with_what_to_do(sandbox, configure, tmp_path, changes, token, point, words):
@@ -40,6 +42,24 @@ def test_what_is_not_in_order_is_named_with_what_to_do(sandbox, configure, tmp_p
     configure(sandbox, **changes)
     in_order, said = points(tmp_path, token)[point]
     assert not in_order and words in said
+
+
+def test_a_stream_is_looked_into_without_reading_it(sandbox, configure, tmp_path, night):
+    def source(topic):
+        return {"kind": "stream", "topic": topic, "group_id": "check", "broker": broker.bootstrap}
+
+    with StreamBroker() as broker:
+        broker.publish("lasair_1full", night.rows()[:3])
+        broker.publish("lasair_1thin", [{"objectId": "ZTF99aaaaaaa"}])
+        broker.create_topic("lasair_1empty")
+        configure(sandbox, source=source("lasair_1full"))
+        assert points(tmp_path)["source"][0]
+        configure(sandbox, source=source("lasair_1thin"))
+        in_order, said = points(tmp_path)["source"]
+        assert not in_order and "does not have jdmax, gmag" in said
+        configure(sandbox, source=source("lasair_1empty"))
+        assert "holds no object just now" in points(tmp_path)["source"][1]
+        assert read_lag(configure(sandbox, source=source("lasair_1full")).source).messages == 3
 
 
 def test_a_wrong_endpoint_is_told_from_a_wrong_token(sandbox, configure, tmp_path):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -32,14 +33,23 @@ def test_recorded_records_are_replayed_instead(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "demo"), "--records", str(tmp_path / "nothing.json")]) == 2
 
 
+@contextlib.contextmanager
+def stopped_at_the_end(process: subprocess.Popen):
+    try:
+        yield
+    finally:
+        process.kill()  # a failed assertion must not wait for it
+
+
 def test_the_sandbox_stays_up_when_asked_to_and_answers_a_check(tmp_path):
     command = [sys.executable, "-m", "annotator", "demo", "--keep", "--out", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo, stopped_at_the_end(demo):
         for line in demo.stdout:
             if "LASAIR_TOKEN" in line:
                 break
         environment = os.environ | {"LASAIR_TOKEN": "sandbox-token"}
         check = [sys.executable, "-m", "annotator", "check", "-c", str(tmp_path / "aha.yaml")]
-        assert subprocess.run(check, env=environment, stdout=subprocess.DEVNULL).returncode == 0
+        checked = subprocess.run(check, env=environment, capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
         demo.send_signal(signal.SIGINT)
         assert demo.wait(timeout=20) == 0

@@ -78,15 +78,20 @@ class StreamBroker:
         SourceError
             If the broker did not take them all.
         """
+        import confluent_kafka
+
         failures: list[str] = []
 
-        def note(error: "confluent_kafka.KafkaError | None", _: object) -> None:
+        def note(error: confluent_kafka.KafkaError | None, _: object) -> None:
             if error:
                 failures.append(error.str())
 
         producer, values = self._opened(), list(values)
-        for value in values:
-            producer.produce(topic, value, on_delivery=note)
+        try:
+            for value in values:
+                producer.produce(topic, value, on_delivery=note)
+        except confluent_kafka.KafkaException as failure:
+            failures.append(failure.args[0].str())
         unanswered = producer.flush(_PATIENCE_S)
         if failures or unanswered:
             reason = failures[0] if failures else f"{unanswered} were not answered"
