@@ -10,8 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from annotator.annotation import Annotation, classdict, decide
+from annotator.completion import Completed, Completer
 from annotator.config import Config, FileSource, QuerySource, StreamSource
+from annotator.cutouts import CutoutCache, CutoutFetcher
 from annotator.delivery import Delivery, deliver
 from annotator.errors import (
     AhaError,
@@ -49,6 +53,8 @@ class PassReport:
     scored: int = 0
     refused: int = 0
     classes: dict[str, int] = field(default_factory=dict)
+    completed_later: int = 0
+    """Objects that were scored again since what they had waited for was fetched."""
     queued: int = 0
     waiting: int = 0
     delivery: Delivery = field(default_factory=Delivery)
@@ -76,6 +82,8 @@ class PassReport:
             f"annotations: {self.queued} new, {delivery.sent} sent, {delivery.failed} failed, {self.waiting} waiting; "
             f"{delivery.read_back} read back, {delivery.lost} of them not there",
         ]
+        if self.completed_later:
+            lines.append(f"{self.completed_later} of the scored had waited for their light curve or cutouts")
         for item in self.flagged[:SHOWN_FLAGGED]:
             entry = self.tns.get(item.object_id)
             name = f"{entry.name} {entry.type}".strip() if entry else "no TNS name"
@@ -226,15 +234,31 @@ def _assess_source(
     commit: bool,
 ) -> None:
     source_name = f"query {config.source.filter}" if isinstance(config.source, QuerySource) else ""
+    completer = _completer(config, api, models, should_stop)
     with contextlib.closing(_batches(config, api, ledger.position(source_name), commit)) as batches:
         for batch in batches:
-            assessments, refusals = _assess(batch.records, config, ledger, models, report)
+            assessments, refusals = _assess(batch.records, config, ledger, models, completer, report)
             position = (source_name, batch.position) if batch.position else None
             ledger.record(assessments, refusals, clock(), position)
             log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
             if should_stop():
                 next(batches, None)  # a stream commits a batch when it is asked for the next
                 return
+    _assess_waiting(config, ledger, models, completer, report, clock())
+
+
+def _completer(config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool]) -> Completer:
+    source, kept = config.source, config.cutouts
+    cutouts = CutoutFetcher(
+        config.lasair.allowed_cutout_hosts,
+        kept.parallel,
+        kept.timeout_s,
+        CutoutCache(kept.cache, kept.cache_megabytes * 1e6),
+        source.path.parent if isinstance(source, FileSource) else None,
+    )
+    # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
+    asked = None if isinstance(source, FileSource) else api
+    return Completer(models.models, asked, config.lasair, cutouts, should_stop)
 
 
 def _batches(config: Config, api: LasairApi, position: str | None, commit: bool) -> Iterator[Batch]:
@@ -247,11 +271,16 @@ def _batches(config: Config, api: LasairApi, position: str | None, commit: bool)
 
 
 def _assess(
-    records: Sequence[object], config: Config, ledger: Ledger, models: ModelSet, report: PassReport
+    records: Sequence[object],
+    config: Config,
+    ledger: Ledger,
+    models: ModelSet,
+    completer: Completer,
+    report: PassReport,
 ) -> tuple[list[Assessment], list[Refusal]]:
     """Score the new and changed objects of one batch; a record that cannot be used is refused by name."""
     refusals = []
-    newest: dict[str, Transient] = {}
+    newest: dict[str, tuple[Transient, object]] = {}
     for record in records:
         report.read += 1
         try:
@@ -260,24 +289,57 @@ def _assess(
             refusals.append(Refusal(record_name(record), str(error), _as_text(record)))
             continue
         before = newest.get(transient.object_id)
-        if before is None or not is_older(transient.last_mjd, before.last_mjd):
-            newest[transient.object_id] = transient
+        if before is None or not is_older(transient.last_mjd, before[0].last_mjd):
+            newest[transient.object_id] = (transient, record)
     known = ledger.scored_states(list(newest))
-    held = ledger.last_annotations(list(newest))
-    changed = [item for item in newest.values() if _is_news(item, known.get(item.object_id), models.version)]
-    assessments = [
-        _assessment(transient, scores, config, models, known.get(transient.object_id), held.get(transient.object_id))
-        for transient, scores in zip(changed, models.score(changed), strict=True)
-    ]
+    changed = [item for item in newest.values() if _is_news(item[0], known.get(item[0].object_id), models.version)]
+    completed = completer.news([transient for transient, _ in changed])
+    assessments = _assessments(changed, completed, config, ledger, models, report)
     report.refused += len(refusals)
-    report.scored += len(assessments)
     report.unchanged += len(newest) - len(changed)
+    return assessments, refusals
+
+
+def _assess_waiting(
+    config: Config, ledger: Ledger, models: ModelSet, completer: Completer, report: PassReport, now: float
+) -> None:
+    """Score the objects again for which a modality can be fetched now that could not before."""
+    waited = [(PARSERS[config.survey](record), record) for record in ledger.waiting_records(completer.waiting_turns)]
+    completed = completer.waiting([transient for transient, _ in waited])
+    joined = [number for number, item in enumerate(completed) if not item.waits or item.gained]
+    if joined:
+        report.completed_later = len(joined)
+        sources, items = [waited[number] for number in joined], [completed[number] for number in joined]
+        ledger.record(_assessments(sources, items, config, ledger, models, report), [], now)
+
+
+def _assessments(
+    sources: Sequence[tuple[Transient, object]],
+    completed: Sequence[Completed],
+    config: Config,
+    ledger: Ledger,
+    models: ModelSet,
+    report: PassReport,
+) -> list[Assessment]:
+    """Score objects as they are now complete; `sources` are they and their records as the source gave them."""
+    object_ids = [transient.object_id for transient, _ in sources]
+    known, held = ledger.scored_states(object_ids), ledger.last_annotations(object_ids)
+    scores = models.score([item.transient for item in completed])
+    assessments = [
+        _assessment(item, scored, config, models, known.get(object_id), held.get(object_id), state_digest(source))
+        for object_id, item, scored, (source, _) in zip(object_ids, completed, scores, sources, strict=True)
+    ]
+    assessments = [
+        dataclasses.replace(item, waiting_record=_as_text(record)) if done.waits else item
+        for item, done, (_, record) in zip(assessments, completed, sources, strict=True)
+    ]
+    report.scored += len(assessments)
     flagged = [item for item in assessments if item.classification in ("anomaly", "watch")]
     report.flagged = heapq.nlargest(MAX_LOOKED_UP, report.flagged + flagged, key=lambda item: item.score)
     for item in assessments:
         report.classes[item.classification] = report.classes.get(item.classification, 0) + 1
         report.queued += item.outgoing is not None
-    return assessments, refusals
+    return assessments
 
 
 def parse_annotatable(record: object, survey: str) -> Transient:
@@ -302,18 +364,27 @@ def _is_news(transient: Transient, known: ScoredState | None, model_set: str) ->
 def state_digest(transient: Transient) -> str:
     """Digest of everything about an object that a score, a decision or an annotation depends on."""
     content = {name: value for name, value in transient.__dict__.items() if name != "features"}
-    text = json.dumps([content, sorted(transient.features.items())], sort_keys=True)
+    text = json.dumps([content, sorted(transient.features.items())], sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def _plain(value: object) -> object:
+    """Make JSON of a light curve, of stamps and where they are."""
+    if isinstance(value, np.ndarray):
+        return [value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
+    return dict(value) if isinstance(value, Mapping) else vars(value)
+
+
 def _assessment(
-    transient: Transient,
+    item: Completed,
     scores: Scores,
     config: Config,
     models: ModelSet,
     known: ScoredState | None,
     held: Annotation | None,
+    state: str,
 ) -> Assessment:
+    transient = item.transient
     classification = decide(transient, scores, config.decision)
     first_mjd = known.first_flagged_mjd if known else None
     if first_mjd is None and classification in ("anomaly", "watch"):
@@ -328,7 +399,7 @@ def _assessment(
     )
     return Assessment(
         object_id=transient.object_id,
-        state=state_digest(transient),
+        state=state,
         model_set=models.version,
         last_mjd=transient.last_mjd,
         n_det=transient.n_det,
@@ -338,6 +409,7 @@ def _assessment(
         first_flagged_mjd=first_mjd,
         outgoing=annotation
         if must_send(annotation, held, config.annotation.classes, config.annotation.resend_margin)
+        and not (item.waits and held and is_weaker_without(annotation, held))
         else None,
     )
 
@@ -379,6 +451,15 @@ def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], 
         or round(abs(new.classdict["score"] - held.classdict.get("score", 0.0)), 6)
         >= margin  # 3.5 - 3.2 is below 0.3 in binary
     )
+
+
+def is_weaker_without(new: Annotation, held: Annotation) -> bool:
+    """Tell whether a score is lower than the one held and lacks a modality that the held one has.
+
+    While that modality waits to be fetched, a lower score is no news of the object.
+    """
+    is_lower = new.classdict["score"] < held.classdict.get("score", 0.0)
+    return is_lower and new.version == held.version and not _modalities(held) <= _modalities(new)
 
 
 def _modalities(annotation: Annotation) -> set[str]:

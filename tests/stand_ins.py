@@ -1,0 +1,43 @@
+"""Models that stand in for those of the light curve and the triplet: what they say follows from what was fetched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from annotator.models import Missing, ModalityScore, ModelSet
+from annotator.transient import Transient
+
+
+@dataclass(frozen=True)
+class StandIn:
+    modality: str
+    error: Callable[[Transient], float | None]
+    """None where the object lacks what it needs."""
+    lacks: str
+
+    def score(self, transient: Transient) -> ModalityScore | Missing:
+        error = self.error(transient)
+        if error is None:
+            return Missing(transient.why_missing.get(self.modality, self.lacks))
+        return ModalityScore(score=1.0, error=error, residual=(0.0,), latent=(0.0,))
+
+
+def _detections(transient: Transient) -> float | None:
+    return None if transient.light_curve is None else float(len(transient.light_curve.time_mjd))
+
+
+def _light(transient: Transient) -> float | None:
+    stamps = transient.triplet
+    if stamps is None:
+        return None
+    return float(sum(stamp[31, 31] for stamp in (stamps.science, stamps.template, stamps.difference)))
+
+
+def with_stand_ins(models: ModelSet, *modalities: str) -> ModelSet:
+    """Add models of these modalities to a set, or lightcurve and triplet where none are named."""
+    stand_ins = {
+        "lightcurve": StandIn("lightcurve", _detections, "the record has no light curve"),
+        "triplet": StandIn("triplet", _light, "the record has no cutouts"),
+    }
+    added = {name: stand_ins[name] for name in modalities or stand_ins}
+    return ModelSet(models.version, models.survey, MappingProxyType(dict(models.models) | added))
