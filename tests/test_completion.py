@@ -200,6 +200,7 @@ def test_an_object_that_lasair_refuses_is_missing_and_not_asked_for_again(sandbo
 
 def test_cutouts_that_do_not_come_leave_the_light_curve_and_join_later(sandbox, configure, three, monkeypatch):
     monkeypatch.setattr("annotator.cutouts.SILENCE_S", 0.0)
+    monkeypatch.setattr("annotator.cutouts._RETRY_PAUSE_S", 0.0)
     config = configure(sandbox, cutouts__parallel=2, **(ALL | {"lasair__random_share": 0.5}))
     sandbox.misbehave("cutout", "refuse", status=503)
     run_pass(config, three)

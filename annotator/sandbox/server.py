@@ -111,6 +111,7 @@ class Sandbox:
         self._batch_annotate = batch_annotate
         self._candidates: dict[str, list[Mapping[str, object]]] = {}
         self._detections: dict[str, tuple[SimulatedObject, Epoch, int]] = {}
+        self._rendered: dict[str, dict[str, bytes]] = {}
         self._counted: dict[str, list[float]] = defaultdict(list)
         self._lock = threading.Lock()
         self._calls: list[Call] = []
@@ -229,7 +230,11 @@ class Sandbox:
         candid, _, kind = path.rpartition("/")[2].removesuffix(".fits").partition("_cutout")
         if candid not in self._detections or kind not in KINDS:
             return b""
-        return render(*self._detections[candid])[kind]
+        stamps = self._rendered.get(candid)
+        if stamps is None:
+            stamps = render(*self._detections[candid])
+            self._rendered = {candid: stamps}  # the other two are mostly asked for next
+        return stamps[kind]
 
     def answer(self, endpoint: str, method: str, token: str, fields: Mapping[str, object], store: bool) -> Answer:
         """Answer one call to the API; nothing is written unless `store`."""
