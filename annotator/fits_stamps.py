@@ -62,10 +62,9 @@ def read_stamp(content: bytes) -> NDArray[np.float32]:
     offset, shape, dtype = simple
     _check_shape(shape)
     n_needed = math.prod(shape) * np.dtype(dtype).itemsize
-    if len(content) - offset < n_needed:
-        raise MissingModalityError(
-            f"it is truncated: expected {n_needed} bytes of pixels, found {len(content) - offset}"
-        )
+    n_found = max(0, len(content) - offset)
+    if n_found < n_needed:
+        raise MissingModalityError(f"it is truncated: expected {n_needed} bytes of pixels, found {n_found}")
     return _as_float32(np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape))
 
 
