@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.calibration import Calibration, combined_score
-from annotator.errors import MissingModalityError, ModelError
+from annotator.errors import AhaError, MissingModalityError, ModelError
 from annotator.fits_stamps import read_stamp
 from annotator.manifest import Manifest, parse_manifest
 from annotator.preprocess import PREPROCESS_VERSION
@@ -260,7 +260,13 @@ def _session(graph: bytes, path: Traversable) -> "onnxruntime.InferenceSession":
 
 def _check_references(model: Model, where: str) -> None:
     for number, reference in enumerate(model.manifest.references):
-        found = model.score(_reference_transient(reference.record, model.manifest.survey))
+        try:
+            transient = _reference_transient(reference.record, model.manifest.survey)
+        except (AhaError, KeyError, TypeError, ValueError) as failure:
+            raise ModelError(
+                f"{where}: reference record {number} cannot be read: {failure!r}; train it again"
+            ) from failure
+        found = model.score(transient)
         if isinstance(found, Missing):
             raise ModelError(f"{where}: reference record {number} was scored in training, found {found.why}")
         same_error = math.isclose(found.error, reference.error, rel_tol=REFERENCE_RTOL, abs_tol=1e-6)

@@ -29,7 +29,8 @@ MIN_PRESENT_FRACTION = 0.25
 CORE = 3
 """Half width of the square at the middle that must not be missing altogether."""
 
-_NOISE_PERCENTILES = (15.8655, 50.0, 84.1345)  # of a normal distribution: minus one sigma, the middle, plus one sigma
+ONE_SIGMA_TAIL = 0.158655
+"""Share of a normal distribution below minus one standard deviation."""
 
 
 def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
@@ -63,14 +64,15 @@ def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
         present = np.abs(stamps) < MAX_PHYSICAL_FLUX  # False for NaN too
     stamps, present = _padded(stamps, present)
     _check_present(present)
-    low, sky, high = (np.empty(3, dtype=np.float64) for _ in range(3))
-    for i in range(3):
-        low[i], sky[i], high[i] = _percentiles(stamps[i][present[i]])
-    noise = (high[2] - low[2]) / 2
-    if not noise > abs(sky[2]) * np.finfo(np.float32).eps:
+    known = [stamp.ravel() if mask.all() else stamp[mask] for stamp, mask in zip(stamps, present, strict=True)]
+    science_sky, template_sky = (float(_sorted_at_middle(values)[len(values) // 2]) for values in known[:2])
+    low, difference_sky, high = _middle_range(known[2])
+    noise = (high - low) / 2
+    if not noise > abs(difference_sky) * np.finfo(np.float32).eps:
         raise MissingModalityError("the difference stamp is constant: there is no noise to measure fluxes by")
-    scaled = np.where(present, stamps, sky[:, None, None].astype(np.float32))
-    scaled -= sky[:, None, None].astype(np.float32)
+    sky = np.array([science_sky, template_sky, difference_sky], dtype=np.float32)[:, None, None]
+    scaled = np.where(present, stamps, sky)
+    scaled -= sky
     scaled /= np.float32(SOFTENING_SIGMA * noise)
     return np.concatenate([np.clip(np.arcsinh(scaled), -MAX_VALUE, MAX_VALUE), present.astype(np.float32)])
 
@@ -88,10 +90,19 @@ def _same_shape(triplet: Triplet) -> list[NDArray[np.float32]]:
     return stamps
 
 
-def _percentiles(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the 16th, 50th and 84th percentile: the nearest pixel, which one partition finds for all three."""
-    places = [round(p / 100 * (len(values) - 1)) for p in _NOISE_PERCENTILES]
-    return np.partition(values, places)[places].astype(np.float64)
+def _sorted_at_middle(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.partition(values, len(values) // 2)
+
+
+def _middle_range(values: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Return the pixels at minus one sigma, the middle and plus one sigma of a normal distribution, in rank."""
+    # Three partitions, each of a half of what is left, take half as long as one to three places.
+    middle, tail = len(values) // 2, round(ONE_SIGMA_TAIL * len(values))
+    halves = _sorted_at_middle(values)
+    low = np.partition(halves[:middle], tail)[tail]
+    above = halves[middle + 1 :]
+    high = np.partition(above, len(above) - 1 - tail)[len(above) - 1 - tail]
+    return float(low), float(halves[middle]), float(high)
 
 
 def _padded(stamps: NDArray[np.float32], present: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
