@@ -50,8 +50,9 @@ def _is_broker(value: str) -> str | None:
     return None if re.fullmatch(rf"{hosts}(,{hosts})*", value) else "HOST:PORT, or several with commas between"
 
 
-def _are_hosts(value: tuple[str, ...]) -> str | None:
-    return None if value and all(re.fullmatch(r"[A-Za-z0-9.\-]+", host) for host in value) else "a list of host names"
+def _are_hosts(value: tuple[str, ...] | None) -> str | None:
+    named = value is None or (value and all(re.fullmatch(r"[A-Za-z0-9.\-]+", host) for host in value))
+    return None if named else "a list of host names, or null"
 
 
 def _one_of(*choices: str) -> Callable[[str], str | None]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import LasairUnreachableError, MissingModalityError
+from annotator.fits_stamps import MAX_BYTES, read_stamp
 from annotator.transient import CutoutReference, Triplet
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 2_000_000
-"""Of one file; a ZTF stamp has 20,000."""
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 MAX_FAILURES_IN_A_ROW = 6
 """After this many requests without an answer the host is left alone, so that an outage does not hold a pass up."""
@@ -38,6 +37,7 @@ SILENCE_S = 60.0
 """For how long."""
 _RETRY_PAUSE_S = 0.5
 _MAX_REDIRECTS = 3
+_PATIENCE = 3  # times the timeout: for all parts of an answer together
 _CHUNK_BYTES = 65_536
 _KINDS = ("science", "template", "difference")
 
@@ -174,8 +174,6 @@ class CutoutFetcher:
         return outcomes
 
     def _stamp(self, place: str, kind: str, should_stop: Callable[[], bool]) -> NDArray[np.float32]:
-        from annotator.fits_stamps import read_stamp
-
         try:
             if "://" not in place:
                 return read_stamp(_read_local(place, self._folder))
@@ -228,7 +226,7 @@ class CutoutFetcher:
             for _ in range(_MAX_REDIRECTS + 1):
                 with self._session().get(url, timeout=self._timeout_s, stream=True, allow_redirects=False) as response:
                     if not response.is_redirect:
-                        return _body(response)
+                        return _body(response, time.monotonic() + _PATIENCE * self._timeout_s)
                     url = urljoin(url, response.headers["Location"])
                     if urlsplit(url).hostname != host:
                         raise MissingModalityError("its host sends on to another host")
@@ -269,15 +267,17 @@ def check_url(url: str, hosts: frozenset[str]) -> None:
         raise MissingModalityError("its address names a user")
 
 
-def _body(response: "requests.Response") -> bytes:
+def _body(response: "requests.Response", ends_at: float) -> bytes:
     if response.status_code >= 500 or response.status_code == 429:
         raise LasairUnreachableError(f"cutouts: their host answered {response.status_code}")
     if response.status_code != 200:
         raise MissingModalityError(f"its host answered {response.status_code}")
     content = bytearray()
     # Not decoded on the way: what is compressed is unpacked by the reader of stamps, within its limits.
-    for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
         content += chunk
+        if time.monotonic() > ends_at:
+            raise LasairUnreachableError("cutouts: their host is too slow")
         if len(content) > MAX_BYTES:
             raise MissingModalityError(f"it has more than {MAX_BYTES} bytes")
     if not content:

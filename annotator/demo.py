@@ -35,6 +35,8 @@ lasair:
   calls_per_hour: 10000
 source:
 {source}
+cutouts:
+  cache_megabytes: 0  # they come from next door
 annotation:
   topic: aha_ztf
 ledger: ledger.sqlite

@@ -405,7 +405,7 @@ def _assessment(
         n_det=transient.n_det,
         classification=classification,
         score=scores.score,
-        modalities=json.dumps(modality_summary(scores)),
+        modalities=json.dumps(_with_epoch(modality_summary(scores), transient)),
         first_flagged_mjd=first_mjd,
         outgoing=annotation
         if must_send(annotation, held, config.annotation.classes, config.annotation.resend_margin)
@@ -422,6 +422,14 @@ def modality_summary(scores: Scores) -> dict[str, Mapping[str, object]]:
         else {"score": round(item.score, 4), "error": float(f"{item.error:.7g}")}
         for name, item in scores.modalities.items()
     }
+
+
+def _with_epoch(summary: dict[str, Mapping[str, object]], transient: Transient) -> dict[str, Mapping[str, object]]:
+    """Add to a triplet's score which epoch it is of."""
+    stamps, said = transient.triplet, summary.get("triplet", {})
+    if stamps is None or stamps.time_mjd is None or "score" not in said:
+        return summary
+    return summary | {"triplet": {**said, "mjd": round(stamps.time_mjd, 5)}}
 
 
 def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], margin: float) -> bool:

@@ -79,6 +79,7 @@ def test_the_stamps_are_of_the_brightest_positive_detection(sandbox, configure, 
     epoch = min((e for e in item.epochs if e.isdiffpos == "t"), key=lambda e: e.magpsf)
     expected = sum(float(simulate(item, epoch, night.seed)[kind][31, 31]) for kind in KINDS)
     assert found[item.object_id]["triplet"]["error"] == pytest.approx(expected, rel=1e-5)
+    assert found[item.object_id]["triplet"]["mjd"] == pytest.approx(epoch.jd - 2400000.5, abs=1e-4)
 
 
 def test_models_that_need_no_more_than_the_row_cost_no_call(sandbox, configure, models):

@@ -36,7 +36,7 @@ class Host:
     def __init__(self):
         self.files: dict[str, tuple[int, dict, bytes]] = {f"/{name}": (200, {}, body) for name, body in FITS.items()}
         self.asked = Counter()
-        self.pause_s = 0.0
+        self.pause_s = self.drip_s = 0.0
         self.busy = self.most_busy = 0
         host, lock = self, threading.Lock()
 
@@ -57,7 +57,9 @@ class Host:
                     for name, value in ({"Content-Length": str(len(body))} | headers).items():
                         self.send_header(name, value)
                     self.end_headers()
-                    self.wfile.write(body)
+                    for start in range(0, len(body), 100 if host.drip_s else max(1, len(body))):
+                        self.wfile.write(body[start:][: 100 if host.drip_s else None])
+                        time.sleep(host.drip_s)
                 except ConnectionError:
                     self.close_connection = True
                 if "Content-Length" in headers:
@@ -86,7 +88,8 @@ def host(monkeypatch):
 
 
 def fetch(reference, **options):
-    (outcome,) = CutoutFetcher(options.pop("hosts", LOCAL), timeout_s=1.0, **options).fetch([reference])
+    options = {"hosts": LOCAL, "timeout_s": 2.0} | options
+    (outcome,) = CutoutFetcher(**options).fetch([reference])
     return outcome
 
 
@@ -137,6 +140,13 @@ def test_a_host_that_stumbles_is_asked_a_second_time_and_no_third(host):
     assert host.asked["/odd"] == 2
     host.files["/broken"] = (200, {"Content-Length": "99999"}, FITS["x"])
     assert isinstance(fetch(host.reference("/broken")), LasairUnreachableError)
+
+
+def test_a_host_that_drips_is_not_waited_for_without_end(host):
+    host.drip_s = 0.05
+    started = time.monotonic()
+    assert "too slow" in str(fetch(host.reference(), timeout_s=0.3))
+    assert time.monotonic() - started < 5
 
 
 def test_a_host_that_is_silent_is_left_alone_after_a_few_requests(host):
