@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,9 @@ _SIGNS = {"t": True, "true": True, "f": False, "false": False}
 
 def number(value: object) -> float | None:
     """Return a finite number, or None for anything that is not one; text that is a number counts."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if type(value) is float:  # nearly all of them
+        return value if math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         result = float(value)
@@ -55,11 +57,11 @@ def is_detection(candidate: Mapping[str, object]) -> bool:
 def is_positive(candidate: Mapping[str, object]) -> bool | None:
     """Tell whether the object was brighter than in the template; None where it is not said."""
     sign = candidate.get("isdiffpos")
-    if isinstance(sign, bool):
-        return sign
+    if sign == "t":
+        return True
     if isinstance(sign, str) and sign.strip().lower() in _SIGNS:
         return _SIGNS[sign.strip().lower()]
-    return {1.0: True, 0.0: False}.get(number(sign))
+    return sign if isinstance(sign, bool) else {1.0: True, 0.0: False}.get(number(sign))
 
 
 def column_detections(candidates: Iterable[object]) -> list[Detection]:
@@ -87,8 +89,7 @@ def column_detections(candidates: Iterable[object]) -> list[Detection]:
     return detections
 
 
-@dataclass(frozen=True, order=True)
-class _Point:
+class _Point(NamedTuple):
     """One usable item, ordered so that of two of one exposure the better comes first, whatever their order was."""
 
     band: str
