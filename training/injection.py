@@ -47,13 +47,13 @@ def smooth_magnitudes(curve: Detections) -> NDArray[np.float64]:
     return centre + covariance @ np.linalg.solve(covariance + noise, curve.magnitude - centre)
 
 
-def make_pair(curve: Detections, kind: str, rng: np.random.Generator) -> Pair:
+def make_pair(curve: Detections, smooth: NDArray[np.float64], kind: str, rng: np.random.Generator) -> Pair:
     """Put an evolution of a kind onto a supernova's dates, bands and errors, beside its own smooth evolution.
 
     The injected member peaks within a few days of the supernova, as bright. Noise is the sky's: constant in flux at an
-    epoch, so a fainter member is noisier. Epochs at which either is below the depth are dropped from both.
+    epoch, so a fainter member is noisier. Epochs at which either is below the depth are dropped from both. `smooth` is
+    what :func:`smooth_magnitudes` gives.
     """
-    smooth = smooth_magnitudes(curve)
     peak_days = curve.time_days[np.argmin(smooth)]
     days = curve.time_days - peak_days + rng.normal(0.0, 3.0)
     other = EVOLUTIONS[kind](rng, days, curve.band, smooth)

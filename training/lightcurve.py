@@ -29,6 +29,7 @@ from training.lightcurve_fit import (
     errors_of,
     fit_lightcurves,
     make_versions,
+    set_common_sampling,
     truncated,
 )
 from training.lightcurve_network import N_LATENT, LightCurveModel
@@ -117,6 +118,7 @@ def fit_rotations(table: CurveTable, settings: LightCurveSettings) -> list[Light
                 lambda line, number=rotation + 1: progress(f"model {number} of {N_BINS}, {line}"),
             )
         )
+    set_common_sampling(fits)
     return fits
 
 

@@ -174,9 +174,10 @@ def reproduce(data: Path, labels: Path, out: Path, epochs: int | None, seed: int
     table = read_curves(data, labels)
     found = [aha_tensor(curve.detections) for curve in table.curves]
     kept = np.array([i for i, tensor in enumerate(found) if tensor is not None])
-    if len(kept) < 10 * N_BINS:
+    if len(np.unique(table.bins[kept])) < N_BINS:
         raise ConfigError(
-            f"--data {data}: expected at least {10 * N_BINS} curves within AHA's cuts, found {len(kept)}; collect more"
+            f"--data {data}: expected curves within AHA's cuts in each of {N_BINS} bins of the names, found "
+            f"{len(kept)} in all; collect more objects"
         )
     tensors = np.stack([found[i] for i in kept])
     progress(f"{len(kept)} of {len(table.curves)} curves pass AHA's cuts")

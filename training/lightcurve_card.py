@@ -66,7 +66,8 @@ upper limits are not used.
 
 The error is the mean pseudo-Huber loss over the supported points in units of sqrt(sigma^2 + \
 ({network.MODEL_ERROR_MAG:g} mag)^2), divided by what is typical of normals with as many supported points, to the power
-of 1 / their spread; both are quadratic in the logarithm of that number, fitted to the validation normals.
+of 1 / their spread; both are quadratic in the logarithm of that number, fitted to every normal,
+each scored by the one of ten models that it stopped and did not train.
 """
 
 

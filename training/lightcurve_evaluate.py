@@ -14,7 +14,7 @@ from annotator.calibration import Calibration
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, within_grid
 from training.dataset import N_BINS
 from training.evaluate import as_lists, ranking
-from training.injection import EVOLUTIONS, Pair, make_pair, single_numbers
+from training.injection import EVOLUTIONS, Pair, make_pair, single_numbers, smooth_magnitudes
 from training.lightcurve_data import CurveTable
 
 Scorer = Callable[[int, Sequence[Detections]], NDArray[np.float64]]
@@ -39,23 +39,28 @@ def out_of_fold(scorer: Scorer, curves: Sequence[Detections], bins: NDArray[np.i
     return scores
 
 
-def make_pairs(table: CurveTable, kind: str, sampling: str) -> tuple[list[Pair], NDArray[np.int64]]:
-    """Make one pair of each normal curve that leaves enough detections, and return them with their bins."""
-    pairs, bins = [], []
-    for number in np.flatnonzero(~table.is_exotic):
+def make_pairs(
+    table: CurveTable, smooth: Mapping[int, NDArray[np.float64]], kind: str, sampling: str
+) -> tuple[list[Pair], NDArray[np.int64]]:
+    """Make one pair of each normal curve that leaves enough detections, and return them with their bins.
+
+    `smooth` holds the smooth magnitudes of the normal curves, by their place in the table.
+    """
+    pairs, numbers = [], []
+    for number, magnitudes in smooth.items():
         curve = table.curves[number].detections
         if len(curve) < (20 if sampling == "20 or more" else 5):
             continue
-        rng = np.random.default_rng([_SEED, int(number), SAMPLINGS.index(sampling), list(EVOLUTIONS).index(kind)])
-        pair = make_pair(curve, kind, rng)
+        rng = np.random.default_rng([_SEED, number, SAMPLINGS.index(sampling), list(EVOLUTIONS).index(kind)])
+        pair = make_pair(curve, magnitudes, kind, rng)
         if sampling == "5 to 10, young":
             first = slice(0, int(rng.integers(5, 11)))
             pair = Pair(pair.normal.where(first), pair.injected.where(first))
         n = len(pair.normal)
         if (n >= 20 if sampling == "20 or more" else 5 <= n <= 10) and _both_scorable(pair):
             pairs.append(pair)
-            bins.append(table.bins[number])
-    return pairs, np.array(bins, dtype=np.int64)
+            numbers.append(number)
+    return pairs, table.bins[numbers]
 
 
 def _both_scorable(pair: Pair) -> bool:
@@ -71,11 +76,12 @@ def injections(table: CurveTable, scorers: Mapping[str, Scorer]) -> dict[str, di
         Sampling to kind to ``{"n", "methods": {name: {"n", "auc": [value, low, high]}}, "single": {number: auc}}``; a
         single number's AUC is taken in whichever direction is better.
     """
+    smooth = {int(i): smooth_magnitudes(table.curves[i].detections) for i in np.flatnonzero(~table.is_exotic)}
     result: dict[str, dict] = {}
     for sampling in SAMPLINGS:
         result[sampling] = {}
         for kind in EVOLUTIONS:
-            pairs, bins = make_pairs(table, kind, sampling)
+            pairs, bins = make_pairs(table, smooth, kind, sampling)
             if len(pairs) < 10:
                 continue
             normal, injected = [p.normal for p in pairs], [p.injected for p in pairs]

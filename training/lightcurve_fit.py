@@ -47,6 +47,8 @@ class LightCurveFit:
     """The epoch kept, from 1."""
     validation_error: float
     """Mean loss over the versions of validation normals."""
+    held_out: tuple[Tensor, Tensor]
+    """Each validation version's loss ``(m,)`` and support ``(m, 352)``."""
 
 
 def truncated(curve: Detections, rng: np.random.Generator) -> Detections:
@@ -92,7 +94,7 @@ def fit_lightcurves(
     settings: LightCurveSettings,
     progress: Callable[[str], None] = lambda line: None,
 ) -> LightCurveFit:
-    """Fit weights to `train`, keep the epoch that reconstructs `validation` best, and fit the sampling terms to it.
+    """Fit weights to `train`, keep the epoch that reconstructs `validation` best.
 
     Parameters
     ----------
@@ -125,12 +127,18 @@ def fit_lightcurves(
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
             optimizer.step()
             schedule.step()
-        loss = _losses(model, held_out).mean().item()
-        if best is None or loss < best.validation_error:
-            best = LightCurveFit(copy.deepcopy(model).eval(), epoch, loss)
-    best.model.set_sampling(_losses(best.model, held_out), held_out[2])
+        losses = _losses(model, held_out)
+        if best is None or losses.mean().item() < best.validation_error:
+            best = LightCurveFit(copy.deepcopy(model).eval(), epoch, losses.mean().item(), (losses, held_out[2]))
     progress(f"epoch {best.epoch} of {settings.epochs} kept: validation loss {best.validation_error:.4f}")
     return best
+
+
+def set_common_sampling(fits: Sequence[LightCurveFit]) -> None:
+    """Give all models the same sampling terms, from every normal as scored by the model it stopped, not trained."""
+    losses, supports = (torch.cat([fit.held_out[part] for fit in fits]) for part in (0, 1))
+    for fit in fits:
+        fit.model.set_sampling(losses, supports)
 
 
 def _flat(tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:

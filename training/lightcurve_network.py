@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -82,10 +83,14 @@ class LightCurveModel(nn.Module):
         return deviation.clamp(-MAX_DEVIATION, MAX_DEVIATION)
 
     def set_sampling(self, loss: Tensor, support: Tensor) -> None:
-        """Fit what is typical, and its mean absolute deviation, to normals that the weights were not fitted to."""
-        terms, log_loss = sampling_terms(support), torch.log(loss + LOSS_FLOOR)
-        self.typical = torch.linalg.lstsq(terms, log_loss).solution
-        self.spread = torch.linalg.lstsq(terms, (log_loss - terms @ self.typical).abs()).solution
+        """Fit what is typical, and its mean absolute deviation, to normals that no weights in play were fitted to."""
+        # Double precision: the same bits whatever the machine's linear algebra does with its threads.
+        terms = sampling_terms(support).double().numpy()
+        log_loss = torch.log(loss + LOSS_FLOOR).double().numpy()
+        typical = np.linalg.lstsq(terms, log_loss)[0]
+        spread = np.linalg.lstsq(terms, np.abs(log_loss - terms @ typical))[0]
+        self.typical = torch.from_numpy(typical).float()
+        self.spread = torch.from_numpy(spread).float()
 
 
 def _dense(widths: Sequence[int]) -> nn.Sequential:
