@@ -33,11 +33,13 @@ def _light(transient: Transient) -> float | None:
     return float(sum(stamp[31, 31] for stamp in (stamps.science, stamps.template, stamps.difference)))
 
 
+STAND_INS = {
+    "lightcurve": StandIn("lightcurve", _detections, "the record has no light curve"),
+    "triplet": StandIn("triplet", _light, "the record has no cutouts"),
+}
+
+
 def with_stand_ins(models: ModelSet, *modalities: str) -> ModelSet:
-    """Add models of these modalities to a set, or lightcurve and triplet where none are named."""
-    stand_ins = {
-        "lightcurve": StandIn("lightcurve", _detections, "the record has no light curve"),
-        "triplet": StandIn("triplet", _light, "the record has no cutouts"),
-    }
-    added = {name: stand_ins[name] for name in modalities or stand_ins}
-    return ModelSet(models.version, models.survey, MappingProxyType(dict(models.models) | added))
+    """Keep the object features' model of a set, and add stand-ins for these modalities."""
+    kept = {"features": models.models["features"]} | {name: STAND_INS[name] for name in modalities}
+    return ModelSet(models.version, models.survey, MappingProxyType(kept))

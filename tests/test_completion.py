@@ -38,7 +38,7 @@ def sandbox(night):
 
 @pytest.fixture(scope="module")
 def three(models):
-    return with_stand_ins(models)
+    return with_stand_ins(models, "lightcurve", "triplet")
 
 
 def modalities_of(config) -> dict[str, dict]:
@@ -83,7 +83,7 @@ def test_the_stamps_are_of_the_brightest_positive_detection(sandbox, configure, 
 
 
 def test_models_that_need_no_more_than_the_row_cost_no_call(sandbox, configure, models):
-    run_pass(configure(sandbox), models)
+    run_pass(configure(sandbox), with_stand_ins(models))
     assert calls_to(sandbox, "object") == calls_to(sandbox, "cutout") == 0
 
 
@@ -243,7 +243,7 @@ def test_a_dry_run_fetches_and_leaves_nothing_behind_but_the_calls(sandbox, conf
 
 
 def test_the_reason_of_the_source_is_the_one_that_is_told(models):
-    (scores,) = models.score([Transient("a", "ztf", why_missing={"features": "the source said so"})])
+    (scores,) = with_stand_ins(models).score([Transient("a", "ztf", why_missing={"features": "the source said so"})])
     assert scores.modalities["features"] == Missing("the source said so")
 
 

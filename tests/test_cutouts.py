@@ -305,7 +305,12 @@ def test_score_reads_stamps_by_path_and_by_url_and_says_why_there_are_none(folde
     ]
     lines = [
         json.loads(line)
-        for line in score_lines(records, with_stand_ins(models), DecisionConfig(), CutoutFetcher(LOCAL, folder=folder))
+        for line in score_lines(
+            records,
+            with_stand_ins(models, "lightcurve", "triplet"),
+            DecisionConfig(),
+            CutoutFetcher(LOCAL, folder=folder),
+        )
     ]
     assert lines[0]["triplet"] == lines[1]["triplet"] == {"score": 1.0, "error": 6.0}
     assert "out of the record's folder" in lines[2]["triplet"]["missing"]
