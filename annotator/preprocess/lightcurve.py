@@ -141,7 +141,7 @@ def _medians_of_three(time_days: NDArray[np.float64], magnitude: NDArray[np.floa
     return result
 
 
-def grid(curves: Sequence[Detections]) -> NDArray[np.float32]:
+def grid(curves: Sequence[Detections], peaks: Sequence[tuple[float, float]] | None = None) -> NDArray[np.float32]:
     """Lay light curves out about their peaks by kernel regression.
 
     With weights w = K(dt / bandwidth) / sigma^2 of the detections of a band, a grid point's brightness is
@@ -152,13 +152,15 @@ def grid(curves: Sequence[Detections]) -> NDArray[np.float32]:
     ----------
     curves
         Each of at least one detection.
+    peaks
+        What :func:`peak` says of each, where it is known already.
 
     Returns
     -------
     NDArray
         ``(n, 3, 2, 176)`` float32: :data:`CHANNELS`, :data:`BANDS`, :data:`GRID_DAYS`.
     """
-    peaks = [peak(curve) for curve in curves]
+    peaks = [peak(curve) for curve in curves] if peaks is None else peaks
     lengths = [len(curve) for curve in curves]
     owner = np.repeat(np.arange(len(curves)), lengths)
     # Days from peak are taken in double precision: an MJD has no spare digits in single.
@@ -216,16 +218,21 @@ def lightcurve_tensor(light_curve: LightCurve | None) -> NDArray[np.float32]:
             f"{len(detections)} of {len(light_curve.time_mjd)} detections are positive, in g or r and physical, "
             f"{MIN_DETECTIONS} are needed"
         )
-    n_within = int(within_grid(detections).sum())
+    about = peak(detections)
+    n_within = int(_is_within(detections, about[0]).sum())
     if n_within < MIN_DETECTIONS:
         raise MissingModalityError(
             f"{n_within} usable detections lie between {GRID_DAYS[0]:g} and {GRID_DAYS[-1]:g} days of the peak, "
             f"{MIN_DETECTIONS} are needed"
         )
-    return grid([detections])[0]
+    return grid([detections], [about])[0]
 
 
 def within_grid(detections: Detections) -> NDArray[np.bool_]:
     """Return which detections lie within the grid about their peak, ``(n,)``."""
-    phase = detections.time_days - peak(detections)[0]
+    return _is_within(detections, peak(detections)[0])
+
+
+def _is_within(detections: Detections, peak_days: float) -> NDArray[np.bool_]:
+    phase = detections.time_days - peak_days
     return (phase >= GRID_DAYS[0]) & (phase <= GRID_DAYS[-1])
