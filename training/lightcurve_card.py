@@ -245,7 +245,8 @@ designed; not repeated with each training. "Per number of points": compared with
 |---|---|
 | error per number of points, 4 latents, error floor 0.05 mag (this one) | 0.941 / 0.771 / 0.679 |
 | the same, floor 0.1 / 0.2 mag | 0.935 / 0.763 / 0.664, 0.926 / 0.744 / 0.646 |
-| floor 0.1: 2, 3, 8, 16 latents | 0.927 / 0.712 / 0.624, 0.945 / 0.763 / 0.665, 0.937 / 0.758 / 0.663, 0.941 / 0.743 / 0.659 |
+| floor 0.1: 2, 3 latents | 0.927 / 0.712 / 0.624, 0.945 / 0.763 / 0.665 |
+| floor 0.1: 8, 16 latents | 0.937 / 0.758 / 0.663, 0.941 / 0.743 / 0.659 |
 | floor 0.1, error not compared with others | 0.913 / 0.758 / 0.660 |
 | compared also by the smallest error of the curve, floor 0.05 | 0.906 / 0.761 / 0.644 |
 | distance in the latent, Gaussian mixture, floor 0.1 | 0.854 / 0.672 / 0.579 |
