@@ -23,6 +23,8 @@ test: $(VENV)/.development
 models: $(VENV)/.development
 	$(BIN)/aha-train features --recipe aha --data $(DATA)/object_features.csv --out build/aha
 	$(BIN)/aha-train features --data $(DATA)/object_features.csv --out onnx_models/ztf --beside build/aha
+	$(BIN)/aha-train lightcurve --recipe aha --data $(DATA)/lightcurves.parquet --out build/aha_lightcurve
+	$(BIN)/aha-train lightcurve --data $(DATA)/lightcurves.parquet --out onnx_models/ztf --beside build/aha_lightcurve
 
 bench: $(VENV)/.development
 	$(BIN)/python tests/benchmarks/bench_features.py

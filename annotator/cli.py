@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from annotator.models import ModelSet
 
 EXIT_OK, EXIT_ATTENTION, EXIT_USAGE = 0, 1, 2
+MAX_CACHE_BYTES = 500e6
 
 _DESCRIPTION = """Score the objects of a Lasair filter for anomaly, and write annotations back.
 
@@ -66,6 +67,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--survey", choices=["ztf"], default="ztf", help="whose records they are (default: ztf)")
     command.add_argument("--models", type=Path, metavar="DIR", help="a folder of models (default: the shipped ones)")
+    command.add_argument(
+        "--cutout-host",
+        action="append",
+        metavar="HOST",
+        help="fetch cutouts that records give as URLs from this host; can be repeated (default: the survey's Lasair)",
+    )
+    command.add_argument(
+        "--cutout-cache", type=Path, metavar="DIR", help="keep fetched cutouts here (default: nowhere)"
+    )
     command.add_argument(
         "files", nargs="+", metavar="FILE", help="JSON lines, a JSON array, one object, a .csv of flat rows, or -"
     )
@@ -122,7 +132,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from annotator.config import DecisionConfig
+    from urllib.parse import urlsplit
+
+    from annotator.config import ENDPOINTS, DecisionConfig
+    from annotator.cutouts import CutoutCache, CutoutFetcher
     from annotator.models import load_models
     from annotator.scoring import score_lines
     from annotator.sources import read_records
@@ -131,9 +144,13 @@ def _score(options: argparse.Namespace) -> int:
         if name != "-" and not Path(name).is_file():
             raise ConfigError(f"no such file: {name}")
     models = load_models(options.models, options.survey)
+    hosts = options.cutout_host or [urlsplit(ENDPOINTS[options.survey]).hostname]
+    cache = CutoutCache(options.cutout_cache, MAX_CACHE_BYTES) if options.cutout_cache else None
     for name in options.files:
+        folder = None if name == "-" else Path(name).parent
+        cutouts = CutoutFetcher(hosts, cache=cache, folder=folder)
         count = 0
-        for line in score_lines(read_records(name), models, DecisionConfig()):
+        for line in score_lines(read_records(name), models, DecisionConfig(), cutouts):
             print(line)
             count += 1
         if not count:

@@ -50,6 +50,11 @@ def _is_broker(value: str) -> str | None:
     return None if re.fullmatch(rf"{hosts}(,{hosts})*", value) else "HOST:PORT, or several with commas between"
 
 
+def _are_hosts(value: tuple[str, ...] | None) -> str | None:
+    named = value is None or (value and all(re.fullmatch(r"[A-Za-z0-9.\-]+", host) for host in value))
+    return None if named else "a list of host names, or null"
+
+
 def _one_of(*choices: str) -> Callable[[str], str | None]:
     return lambda value: None if value in choices else f"one of {', '.join(choices)}"
 
@@ -80,6 +85,17 @@ class LasairConfig:
     batch_annotations: int = _key(_between(1, 200), default=1)
     """Annotations in one call. Lasair-ZTF takes one; Lasair for Rubin a list, which counts as one call."""
     timeout_s: float = _key(_between(0.1, 600), default=60.0)
+    object_share: float = _key(_between(0, 0.95), default=0.5)
+    """Part of the reading calls that may fetch what records lack, by `object`; the rest reads the source."""
+    random_share: float = _key(_between(0, 1), default=0.2)
+    """Part of those that goes to objects drawn at random from the ones that wait; the rest to the new and changed."""
+    cutout_hosts: tuple[str, ...] | None = _key(_are_hosts, default=None)
+    """Hosts that cutouts are fetched from, and no other; None: the endpoint's own."""
+
+    @property
+    def allowed_cutout_hosts(self) -> tuple[str, ...]:
+        """The hosts that cutouts are fetched from."""
+        return self.cutout_hosts or (urlsplit(self.endpoint).hostname,)
 
     @property
     def usable_calls_per_hour(self) -> int:
@@ -146,6 +162,19 @@ class AnnotationConfig:
 
 
 @dataclass(frozen=True)
+class CutoutsConfig:
+    """How cutouts are fetched and kept; they cost no calls of the quota."""
+
+    parallel: int = _key(_between(1, 32), default=4)
+    """Requests under way at a time."""
+    timeout_s: float = _key(_between(0.1, 120), default=10.0)
+    cache: Path = _key(default=Path("aha-cutouts"))
+    """Folder of what was fetched; it can be deleted at any time."""
+    cache_megabytes: float = _key(_between(0, 1_000_000), default=500.0)
+    """The least recently used go first; 0 keeps nothing."""
+
+
+@dataclass(frozen=True)
 class ScheduleConfig:
     """When `aha-annotator run` makes its passes."""
 
@@ -163,6 +192,7 @@ class Config:
     source: Source = _key()
     annotation: AnnotationConfig = _key()
     decision: DecisionConfig = _key(default=DecisionConfig())
+    cutouts: CutoutsConfig = _key(default=CutoutsConfig())
     schedule: ScheduleConfig = _key(default=ScheduleConfig())
     ledger: Path = _key(default=Path("aha-ledger.sqlite"))
     models: Path | None = _key(default=None)
@@ -253,6 +283,8 @@ def _build(cls: type, document: object, where: str, folder: Path) -> typing.Any:
             raise ConfigError(f"missing key {f'{where}.{key}' if where else key}")
         if key not in values and isinstance(item.default, Path):
             values[key] = folder / item.default
+        if key not in values and dataclasses.is_dataclass(item.default):
+            values[key] = _build(kinds[key], {}, key, folder)  # with its paths relative to the folder, too
     return cls(**values)
 
 
@@ -262,7 +294,7 @@ def _value(kind: typing.Any, value: object, name: str, folder: Path) -> typing.A
         return _source(value, name, folder)
     if dataclasses.is_dataclass(kind):
         return _build(kind, value, name, folder)
-    if kind in (Path | None, str | None):
+    if kind in (Path | None, str | None, tuple[str, ...] | None):
         return None if value is None else _value(typing.get_args(kind)[0], value, name, folder)
     if kind is Path and isinstance(value, str) and value:
         return folder / Path(value).expanduser()

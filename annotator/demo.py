@@ -44,6 +44,8 @@ source:
   group_id: aha-demo
   broker: {broker}
   session_timeout_s: 6
+cutouts:
+  cache_megabytes: 0  # they come from next door
 annotation:
   topic: aha_ztf
 ledger: ledger.sqlite

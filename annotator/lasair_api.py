@@ -40,13 +40,20 @@ class LasairApi:
 
         self.endpoint = endpoint
         self._client = lasair.lasair_client(token, endpoint=endpoint, timeout=timeout_s)
-        self._budget = budget
+        self.budget = budget
 
     def query(self, selected: str, tables: str, conditions: str, limit: int, offset: int = 0) -> list[dict[str, Any]]:
         """Run SQL; see Lasair's documentation for the three parts."""
         answer = self._call("query", self._client.query, selected, tables, conditions, limit, offset)
         if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
             raise LasairUnreachableError(f"query answered {_words(answer)} instead of a list of rows")
+        return answer
+
+    def object(self, object_id: str) -> Mapping[str, Any]:
+        """Ask for all of one object: its candidates, and where their cutouts are."""
+        answer = self._call("object", self._client.object, object_id)
+        if not isinstance(answer, Mapping) or answer.get("objectId") != object_id:
+            raise LasairUnreachableError(f"object answered {_words(answer)} instead of {object_id}")
         return answer
 
     def annotate(self, annotations: Sequence[Annotation]) -> None:
@@ -78,13 +85,13 @@ class LasairApi:
         import lasair
         import requests
 
-        self._budget.spend(name)
+        self.budget.spend(name)
         try:
             answer = method(*args, **kwargs)
         except lasair.LasairError as error:
             failure = _mapped(name, error.message)
             if isinstance(failure, QuotaError):
-                self._budget.throttled()
+                self.budget.throttled()
             raise failure from error
         except requests.RequestException as error:
             reason = type(error).__name__

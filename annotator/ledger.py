@@ -22,6 +22,8 @@ MAX_REFUSED = 10_000
 """Refused records that are kept, the newest."""
 MAX_REFUSED_TEXT = 2000
 """Characters of a refused record that are kept for inspection."""
+MAX_WAITING = 20_000
+"""Records that wait for a call, the newest."""
 HOUR_S = 3600.0
 WRITING = ("annotate", "annotatelist")
 """Endpoints that write; all others read."""
@@ -29,6 +31,7 @@ _THROTTLED = "429"
 
 _MIGRATIONS = (
     """
+CREATE TABLE waiting (object_id TEXT PRIMARY KEY, record TEXT NOT NULL, since REAL NOT NULL);
 CREATE TABLE objects (
     object_id TEXT PRIMARY KEY,
     state TEXT NOT NULL,
@@ -110,6 +113,8 @@ class Assessment:
     first_flagged_mjd: float | None
     outgoing: Annotation | None
     """The annotation to send, None where Lasair need not hear of it."""
+    waiting_record: str | None = None
+    """The record as JSON, where a modality is still to be fetched."""
 
 
 @dataclass(frozen=True)
@@ -267,6 +272,9 @@ class Ledger:
             self._execute(
                 "DELETE FROM refused WHERE refused_id <= (SELECT max(refused_id) FROM refused) - ?", (MAX_REFUSED,)
             )
+            self._execute(
+                "DELETE FROM waiting WHERE rowid <= (SELECT max(rowid) FROM waiting) - ?", (MAX_WAITING,)
+            )  # a row that is replaced gets a new rowid
             if position is not None:
                 self._execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", position)
 
@@ -292,6 +300,11 @@ class Ledger:
         )
         if item.outgoing is not None:
             self._queue(item.outgoing, now)
+        if item.waiting_record is None:
+            self._execute("DELETE FROM waiting WHERE object_id = ?", (item.object_id,))
+        else:
+            values = (item.object_id, item.waiting_record, now)
+            self._execute("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)", values)
 
     def position(self, source: str) -> str | None:
         """Return how far a source was read, None if never."""
@@ -302,6 +315,15 @@ class Ledger:
         """Return every score an object was ever given, oldest first."""
         rows = self._execute("SELECT * FROM scores WHERE object_id = ? ORDER BY score_id", (object_id,))
         return [{**row, "modalities": json.loads(row["modalities"])} for row in map(dict, rows)]
+
+    def waiting_records(self, most: int) -> list[object]:
+        """Draw records at random whose objects wait for a modality to be fetched."""
+        rows = self._execute("SELECT record FROM waiting ORDER BY random() LIMIT ?", (most,)).fetchall()
+        return [json.loads(row["record"]) for row in rows]
+
+    def count_waiting(self) -> int:
+        """Count the objects that wait for a modality to be fetched."""
+        return self._execute("SELECT count(*) FROM waiting").fetchone()[0]
 
     # --- outbox
 
@@ -393,6 +415,11 @@ class Ledger:
         made = {row["endpoint"]: row["made"] for row in self._execute(query, (now - HOUR_S, _THROTTLED))}
         writes = sum(count for endpoint, count in made.items() if endpoint in WRITING)
         return sum(made.values()) - writes, writes
+
+    def calls_last_hour_to(self, endpoint: str, now: float) -> int:
+        """Count the calls of the sliding hour to one endpoint."""
+        query = "SELECT count(*) FROM calls WHERE called_at > ? AND endpoint = ?"
+        return self._execute(query, (now - HOUR_S, endpoint)).fetchone()[0]
 
     def note_throttled(self, now: float) -> None:
         """Note that Lasair refused a call for the number of them."""

@@ -4,6 +4,8 @@ A model is two files, ``<modality>.onnx`` and ``<modality>.json``. All constants
 manifest says what it is, and holds records with the scores it must give: a model that doesn't is refused.
 """
 
+import base64
+import dataclasses
 import hashlib
 import importlib.resources
 import math
@@ -18,12 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.calibration import Calibration, combined_score
-from annotator.errors import MissingModalityError, ModelError
+from annotator.errors import AhaError, MissingModalityError, ModelError
+from annotator.fits_stamps import read_stamp
 from annotator.manifest import Manifest, parse_manifest
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURES, feature_row
+from annotator.preprocess.lightcurve import lightcurve_tensor
+from annotator.preprocess.triplet import CHANNELS, stamp_tensor
 from annotator.surveys import PARSERS
-from annotator.transient import Transient
+from annotator.transient import Transient, Triplet
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -67,8 +72,18 @@ def _feature_tensors(transient: Transient) -> dict[str, NDArray[np.float32]]:
     return {"features": feature_row(transient.features)[np.newaxis]}
 
 
+def _lightcurve_tensors(transient: Transient) -> dict[str, NDArray[np.float32]]:
+    return {"lightcurve": lightcurve_tensor(transient.light_curve)[np.newaxis]}
+
+
+def _triplet_tensors(transient: Transient) -> dict[str, NDArray[np.float32]]:
+    if transient.triplet is None:
+        raise MissingModalityError("no cutouts")
+    return {"stamps": stamp_tensor(transient.triplet)[np.newaxis]}
+
+
 TENSORS: Mapping[str, Callable[[Transient], dict[str, NDArray[np.float32]]]] = MappingProxyType(
-    {"features": _feature_tensors}
+    {"features": _feature_tensors, "lightcurve": _lightcurve_tensors, "triplet": _triplet_tensors}
 )
 """How each modality's input tensors, a batch of one, are made; raises MissingModalityError where they can't be."""
 
@@ -95,7 +110,7 @@ class Model:
         try:
             tensors = TENSORS[self.manifest.modality](transient)
         except MissingModalityError as reason:
-            return Missing(str(reason))
+            return Missing(transient.why_missing.get(self.manifest.modality, str(reason)))
         error, residual, latent = self._run(tensors)
         if not (np.isfinite(error).all() and np.isfinite(residual).all() and np.isfinite(latent).all()):
             raise ModelError(
@@ -244,9 +259,14 @@ def _session(graph: bytes, path: Traversable) -> "onnxruntime.InferenceSession":
 
 
 def _check_references(model: Model, where: str) -> None:
-    parse = PARSERS[model.manifest.survey]
     for number, reference in enumerate(model.manifest.references):
-        found = model.score(parse(reference.record))
+        try:
+            transient = _reference_transient(reference.record, model.manifest.survey)
+        except (AhaError, KeyError, TypeError, ValueError) as failure:
+            raise ModelError(
+                f"{where}: reference record {number} cannot be read: {failure!r}; train it again"
+            ) from failure
+        found = model.score(transient)
         if isinstance(found, Missing):
             raise ModelError(f"{where}: reference record {number} was scored in training, found {found.why}")
         same_error = math.isclose(found.error, reference.error, rel_tol=REFERENCE_RTOL, abs_tol=1e-6)
@@ -260,3 +280,12 @@ def _check_references(model: Model, where: str) -> None:
                 f"{found.error}{'' if same_latent else ' and another latent'}; the graph, onnxruntime or the "
                 f"preprocessing changed: train the model again"
             )
+
+
+def _reference_transient(record: Mapping, survey: str) -> Transient:
+    """Parse a reference record, which holds its stamps itself where it has any: FITS, gzipped, in base 64."""
+    transient = PARSERS[survey](record)
+    if "stamps" not in record:
+        return transient
+    stamps = [read_stamp(base64.b64decode(record["stamps"][name])) for name in CHANNELS]
+    return dataclasses.replace(transient, triplet=Triplet(*stamps))

@@ -4,15 +4,19 @@ import json
 from collections.abc import Iterable, Iterator
 
 from annotator.annotation import decide
+from annotator.assessment import modality_summary
+from annotator.completion import with_stamps
 from annotator.config import DecisionConfig
+from annotator.cutouts import CutoutFetcher
 from annotator.errors import RecordError
 from annotator.models import ModelSet
-from annotator.service import modality_summary
 from annotator.sources import readable, record_name
 from annotator.surveys import PARSERS
 
 
-def score_lines(records: Iterable[object], models: ModelSet, decision: DecisionConfig) -> Iterator[str]:
+def score_lines(
+    records: Iterable[object], models: ModelSet, decision: DecisionConfig, cutouts: CutoutFetcher | None = None
+) -> Iterator[str]:
     """Score records one by one.
 
     Parameters
@@ -23,6 +27,8 @@ def score_lines(records: Iterable[object], models: ModelSet, decision: DecisionC
         The survey's models.
     decision
         Thresholds.
+    cutouts
+        Fetches the stamps that a record names; without it the triplet is missing.
 
     Yields
     ------
@@ -37,6 +43,8 @@ def score_lines(records: Iterable[object], models: ModelSet, decision: DecisionC
         except RecordError as error:
             yield json.dumps({"objectId": record_name(record), "refused": str(error)})
             continue
+        if cutouts and "triplet" in models.models:
+            transient = with_stamps(transient, cutouts)
         scores = models.score([transient])[0]
         line = {
             "objectId": transient.object_id,

@@ -2,16 +2,17 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import heapq
-import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from annotator.annotation import Annotation, classdict, decide
+from annotator.annotation import Annotation
+from annotator.assessment import Source, as_text, assess, news_of, parse_annotatable
+from annotator.completion import Completed, Completer
 from annotator.config import Config, FileSource, QuerySource, StreamSource
+from annotator.cutouts import CutoutCache, CutoutFetcher
 from annotator.delivery import Delivery, deliver
 from annotator.errors import (
     AhaError,
@@ -21,17 +22,15 @@ from annotator.errors import (
     RecordError,
     SourceError,
 )
-from annotator.explanation import explain
 from annotator.filter_files import load_filter
 from annotator.lasair_api import LasairApi
-from annotator.ledger import Assessment, Ledger, Refusal, ScoredState, TnsEntry, pass_lock
-from annotator.models import Missing, ModelSet, Scores
+from annotator.ledger import Assessment, Ledger, Refusal, TnsEntry, pass_lock
+from annotator.models import ModelSet
 from annotator.quota import CallBudget
-from annotator.sources import Batch, file_batches, query_batches, readable, record_name
+from annotator.sources import Batch, file_batches, query_batches, record_name
 from annotator.stream import stream_batches
 from annotator.surveys import PARSERS
 from annotator.tns import MAX_LOOKED_UP, tns_entries
-from annotator.transient import Transient
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +47,8 @@ class PassReport:
     scored: int = 0
     refused: int = 0
     classes: dict[str, int] = field(default_factory=dict)
+    completed_later: int = 0
+    """Objects that were scored again since what they had waited for was fetched."""
     queued: int = 0
     waiting: int = 0
     delivery: Delivery = field(default_factory=Delivery)
@@ -65,12 +66,9 @@ class PassReport:
         """What a person must look at; empty if nothing."""
         return "; ".join(filter(None, (self.reading_problem, self.delivery.problem)))
 
-    def count(self, read: int, assessments: Sequence[Assessment], refusals: Sequence[Refusal]) -> None:
-        """Add one batch."""
-        self.read += read
+    def count(self, assessments: Sequence[Assessment]) -> None:
+        """Add what was scored."""
         self.scored += len(assessments)
-        self.refused += len(refusals)
-        self.unchanged += read - len(assessments) - len(refusals)
         for item in assessments:
             self.classes[item.classification] = self.classes.get(item.classification, 0) + 1
             self.queued += item.outgoing is not None
@@ -88,6 +86,8 @@ class PassReport:
             f"annotations: {self.queued} new, {delivery.sent} sent, {delivery.failed} failed, {self.waiting} waiting; "
             f"{delivery.read_back} read back, {delivery.lost} of them not there",
         ]
+        if self.completed_later:
+            lines.append(f"{self.completed_later} of the scored had waited for their light curve or cutouts")
         for item in self.flagged[:SHOWN_FLAGGED]:
             entry = self.tns.get(item.object_id)
             name = f"{entry.name} {entry.type}".strip() if entry else "no TNS name"
@@ -238,161 +238,92 @@ def _assess_source(
     commit: bool,
 ) -> None:
     source_name = f"query {config.source.filter}" if isinstance(config.source, QuerySource) else ""
-    with contextlib.closing(_batches(config, api, ledger.position(source_name), commit)) as batches:
+    completer = _completer(config, api, models, should_stop)
+    with contextlib.closing(_batches(config, api, ledger.position(source_name), commit, should_stop)) as batches:
         for batch in batches:
-            assessments, refusals = _assess(batch.records, config, ledger, models, report)
+            assessments, refusals = _assess_batch(batch.records, config, ledger, models, completer, report)
             position = (source_name, batch.position) if batch.position else None
             ledger.record(assessments, refusals, clock(), position)
             log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
             if should_stop():
                 next(batches, None)  # a stream commits a batch when it is asked for the next
                 return
+    _assess_waiting(config, ledger, models, completer, report, clock())
 
 
-def _batches(config: Config, api: LasairApi, position: str | None, commit: bool) -> Iterator[Batch]:
+def _completer(config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool]) -> Completer:
+    source, kept = config.source, config.cutouts
+    cutouts = CutoutFetcher(
+        config.lasair.allowed_cutout_hosts,
+        kept.parallel,
+        kept.timeout_s,
+        CutoutCache(kept.cache, kept.cache_megabytes * 1e6),
+        source.path.parent if isinstance(source, FileSource) else None,
+    )
+    # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
+    asked = None if isinstance(source, FileSource) else api
+    return Completer(models.models, asked, config.lasair, cutouts, should_stop)
+
+
+def _batches(
+    config: Config, api: LasairApi, position: str | None, commit: bool, should_stop: Callable[[], bool]
+) -> Iterator[Batch]:
     source = config.source
     if isinstance(source, StreamSource):
-        return stream_batches(source, commit)
+        return stream_batches(source, commit, should_stop)
     if isinstance(source, FileSource):
         return file_batches(source.path)
     return query_batches(api.query, load_filter(source.filter), source.page_rows, source.reread_days, position)
 
 
-def _assess(
-    records: Sequence[object], config: Config, ledger: Ledger, models: ModelSet, report: PassReport
+def _assess_batch(
+    records: Sequence[object],
+    config: Config,
+    ledger: Ledger,
+    models: ModelSet,
+    completer: Completer,
+    report: PassReport,
 ) -> tuple[list[Assessment], list[Refusal]]:
     """Score the new and changed objects of one batch; a record that cannot be used is refused by name.
 
     States of one object are taken one after the other, as if each had come in a batch of its own: what Lasair ends up
     holding must not depend on where a batch happened to end.
     """
-    transients, refusals = [], []
+    parsed: list[Source] = []
+    refusals = []
     for record in records:
         try:
-            transients.append(parse_annotatable(record, config.survey))
+            parsed.append((parse_annotatable(record, config.survey), record))
         except RecordError as error:
-            refusals.append(Refusal(record_name(record), str(error), _as_text(record)))
-    object_ids = list({transient.object_id for transient in transients})
-    known, held = ledger.scored_states(object_ids), ledger.last_annotations(object_ids)
-    assessments = []
-    for transient in transients:
-        object_id = transient.object_id
-        if not _is_news(transient, known.get(object_id), models.version):
-            continue
-        (scores,) = models.score([transient])
-        item = _assessment(transient, scores, config, models, known.get(object_id), held.get(object_id))
-        assessments.append(item)
-        known[object_id] = ScoredState(item.state, item.model_set, item.last_mjd, item.first_flagged_mjd)
-        if item.outgoing:
-            held[object_id] = item.outgoing
-    report.count(len(records), assessments, refusals)
+            refusals.append(Refusal(record_name(record), str(error), as_text(record)))
+    news = news_of(parsed, ledger, models.version)
+    assessments = assess(news, _completed(news, completer), config, ledger, models)
+    report.read += len(records)
+    report.refused += len(refusals)
+    report.unchanged += len(parsed) - len(news)
+    report.count(assessments)
     return assessments, refusals
 
 
-def parse_annotatable(record: object, survey: str) -> Transient:
-    """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
-    transient = PARSERS[survey](readable(record))
-    if not transient.object_id.isascii() or not transient.object_id.isalnum() or len(transient.object_id) > 16:
-        raise RecordError(f"expected an object id of 1 to 16 letters and digits, found {transient.object_id[:40]!r}")
-    return transient
+def _completed(news: Sequence[Source], completer: Completer) -> list[Completed]:
+    """Complete the last state of each object; what Lasair has now is not what an earlier one had."""
+    last = {transient.object_id: number for number, (transient, _) in enumerate(news)}
+    completed = [Completed(transient, waits=False) for transient, _ in news]
+    for number, item in zip(last.values(), completer.news([news[n][0] for n in last.values()]), strict=True):
+        completed[number] = item
+    return completed
 
 
-def is_older(mjd: float | None, than_mjd: float | None) -> bool:
-    """Tell whether an epoch is known to be before another."""
-    return mjd is not None and than_mjd is not None and mjd < than_mjd
-
-
-def _is_news(transient: Transient, known: ScoredState | None, model_set: str) -> bool:
-    if known is None or known.model_set != model_set:
-        return True
-    return known.state != state_digest(transient) and not is_older(transient.last_mjd, known.last_mjd)
-
-
-def state_digest(transient: Transient) -> str:
-    """Digest of everything about an object that a score, a decision or an annotation depends on."""
-    content = {name: value for name, value in transient.__dict__.items() if name != "features"}
-    text = json.dumps([content, sorted(transient.features.items())], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _assessment(
-    transient: Transient,
-    scores: Scores,
-    config: Config,
-    models: ModelSet,
-    known: ScoredState | None,
-    held: Annotation | None,
-) -> Assessment:
-    classification = decide(transient, scores, config.decision)
-    first_mjd = known.first_flagged_mjd if known else None
-    if first_mjd is None and classification in ("anomaly", "watch"):
-        first_mjd = transient.last_mjd
-    annotation = Annotation(
-        object_id=transient.object_id,
-        topic=config.annotation.topic,
-        classification=classification,
-        version=models.version,
-        explanation=explain(transient, scores, classification, models),
-        classdict=classdict(transient, scores, first_mjd),
-    )
-    return Assessment(
-        object_id=transient.object_id,
-        state=state_digest(transient),
-        model_set=models.version,
-        last_mjd=transient.last_mjd,
-        n_det=transient.n_det,
-        classification=classification,
-        score=scores.score,
-        modalities=json.dumps(modality_summary(scores)),
-        first_flagged_mjd=first_mjd,
-        outgoing=annotation
-        if must_send(annotation, held, config.annotation.classes, config.annotation.resend_margin)
-        else None,
-    )
-
-
-def modality_summary(scores: Scores) -> dict[str, Mapping[str, object]]:
-    """Each modality's score and error, or why it is missing, as `score` prints them."""
-    return {
-        name: {"missing": item.why}
-        if isinstance(item, Missing)
-        else {"score": round(item.score, 4), "error": float(f"{item.error:.7g}")}
-        for name, item in scores.modalities.items()
-    }
-
-
-def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], margin: float) -> bool:
-    """Decide whether an annotation is worth a write, which triggers other people's filters.
-
-    Parameters
-    ----------
-    new
-        What would be written.
-    held
-        What Lasair holds, or will hold once the outbox is empty.
-    classes
-        Classes that are written; any other is only written over one of these.
-    margin
-        By how much the combined score has to move while all else is the same.
-    """
-    if held is None:
-        return new.classification in classes
-    if new.classification != held.classification:
-        return True
-    if new.classification not in classes:
-        return False
-    return (
-        new.version != held.version
-        or new.topic != held.topic
-        or not _modalities(new) <= _modalities(held)
-        # Rounded, since 3.5 - 3.2 is a little less than 0.3 in binary.
-        or round(abs(new.classdict["score"] - held.classdict.get("score", 0.0)), 6) >= margin
-    )
-
-
-def _modalities(annotation: Annotation) -> set[str]:
-    return {key for key in annotation.classdict if key.endswith("_score")}
-
-
-def _as_text(record: object) -> str:
-    return getattr(record, "text", None) or json.dumps(record, default=str)
+def _assess_waiting(
+    config: Config, ledger: Ledger, models: ModelSet, completer: Completer, report: PassReport, now: float
+) -> None:
+    """Score the objects again for which a modality can be fetched now that could not before."""
+    waited = [(PARSERS[config.survey](record), record) for record in ledger.waiting_records(completer.waiting_turns)]
+    completed = completer.waiting([transient for transient, _ in waited])
+    joined = [number for number, item in enumerate(completed) if not item.waits or item.gained]
+    if joined:
+        sources, items = [waited[number] for number in joined], [completed[number] for number in joined]
+        assessments = assess(sources, items, config, ledger, models)
+        ledger.record(assessments, [], now)
+        report.completed_later = len(joined)
+        report.count(assessments)

@@ -3,6 +3,51 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class LightCurve:
+    """What a survey saw of one object on its difference images, in time order.
+
+    Detections are arrays of one length ``(n,)``, upper limits of another ``(m,)``.
+    """
+
+    time_mjd: NDArray[np.float64]
+    band: NDArray[np.str_]
+    """One letter: g, r, i."""
+    magnitude: NDArray[np.float64]
+    """Of the absolute difference flux."""
+    magnitude_error: NDArray[np.float64]
+    """NaN where it is unknown."""
+    is_positive: NDArray[np.bool_]
+    """False where the object was fainter than in the template."""
+    limit_time_mjd: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    limit_band: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype="<U1"))
+    limit_magnitude: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Triplet:
+    """Three stamps of one epoch, centred on the object, ``(rows, columns)`` float32, NaN where a pixel is missing."""
+
+    science: NDArray[np.float32]
+    template: NDArray[np.float32]
+    difference: NDArray[np.float32]
+    time_mjd: float | None = None
+    """Epoch of the science and difference stamps (MJD, UTC)."""
+
+
+@dataclass(frozen=True)
+class CutoutReference:
+    """Where the three stamps of one epoch are: https URLs, or paths beside a recorded file."""
+
+    science: str
+    template: str
+    difference: str
+    time_mjd: float | None = None
+
 
 @dataclass(frozen=True)
 class Transient:
@@ -25,3 +70,9 @@ class Transient:
     dec_deg: float | None = None
     sherlock_class: str | None = None
     """Sherlock's class by position: SN, NT, AGN, CV, ORPHAN, UNCLEAR, BS, VS."""
+    light_curve: LightCurve | None = None
+    triplet: Triplet | None = None
+    cutouts: CutoutReference | None = None
+    """Of the brightest positive detection, in training and serving alike."""
+    why_missing: Mapping[str, str] = field(default_factory=dict)
+    """Modality to the reason why the record's source has nothing for it, where that is known."""

@@ -39,7 +39,9 @@ def with_key(key: str, value) -> dict:
 def test_the_example_loads_and_states_the_defaults(tmp_path):
     example = load_config(EXAMPLE, {})
     minimal = load(tmp_path, MINIMAL)
-    assert dataclasses.replace(example, ledger=minimal.ledger) == minimal
+    assert example.cutouts.cache == EXAMPLE.parent / "aha-cutouts" and minimal.cutouts.cache == tmp_path / "aha-cutouts"
+    assert dataclasses.replace(example, ledger=minimal.ledger, cutouts=minimal.cutouts) == minimal
+    assert dataclasses.replace(example.cutouts, cache=minimal.cutouts.cache) == minimal.cutouts
 
 
 def test_the_example_documents_every_key():
@@ -50,6 +52,7 @@ def test_the_example_documents_every_key():
         ("lasair", "LasairConfig"),
         ("annotation", "AnnotationConfig"),
         ("decision", "DecisionConfig"),
+        ("cutouts", "CutoutsConfig"),
         ("schedule", "ScheduleConfig"),
     ):
         cls = next(c for c in vars(annotator.config).values() if getattr(c, "__name__", "") == part)
@@ -66,6 +69,13 @@ def test_a_source_is_chosen_by_its_kind_and_paths_are_relative_to_the_file(tmp_p
     assert own.source.filter == str(tmp_path / "mine.sql")
 
 
+def test_cutouts_come_from_the_endpoint_s_own_host_unless_others_are_named(tmp_path):
+    config = load(tmp_path, with_key("lasair.endpoint", "https://lasair-ztf.lsst.ac.uk/api"))
+    assert config.lasair.allowed_cutout_hosts == ("lasair-ztf.lsst.ac.uk",)
+    config = load(tmp_path, with_key("lasair.cutout_hosts", ["stamps.example.org"]))
+    assert config.lasair.allowed_cutout_hosts == ("stamps.example.org",)
+
+
 def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
     config = load(tmp_path, MINIMAL, {"LASAIR_TOKEN": " s3cret \n"})
     assert config.require_token() == "s3cret"
@@ -77,11 +87,11 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("colour", "blue", "unknown key colour; known here: annotation, decision"),
+        ("colour", "blue", "unknown key colour; known here: annotation, cutouts"),
         (
             "lasair.endpont",
             "x",
-            "unknown key lasair.endpont; known here: batch_annotations, calls_per_hour, endpoint",
+            "unknown key lasair.endpont; known here: batch_annotations, calls_per_hour, cutout_hosts",
         ),
         ("lasair.token", "abc", "lasair.token must not be in the file: set the environment variable LASAIR_TOKEN"),
         ("survey", "lsstt", "survey must be one of ztf; found 'lsstt'"),
@@ -103,6 +113,11 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
         ("annotation.classes", "anomaly", "annotation.classes must be a list of texts"),
         ("decision.watch_score", 4.0, "must not exceed decision.anomaly_score"),
         ("ledger", 5, "ledger must be a path"),
+        ("lasair.object_share", 1.0, "lasair.object_share must be between 0 and 0.95"),
+        ("lasair.cutout_hosts", [], "lasair.cutout_hosts must be a list of host names"),
+        ("lasair.cutout_hosts", ["https://host/"], "lasair.cutout_hosts must be a list of host names"),
+        ("cutouts.parallel", 0, "cutouts.parallel must be between 1 and 32"),
+        ("cutouts.parallell", 4, "unknown key cutouts.parallell"),
         ("decision", [1], "decision must be a mapping of keys"),
     ],
 )

@@ -34,7 +34,7 @@ def test_every_record_gets_its_line_in_order_repeats_included(rows, models):
     lines = scored(records, models)
     assert [line["objectId"] for line in lines] == [record["objectId"] for record in records]
     assert lines[0] == lines[2]
-    assert set(lines[0]) == {"objectId", "score", "classification", "features"}
+    assert set(lines[0]) == {"objectId", "score", "classification", *models.models}
     assert set(lines[0]["features"]) == {"score", "error"}
     assert "refused" in lines[3]
 

@@ -9,14 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import Annotation
+from annotator.assessment import must_send, state_digest
 from annotator.errors import LedgerBusyError, SourceError
 from annotator.filter_files import list_filters, load_filter
 from annotator.ledger import Ledger, pass_lock
 from annotator.sandbox.server import Account, Sandbox, Topic
-from annotator.service import must_send, run_pass, state_digest
+from annotator.service import run_pass
 from annotator.surveys.ztf import parse
 from annotator.transient import Transient
 from tests.conftest import TOKEN, write_config
+from tests.stand_ins import with_stand_ins
+
+
+@pytest.fixture(scope="module")
+def models(models):
+    """The model that needs no more than a row; what others need is fetched in test_completion."""
+    return with_stand_ins(models)
 
 
 def held_by(server: Sandbox) -> dict[str, dict]:

@@ -26,10 +26,10 @@ def model_card(manifest: Manifest, beside: Manifest | None) -> str:
         SOURCES,
     ]
     blocks = "\n\n".join(section.strip() for section in sections).split("\n\n")
-    return "\n\n".join(_wrapped(block) for block in blocks) + "\n"
+    return "\n\n".join(wrapped(block) for block in blocks) + "\n"
 
 
-def _wrapped(block: str) -> str:
+def wrapped(block: str) -> str:
     """Break prose and lists at the project's line length; tables stay."""
     if block.startswith("|"):
         return block
@@ -133,7 +133,7 @@ def _ranking(manifest: Manifest, beside: Manifest | None) -> str:
     for key, title in POPULATIONS.items():
         if key in ranking:
             lines += ["", *_ranking_table(title, ranking[key], beside if key == "within_aha_cut" else None)]
-    types = [f"{kind} {_interval(t['auc'])} (n = {t['n']})" for kind, t in ranking["by_type"].items()]
+    types = [f"{kind} {with_interval(t['auc'])} (n = {t['n']})" for kind, t in ranking["by_type"].items()]
     lines += [
         "",
         _verdict(ranking["all"]["methods"]),
@@ -161,13 +161,14 @@ def _ranking_table(title: str, part: dict, beside: Manifest | None) -> list[str]
         "|---|---|---|---|",
         f"| chance | 0.500 | {base_rate:.3f} | {10 * base_rate:.1f} |",
         *(
-            f"| {name} | {_interval(m['auc'])} | {_interval(m['ap'])} | {_interval(m['hits'], 1)} |"
+            f"| {name} | {with_interval(m['auc'])} | {with_interval(m['ap'])} | {with_interval(m['hits'], 1)} |"
             for name, m in methods.items()
         ),
     ]
 
 
-def _interval(numbers: list[float], digits: int = 3) -> str:
+def with_interval(numbers: list[float], digits: int = 3) -> str:
+    """Write a value with its interval."""
     value, low, high = numbers
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
@@ -198,7 +199,7 @@ def _own_split(beside: Manifest) -> str:
         f"normals and {own['n_exotic']} exotics in its test part), mean and standard deviation over "
         f"{len(own['seeds'])} seeds: "
         f"AUC {mean['auc']}, AP {mean['ap']}, hits in the top 10 {mean['hits']}; with bootstrap intervals, first seed: "
-        f"AUC {_interval(first['auc'])}, AP {_interval(first['ap'])}, hits {_interval(first['hits'], 1)}. "
+        f"AUC {with_interval(first['auc'])}, AP {with_interval(first['ap'])}, hits {with_interval(first['hits'], 1)}. "
         f"Repeat it: `aha-train features --recipe aha --data {beside.training['data']} --out OTHER`, then "
         f"`--beside OTHER` for this card."
     )
@@ -206,7 +207,7 @@ def _own_split(beside: Manifest) -> str:
 
 def _false_alarms(manifest: Manifest) -> str:
     rows = [
-        f"| {level} | {100 * 10 ** -float(level):g} % | {_percent(part['held_out'])} | {_percent(part['all_bins'])} |"
+        f"| {level} | {100 * 10 ** -float(level):g} % | {percent(part['held_out'])} | {percent(part['all_bins'])} |"
         for level, part in manifest.metrics["false_alarms"].items()
     ]
     quantiles = manifest.metrics["error_quantiles"]
@@ -229,7 +230,8 @@ def _false_alarms(manifest: Manifest) -> str:
     )
 
 
-def _percent(part: dict) -> str:
+def percent(part: dict) -> str:
+    """Write a share of :func:`training.evaluate.false_alarms`."""
     value, low, high = (100 * number for number in part["share"])
     return f"{value:.2f} % [{low:.2f}, {high:.2f}] ({part['above']} of {part['n']:,})"
 

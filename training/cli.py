@@ -1,12 +1,18 @@
 """The command `aha-train`."""
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from annotator.errors import AhaError, ConfigError
+
+if TYPE_CHECKING:
+    from annotator.config import LasairConfig
+    from annotator.lasair_api import LasairApi
 
 MAX_VERSION_LENGTH = 16  # what Lasair keeps of an annotation's version
 
@@ -47,6 +53,46 @@ def _parser() -> argparse.ArgumentParser:
         "--beside", type=Path, metavar="DIR", help="result of --recipe aha on the same table, to show in the card"
     )
     features.set_defaults(run=_features)
+    lightcurve = commands.add_parser("lightcurve", help="fit, evaluate and export the light-curve autoencoder")
+    lightcurve.add_argument("--data", type=Path, required=True, metavar="FILE", help="light curves (Parquet)")
+    lightcurve.add_argument("--labels", type=Path, metavar="FILE", help="beside the data: lightcurve_labels.csv")
+    lightcurve.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for model, manifest and card"
+    )
+    lightcurve.add_argument(
+        "--recipe",
+        choices=("normals", "aha"),
+        default="normals",
+        help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
+    )
+    lightcurve.add_argument("--version", type=_version, default="aha-ztf-1.0", help="of the model set (%(default)s)")
+    lightcurve.add_argument("--epochs", type=_positive, help="at most; the recipe's own number by default")
+    lightcurve.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
+    lightcurve.add_argument(
+        "--beside", type=Path, metavar="DIR", help="result of --recipe aha on the same curves, to show in the card"
+    )
+    lightcurve.set_defaults(run=_lightcurve)
+    triplet = commands.add_parser("triplet", help="fit, evaluate and export the autoencoder of stamps")
+    triplet.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="stamps (NAME.npz), with NAME.csv beside them"
+    )
+    triplet.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for model, manifest and card")
+    triplet.add_argument(
+        "--recipe",
+        choices=("normals", "aha"),
+        default="normals",
+        help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
+    )
+    triplet.add_argument("--version", type=_version, default="aha-ztf-1.0", help="of the model set (%(default)s)")
+    triplet.add_argument("--epochs", type=_positive, help="the recipe's own number by default")
+    triplet.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
+    triplet.add_argument(
+        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)"
+    )
+    triplet.add_argument(
+        "--beside", type=Path, metavar="DIR", help="result of --recipe aha on the same stamps, to show in the card"
+    )
+    triplet.set_defaults(run=_triplet)
     fetch = commands.add_parser("fetch", help="build a labelled table from Lasair")
     tables = fetch.add_subparsers(required=True, metavar="TABLE")
     table = tables.add_parser(
@@ -57,20 +103,43 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="the table (CSV); goes on where it ended"
     )
-    table.add_argument("--endpoint", help="Lasair's API (default: Lasair-ZTF's)")
-    table.add_argument(
+    _add_account(table)
+    table.set_defaults(run=_fetch_features)
+    curves = tables.add_parser(
+        "lightcurves",
+        help="the light curves that `aha-train lightcurve` is trained on",
+        description="Fetch the objects of a table from Lasair-ZTF, one a call. The token: LASAIR_TOKEN.",
+    )
+    curves.add_argument("--out", type=Path, required=True, metavar="FILE", help="light curves (Parquet)")
+    stamps = tables.add_parser(
+        "cutouts",
+        help="the stamps that `aha-train triplet` is trained on",
+        description="Fetch the stamps of the objects of a table from Lasair-ZTF. The token: LASAIR_TOKEN.",
+    )
+    stamps.add_argument("--out", type=Path, required=True, metavar="DIR", help="for cutouts.npz and cutouts.csv")
+    stamps.add_argument("--parallel", type=_positive, default=4, metavar="N", help="stamps at a time (%(default)s)")
+    for command, run in ((curves, _fetch_lightcurves), (stamps, _fetch_cutouts)):
+        command.add_argument(
+            "--table", type=Path, required=True, metavar="FILE", help="CSV with objectId, and type and source_label"
+        )
+        _add_account(command)
+        command.set_defaults(run=run)
+    return parser
+
+
+def _add_account(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--endpoint", help="Lasair's API (default: Lasair-ZTF's)")
+    command.add_argument(
         "--calls-per-hour", type=_positive, default=100, metavar="N", help="the account's quota (%(default)s)"
     )
-    table.add_argument(
+    command.add_argument(
         "--ledger",
         type=Path,
         default=Path("aha-ledger.sqlite"),
         metavar="FILE",
         help="where calls are counted: the annotator's own, if it uses the same account (%(default)s)",
     )
-    table.add_argument("--wait", action="store_true", help="sleep, where the hour's calls are used up")
-    table.set_defaults(run=_fetch_features)
-    return parser
+    command.add_argument("--wait", action="store_true", help="sleep, where the hour's calls are used up")
 
 
 def _features(arguments: argparse.Namespace) -> None:
@@ -85,12 +154,66 @@ def _features(arguments: argparse.Namespace) -> None:
     features.train(arguments.data, arguments.out, arguments.version, settings, arguments.jobs, beside)
 
 
+def _lightcurve(arguments: argparse.Namespace) -> None:
+    from training import lightcurve, lightcurve_aha  # torch takes seconds to import
+    from training.lightcurve_fit import LightCurveSettings
+
+    labels = arguments.labels or arguments.data.parent / "lightcurve_labels.csv"
+    if arguments.recipe == "aha":
+        lightcurve_aha.reproduce(arguments.data, labels, arguments.out, arguments.epochs, arguments.seed)
+        return
+    settings = LightCurveSettings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
+    beside = lightcurve_aha.read_result(arguments.beside, arguments.data, labels) if arguments.beside else None
+    lightcurve.train(arguments.data, labels, arguments.out, arguments.version, settings, beside)
+
+
+def _triplet(arguments: argparse.Namespace) -> None:
+    from training import triplet, triplet_aha  # torch takes seconds to import
+    from training.triplet_fit import TripletSettings
+
+    if arguments.recipe == "aha":
+        triplet_aha.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
+        return
+    settings = TripletSettings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
+    beside = triplet_aha.read_result(arguments.beside, arguments.data) if arguments.beside else None
+    triplet.train(arguments.data, arguments.out, arguments.version, settings, arguments.jobs, beside)
+
+
 def _fetch_features(arguments: argparse.Namespace) -> None:
+    from training.fetch import fetch_features
+
+    with _account(arguments) as (api, _):
+        counts = fetch_features(api, arguments.out, wait=arguments.wait)
+    found = ", ".join(f"{count} {label}" for label, count in counts.items())
+    print(f"wrote {arguments.out}: {found}", file=sys.stderr)
+
+
+def _fetch_lightcurves(arguments: argparse.Namespace) -> None:
+    from training.fetch_objects import fetch_lightcurves
+
+    with _account(arguments) as (api, _):
+        result = fetch_lightcurves(api, arguments.table, arguments.out, wait=arguments.wait)
+    print(f"wrote {arguments.out}: {result.found} objects; {len(result.failures)} failed", file=sys.stderr)
+
+
+def _fetch_cutouts(arguments: argparse.Namespace) -> None:
+    from annotator.cutouts import CutoutCache, CutoutFetcher
+    from training.fetch_objects import fetch_cutouts
+
+    cache = CutoutCache(arguments.out / "stamps", max_bytes=float("inf"))
+    with _account(arguments) as (api, lasair):
+        cutouts = CutoutFetcher(lasair.allowed_cutout_hosts, arguments.parallel, cache=cache)
+        result = fetch_cutouts(api, cutouts, arguments.table, arguments.out, wait=arguments.wait)
+    print(f"wrote {arguments.out}: {result.found} triplets; {len(result.failures)} failed", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "LasairConfig"]]:
+    """Open one account's access to Lasair, its calls counted."""
     from annotator.config import ENDPOINTS, TOKEN_VARIABLE, LasairConfig
     from annotator.lasair_api import LasairApi
     from annotator.ledger import Ledger
     from annotator.quota import CallBudget
-    from training.fetch import fetch_features
 
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token:
@@ -100,11 +223,7 @@ def _fetch_features(arguments: argparse.Namespace) -> None:
     )
     with Ledger(arguments.ledger) as ledger:
         budget = CallBudget(ledger, lasair.usable_calls_per_hour, read_share=0.98)  # nothing is written
-        counts = fetch_features(
-            LasairApi(lasair.endpoint, token, lasair.timeout_s, budget), arguments.out, wait=arguments.wait
-        )
-    found = ", ".join(f"{count} {label}" for label, count in counts.items())
-    print(f"wrote {arguments.out}: {found}", file=sys.stderr)
+        yield LasairApi(lasair.endpoint, token, lasair.timeout_s, budget), lasair
 
 
 def _positive(text: str) -> int:

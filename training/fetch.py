@@ -149,7 +149,8 @@ def _missing_pages(
     types = " OR ".join(f"crossmatch_tns.type LIKE '{pattern}'" for pattern in patterns)
     while True:
         conditions = f"({types}) AND objects.g_minus_r IS NOT NULL AND objects.objectId > '{after}'"
-        rows = _query(api, f"{conditions} ORDER BY objects.objectId", wait, sleep)
+        ordered = f"{conditions} ORDER BY objects.objectId"
+        rows = patiently(lambda asked=ordered: api.query(SELECTED, TABLES, asked, PAGE_ROWS), wait, sleep)
         last = len(rows) < PAGE_ROWS
         for row in rows:
             missing = [name for name in (*_OBJECTS, *_SHERLOCK, *_TNS) if name not in row]
@@ -161,10 +162,11 @@ def _missing_pages(
         after = rows[-1]["objectId"]
 
 
-def _query(api: LasairApi, conditions: str, wait: bool, sleep: Callable[[float], None]) -> list[dict[str, Any]]:
+def patiently(call: Callable[[], Any], wait: bool, sleep: Callable[[float], None]) -> Any:
+    """Make a call; where the hour's calls are used up, sleep and try again if `wait`, else raise QuotaError."""
     while True:
         try:
-            return api.query(SELECTED, TABLES, conditions, PAGE_ROWS)
+            return call()
         except QuotaError as error:
             if not wait:
                 raise QuotaError(

@@ -20,7 +20,7 @@ _CONNECTION_LOST = 0
 
 @dataclass(frozen=True)
 class Answer:
-    """A status, and text or something to be written as JSON."""
+    """A status, and text, the bytes of an image, or something to be written as JSON."""
 
     status: int
     content: object
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         elif endpoint == "page":
             answer = Answer(200, _PAGE)
         elif endpoint == "cutout":
-            answer = Answer(200, "")
+            answer = Answer(200, b"" if kind == "lie" else sandbox.cutout(url.path))
         else:
             answer = sandbox.answer(endpoint, method, token, fields | self._body_fields(body), store=kind != "lie")
         if kind == "duplicate" and isinstance(answer.content, list):
@@ -95,8 +95,7 @@ class Handler(BaseHTTPRequestHandler):
             return {}
 
     def _send(self, answer: Answer, fault: Fault | None) -> None:
-        is_text = isinstance(answer.content, str)
-        content = (answer.content if is_text else json.dumps(answer.content)).encode()
+        content, kind = _encoded(answer.content)
         sent = content
         if fault and fault.kind == "delay":
             time.sleep(fault.seconds)
@@ -105,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         promised = len(sent) if fault and fault.kind == "garble" else len(content)
         try:
             self.send_response(answer.status)
-            self.send_header("Content-Type", "text/html; charset=utf-8" if is_text else "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(promised))
             self.send_header("X-Simulated", "not Lasair, not observations")
             self.end_headers()
@@ -122,3 +121,12 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
         except OSError:
             return
+
+
+def _encoded(content: object) -> tuple[bytes, str]:
+    """Return a body and its type."""
+    if isinstance(content, bytes):
+        return content, "application/fits"
+    if isinstance(content, str):
+        return content.encode(), "text/html; charset=utf-8"
+    return json.dumps(content).encode(), "application/json"

@@ -1,7 +1,7 @@
 """An embedded Lasair-ZTF: its REST interface over HTTP, on this machine, for trying and testing.
 
 It answers as Lasair-ZTF was measured to answer in 2026, its faults included, and says in every header that it is a
-simulation. Cutouts are answered with an empty body, as Lasair answers for missing ones: the sandbox has none yet.
+simulation. A cutout that is not there is answered with status 200 and an empty body, as Lasair answers.
 """
 
 import hmac
@@ -23,8 +23,10 @@ from annotator.sandbox.database import Database
 from annotator.sandbox.faults import Fault, FaultKind, Faults
 from annotator.sandbox.http_handler import Answer, Handler
 from annotator.sandbox.schema import UNIX_EPOCH_JD
-from annotator.sandbox.simulation import Night
+from annotator.sandbox.simulation import Night, SimulatedObject
 from annotator.sandbox.sky import separation_arcsec
+from annotator.sandbox.stamps import KINDS, render
+from annotator.sandbox.survey import Epoch
 
 Level = Literal["dummy", "user", "power"]
 
@@ -108,6 +110,8 @@ class Sandbox:
         self._topics = {topic.name.lower(): topic for topic in topics}
         self._batch_annotate = batch_annotate
         self._candidates: dict[str, list[Mapping[str, object]]] = {}
+        self._detections: dict[str, tuple[SimulatedObject, Epoch, int]] = {}
+        self._rendered: dict[str, dict[str, bytes]] = {}
         self._counted: dict[str, list[float]] = defaultdict(list)
         self._lock = threading.Lock()
         self._calls: list[Call] = []
@@ -167,6 +171,7 @@ class Sandbox:
         if replace:
             self.database.clear_objects()
             self._candidates.clear()
+            self._detections.clear()
         for row in rows:
             if "candidates" in row:
                 self._candidates[row["objectId"]] = list(row["candidates"])
@@ -219,6 +224,17 @@ class Sandbox:
         """Note an answered call."""
         with self._lock:
             self._calls.append(Call(endpoint, status, token))
+
+    def cutout(self, path: str) -> bytes:
+        """Return the FITS file at a cutout's path; empty where there is none."""
+        candid, _, kind = path.rpartition("/")[2].removesuffix(".fits").partition("_cutout")
+        if candid not in self._detections or kind not in KINDS:
+            return b""
+        stamps = self._rendered.get(candid)
+        if stamps is None:
+            stamps = render(*self._detections[candid])
+            self._rendered = {candid: stamps}  # the other two are mostly asked for next
+        return stamps[kind]
 
     def answer(self, endpoint: str, method: str, token: str, fields: Mapping[str, object], store: bool) -> Answer:
         """Answer one call to the API; nothing is written unless `store`."""
@@ -335,5 +351,10 @@ class Sandbox:
         for simulated in night.objects:
             url = f"{self.root_url}/lasair/static/fits"
             self._candidates[simulated.object_id] = [candidate(epoch, url) for epoch in simulated.epochs]
+            self._detections |= {
+                str(epoch.candid): (simulated, epoch, night.seed)
+                for epoch in simulated.epochs
+                if epoch.candid is not None
+            }
             if simulated.tns is not None:
                 self.database.put_tns(simulated.object_id, simulated.tns)

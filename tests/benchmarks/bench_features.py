@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from annotator.annotation import Annotation, classdict, decide
+from annotator.assessment import modality_summary, state_digest
 from annotator.config import DecisionConfig
 from annotator.explanation import explain
 from annotator.ledger import Assessment, Ledger
 from annotator.models import ModelSet, load_models
 from annotator.preprocess.features import feature_row
 from annotator.sandbox.simulation import simulate_night
-from annotator.service import modality_summary, state_digest
 from annotator.surveys.ztf import parse
 
 OBJECTS = 1000

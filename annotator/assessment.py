@@ -1,0 +1,194 @@
+"""From records to assessments: what is news, what the models say of it, and whether Lasair should hear of it."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from annotator.annotation import Annotation, classdict, decide
+from annotator.completion import Completed
+from annotator.config import Config
+from annotator.errors import RecordError
+from annotator.explanation import explain
+from annotator.ledger import Assessment, Ledger, ScoredState
+from annotator.models import Missing, ModelSet, Scores
+from annotator.sources import readable
+from annotator.surveys import PARSERS
+from annotator.transient import Transient
+
+Source = tuple[Transient, object]
+"""An object as the source gave it, and the record it was read from."""
+
+
+def news_of(parsed: Sequence[Source], ledger: Ledger, model_set: str) -> list[Source]:
+    """Leave out what was scored before, in this state or a later one."""
+    seen = ledger.scored_states([transient.object_id for transient, _ in parsed])
+    news = []
+    for transient, record in parsed:
+        state = ScoredState(state_digest(transient), model_set, transient.last_mjd, None)
+        if _is_news(state, seen.get(transient.object_id)):
+            seen[transient.object_id] = state
+            news.append((transient, record))
+    return news
+
+
+def assess(
+    sources: Sequence[Source], completed: Sequence[Completed], config: Config, ledger: Ledger, models: ModelSet
+) -> list[Assessment]:
+    """Score objects as they are now complete, one state after the other; `sources` are they as the source gave them."""
+    object_ids = [transient.object_id for transient, _ in sources]
+    known, held = ledger.scored_states(object_ids), ledger.last_annotations(object_ids)
+    assessments = []
+    for (transient, record), item in zip(sources, completed, strict=True):
+        object_id = transient.object_id
+        (scores,) = models.score([item.transient])
+        assessment = dataclasses.replace(
+            _assessment(item, scores, config, models, known.get(object_id), held.get(object_id)),
+            state=state_digest(transient),
+            waiting_record=as_text(record) if item.waits else None,
+        )
+        assessments.append(assessment)
+        known[object_id] = ScoredState(
+            assessment.state, models.version, assessment.last_mjd, assessment.first_flagged_mjd
+        )
+        if assessment.outgoing:
+            held[object_id] = assessment.outgoing
+    return assessments
+
+
+def parse_annotatable(record: object, survey: str) -> Transient:
+    """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
+    transient = PARSERS[survey](readable(record))
+    if not transient.object_id.isascii() or not transient.object_id.isalnum() or len(transient.object_id) > 16:
+        raise RecordError(f"expected an object id of 1 to 16 letters and digits, found {transient.object_id[:40]!r}")
+    return transient
+
+
+def is_older(mjd: float | None, than_mjd: float | None) -> bool:
+    """Tell whether an epoch is known to be before another."""
+    return mjd is not None and than_mjd is not None and mjd < than_mjd
+
+
+def _is_news(state: ScoredState, known: ScoredState | None) -> bool:
+    if known is None or known.model_set != state.model_set:
+        return True
+    return known.state != state.state and not is_older(state.last_mjd, known.last_mjd)
+
+
+def state_digest(transient: Transient) -> str:
+    """Digest of everything about an object that a score, a decision or an annotation depends on."""
+    content = {name: value for name, value in transient.__dict__.items() if name != "features"}
+    text = json.dumps([content, sorted(transient.features.items())], sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plain(value: object) -> object:
+    """Make JSON of a light curve, of stamps and where they are."""
+    if isinstance(value, np.ndarray):
+        return [value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
+    return dict(value) if isinstance(value, Mapping) else vars(value)
+
+
+def _assessment(
+    item: Completed,
+    scores: Scores,
+    config: Config,
+    models: ModelSet,
+    known: ScoredState | None,
+    held: Annotation | None,
+) -> Assessment:
+    transient = item.transient
+    classification = decide(transient, scores, config.decision)
+    first_mjd = known.first_flagged_mjd if known else None
+    if first_mjd is None and classification in ("anomaly", "watch"):
+        first_mjd = transient.last_mjd
+    annotation = Annotation(
+        object_id=transient.object_id,
+        topic=config.annotation.topic,
+        classification=classification,
+        version=models.version,
+        explanation=explain(transient, scores, classification, models),
+        classdict=classdict(transient, scores, first_mjd),
+    )
+    return Assessment(
+        object_id=transient.object_id,
+        state="",
+        model_set=models.version,
+        last_mjd=transient.last_mjd,
+        n_det=transient.n_det,
+        classification=classification,
+        score=scores.score,
+        modalities=json.dumps(_with_epoch(modality_summary(scores), transient)),
+        first_flagged_mjd=first_mjd,
+        outgoing=annotation
+        if must_send(annotation, held, config.annotation.classes, config.annotation.resend_margin)
+        and not (item.waits and held and is_weaker_without(annotation, held))
+        else None,
+    )
+
+
+def modality_summary(scores: Scores) -> dict[str, Mapping[str, object]]:
+    """Each modality's score and error, or why it is missing, as `score` prints them."""
+    return {
+        name: {"missing": item.why}
+        if isinstance(item, Missing)
+        else {"score": round(item.score, 4), "error": float(f"{item.error:.7g}")}
+        for name, item in scores.modalities.items()
+    }
+
+
+def _with_epoch(summary: dict[str, Mapping[str, object]], transient: Transient) -> dict[str, Mapping[str, object]]:
+    """Add to a triplet's score which epoch it is of."""
+    stamps, said = transient.triplet, summary.get("triplet", {})
+    if stamps is None or stamps.time_mjd is None or "score" not in said:
+        return summary
+    return summary | {"triplet": {**said, "mjd": round(stamps.time_mjd, 5)}}
+
+
+def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], margin: float) -> bool:
+    """Decide whether an annotation is worth a write, which triggers other people's filters.
+
+    Parameters
+    ----------
+    new
+        What would be written.
+    held
+        What Lasair holds, or will hold once the outbox is empty.
+    classes
+        Classes that are written; any other is only written over one of these.
+    margin
+        By how much the combined score has to move while all else is the same.
+    """
+    if held is None:
+        return new.classification in classes
+    if new.classification != held.classification:
+        return True
+    if new.classification not in classes:
+        return False
+    return (
+        new.version != held.version
+        or new.topic != held.topic
+        or not _modalities(new) <= _modalities(held)
+        # Rounded, since 3.5 - 3.2 is a little less than 0.3 in binary.
+        or round(abs(new.classdict["score"] - held.classdict.get("score", 0.0)), 6) >= margin
+    )
+
+
+def is_weaker_without(new: Annotation, held: Annotation) -> bool:
+    """Tell whether a score is lower than the one held and lacks a modality that the held one has.
+
+    While that modality waits to be fetched, a lower score is no news of the object.
+    """
+    is_lower = new.classdict["score"] < held.classdict.get("score", 0.0)
+    return is_lower and new.version == held.version and not _modalities(held) <= _modalities(new)
+
+
+def _modalities(annotation: Annotation) -> set[str]:
+    return {key for key in annotation.classdict if key.endswith("_score")}
+
+
+def as_text(record: object) -> str:
+    """Return a record as it can be kept for inspection or for later."""
+    return getattr(record, "text", None) or json.dumps(record, default=str)

@@ -1,0 +1,138 @@
+"""Triplets of stamps: one tensor in which the flux relations between science, template and difference survive."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.errors import MissingModalityError
+from annotator.transient import Triplet
+
+SIDE = 63
+"""Rows and columns of a whole ZTF stamp; the object is on its middle pixel, row 31, column 31."""
+
+CENTRE = SIDE // 2
+
+CHANNELS = ("science", "template", "difference")
+"""In the order of the tensor; the same order again for the masks."""
+
+MAX_PHYSICAL_FLUX = 1e30
+"""Beyond it a number is no flux: ZTF's templates hold FLT_MAX (3.4e38) where they have none."""
+
+SOFTENING_SIGMA = 2.0
+"""Noise levels at which the scale turns from linear to logarithmic."""
+
+MAX_VALUE = 8.0
+"""Of a scaled pixel: 3,000 noise levels, beyond which ZTF's detector saturates; nothing brighter raises an error."""
+
+MIN_PRESENT_FRACTION = 0.25
+"""The floor: with fewer pixels than this in any of the three stamps the modality is missing."""
+
+CORE = 3
+"""Half width of the square at the middle that must not be missing altogether."""
+
+ONE_SIGMA_TAIL = 0.158655
+"""Share of a normal distribution below minus one standard deviation."""
+
+
+def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
+    """Lay three stamps out as the model's input.
+
+    From each stamp its median is taken as sky. All three are then divided by one noise level, half the range of the
+    middle 68 % of the difference stamp's pixels, so that an excess in the difference is the same number in the science
+    stamp, and how noisy an image is does not show. The scale is asinh(x / 2 sigma), clipped at +-8.
+
+    A stamp cut by the detector's edge is padded with missing pixels, never stretched: along an axis with fewer than 63
+    pixels the object is 31 pixels from one of its ends, the one around which the difference stamp is brighter.
+
+    Parameters
+    ----------
+    triplet
+        Stamps of one shape, 32 to 63 pixels a side, in the survey's own flux units; NaN where a pixel is missing.
+
+    Returns
+    -------
+    NDArray
+        ``(6, 63, 63)`` float32, finite: science, template, difference, 0 (the sky) where missing; then for each 1
+        where its pixel is there and 0 where it is missing.
+
+    Raises
+    ------
+    MissingModalityError
+        If the stamps differ in shape, do not hold the object, or have too few pixels or no noise to measure by.
+    """
+    stamps = np.stack(_same_shape(triplet)).astype(np.float32, copy=False)
+    with np.errstate(invalid="ignore"):
+        present = np.abs(stamps) < MAX_PHYSICAL_FLUX  # False for NaN too
+    stamps, present = _padded(stamps, present)
+    _check_present(present)
+    known = [stamp.ravel() if mask.all() else stamp[mask] for stamp, mask in zip(stamps, present, strict=True)]
+    science_sky, template_sky = (float(_sorted_at_middle(values)[len(values) // 2]) for values in known[:2])
+    low, difference_sky, high = _middle_range(known[2])
+    noise = (high - low) / 2
+    if not noise > abs(difference_sky) * np.finfo(np.float32).eps:
+        raise MissingModalityError("the difference stamp is constant: there is no noise to measure fluxes by")
+    sky = np.array([science_sky, template_sky, difference_sky], dtype=np.float32)[:, None, None]
+    scaled = np.where(present, stamps, sky)
+    scaled -= sky
+    scaled /= np.float32(SOFTENING_SIGMA * noise)
+    return np.concatenate([np.clip(np.arcsinh(scaled), -MAX_VALUE, MAX_VALUE), present.astype(np.float32)])
+
+
+def _same_shape(triplet: Triplet) -> list[NDArray[np.float32]]:
+    stamps = [np.asarray(getattr(triplet, name)) for name in CHANNELS]
+    shapes = {stamp.shape for stamp in stamps}
+    if len(shapes) > 1 or stamps[0].ndim != 2:
+        found = ", ".join(f"{name} {stamp.shape}" for name, stamp in zip(CHANNELS, stamps, strict=True))
+        raise MissingModalityError(f"expected three stamps of one shape, found {found}")
+    if not all(CENTRE < side <= SIDE for side in stamps[0].shape):
+        raise MissingModalityError(
+            f"expected stamps of {CENTRE + 1} to {SIDE} pixels a side with the object on them, found {stamps[0].shape}"
+        )
+    return stamps
+
+
+def _sorted_at_middle(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.partition(values, len(values) // 2)
+
+
+def _middle_range(values: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Return the pixels at minus one sigma, the middle and plus one sigma of a normal distribution, in rank."""
+    # Three partitions, each of a half of what is left, take half as long as one to three places.
+    middle, tail = len(values) // 2, round(ONE_SIGMA_TAIL * len(values))
+    halves = _sorted_at_middle(values)
+    low = np.partition(halves[:middle], tail)[tail]
+    above = halves[middle + 1 :]
+    high = np.partition(above, len(above) - 1 - tail)[len(above) - 1 - tail]
+    return float(low), float(halves[middle]), float(high)
+
+
+def _padded(stamps: NDArray[np.float32], present: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Lay ``(3, rows, columns)`` into ``(3, 63, 63)`` with the object in the middle."""
+    rows, columns = stamps.shape[1:]
+    if rows == columns == SIDE:
+        return stamps, present
+    difference = np.where(present[2], stamps[2], -np.inf)
+    starts = [(0, SIDE - side) if side < SIDE else (0,) for side in (rows, columns)]
+
+    def brightness(start: tuple[int, int]) -> float:
+        row, column = CENTRE - start[0], CENTRE - start[1]
+        return float(difference[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].max())
+
+    row, column = max(((r, c) for r in starts[0] for c in starts[1]), key=brightness)
+    whole, mask = np.full((3, SIDE, SIDE), np.nan, dtype=np.float32), np.zeros((3, SIDE, SIDE), dtype=bool)
+    whole[:, row : row + rows, column : column + columns] = stamps
+    mask[:, row : row + rows, column : column + columns] = present
+    return whole, mask
+
+
+def _check_present(present: NDArray[np.bool_]) -> None:
+    fractions = present.mean(axis=(1, 2))
+    worst = int(fractions.argmin())
+    if fractions[worst] < MIN_PRESENT_FRACTION:
+        raise MissingModalityError(
+            f"{100 * fractions[worst]:.0f} % of the {CHANNELS[worst]} stamp's pixels are there, "
+            f"{100 * MIN_PRESENT_FRACTION:.0f} % are needed"
+        )
+    core = slice(CENTRE - CORE, CENTRE + CORE + 1)
+    empty = [name for name, mask in zip(CHANNELS, present, strict=True) if not mask[core, core].any()]
+    if empty:
+        raise MissingModalityError(f"no pixel of the object itself is there in: {', '.join(empty)}")

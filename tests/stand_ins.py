@@ -1,0 +1,45 @@
+"""Models that stand in for those of the light curve and the triplet: what they say follows from what was fetched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from annotator.models import Missing, ModalityScore, ModelSet
+from annotator.transient import Transient
+
+
+@dataclass(frozen=True)
+class StandIn:
+    modality: str
+    error: Callable[[Transient], float | None]
+    """None where the object lacks what it needs."""
+    lacks: str
+
+    def score(self, transient: Transient) -> ModalityScore | Missing:
+        error = self.error(transient)
+        if error is None:
+            return Missing(transient.why_missing.get(self.modality, self.lacks))
+        return ModalityScore(score=1.0, error=error, residual=(0.0,), latent=(0.0,))
+
+
+def _detections(transient: Transient) -> float | None:
+    return None if transient.light_curve is None else float(len(transient.light_curve.time_mjd))
+
+
+def _light(transient: Transient) -> float | None:
+    stamps = transient.triplet
+    if stamps is None:
+        return None
+    return float(sum(stamp[31, 31] for stamp in (stamps.science, stamps.template, stamps.difference)))
+
+
+STAND_INS = {
+    "lightcurve": StandIn("lightcurve", _detections, "the record has no light curve"),
+    "triplet": StandIn("triplet", _light, "the record has no cutouts"),
+}
+
+
+def with_stand_ins(models: ModelSet, *modalities: str) -> ModelSet:
+    """Keep the object features' model of a set, and add stand-ins for these modalities."""
+    kept = {"features": models.models["features"]} | {name: STAND_INS[name] for name in modalities}
+    return ModelSet(models.version, models.survey, MappingProxyType(kept))
