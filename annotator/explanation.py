@@ -1,8 +1,11 @@
 """Why: one sentence for a person on what carries the score."""
 
 import dataclasses
+import math
 
-from annotator.annotation import MAX_EXPLANATION, safe_text
+import numpy as np
+
+from annotator.annotation import safe_text
 from annotator.manifest import Column
 from annotator.models import ModalityScore, Model, ModelSet, Scores
 from annotator.preprocess.features import FEATURES
@@ -12,30 +15,37 @@ STRONGEST = 2
 """How many features are named."""
 
 _MEANING = {feature.name: feature.meaning for feature in FEATURES}
+_MODALITY_WORDS = {"features": "object features", "lightcurve": "its light curve", "triplet": "its stamps"}
 
 
 def explain(transient: Transient, scores: Scores, classification: str, model_set: ModelSet) -> str:
     """Say what was found in one sentence, in the characters that Lasair's SQL survives.
+
+    The modality with the highest score has the word.
 
     Parameters
     ----------
     transient, scores, classification
         The object, what the models said of it, and what was decided.
     model_set
-        The models, which are asked again without each feature in turn.
+        The models; that of the object features is asked again without each feature in turn.
     """
     if classification == "artefact":
         return safe_text(f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus.")
-    scored = scores.modalities.get("features")
-    if not isinstance(scored, ModalityScore):
+    present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
+    if not present:
         return "Not scored: no modality has what it needs."
-    rarity = f"At most 1 in {10**scored.score:.0f} classified supernovae is as odd in object features"
+    name = max(present, key=lambda modality: present[modality].score)
+    rarity = f"At most 1 in {10 ** present[name].score:.0f} classified supernovae is as odd in {_MODALITY_WORDS[name]}"
     if classification == "normal":
         return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
-    names = strongest_features(transient, scored, model_set.models["features"])
-    columns = {column.name: column for column in model_set.models["features"].manifest.columns}
-    reasons = "; ".join(_in_words(columns[name], transient.features[name]) for name in names[:STRONGEST])
-    return safe_text(f"{rarity}: {reasons}.", MAX_EXPLANATION)
+    return safe_text(f"{rarity}: {_REASONS[name](transient, present[name], model_set.models[name])}.")
+
+
+def _feature_reasons(transient: Transient, scored: ModalityScore, model: Model) -> str:
+    columns = {column.name: column for column in model.manifest.columns}
+    names = strongest_features(transient, scored, model)[:STRONGEST]
+    return "; ".join(_in_words(columns[name], transient.features[name]) for name in names)
 
 
 def strongest_features(transient: Transient, scored: ModalityScore, model: Model) -> list[str]:
@@ -59,3 +69,41 @@ def _in_words(column: Column, value: float) -> str:
     """State a value beside the middle two thirds of the normals that the model was trained on."""
     low, high = column.unscaled(-1.0), column.unscaled(1.0)
     return f"{_MEANING[column.name]} {value:.3g} {column.unit} (most have {low:.3g} to {high:.3g})"
+
+
+def _light_curve_reasons(transient: Transient, scored: ModalityScore, model: Model) -> str:
+    """Name the detection without which the curve is least odd, and how it stands to those beside it."""
+    curve = transient.light_curve
+    errors = {number: _error_without(transient, number, model) for number in range(len(curve.time_mjd))}
+    number = min(errors, key=errors.__getitem__)
+    if errors[number] >= scored.error:
+        return "its course as a whole, no single detection"
+    band, mjd, magnitude = curve.band[number], curve.time_mjd[number], curve.magnitude[number]
+    words = f"{band} {magnitude:.1f} mag on MJD {mjd:.1f}"
+    others = (curve.band == band) & (np.arange(len(curve.time_mjd)) != number)
+    before, after = curve.time_mjd[others] < mjd, curve.time_mjd[others] > mjd
+    if not (before.any() and after.any()):
+        return words
+    # np.interp wants ascending times, which a light curve has.
+    difference = magnitude - np.interp(mjd, curve.time_mjd[others], curve.magnitude[others])
+    return f"{words}, {abs(difference):.1f} mag {'fainter' if difference > 0 else 'brighter'} than those beside it"
+
+
+def _error_without(transient: Transient, number: int, model: Model) -> float:
+    """Return the error of the light curve without one detection; infinite where too little is left."""
+    curve = transient.light_curve
+    names = ("time_mjd", "band", "magnitude", "magnitude_error", "is_positive")
+    rest = dataclasses.replace(curve, **{name: np.delete(getattr(curve, name), number) for name in names})
+    scored = model.score(dataclasses.replace(transient, light_curve=rest))
+    return scored.error if isinstance(scored, ModalityScore) else math.inf
+
+
+def _triplet_reasons(_transient: Transient, scored: ModalityScore, model: Model) -> str:
+    """Name the stamp with the largest term of the error."""
+    meaning = next(tensor.meaning for tensor in model.manifest.outputs if tensor.name == "residual")
+    term = meaning.partition(": ")[2].split("; ")[int(np.argmax(scored.residual))]
+    stamp = next(name for name in ("science", "template", "difference") if name in term)
+    return f"the {stamp} stamp above all"
+
+
+_REASONS = {"features": _feature_reasons, "lightcurve": _light_curve_reasons, "triplet": _triplet_reasons}

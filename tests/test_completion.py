@@ -11,7 +11,7 @@ import pytest
 from annotator.annotation import Annotation
 from annotator.assessment import is_weaker_without, state_digest
 from annotator.completion import NO_ANSWER, NO_CALL
-from annotator.ledger import SCHEMA_VERSION, Ledger
+from annotator.ledger import Ledger
 from annotator.models import Missing
 from annotator.sandbox.answers import candidate
 from annotator.sandbox.server import Account, Sandbox, Topic
@@ -283,18 +283,3 @@ def test_a_score_that_fell_only_because_a_modality_waits_is_no_news():
     assert not is_weaker_without(annotation(3.2, features_score=3.2), held)
     assert not is_weaker_without(annotation(1.0, features_score=1.0, lightcurve_score=1.0), held)
     assert not is_weaker_without(dataclasses.replace(annotation(1.0, features_score=1.0), version="b"), held)
-
-
-def test_a_ledger_of_the_version_before_is_brought_up_to_date(tmp_path):
-    path = tmp_path / "ledger.sqlite"
-    Ledger(path).close()
-    db = sqlite3.connect(path)
-    db.execute("DROP TABLE waiting")
-    db.execute("PRAGMA user_version = 1")
-    db.commit()
-    db.close()
-    with Ledger(path) as ledger:
-        assert ledger.count_waiting() == 0
-    db = sqlite3.connect(path)
-    assert db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION
-    db.close()

@@ -1,5 +1,6 @@
 import re
 
+import numpy as np
 import pytest
 
 from annotator.annotation import MAX_EXPLANATION
@@ -7,7 +8,7 @@ from annotator.explanation import explain
 from annotator.models import Missing, Scores
 from annotator.preprocess.features import FEATURES
 from annotator.surveys.ztf import parse
-from annotator.transient import Transient
+from annotator.transient import LightCurve, Transient, Triplet
 
 # An ordinary supernova, made up by us: 19.4 mag in g, 19.0 in r, near a 17.5 mag galaxy.
 ORDINARY = {
@@ -47,7 +48,52 @@ def test_the_sentence_is_short_safe_and_says_how_rare_it_is(models, night):
         (scores,) = models.score([transient])
         sentence = explain(transient, scores, "watch", models)
         assert len(sentence) <= MAX_EXPLANATION
-        assert re.fullmatch(r"At most 1 in \d+ classified supernovae is as odd in object features: .+\.", sentence)
+        assert re.fullmatch(r"At most 1 in \d+ classified supernovae is as odd in [a-z ]+: .+\.", sentence)
+
+
+def _light_curve(**changes) -> LightCurve:
+    """A supernova-like rise and fall in two bands, every second day; magnitudes of single epochs can be changed."""
+    days = np.arange(-12.0, 60.0, 2.0)
+    magnitude = 18.0 + np.where(days < 0, 0.012 * days**2, 0.04 * days)
+    n = len(days)
+    magnitudes = {"g": magnitude.copy(), "r": magnitude + 0.1}
+    for band, (day, shift) in changes.items():
+        magnitudes[band][np.argmin(abs(days - day))] += shift
+    return LightCurve(
+        time_mjd=np.concatenate([61000.0 + days, 61000.01 + days]),
+        band=np.array(["g"] * n + ["r"] * n),
+        magnitude=np.concatenate([magnitudes["g"], magnitudes["r"]]),
+        magnitude_error=np.full(2 * n, 0.05),
+        is_positive=np.ones(2 * n, dtype=bool),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"r": (30, -1.0)}, "r 18.3 mag on MJD 61030.0, 1.0 mag brighter than those beside it"),
+        ({"g": (20, 1.5)}, "g 20.3 mag on MJD 61020.0, 1.5 mag fainter than those beside it"),
+    ],
+)
+def test_an_epoch_that_was_moved_is_named_with_its_band_and_direction(models, change, words):
+    transient = Transient("x", "ztf", light_curve=_light_curve(**change))
+    (scores,) = models.score([transient])
+    assert words in explain(transient, scores, "watch", models)
+
+
+def test_a_source_that_is_put_into_two_of_the_stamps_is_found_in_one_of_them(models):
+    rng = np.random.default_rng(1)
+    stamps = {
+        name: rng.normal(0.0, 10.0, (63, 63)).astype(np.float32) for name in ("science", "template", "difference")
+    }
+    yy, xx = np.mgrid[:63, :63]
+    for name in ("science", "difference"):
+        stamps[name] += (3000 * np.exp(-((yy - 31) ** 2 + (xx - 31) ** 2) / 4.5)).astype(np.float32)
+        stamps[name] += (9000 * np.exp(-((yy - 12) ** 2 + (xx - 50) ** 2) / 4.5)).astype(np.float32)
+    transient = Transient("x", "ztf", triplet=Triplet(**stamps))
+    (scores,) = models.score([transient])
+    sentence = explain(transient, scores, "watch", models)
+    assert re.search(r"as odd in its stamps: the (difference|science) stamp above all", sentence)
 
 
 def test_an_object_that_is_normal_again_says_only_that(models):
