@@ -19,7 +19,7 @@ from annotator.sandbox.simulation import simulate_night
 from annotator.sandbox.stamps import simulate, to_fits
 from annotator.transient import Triplet
 from training import evaluate, triplet_evaluate
-from training.export import describe_graph, export_graph, manifest_json, write_files
+from training.export import check_parity, describe_graph, export_graph, halve_weights, manifest_json, write_files
 from training.features import check_loads
 from training.run import REFERENCE_NIGHT, check_writable, in_processes, progress
 from training.triplet_card import triplet_card
@@ -79,7 +79,9 @@ def train(
     }
     progress("exporting")
     model = models[SERVED]
-    graph = export_graph(model, table.tensors[table.split(SERVED).test][:N_PARITY], "stamps")
+    examples = table.tensors[table.split(SERVED).test][:N_PARITY]
+    graph = halve_weights(export_graph(model, examples, "stamps"))
+    check_parity(graph, model, examples, "stamps")
     manifest = _manifest(model, graph, table, picks, errors, version, settings, metrics)
     files = [
         ("triplet.onnx", graph),

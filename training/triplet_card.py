@@ -58,7 +58,8 @@ asinh; edges padded with missing pixels, never stretched |
 scored by a model that did not see it |
 
 A term of the error is the fourth-power mean of one channel's noise-weighted residuals (in boxes of 1 or 3 pixels, in a
-disc about the object), as a logarithm in robust deviations from the median of normals that trained nothing:
+disc about the object), as a logarithm in robust deviations from the median of normals of the same brightness that
+trained nothing:
 
 {chr(10).join(f"- {term.name}" for term in TERMS)}
 """
@@ -123,7 +124,8 @@ off at 0.3 to 0.6 of its peak; a wrong subtraction leaves 5 to 30 % of what lies
 
 **The mean over the marked kinds {verdict} the target of {TARGET_AUC}: {mean:.3f}.** By the source's signal to noise:
 {halves}. A source without a host is common among real ones, so that a host that is gone or elsewhere cannot be as odd
-as a trail. Pairs: {", ".join(f"{kind} {n}" for kind, n in found["pairs"].items())}.
+as a trail; "nothing under the source" finds these because the ordinary members were chosen to have a host, and is
+blind to the rest, as each single number is. Pairs: {", ".join(f"{kind} {n}" for kind, n in found["pairs"].items())}.
 """
 
 

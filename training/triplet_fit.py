@@ -69,11 +69,18 @@ def fit_triplets(
             total += loss.item()
         if epoch % max(1, settings.epochs // 4) == 0:
             progress(f"epoch {epoch}/{settings.epochs}: loss {total / n_steps:.4f}, {time.monotonic() - started:.0f} s")
-    model.eval()
+    round_weights(model.eval())
     others = torch.from_numpy(held_out)
     fit_terms(model, others)
     with torch.no_grad():
         return model, model.loss(others).item()
+
+
+def round_weights(model: TripletModel) -> None:
+    """Round weights to half precision, as they are kept (:func:`training.export.halve_weights`)."""
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.copy_(weights.half())
 
 
 def turned(stamps: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from annotator.preprocess.triplet import CENTRE, CHANNELS, SIDE
+from annotator.preprocess.triplet import CENTRE, CHANNELS, MAX_VALUE, SIDE
 
 FIELD_WIDTHS = (8, 24, 64)
 FIELD_LATENT = 32
@@ -17,6 +17,8 @@ CORE_LATENT = 12
 """Both bottlenecks together: 44 numbers for 11,907 pixels (AHA's has 8,192)."""
 
 N_HIDDEN = 64
+N_REWEIGHTS = 20
+SOURCE_RADIUS_PIXELS = 3.0
 HUBER_DELTA = 2.0
 LOG_NOISE_RANGE = (-3.0, 3.0)
 MAX_RESIDUAL = 30.0
@@ -106,12 +108,24 @@ class TripletModel(nn.Module):
         self.core = ConvolutionalAutoencoder(CORE_SIDE, CORE_WIDTHS, CORE_LATENT)
         for number, term in enumerate(TERMS):
             self.register_buffer(f"disc_{number}", _disc(term))
-        self.register_buffer("centre", torch.zeros(len(TERMS)))
+        self.register_buffer("bright_disc", _disc(Term("field", "difference", 1, SOURCE_RADIUS_PIXELS)))
+        self.register_buffer("brightness_range", torch.tensor([0.0, MAX_VALUE]))
+        self.register_buffer("coefficients", torch.zeros(3, len(TERMS)))
         self.register_buffer("scale", torch.ones(len(TERMS)))
 
     def loss(self, stamps: Tensor) -> Tensor:
         """Return both autoencoders' losses, which share no weight, as one number."""
         return self.field.loss(stamps) + self.core.loss(stamps[:, :, _CORE, _CORE])
+
+    def powers(self, stamps: Tensor) -> Tensor:
+        """``(n, 6, 63, 63)`` -> 1, b and b squared ``(n, 3)``; b is the source's brightness, scaled as its pixels are.
+
+        A bright source is reconstructed less well, in noise levels, than a faint one: odd is what is worse than others
+        as bright. Beyond the brightness of the normals it was fitted to nothing is extrapolated.
+        """
+        peak = (stamps[:, 2] * self.bright_disc).amax(dim=(1, 2))
+        brightness = torch.minimum(torch.maximum(peak, self.brightness_range[0]), self.brightness_range[1])
+        return torch.stack([torch.ones_like(brightness), brightness, brightness * brightness], dim=1)
 
     def terms(self, stamps: Tensor) -> tuple[Tensor, Tensor]:
         """``(n, 6, 63, 63)`` -> log of each term ``(n, 6)``, latent ``(n, 44)``."""
@@ -136,7 +150,7 @@ class TripletModel(nn.Module):
     def forward(self, stamps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``(n, 6, 63, 63)`` -> error ``(n,)``, terms in robust deviations ``(n, 6)``, latent ``(n, 44)``."""
         logs, latent = self.terms(stamps)
-        excess = ((logs - self.centre) / self.scale).clamp(-MAX_EXCESS, MAX_EXCESS)
+        excess = ((logs - self.powers(stamps) @ self.coefficients) / self.scale).clamp(-MAX_EXCESS, MAX_EXCESS)
         return combined(excess), excess, latent
 
 
@@ -147,11 +161,23 @@ def combined(excess: Tensor) -> Tensor:
 
 
 def fit_terms(model: TripletModel, stamps: Tensor) -> None:
-    """Set what each term normally is, median and robust deviation, from normals that trained nothing."""
+    """Set what each term normally is at a brightness, and its robust deviation, from normals that trained nothing."""
     with torch.no_grad():
         logs = torch.cat([model.terms(part)[0] for part in stamps.split(128)]).numpy().astype(np.float64)
-    low, middle, high = np.percentile(logs, [15.8655, 50.0, 84.1345], axis=0)
-    model.centre.copy_(torch.from_numpy(middle))
+        peak = model.powers(stamps)[:, 1]
+        model.brightness_range.copy_(torch.quantile(peak, torch.tensor([0.02, 0.98])))
+        powers = model.powers(stamps).numpy().astype(np.float64)
+    weights = np.ones_like(logs)
+    for _ in range(N_REWEIGHTS):  # least absolute deviations: the curve of the medians, which the oddest do not bend
+        fits = [
+            np.linalg.lstsq(powers * w[:, None], log * w, rcond=None)[0]
+            for w, log in zip(weights.T, logs.T, strict=True)
+        ]
+        coefficients = np.stack(fits, axis=1)
+        weights = 1 / np.sqrt(np.maximum(np.abs(logs - powers @ coefficients), 1e-2))
+    left = logs - powers @ coefficients
+    low, high = np.percentile(left, [15.8655, 84.1345], axis=0)
+    model.coefficients.copy_(torch.from_numpy(coefficients))
     model.scale.copy_(torch.from_numpy(np.maximum((high - low) / 2, 1e-3)))
 
 

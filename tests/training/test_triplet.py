@@ -198,12 +198,14 @@ def test_the_error_is_the_fourth_power_mean_of_the_terms_by_a_second_implementat
     assert combined(torch.zeros(1, 6)).item() == pytest.approx(np.log(2))
 
 
-def test_a_normal_s_terms_are_about_zero_by_the_constants_of_the_held_out(table):
+def test_a_normal_s_terms_are_about_zero_at_any_brightness(table):
     torch.manual_seed(0)
     fresh = TripletModel().eval()
     fit_terms(fresh, torch.from_numpy(table.tensors[:100]))
     _, terms, _ = outputs_of(fresh, table.tensors[:100])
-    np.testing.assert_allclose(np.median(terms, axis=0), 0, atol=0.02)
+    brightness = fresh.powers(torch.from_numpy(table.tensors[:100]))[:, 1].numpy()
+    for half in (brightness < np.median(brightness), brightness >= np.median(brightness)):
+        np.testing.assert_allclose(np.median(terms[half], axis=0), 0, atol=0.4)
     np.testing.assert_allclose((np.percentile(terms, 84.1345, 0) - np.percentile(terms, 15.8655, 0)) / 2, 1, atol=0.02)
 
 
