@@ -9,10 +9,13 @@ from annotator.annotation import safe_text
 from annotator.manifest import Column
 from annotator.models import ModalityScore, Model, ModelSet, Scores
 from annotator.preprocess.features import FEATURES
-from annotator.transient import Transient
+from annotator.transient import LightCurve, Transient
 
 STRONGEST = 2
 """How many features are named."""
+
+OUTSTANDING_MAG = 0.2
+"""A detection that is closer to the line between its neighbours than this does not stand out."""
 
 _MEANING = {feature.name: feature.meaning for feature in FEATURES}
 _MODALITY_WORDS = {"features": "object features", "lightcurve": "its light curve", "triplet": "its stamps"}
@@ -72,21 +75,16 @@ def _in_words(column: Column, value: float) -> str:
 
 
 def _light_curve_reasons(transient: Transient, scored: ModalityScore, model: Model) -> str:
-    """Name the detection without which the curve is least odd, and how it stands to those beside it."""
+    """Name the detection without which the curve is least odd, where it stands out from those beside it."""
     curve = transient.light_curve
-    errors = {number: _error_without(transient, number, model) for number in range(len(curve.time_mjd))}
-    number = min(errors, key=errors.__getitem__)
-    if errors[number] >= scored.error:
+    errors = [_error_without(transient, number, model) for number in range(len(curve.time_mjd))]
+    number = int(np.argmin(errors))
+    difference_mag = _difference_from_neighbours(curve, number)
+    if errors[number] >= scored.error or abs(difference_mag) < OUTSTANDING_MAG:
         return "its course as a whole, no single detection"
-    band, mjd, magnitude = curve.band[number], curve.time_mjd[number], curve.magnitude[number]
-    words = f"{band} {magnitude:.1f} mag on MJD {mjd:.1f}"
-    others = (curve.band == band) & (np.arange(len(curve.time_mjd)) != number)
-    before, after = curve.time_mjd[others] < mjd, curve.time_mjd[others] > mjd
-    if not (before.any() and after.any()):
-        return words
-    # np.interp wants ascending times, which a light curve has.
-    difference = magnitude - np.interp(mjd, curve.time_mjd[others], curve.magnitude[others])
-    return f"{words}, {abs(difference):.1f} mag {'fainter' if difference > 0 else 'brighter'} than those beside it"
+    where = f"{curve.band[number]} {curve.magnitude[number]:.1f} mag on MJD {curve.time_mjd[number]:.1f}"
+    direction = "fainter" if difference_mag > 0 else "brighter"
+    return f"{where}, {abs(difference_mag):.1f} mag {direction} than those beside it"
 
 
 def _error_without(transient: Transient, number: int, model: Model) -> float:
@@ -96,6 +94,16 @@ def _error_without(transient: Transient, number: int, model: Model) -> float:
     rest = dataclasses.replace(curve, **{name: np.delete(getattr(curve, name), number) for name in names})
     scored = model.score(dataclasses.replace(transient, light_curve=rest))
     return scored.error if isinstance(scored, ModalityScore) else math.inf
+
+
+def _difference_from_neighbours(curve: LightCurve, number: int) -> float:
+    """Return by how many magnitudes a detection is fainter than the line between those beside it; 0 at an end."""
+    others = curve.band == curve.band[number]
+    others[number] = False
+    mjd, times_mjd = curve.time_mjd[number], curve.time_mjd[others]
+    if not ((times_mjd < mjd).any() and (times_mjd > mjd).any()):
+        return 0.0
+    return float(curve.magnitude[number] - np.interp(mjd, times_mjd, curve.magnitude[others]))
 
 
 def _triplet_reasons(_transient: Transient, scored: ModalityScore, model: Model) -> str:

@@ -71,7 +71,7 @@ def _light_curve(**changes) -> LightCurve:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"r": (30, -1.0)}, "r 18.3 mag on MJD 61030.0, 1.0 mag brighter than those beside it"),
+        ({"r": (20, -1.0)}, "r 17.9 mag on MJD 61020.0, 1.0 mag brighter than those beside it"),
         ({"g": (20, 1.5)}, "g 20.3 mag on MJD 61020.0, 1.5 mag fainter than those beside it"),
     ],
 )
