@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 15.0
 """How long beyond the session timeout the broker may take to assign partitions, or to show any sign of life."""
-CLOSING_S = 10.0
+CLOSING_S = 5.0
 """How long leaving the group may take; a broker that is there takes milliseconds."""
 MAX_MESSAGE_BYTES = 10_485_760
 """Lasair's own limit; the library's default of 1 MB would hold the partition up at a larger message."""
-_POLL_S = 0.2
+_POLL_S = 0.1
+_END_AFTER_MS = 100  # how long the broker waits for more before it says that a partition is at its end
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class _Reader:
         self._ended: set[int] = set()
         self._complaint = ""
         self._commit_failure = ""
-        self._unfinished: threading.Thread | None = None
+        self._last_call: threading.Thread | None = None
         self._alive_at = time.monotonic()
         self._consumer = _consumer(source, self._hear_complaint)
         self._consumer.subscribe(
@@ -171,17 +172,16 @@ class _Reader:
         (its issue 3740), and it hears no signal meanwhile. What is not waited for goes on in a thread, one call after
         the other, and ends when the broker is back or the process is gone.
         """
-        before = self._unfinished
+        before = self._last_call
 
         def run() -> None:
             if before is not None:
                 before.join()
             function()
 
-        thread = threading.Thread(target=run, name="aha-stream", daemon=True)
-        thread.start()
-        thread.join(timeout_s)
-        self._unfinished = thread if thread.is_alive() else None
+        self._last_call = threading.Thread(target=run, name="aha-stream", daemon=True)
+        self._last_call.start()
+        self._last_call.join(timeout_s)
 
     def _on_assign(self, _consumer: object, partitions: list) -> None:
         self._assigned = {partition.partition for partition in partitions}
@@ -308,6 +308,7 @@ def _consumer(source: StreamSource, on_error: object) -> "confluent_kafka.Consum
             "auto.offset.reset": "earliest",
             "session.timeout.ms": session_ms,
             "heartbeat.interval.ms": max(session_ms // 10, 100),
+            "fetch.wait.max.ms": _END_AFTER_MS,
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
             "error_cb": on_error,
             "log_level": 0,  # what it would print on standard error comes through error_cb, and is put in words
