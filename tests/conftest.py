@@ -1,7 +1,10 @@
 import functools
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import annotator.onnx_models
 import pytest
 import yaml
 
@@ -37,6 +40,18 @@ def sandbox(night):
     """A Lasair that holds the simulated night, at power quota."""
     with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
         yield server
+
+
+def copy_features_model(folder: Path, version: str | None = None) -> Path:
+    """Copy the one model that needs no more than a row, perhaps as another model set; return the folder's name."""
+    models_folder = folder / "models"
+    models_folder.mkdir()
+    for name in ("features.onnx", "features.json"):
+        shutil.copy(Path(annotator.onnx_models.__path__[0]) / "ztf" / name, models_folder)
+    if version:
+        manifest = json.loads((models_folder / "features.json").read_text())
+        (models_folder / "features.json").write_text(json.dumps(manifest | {"version": version}))
+    return models_folder
 
 
 def write_config(folder: Path, server: Sandbox, token: str = TOKEN, **changes) -> Config:

@@ -32,11 +32,10 @@ from annotator.sandbox.server import Account, Sandbox, Topic
 from annotator.sandbox.stream import StreamBroker
 from annotator.service import state_digest
 from annotator.surveys.ztf import parse
-from tests.conftest import TOKEN, write_config
+from tests.conftest import TOKEN, copy_features_model, write_config
 
 ALL = bool(os.environ.get("AHA_ALL_KILLS"))
 DRIVER = Path(__file__).with_name("kill_driver.py")
-SHIPPED = Path(__file__).resolve().parents[1] / "onnx_models" / "ztf"
 ANNOTATOR = [sys.executable, "-m", "annotator"]
 N_OBJECTS = 15
 # Below 3 s the mock broker forgets a reader before it hands out the partitions.
@@ -152,7 +151,8 @@ class World:
             "batch_messages": 8,
         }
         with _lasair(self._objects) as server:
-            write_config(folder, server, source=source, schedule={"every_minutes": 0.02})
+            models = str(copy_features_model(folder))
+            write_config(folder, server, source=source, schedule={"every_minutes": 0.02}, models=models)
             yield Life(folder, server, topic, self._producer)
 
 
@@ -406,13 +406,12 @@ def interrupted(world, waves, undisturbed) -> Iterator[Life]:
 def afterlife(interrupted: Life, folder: Path, states: Sequence) -> Iterator[Life]:
     """Go on from where a life was interrupted, with another model set installed."""
     shutil.copytree(interrupted.folder, folder)
-    shutil.copytree(SHIPPED, folder / "models")
-    manifest = json.loads((folder / "models" / "features.json").read_text())
-    (folder / "models" / "features.json").write_text(json.dumps(manifest | {"version": "aha-ztf-next"}))
+    shutil.rmtree(folder / "models")
+    models = str(copy_features_model(folder, version="aha-ztf-next"))
     with _lasair([item[-1] for item in states]) as server:
         for row in interrupted.server.annotations():
             server.database.annotate(row | {"classdict": json.dumps(row["classdict"])})
-        write_config(folder, server, models="models")
+        write_config(folder, server, models=models)
         yield Life(folder, server, interrupted.topic, interrupted.producer)
 
 
