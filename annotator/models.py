@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 REFERENCE_RTOL = 1e-3
 """How far a reference record's error and latent may be from the training framework's, relative to the largest."""
 
+OBJECTS_AT_A_TIME = 32
+"""Of which a model makes the tensors before it runs its graph on them. What a step needs then stays in the processor's
+cache: an object takes two thirds of the time that it takes where each goes through all models by itself."""
+
 
 @dataclass(frozen=True)
 class Missing:
@@ -97,7 +101,11 @@ class Model:
     session: "onnxruntime.InferenceSession"
 
     def score(self, transient: Transient) -> ModalityScore | Missing:
-        """Score one object, alone.
+        """Score one object, as :meth:`score_all` does."""
+        return self.score_all([transient])[0]
+
+    def score_all(self, transients: Sequence[Transient]) -> list[ModalityScore | Missing]:
+        """Score objects, in order, each alone.
 
         The graph runs on a batch of one although it takes any: a matrix product groups its rows by the size of the
         batch, so that the last bits of an object's score would depend on its company. It costs tens of microseconds.
@@ -107,10 +115,23 @@ class Model:
         ModelError
             If the graph fails or gives a number that is not finite.
         """
+        scores: list[ModalityScore | Missing] = []
+        for start in range(0, len(transients), OBJECTS_AT_A_TIME):
+            part = transients[start : start + OBJECTS_AT_A_TIME]
+            made = [self._tensors(transient) for transient in part]
+            scores += [
+                tensors if isinstance(tensors, Missing) else self._scored(transient, tensors)
+                for transient, tensors in zip(part, made, strict=True)
+            ]
+        return scores
+
+    def _tensors(self, transient: Transient) -> dict[str, NDArray[np.float32]] | Missing:
         try:
-            tensors = TENSORS[self.manifest.modality](transient)
+            return TENSORS[self.manifest.modality](transient)
         except MissingModalityError as reason:
             return Missing(transient.why_missing.get(self.manifest.modality, str(reason)))
+
+    def _scored(self, transient: Transient, tensors: dict[str, NDArray[np.float32]]) -> ModalityScore:
         error, residual, latent = self._run(tensors)
         if not (np.isfinite(error).all() and np.isfinite(residual).all() and np.isfinite(latent).all()):
             raise ModelError(
@@ -143,12 +164,13 @@ class ModelSet:
 
     def score(self, transients: Sequence[Transient]) -> list[Scores]:
         """Score objects, in order; an object's scores are the same to the bit whatever the others are."""
-        return [self._score_one(transient) for transient in transients]
+        by_model = zip(*(model.score_all(transients) for model in self.models.values()), strict=True)
+        return [_combined(dict(zip(self.models, scores, strict=True))) for scores in by_model]
 
-    def _score_one(self, transient: Transient) -> Scores:
-        modalities = {name: model.score(transient) for name, model in self.models.items()}
-        present = [m.score for m in modalities.values() if isinstance(m, ModalityScore)]
-        return Scores(score=combined_score(present), modalities=MappingProxyType(modalities))
+
+def _combined(modalities: dict[str, ModalityScore | Missing]) -> Scores:
+    present = [m.score for m in modalities.values() if isinstance(m, ModalityScore)]
+    return Scores(score=combined_score(present), modalities=MappingProxyType(modalities))
 
 
 def load_models(folder: Path | None, survey: str) -> ModelSet:

@@ -1,6 +1,6 @@
 """Models that stand in for those of the light curve and the triplet: what they say follows from what was fetched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -20,6 +20,9 @@ class StandIn:
         if error is None:
             return Missing(transient.why_missing.get(self.modality, self.lacks))
         return ModalityScore(score=1.0, error=error, residual=(0.0,), latent=(0.0,))
+
+    def score_all(self, transients: Sequence[Transient]) -> list[ModalityScore | Missing]:
+        return [self.score(transient) for transient in transients]
 
 
 def _detections(transient: Transient) -> float | None:

@@ -93,6 +93,14 @@ def _parser() -> argparse.ArgumentParser:
         "--beside", type=Path, metavar="DIR", help="result of --recipe aha on the same stamps, to show in the card"
     )
     triplet.set_defaults(run=_triplet)
+    report = commands.add_parser("evaluate", help="write one report on the models: Markdown, a page, plots")
+    report.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the training data")
+    report.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for report.md, report.html, plots"
+    )
+    report.add_argument("--models", type=Path, metavar="DIR", help="folder of models (default: the shipped ones)")
+    report.add_argument("--beside", type=Path, metavar="DIR", help="results of --recipe aha, to show side by side")
+    report.set_defaults(run=_evaluate)
     fetch = commands.add_parser("fetch", help="build a labelled table from Lasair")
     tables = fetch.add_subparsers(required=True, metavar="TABLE")
     table = tables.add_parser(
@@ -177,6 +185,12 @@ def _triplet(arguments: argparse.Namespace) -> None:
     settings = TripletSettings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
     beside = triplet_aha.read_result(arguments.beside, arguments.data) if arguments.beside else None
     triplet.train(arguments.data, arguments.out, arguments.version, settings, arguments.jobs, beside)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from training.report import write_report  # torch and matplotlib take seconds to import
+
+    write_report(arguments.data, arguments.out, arguments.models, arguments.beside)
 
 
 def _fetch_features(arguments: argparse.Namespace) -> None:

@@ -84,7 +84,9 @@ def usable_detections(light_curve: LightCurve) -> Detections:
     that are not finite or not physical. An unknown error becomes :data:`UNKNOWN_ERROR_MAG`.
     """
     time, magnitude, error = light_curve.time_mjd, light_curve.magnitude, light_curve.magnitude_error
-    band = np.select([light_curve.band == name for name in BANDS], range(len(BANDS)), default=-1)
+    band = np.full(len(time), -1)
+    for number, name in enumerate(BANDS):
+        band[light_curve.band == name] = number
     error = np.where(np.isnan(error), UNKNOWN_ERROR_MAG, error)
     low, high = MAGNITUDE_RANGE
     with np.errstate(invalid="ignore"):
@@ -125,19 +127,16 @@ def peak(detections: Detections) -> tuple[float, float]:
 
 def _medians_of_three(time_days: NDArray[np.float64], magnitude: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what each detection of one band counts as in the search for the peak; infinity if it does not count."""
-    n = len(time_days)
-    is_near = np.diff(time_days) <= NEIGHBOUR_DAYS
-    before, after = np.append(False, is_near)[:n], np.append(is_near, False)[:n]
-    result = np.where(before | after, magnitude, np.inf)
-    if n >= 3:
-        padded = np.pad(magnitude, 1)
-        a, b, c = padded[:-2], padded[1:-1], padded[2:]
-        centred = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))  # np.median is ten times slower
-        is_centre = before & after
-        for ends, neighbour in ((after, 1), (before, -1)):
-            at_end = ends & ~is_centre & np.roll(is_centre, -neighbour)
-            result = np.where(at_end, np.roll(centred, -neighbour), result)
-        result = np.where(is_centre, centred, result)
+    is_near = time_days[1:] - time_days[:-1] <= NEIGHBOUR_DAYS
+    result = np.full(len(time_days), np.inf)
+    result[1:][is_near] = magnitude[1:][is_near]
+    result[:-1][is_near] = magnitude[:-1][is_near]
+    is_centre = is_near[:-1] & is_near[1:]
+    a, b, c = magnitude[:-2], magnitude[1:-1], magnitude[2:]
+    # np.median is ten times slower
+    centred = np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))[is_centre]
+    for members in (result[:-2], result[2:], result[1:-1]):  # the last, what a centre itself counts as, prevails
+        members[is_centre] = centred
     return result
 
 
@@ -178,17 +177,19 @@ def grid(curves: Sequence[Detections], peaks: Sequence[tuple[float, float]] | No
     bandwidth = np.where(np.abs(day) <= NEAR_PEAK_DAYS, BANDWIDTH_NEAR_DAYS, BANDWIDTH_FAR_DAYS)
     distance = np.abs(day - phase[:, None]) / bandwidth
     used = (point >= 0) & (point < len(GRID_DAYS)) & (distance <= KERNEL_REACH)
-    cell = (row[:, None] * len(GRID_DAYS) + point)[used]
+    detection, _ = np.nonzero(used)
+    cell = row[detection] * len(GRID_DAYS) + point[used]
     n_cells = len(curves) * len(BANDS) * len(GRID_DAYS)
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(cell, values, minlength=n_cells)
 
-    kernel = np.exp(-0.5 * distance[used] ** 2)
-    value, sigma2 = (np.broadcast_to(v[:, None], used.shape)[used] for v in (brightness, variance))
+    distance = distance[used]
+    kernel = np.exp(-0.5 * distance**2)
+    value, sigma2 = brightness[detection], variance[detection]
     weight = kernel / sigma2
     is_supported = (total(kernel) >= MIN_EFFECTIVE_DETECTIONS) & (
-        total((distance[used] <= MAX_SUPPORT_DISTANCE).astype(float)) > 0
+        total((distance <= MAX_SUPPORT_DISTANCE).astype(float)) > 0
     )
     weights = np.where(is_supported, total(weight), 1.0)
     brightness_mag = np.clip(total(weight * value) / weights, *BRIGHTNESS_RANGE_MAG)

@@ -1,0 +1,304 @@
+"""What a shipped graph says of objects it was not trained on, measured afresh for the report.
+
+The graph is the one the annotator loads, and the tensors are the annotator's own.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from annotator.calibration import Calibration
+from annotator.models import Model
+from annotator.preprocess.lightcurve import Detections, grid
+from annotator.surveys import PARSERS
+from annotator.surveys.ztf import number
+from training import lightcurve_evaluate, triplet_evaluate
+from training.dataset import read_table
+from training.evaluate import LEVELS, as_lists, ranking
+from training.injection import single_numbers
+from training.lightcurve_data import CurveTable, read_curves
+from training.lightcurve_fit import truncated
+from training.run import REFERENCE_NIGHT
+from training.triplet import INJECTION_SEED, SERVED
+from training.triplet_data import StampTable, read_stamps
+
+DATA_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "features": ("object_features.csv",),
+        "lightcurve": ("lightcurves.parquet", "lightcurve_labels.csv"),
+        "triplet": ("cutouts.npz", "cutouts.csv"),
+    }
+)
+"""By modality, what has to lie in the folder of the data."""
+
+SHIPPED, FRESH, AHA = "shipped model", "shipped graph, held out", "AHA's recipe"
+"""Whose score it is: out-of-fold as recorded, measured here, and out-of-fold of the recipe compared with."""
+
+STAMP_INJECTIONS = "stamps"
+
+MIN_EXOTICS = 5
+"""Fewer are not worth an interval."""
+
+MIN_PER_BIN, MAX_BINS = 25, 5
+BATCH = 128
+
+
+def curve_title(group: str, when: str) -> str:
+    """Name the curves that are ranked together."""
+    return f"Pooled over catalogues (confounded), {when}" if group == "pooled" else f"Within group {group}, {when}"
+
+
+def target_kinds(kinds: Iterable[str]) -> list[str]:
+    """Return the kinds of injected stamps that the target counts, of those that there are."""
+    return [kind for kind in triplet_evaluate.TARGET_KINDS if kind in kinds]
+
+
+def errors_of(model: Model, tensors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the graph's errors ``(n,)`` of its input ``(n, ...)``."""
+    name = model.manifest.inputs[0].name
+    parts = [tensors[start : start + BATCH] for start in range(0, len(tensors), BATCH)]
+    return np.concatenate([model.session.run(["error"], {name: part})[0] for part in parts]).astype(np.float64)
+
+
+def features(model: Model, data: Path) -> dict:
+    """Measure the object-feature model on the bin that neither trained nor stopped it."""
+    table = read_table(data / "object_features.csv", "ztf")
+    test = np.flatnonzero(table.split(0).test)
+    errors, is_exotic = errors_of(model, table.features[test]), table.is_exotic[test]
+    rows = [table.rows[i] for i in test]
+    peaks, ages = _table_numbers(rows)
+    result = _common(model, errors, is_exotic, table.sha256)
+    result["rankings"] = _held_out("All objects", errors, is_exotic, result["missing"])
+    is_normal = ~is_exotic
+    result["dependence"] = _dependence(
+        result.pop("scores"),
+        {
+            "number of detections": _known([PARSERS["ztf"](row).n_det for row in rows])[is_normal],
+            "values present, of 21": np.isfinite(table.features[test]).sum(axis=1).astype(float)[is_normal],
+            "brightest magnitude": peaks[is_normal],
+            "days from first detection to last colour": ages[is_normal],
+        },
+        result["missing"],
+    )
+    return result
+
+
+def _table_numbers(rows: Sequence[Mapping[str, str]]) -> tuple[NDArray, NDArray]:
+    """Return brightest magnitude and days from the first detection to the last colour, NaN where not known."""
+    peaks = np.array([_known([number(row.get(f"mag{band}min")) for band in "gr"]) for row in rows])
+    peaks[(peaks < 5) | (peaks > 26)] = np.nan
+    peak = np.where(np.isnan(peaks).all(axis=1), np.nan, np.nan_to_num(peaks, nan=99).min(axis=1))
+    last, first = (_known([number(row.get(name)) for row in rows]) for name in ("jd_g_minus_r", "jdmin"))
+    age = last - first
+    return peak, np.where((age >= 0) & (first > 0), age, np.nan)
+
+
+def lightcurve(model: Model, data: Path) -> dict:
+    """Measure the light-curve model on the bin that neither trained nor stopped it, whole and as young as it was."""
+    table = read_curves(data / "lightcurves.parquet", data / "lightcurve_labels.csv")
+    test = table.split(0).test
+    states = [state for state, chosen in zip(live_states(table), test, strict=True) if chosen]
+    held_out = replace(table, curves=tuple(c for c, chosen in zip(table.curves, test, strict=True) if chosen))
+    is_exotic, groups = held_out.is_exotic, held_out.column("group")
+    errors = errors_of(model, grid(states))
+    result = _common(model, errors, is_exotic, table.sha256)
+    result["rankings"] = _curve_baselines(table)
+    whole = errors_of(model, grid([curve.detections for curve in held_out.curves]))
+    for values, when in ((whole, "whole curves"), (errors, "curves cut at a random epoch")):
+        for group in (*lightcurve_evaluate.GROUPS, "pooled"):
+            rows = np.ones(len(values), bool) if group == "pooled" else groups == group
+            title = curve_title(group, when)
+            result["rankings"] += _held_out(title, values[rows], is_exotic[rows], result["missing"])
+    normal = [state for state, exotic in zip(states, is_exotic, strict=True) if not exotic]
+    result["dependence"] = _dependence(
+        result.pop("scores"),
+        {
+            "number of detections": np.array([len(curve) for curve in normal], float),
+            "brightest magnitude": np.array([curve.magnitude.min() for curve in normal]),
+            "days since first detection": np.array([np.ptp(curve.time_days) for curve in normal]),
+        },
+        result["missing"],
+    )
+    scorer = {FRESH: lambda _, curves: errors_of(model, grid(curves))}
+    for sampling, kinds in lightcurve_evaluate.injections(held_out, scorer).items():
+        aucs = {kind: found["methods"][FRESH]["auc"] for kind, found in kinds.items()}
+        pairs = {kind: found["methods"][FRESH]["n"] for kind, found in kinds.items()}
+        result["injections"].append({"title": sampling, "methods": {FRESH: aucs}, "pairs": {FRESH: pairs}})
+    return result
+
+
+def live_states(table: CurveTable) -> list[Detections]:
+    """Return each curve at the very epoch at which :func:`training.lightcurve.live_errors` calibrated it."""
+    rng = np.random.default_rng(REFERENCE_NIGHT["seed"])
+    return [truncated(curve.detections, rng) for curve in table.curves]
+
+
+def _curve_baselines(table: CurveTable) -> list[dict]:
+    """Rank whole curves by single numbers, each in whichever direction is better; they need no model, so no fold."""
+    numbers = [
+        single_numbers(c.detections) | {"peak magnitude": float(c.detections.magnitude.min())} for c in table.curves
+    ]
+    tables = []
+    for group in (*lightcurve_evaluate.GROUPS, "pooled"):
+        rows = np.ones(len(numbers), bool) if group == "pooled" else table.column("group") == group
+        is_exotic, bins = table.is_exotic[rows], table.bins[rows]
+        if not is_exotic.any() or is_exotic.all():
+            continue
+        methods = {}
+        for name in numbers[0]:
+            values = np.array([n[name] for n in numbers])[rows]
+            sign, direction = (1, "larger") if _auc(values, is_exotic) >= 0.5 else (-1, "smaller")
+            counts = {"n_exotic": int(is_exotic.sum()), "n_normal": int((~is_exotic).sum())}
+            methods[f"{name}, {direction}"] = as_lists(ranking(sign * values, is_exotic, bins)) | counts
+        tables.append({"title": curve_title(group, "whole curves"), "methods": methods})
+    return tables
+
+
+def _auc(values: NDArray, is_exotic: NDArray[np.bool_]) -> float:
+    n = int(is_exotic.sum())
+    return float((stats.rankdata(values)[is_exotic].mean() - (n + 1) / 2) / (len(values) - n))
+
+
+def triplet(model: Model, data: Path) -> dict:
+    """Measure the triplet model on the fold that it was not trained on."""
+    table = read_stamps(data / "cutouts.npz")
+    picks = table.subset(table.is_pick)
+    fold = picks.subset(picks.split(SERVED).test)
+    errors = errors_of(model, fold.tensors)
+    is_labelled = np.char.startswith(fold.column("source_label"), "SN") | fold.is_exotic
+    kept = fold.is_normal | fold.is_exotic
+    result = _common(model, errors[kept], fold.is_exotic[kept], table.sha256)
+    result["rankings"] = _held_out(
+        "Labelled stamps", errors[is_labelled], fold.is_exotic[is_labelled], result["missing"]
+    )
+    normals = fold.subset(fold.is_normal)
+    result["dependence"] = _dependence(
+        result.pop("scores"),
+        {
+            "number of detections": normals.numbers("ndethist"),
+            "magnitude": normals.numbers("magpsf"),
+            "days since first detection": _ages(normals, data / "lightcurves.parquet"),
+        },
+        result["missing"],
+    )
+    pairs = triplet_evaluate.injected(normals, INJECTION_SEED)
+    scores = {kind: (errors_of(model, odd), errors_of(model, ordinary)) for kind, (_, odd, ordinary) in pairs.items()}
+    result["injections"] = [
+        {
+            "title": STAMP_INJECTIONS,
+            "methods": {FRESH: triplet_evaluate.by_kind(scores)},
+            "pairs": {FRESH: {kind: len(places) for kind, (places, _, _) in pairs.items()}},
+        }
+    ]
+    return result
+
+
+def _ages(table: StampTable, curves: Path) -> NDArray[np.float64]:
+    """Return days from an object's first detection in the light curves to its stamps, NaN where there is none."""
+    if not curves.is_file():
+        return np.full(len(table.rows), np.nan)
+    import pandas  # only this command needs it
+
+    first = pandas.read_parquet(curves, columns=["objectId", "jd"]).groupby("objectId")["jd"].min()
+    ages = table.numbers("jd") - first.reindex(table.column("objectId")).to_numpy(float)
+    return np.where(ages >= 0, ages, np.nan)
+
+
+MEASURES: Mapping[str, Callable[[Model, Path], dict]] = MappingProxyType(
+    {"features": features, "lightcurve": lightcurve, "triplet": triplet}
+)
+
+
+def _common(model: Model, errors: NDArray, is_exotic: NDArray[np.bool_], sha256: str) -> dict:
+    """Measure what every modality has; ``scores`` are those of the normals, in order."""
+    is_same = model.manifest.training.get("data_sha256") == sha256
+    missing = []
+    calibration = without(model.calibration, errors[~is_exotic]) if is_same else model.calibration
+    if not is_same:
+        missing.append(
+            "The data are not those the model was trained on: what was recorded is about other objects than what is "
+            "measured here."
+        )
+    scores = np.array([calibration.score(float(error)) for error in errors[~is_exotic]])
+    return {
+        "missing": missing,
+        "rankings": [],
+        "injections": [],
+        "false_alarms": {"held out, measured here": _shares(scores)},
+        "scores": scores,
+    }
+
+
+def without(calibration: Calibration, errors: NDArray[np.float64]) -> Calibration:
+    """Return a table without the entries nearest to these errors, so that no object is judged by its own."""
+    left = np.array(calibration.errors)
+    for error in errors:
+        if len(left) > 1:
+            left = np.delete(left, np.argmin(np.abs(left - error)))
+    return Calibration(tuple(left.tolist()))
+
+
+def _shares(scores: NDArray[np.float64]) -> dict[str, dict]:
+    """Return the share of normals at or above each level, with exact (Clopper-Pearson) intervals."""
+    result = {}
+    for level in LEVELS if len(scores) else ():
+        above = int((scores >= level).sum())
+        interval = stats.binomtest(above, len(scores)).proportion_ci(method="exact")
+        share = [round(float(v), 5) for v in (above / len(scores), interval.low, interval.high)]
+        result[f"{level:g}"] = {"n": len(scores), "above": above, "share": share}
+    return result
+
+
+def _held_out(title: str, errors: NDArray, is_exotic: NDArray[np.bool_], missing: list[str]) -> list[dict]:
+    n_exotic = int(is_exotic.sum())
+    if n_exotic < MIN_EXOTICS or is_exotic.all():
+        missing.append(
+            f"{title}, held out: {n_exotic} exotics and {len(is_exotic) - n_exotic} normals; an interval needs at "
+            f"least {MIN_EXOTICS} exotics."
+        )
+        return []
+    found = as_lists(ranking(errors, is_exotic, np.zeros(len(errors), dtype=int)))
+    counts = {"n_exotic": n_exotic, "n_normal": len(is_exotic) - n_exotic}
+    return [{"title": title, "methods": {FRESH: found | counts}}]
+
+
+def _dependence(scores: NDArray, quantities: Mapping[str, NDArray], missing: list[str]) -> dict[str, dict]:
+    """Return the scores' median and 90 % band in bins of equal numbers of each quantity, and its rank correlation."""
+    result = {}
+    for name, values in quantities.items():
+        known = np.isfinite(values)
+        n_bins = min(MAX_BINS, int(known.sum()) // MIN_PER_BIN)
+        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, n_bins + 1))) if n_bins else np.empty(0)
+        if len(edges) < 3:
+            missing.append(f"Dependence on {name}: known of {known.sum()} of {len(values)} held-out normals, too few.")
+            continue
+        place = np.clip(np.searchsorted(edges, values[known], side="right") - 1, 0, len(edges) - 2)
+        result[name] = {
+            "rank_correlation": round(float(stats.spearmanr(values[known], scores[known]).statistic), 3),
+            "n": int(known.sum()),
+            "bins": [
+                _bin(values[known][place == i], scores[known][place == i])
+                for i in range(len(edges) - 1)
+                if (place == i).any()
+            ],
+        }
+    return result
+
+
+def _bin(values: NDArray, scores: NDArray) -> dict:
+    low, median, high = np.quantile(scores, [0.05, 0.5, 0.95])
+    return {
+        "low": round(float(values.min()), 2),
+        "high": round(float(values.max()), 2),
+        "n": len(values),
+        "score": [round(float(v), 3) for v in (median, low, high)],
+    }
+
+
+def _known(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
