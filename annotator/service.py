@@ -238,7 +238,7 @@ def _assess_source(
     commit: bool,
 ) -> None:
     source_name = f"query {config.source.filter}" if isinstance(config.source, QuerySource) else ""
-    with contextlib.closing(_batches(config, api, ledger.position(source_name), commit)) as batches:
+    with contextlib.closing(_batches(config, api, ledger.position(source_name), commit, should_stop)) as batches:
         for batch in batches:
             assessments, refusals = _assess(batch.records, config, ledger, models, report)
             position = (source_name, batch.position) if batch.position else None
@@ -249,10 +249,12 @@ def _assess_source(
                 return
 
 
-def _batches(config: Config, api: LasairApi, position: str | None, commit: bool) -> Iterator[Batch]:
+def _batches(
+    config: Config, api: LasairApi, position: str | None, commit: bool, should_stop: Callable[[], bool]
+) -> Iterator[Batch]:
     source = config.source
     if isinstance(source, StreamSource):
-        return stream_batches(source, commit)
+        return stream_batches(source, commit, should_stop)
     if isinstance(source, FileSource):
         return file_batches(source.path)
     return query_batches(api.query, load_filter(source.filter), source.page_rows, source.reread_days, position)
