@@ -1,7 +1,7 @@
 # make demo    install into .venv and run the whole job on the embedded Lasair
 # make test    install what the tests need, check the code's form, run the tests
 # make models  train the shipped models again from ../shared/data, and AHA's recipe beside them
-# make bench   measure objects per second, and where the time goes
+# make bench   measure objects per second, where the time goes, and memory, against the straightforward way
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,7 +27,7 @@ models: $(VENV)/.development
 	$(BIN)/aha-train lightcurve --data $(DATA)/lightcurves.parquet --out onnx_models/ztf --beside build/aha_lightcurve
 
 bench: $(VENV)/.development
-	$(BIN)/python tests/benchmarks/bench_features.py
+	$(BIN)/python tests/benchmarks/bench_modalities.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
