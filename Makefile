@@ -2,7 +2,7 @@
 # make test    install what the tests need, check the code's form, run the tests
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
-# make bench   measure objects per second, and where the time goes
+# make bench   measure objects per second, where the time goes, and memory, against the straightforward way
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,7 +34,7 @@ recipes: $(VENV)/.development
 	$(BIN)/aha-train triplet --recipe aha --data $(DATA)/cutouts.npz --out build/aha_triplet --epochs 10
 
 bench: $(VENV)/.development
-	$(BIN)/python tests/benchmarks/bench_features.py
+	$(BIN)/python tests/benchmarks/bench_modalities.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

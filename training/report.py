@@ -44,9 +44,9 @@ def write_report(data: Path, out: Path, models: Path | None = None, beside: Path
     Raises
     ------
     ConfigError
-        If `data` or `beside` is no folder, a file in one is damaged, or `out` cannot be written to.
+        If `data` or `beside` is no folder, the data cannot be read, or `out` cannot be written to.
     ModelError
-        If the annotator refuses the models.
+        If the annotator refuses the models, or what lies beside them is damaged.
     """
     check_writable(out)
     for option, folder in (("--data", data), ("--beside", beside)):
@@ -92,7 +92,8 @@ def _modality(name: str, model: Model | None, data: Path, beside: Path | None) -
         "graph_sha256": model.manifest.graph_sha256,
         "n_calibration": len(model.manifest.calibration_errors),
     }
-    aha, why = _aha(name, beside, training.get("data_sha256"))
+    aha, epochs, why = _aha(name, beside, training.get("data_sha256"))
+    result["model"]["aha_epochs"] = epochs
     if why:
         result["missing"].append(why)
     absent = [file for file in report_measure.DATA_FILES[name] if not (data / file).is_file()]
@@ -107,17 +108,18 @@ def _modality(name: str, model: Model | None, data: Path, beside: Path | None) -
     return result | _joined(_RECORDED[name](model.manifest.metrics, aha), measured)
 
 
-def _aha(name: str, beside: Path | None, data_sha256: object) -> tuple[Mapping, str | None]:
-    """Return the metrics of AHA's recipe, or none and why."""
+def _aha(name: str, beside: Path | None, data_sha256: object) -> tuple[Mapping, list[int], str | None]:
+    """Return the metrics of AHA's recipe and the epochs of its fits, or none and why."""
     if beside is None:
-        return {}, "AHA's recipe does not stand beside it: no --beside was given."
+        return {}, [], "AHA's recipe does not stand beside it: no --beside was given."
     path = beside / AHA_FILES[name]
     if not path.is_file():
-        return {}, f"AHA's recipe does not stand beside it: the folder named by --beside has no {path.name}."
+        return {}, [], f"AHA's recipe does not stand beside it: the folder named by --beside has no {path.name}."
     manifest: Manifest = parse_manifest(path.read_bytes(), str(path))
     if manifest.training.get("data_sha256") != data_sha256:
-        return {}, f"AHA's recipe does not stand beside it: {path.name} is about other data than the model."
-    return manifest.metrics, None
+        return {}, [], f"AHA's recipe does not stand beside it: {path.name} is about other data than the model."
+    epochs = manifest.training.get("epochs_run") or [manifest.training.get("epochs", 0)]
+    return manifest.metrics, list(epochs), None
 
 
 def _joined(recorded: dict, measured: dict) -> dict:

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from annotator.calibration import Calibration
 from annotator.models import Model
 from annotator.preprocess.lightcurve import Detections, grid
 from annotator.surveys import PARSERS
 from annotator.surveys.ztf import number
 from training import lightcurve_evaluate, triplet_evaluate
 from training.dataset import read_table
-from training.evaluate import LEVELS, as_lists, ranking
+from training.evaluate import as_lists, ranking
 from training.injection import single_numbers
 from training.lightcurve_data import CurveTable, read_curves
 from training.lightcurve_fit import truncated
+from training.report_statistics import dependence, shares_above, without
 from training.run import REFERENCE_NIGHT
 from training.triplet import INJECTION_SEED, SERVED
 from training.triplet_data import StampTable, read_stamps
@@ -36,7 +36,7 @@ DATA_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """By modality, what has to lie in the folder of the data."""
 
-SHIPPED, FRESH, AHA = "shipped model", "shipped graph, held out", "AHA's recipe"
+SHIPPED, FRESH, AHA = "shipped model, out-of-fold", "shipped model, held out", "AHA's recipe, out-of-fold"
 """Whose score it is: out-of-fold as recorded, measured here, and out-of-fold of the recipe compared with."""
 
 STAMP_INJECTIONS = "stamps"
@@ -44,7 +44,6 @@ STAMP_INJECTIONS = "stamps"
 MIN_EXOTICS = 5
 """Fewer are not worth an interval."""
 
-MIN_PER_BIN, MAX_BINS = 25, 5
 BATCH = 128
 
 
@@ -75,7 +74,7 @@ def features(model: Model, data: Path) -> dict:
     result = _common(model, errors, is_exotic, table.sha256)
     result["rankings"] = _held_out("All objects", errors, is_exotic, result["missing"])
     is_normal = ~is_exotic
-    result["dependence"] = _dependence(
+    result["dependence"] = dependence(
         result.pop("scores"),
         {
             "number of detections": _known([PARSERS["ztf"](row).n_det for row in rows])[is_normal],
@@ -102,12 +101,16 @@ def lightcurve(model: Model, data: Path) -> dict:
     """Measure the light-curve model on the bin that neither trained nor stopped it, whole and as young as it was."""
     table = read_curves(data / "lightcurves.parquet", data / "lightcurve_labels.csv")
     test = table.split(0).test
-    states = [state for state, chosen in zip(live_states(table), test, strict=True) if chosen]
+    all_states = live_states(table)
+    states = [state for state, chosen in zip(all_states, test, strict=True) if chosen]
     held_out = replace(table, curves=tuple(c for c, chosen in zip(table.curves, test, strict=True) if chosen))
     is_exotic, groups = held_out.is_exotic, held_out.column("group")
     errors = errors_of(model, grid(states))
     result = _common(model, errors, is_exotic, table.sha256)
-    result["rankings"] = _curve_baselines(table)
+    result["rankings"] = [
+        *_curve_baselines(table, [curve.detections for curve in table.curves], "whole curves"),
+        *_curve_baselines(table, all_states, "curves cut at a random epoch"),
+    ]
     whole = errors_of(model, grid([curve.detections for curve in held_out.curves]))
     for values, when in ((whole, "whole curves"), (errors, "curves cut at a random epoch")):
         for group in (*lightcurve_evaluate.GROUPS, "pooled"):
@@ -115,7 +118,7 @@ def lightcurve(model: Model, data: Path) -> dict:
             title = curve_title(group, when)
             result["rankings"] += _held_out(title, values[rows], is_exotic[rows], result["missing"])
     normal = [state for state, exotic in zip(states, is_exotic, strict=True) if not exotic]
-    result["dependence"] = _dependence(
+    result["dependence"] = dependence(
         result.pop("scores"),
         {
             "number of detections": np.array([len(curve) for curve in normal], float),
@@ -138,11 +141,9 @@ def live_states(table: CurveTable) -> list[Detections]:
     return [truncated(curve.detections, rng) for curve in table.curves]
 
 
-def _curve_baselines(table: CurveTable) -> list[dict]:
-    """Rank whole curves by single numbers, each in whichever direction is better; they need no model, so no fold."""
-    numbers = [
-        single_numbers(c.detections) | {"peak magnitude": float(c.detections.magnitude.min())} for c in table.curves
-    ]
+def _curve_baselines(table: CurveTable, curves: Sequence[Detections], when: str) -> list[dict]:
+    """Rank curves by single numbers, each in whichever direction is better; they need no model, so no fold."""
+    numbers = [single_numbers(curve) | {"peak magnitude": float(curve.magnitude.min())} for curve in curves]
     tables = []
     for group in (*lightcurve_evaluate.GROUPS, "pooled"):
         rows = np.ones(len(numbers), bool) if group == "pooled" else table.column("group") == group
@@ -155,7 +156,7 @@ def _curve_baselines(table: CurveTable) -> list[dict]:
             sign, direction = (1, "larger") if _auc(values, is_exotic) >= 0.5 else (-1, "smaller")
             counts = {"n_exotic": int(is_exotic.sum()), "n_normal": int((~is_exotic).sum())}
             methods[f"{name}, {direction}"] = as_lists(ranking(sign * values, is_exotic, bins)) | counts
-        tables.append({"title": curve_title(group, "whole curves"), "methods": methods})
+        tables.append({"title": curve_title(group, when), "methods": methods})
     return tables
 
 
@@ -177,12 +178,12 @@ def triplet(model: Model, data: Path) -> dict:
         "Labelled stamps", errors[is_labelled], fold.is_exotic[is_labelled], result["missing"]
     )
     normals = fold.subset(fold.is_normal)
-    result["dependence"] = _dependence(
+    result["dependence"] = dependence(
         result.pop("scores"),
         {
             "number of detections": normals.numbers("ndethist"),
             "magnitude": normals.numbers("magpsf"),
-            "days since first detection": _ages(normals, data / "lightcurves.parquet"),
+            "days since the earliest detection at hand": _ages(normals, data / "lightcurves.parquet"),
         },
         result["missing"],
     )
@@ -229,29 +230,9 @@ def _common(model: Model, errors: NDArray, is_exotic: NDArray[np.bool_], sha256:
         "missing": missing,
         "rankings": [],
         "injections": [],
-        "false_alarms": {"held out, measured here": _shares(scores)},
+        "false_alarms": {"held out, measured here": shares_above(scores)},
         "scores": scores,
     }
-
-
-def without(calibration: Calibration, errors: NDArray[np.float64]) -> Calibration:
-    """Return a table without the entries nearest to these errors, so that no object is judged by its own."""
-    left = np.array(calibration.errors)
-    for error in errors:
-        if len(left) > 1:
-            left = np.delete(left, np.argmin(np.abs(left - error)))
-    return Calibration(tuple(left.tolist()))
-
-
-def _shares(scores: NDArray[np.float64]) -> dict[str, dict]:
-    """Return the share of normals at or above each level, with exact (Clopper-Pearson) intervals."""
-    result = {}
-    for level in LEVELS if len(scores) else ():
-        above = int((scores >= level).sum())
-        interval = stats.binomtest(above, len(scores)).proportion_ci(method="exact")
-        share = [round(float(v), 5) for v in (above / len(scores), interval.low, interval.high)]
-        result[f"{level:g}"] = {"n": len(scores), "above": above, "share": share}
-    return result
 
 
 def _held_out(title: str, errors: NDArray, is_exotic: NDArray[np.bool_], missing: list[str]) -> list[dict]:
@@ -265,39 +246,6 @@ def _held_out(title: str, errors: NDArray, is_exotic: NDArray[np.bool_], missing
     found = as_lists(ranking(errors, is_exotic, np.zeros(len(errors), dtype=int)))
     counts = {"n_exotic": n_exotic, "n_normal": len(is_exotic) - n_exotic}
     return [{"title": title, "methods": {FRESH: found | counts}}]
-
-
-def _dependence(scores: NDArray, quantities: Mapping[str, NDArray], missing: list[str]) -> dict[str, dict]:
-    """Return the scores' median and 90 % band in bins of equal numbers of each quantity, and its rank correlation."""
-    result = {}
-    for name, values in quantities.items():
-        known = np.isfinite(values)
-        n_bins = min(MAX_BINS, int(known.sum()) // MIN_PER_BIN)
-        edges = np.unique(np.quantile(values[known], np.linspace(0, 1, n_bins + 1))) if n_bins else np.empty(0)
-        if len(edges) < 3:
-            missing.append(f"Dependence on {name}: known of {known.sum()} of {len(values)} held-out normals, too few.")
-            continue
-        place = np.clip(np.searchsorted(edges, values[known], side="right") - 1, 0, len(edges) - 2)
-        result[name] = {
-            "rank_correlation": round(float(stats.spearmanr(values[known], scores[known]).statistic), 3),
-            "n": int(known.sum()),
-            "bins": [
-                _bin(values[known][place == i], scores[known][place == i])
-                for i in range(len(edges) - 1)
-                if (place == i).any()
-            ],
-        }
-    return result
-
-
-def _bin(values: NDArray, scores: NDArray) -> dict:
-    low, median, high = np.quantile(scores, [0.05, 0.5, 0.95])
-    return {
-        "low": round(float(values.min()), 2),
-        "high": round(float(values.max()), 2),
-        "n": len(values),
-        "score": [round(float(v), 3) for v in (median, low, high)],
-    }
 
 
 def _known(values: Sequence[float | None]) -> NDArray[np.float64]:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from annotator.preprocess import PREPROCESS_VERSION
-from training import evaluate
+from training import evaluate, triplet_aha
+from training.aha import AhaSettings
+from training.lightcurve_aha import AhaCurveSettings
 from training.lightcurve_card import TARGETS
 from training.report_layout import Block, Bullets, Figure, Grid, Heading, Paragraph
 from training.report_measure import STAMP_INJECTIONS
@@ -36,14 +38,15 @@ def document(report: Mapping, plots: Mapping[str, bytes]) -> list[Block]:
 
 
 INTRODUCTION = (
-    "Two kinds of numbers stand here. Out-of-fold figures give each object the error of a model that did not see it; "
-    "they need the models of all rotations, which are not shipped, so they are those that training recorded in the "
-    "manifests (and, for AHA's recipe, in its own result). What is called held out is measured now, with the shipped "
-    "graph as the annotator loads it, on the objects that neither trained nor stopped it. Baselines that need no model "
-    "are measured on all objects; a single number's direction is chosen with the labels, which flatters it. Square "
-    "brackets: 95 % intervals, by {n_draws} bootstrap draws over objects, and exact (Clopper-Pearson) for shares. AP: "
-    "average precision. Hits at 10: known exotics among the ten highest of one bin of the names, averaged over bins, "
-    "or of the held-out part. Labels of exotics measure; they train nothing of ours."
+    "Two kinds of numbers stand here. Out-of-fold figures give each object the error of a model that did not see "
+    "it; they need the models of all rotations, which are not shipped, so they are those that training recorded in "
+    "the manifests (and, for AHA's recipe, in its own result). What is called held out is measured now, with the "
+    "shipped graph as the annotator loads it, on the objects that neither trained nor stopped it. Baselines without "
+    "a network are as training recorded them, and for light curves measured now, on all objects; a single number's "
+    "direction is chosen with the labels, which flatters it. Square brackets: 95 % intervals, by {n_draws} "
+    "bootstrap draws over objects, and exact (Clopper-Pearson) for shares. AP: average precision. Hits at 10: known "
+    "exotics among the ten highest of one bin of the names, averaged over bins, or of the held-out part. Labels of "
+    "exotics measure; they train nothing of ours."
 )
 
 
@@ -84,6 +87,11 @@ def _modality(name: str, modality: Mapping, plots: Mapping[str, bytes]) -> list[
     blocks: list[Block] = [Heading(2, TITLES[name])]
     if modality["missing"]:
         blocks += [Paragraph("Not here:"), Bullets(tuple(modality["missing"]))]
+    if modality["model"] and (epochs := modality["model"]["aha_epochs"]):
+        span = f"{min(epochs)} to {max(epochs)}" if min(epochs) < max(epochs) else f"{max(epochs)}"
+        blocks.append(
+            Paragraph(f"The result of AHA's recipe beside it names fits of {span} epochs; AHA has {AHA_EPOCHS[name]}.")
+        )
     if modality["rankings"]:
         blocks += [Heading(3, "Ranking known exotics above normals"), *_figure(plots, name, "ranking")]
         blocks += [_ranking(table) for table in modality["rankings"]]
@@ -100,6 +108,12 @@ def _modality(name: str, modality: Mapping, plots: Mapping[str, bytes]) -> list[
         blocks += [*_figure(plots, name, "dependence"), _dependence(modality["dependence"])]
     return blocks
 
+
+AHA_EPOCHS: Mapping[str, int] = {
+    "features": AhaSettings().epochs,
+    "lightcurve": AhaCurveSettings().epochs,
+    "triplet": triplet_aha.EPOCHS,
+}
 
 INJECTIONS: Mapping[str, str] = {
     "lightcurve": "AUC between the two members of fair pairs: another class's evolution, and the supernova's own, both "

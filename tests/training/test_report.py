@@ -20,7 +20,16 @@ from annotator.preprocess.features import FEATURE_NAMES
 from annotator.preprocess.triplet import CHANNELS
 from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
 from annotator.sandbox.stamps import simulate
-from training import evaluate, lightcurve, report, report_layout, report_measure, report_page, report_plots
+from training import (
+    evaluate,
+    lightcurve,
+    report,
+    report_layout,
+    report_measure,
+    report_page,
+    report_plots,
+    report_statistics,
+)
 from training.cli import main
 from training.export import manifest_json
 from training.lightcurve_data import read_curves
@@ -172,12 +181,13 @@ def test_a_modality_without_a_model_or_without_data_is_named_as_absent(features_
     text = (out / "report.md").read_text()
     assert text.count("The model set holds no model of this modality") == 2
     assert "no object_features.csv" in text and "no --beside was given" in text
-    assert "| shipped model |" in text and "shipped graph, held out" not in text
+    assert "| shipped model, out-of-fold |" in text and "| shipped model, held out |" not in text
     assert {path.name for path in out.glob("*.png")} == {"features_ranking.png", "features_false_alarms.png"}
 
 
 @pytest.mark.parametrize(
-    ("data_sha256", "says"), [(None, "| AHA's recipe | 2, 30 | 0.123 [0.100, 0.200]"), ("0" * 64, "about other data")]
+    ("data_sha256", "says"),
+    [(None, "| AHA's recipe, out-of-fold | 2, 30 | 0.123 [0.100, 0.200]"), ("0" * 64, "about other data")],
 )
 def test_aha_s_recipe_stands_beside_the_model_if_it_is_about_the_same_data(features_alone, tmp_path, data_sha256, says):
     ours = manifest_of("features")
@@ -190,6 +200,23 @@ def test_aha_s_recipe_stands_beside_the_model_if_it_is_about_the_same_data(featu
     arguments = ["--data", str(tmp_path), "--out", str(out), "--models", str(features_alone), "--beside", str(beside)]
     assert main(["evaluate", *arguments]) == 0
     assert says in (out / "report.md").read_text()
+
+
+def test_aha_s_curves_stand_in_every_table_that_they_were_measured_for(tmp_path):
+    """Our own figures in place of AHA's must come back as AHA's."""
+    ours, beside, out = manifest_of("lightcurve"), tmp_path / "beside", tmp_path / "out"
+    beside.mkdir()
+    training = dict(ours.training) | {"epochs": 7}
+    (beside / "aha_lightcurve.json").write_bytes(manifest_json(replace(ours, training=training)))
+    assert main(["evaluate", "--data", str(beside), "--out", str(out), "--beside", str(beside)]) == 0
+    text = (out / "report.md").read_text()
+    section = text[text.index("## Light curve") : text.index("## Triplet of stamps")]
+    rows = [line.split(" | ", 1) for line in section.splitlines() if line.startswith("| ")]
+    shipped = [row[1] for row in rows if row[0] == "| shipped model, out-of-fold"]
+    assert shipped and shipped == [row[1] for row in rows if row[0] == "| AHA's recipe, out-of-fold"]
+    kinds = [row[1].split(" | ") for row in rows if " pairs)" in row[0]]
+    assert len(kinds) == 15 and all(cells[0] == cells[1] for cells in kinds)
+    assert "fits of 7 epochs" in section
 
 
 def test_what_cannot_be_read_leaves_the_folder_as_it_was(features_alone, data, tmp_path, capsys):
@@ -210,7 +237,7 @@ def test_what_cannot_be_read_leaves_the_folder_as_it_was(features_alone, data, t
 @given(st.lists(st.floats(0.01, 100), min_size=2, max_size=60, unique=True), st.data())
 def test_a_table_without_some_objects_holds_exactly_the_others(errors, data):
     own = data.draw(st.lists(st.sampled_from(errors), unique=True, max_size=len(errors) - 1))
-    left = report_measure.without(Calibration(tuple(sorted(errors))), np.array(own))
+    left = report_statistics.without(Calibration(tuple(sorted(errors))), np.array(own))
     assert left.errors == tuple(sorted(set(errors) - set(own)))
 
 
@@ -234,7 +261,7 @@ def test_the_graph_gives_a_batch_what_the_annotator_gives_each_object(data):
 def test_a_score_that_follows_a_quantity_shows_it_and_one_that_is_unknown_is_named():
     values, missing = np.arange(500.0), []
     quantities = {"followed": values, "constant": np.ones(500), "unknown": np.full(500, np.nan)}
-    found = report_measure._dependence(values / 250, quantities, missing)
+    found = report_statistics.dependence(values / 250, quantities, missing)
     assert list(found) == ["followed"] and found["followed"]["rank_correlation"] == 1
     medians = [part["score"][0] for part in found["followed"]["bins"]]
     assert medians == sorted(medians) and sum(part["n"] for part in found["followed"]["bins"]) == 500

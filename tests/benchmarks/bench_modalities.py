@@ -1,0 +1,312 @@
+"""Objects a second from Lasair's JSON and FITS bytes to the finished annotation, and where the time goes: `make bench`.
+
+All three modalities, on one core, in the service's own code for a batch; only the wire is replaced. Beside it, in turns
+in the same process, stands the straightforward way, so that the ratio holds on any machine, busy or not. Times are
+medians; records and stamps are simulated.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from annotator.completion import Completer
+from annotator.config import TOKEN_VARIABLE, Config, load_config
+from annotator.cutouts import CutoutFetcher
+from annotator.errors import MissingModalityError
+from annotator.fits_stamps import read_stamp
+from annotator.ledger import Assessment, Ledger
+from annotator.models import TENSORS, Model, ModelSet, load_models
+from annotator.sandbox.answers import candidate, object_answer
+from annotator.sandbox.database import Database
+from annotator.sandbox.simulation import SimulatedObject, simulate_night
+from annotator.sandbox.stamps import KINDS, render
+from annotator.service import PassReport, _assess, state_digest
+from annotator.surveys.ztf import parse
+from annotator.transient import Transient, Triplet
+
+BATCH = 500
+"""Objects: the default of a stream."""
+ROUNDS = 9
+STRAIGHTFORWARD_OBJECTS = 60
+IN_ONE_BATCH = 64
+OUTPUTS = ("error", "residual", "latent")
+HOST = "stamps.simulated"
+SEED = 1
+NOW = 1.8e9  # seconds since 1970
+
+_CONFIGURATION = """survey: ztf
+lasair: {endpoint: "http://127.0.0.1:1/api"}
+source: {kind: file, path: night.jsonl}
+annotation: {topic: aha_ztf}
+"""
+
+
+@dataclass(frozen=True)
+class SimulatedBatch:
+    """What comes over the wire for a batch."""
+
+    texts: tuple[str, ...]
+    """Lasair's answers to `object`, JSON."""
+    files: dict[str, bytes]
+    """FITS by URL."""
+
+
+class _Kept(CutoutFetcher):
+    """Fetches from memory, and does all else that a fetcher does."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__([HOST])
+        self._files = files
+
+    def _download(self, url: str, should_stop: Callable[[], bool]) -> bytes:
+        return self._files[url]
+
+
+class Bench:
+    """The annotator with a ledger of its own."""
+
+    def __init__(self, models: ModelSet, batch: SimulatedBatch, folder: Path) -> None:
+        path = folder / "aha.yaml"
+        path.write_text(_CONFIGURATION, encoding="utf-8")
+        self.models, self.batch = models, batch
+        self.config: Config = load_config(path, {TOKEN_VARIABLE: "none"})
+        self.ledger = Ledger(folder / "ledger.sqlite")
+        self.completer = Completer(models.models, None, self.config.lasair, _Kept(batch.files))
+        self._n_objects = 0
+
+    def new_objects(self, n_objects: int = BATCH) -> list[str]:
+        """Return the batch's texts under names that were never seen, for what is known and unchanged costs little."""
+        texts = [_renamed(text, self._n_objects + number) for number, text in enumerate(self.batch.texts[:n_objects])]
+        self._n_objects += n_objects
+        return texts
+
+    def annotate(self, texts: Sequence[str]) -> list[Assessment]:
+        """Take one batch from text to the ledger."""
+        records = [json.loads(text) for text in texts]
+        assessments, refusals = _assess(records, self.config, self.ledger, self.models, self.completer, PassReport())
+        self.ledger.record(assessments, refusals, NOW)
+        return assessments
+
+
+def main() -> None:
+    """Print the tables."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--models", type=Path, help="a folder of models; those that are shipped without it")
+    arguments.add_argument("--objects", type=int, default=20_000, help="in the run that watches memory")
+    options = arguments.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    models = load_models(options.models, "ztf")
+    batch = simulated_batch(BATCH)
+    sizes = [len(text) for text in batch.texts]
+    print(f"{BATCH} simulated objects: {statistics.mean(sizes) / 1000:.0f} kB of JSON each, {len(batch.files)} stamps")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(models, batch, Path(folder))
+        _print_memory(bench, options.objects)  # first: what the other measurements hold is none of the annotator's
+        _print_steps(bench)
+        _print_batching(bench)
+        _print_ratio(bench)
+        bench.ledger.close()
+
+
+def simulated_batch(n_objects: int) -> SimulatedBatch:
+    """Simulate a night as `object` and the host of the cutouts would answer."""
+    night = simulate_night(SEED, n_objects)
+    database, texts, files = Database(), [], {}
+    database.put_rows(night.rows())
+    for item in night.objects:
+        candidates = [candidate(epoch, f"https://{HOST}") for epoch in item.epochs]
+        texts.append(json.dumps(object_answer(database, item.object_id, candidates, night.now_jd, True)))
+        files |= _stamps(item)
+    database.close()
+    return SimulatedBatch(tuple(texts), files)
+
+
+def _stamps(item: SimulatedObject) -> dict[str, bytes]:
+    """Render the brightest positive detection, by URL."""
+    positive = [epoch for epoch in item.epochs if epoch.isdiffpos == "t"]
+    if not positive:
+        return {}
+    epoch = min(positive, key=lambda epoch: (epoch.magpsf, epoch.jd))
+    urls = candidate(epoch, f"https://{HOST}")["image_urls"]
+    stamps = render(item, epoch, SEED)
+    return {urls[kind]: stamps[kind] for kind in KINDS}
+
+
+def _print_steps(bench: Bench) -> None:
+    """Time the whole, and each step by itself on what the one before made."""
+    models, files = bench.models, bench.batch.files
+    records = [json.loads(text) for text in bench.batch.texts]
+    parsed = [parse(record) for record in records]
+    complete = [_complete(transient, files) for transient in parsed]
+    assessments = bench.annotate(bench.new_objects())
+    scratch = Ledger(bench.ledger.path.parent / "scratch.sqlite")
+    steps: dict[str, Callable[[], object]] = {
+        "decode JSON": lambda: [json.loads(text) for text in bench.batch.texts],
+        "parse to Transient": lambda: [parse(record) for record in records],
+        "digest of the state": lambda: [state_digest(transient) for transient in parsed],
+        "read three stamps": lambda: [_complete(transient, files) for transient in parsed],
+    }
+    for name, model in models.models.items():
+        steps |= _model_steps(name, model, complete)
+    steps["ledger, one transaction"] = lambda: scratch.record(assessments, [], NOW)
+    whole, *parts = _medians(
+        Step(bench.annotate, bench.new_objects), *(Step(lambda _, step=step: step()) for step in steps.values())
+    )
+    scratch.close()
+    counts = {name: sum(item.classification == name for item in assessments) for name in ("anomaly", "watch")}
+    print(f"{counts['anomaly']} anomalies, {counts['watch']} watched; models {', '.join(models.models)}")
+    print(f"microseconds an object, one core, medians of {ROUNDS} rounds{'processor':>18}{'wall':>8}")
+    for name, times in zip((*steps, "all else"), (*parts, whole - sum(parts)), strict=True):
+        print(f"  {name:56} {times.processor_s / BATCH * 1e6:8.0f} {times.wall_s / BATCH * 1e6:8.0f}")
+    print(f"  {'from bytes to annotation':56} {whole.processor_s / BATCH * 1e6:8.0f} {whole.wall_s / BATCH * 1e6:8.0f}")
+    print(f"  {'objects a second':56} {BATCH / whole.processor_s:8.0f} {BATCH / whole.wall_s:8.0f}")
+
+
+def _complete(transient: Transient, files: dict[str, bytes]) -> Transient:
+    place = transient.cutouts
+    if place is None:
+        return transient
+    try:
+        stamps = [read_stamp(files[url]) for url in (place.science, place.template, place.difference)]
+    except MissingModalityError:
+        return transient
+    return replace(transient, triplet=Triplet(*stamps))
+
+
+def _model_steps(name: str, model: Model, transients: Sequence[Transient]) -> dict[str, Callable[[], object]]:
+    made = _tensors(name, transients)
+    return {
+        f"{name}: tensors": lambda: _tensors(name, transients),
+        f"{name}: graph": lambda: [model.session.run(OUTPUTS, tensors) for tensors in made],
+    }
+
+
+def _tensors(name: str, transients: Sequence[Transient]) -> list[dict[str, np.ndarray]]:
+    made = []
+    for transient in transients:
+        with contextlib.suppress(MissingModalityError):
+            made.append(TENSORS[name](transient))
+    return made
+
+
+def _print_batching(bench: Bench) -> None:
+    """Say what scoring each object alone costs, which keeps scores the same to the bit in any company."""
+    transients = [_complete(parse(json.loads(text)), bench.batch.files) for text in bench.batch.texts[:IN_ONE_BATCH]]
+    for name, model in bench.models.models.items():
+        made = _tensors(name, transients)
+        together = {key: np.concatenate([tensors[key] for tensors in made]) for key in made[0]}
+        alone, at_once = _medians(
+            Step(lambda _, made=made, run=model.session.run: [run(OUTPUTS, tensors) for tensors in made]),
+            Step(lambda _, together=together, run=model.session.run: run(OUTPUTS, together)),
+        )
+        ratio = alone.processor_s / at_once.processor_s
+        print(f"{name}: {len(made)} objects one by one take the graph {ratio:.1f} times as long as in one batch")
+
+
+def _print_memory(bench: Bench, n_objects: int) -> None:
+    """Annotate many objects, all of them new, and say how memory grows."""
+    seen, resident_mb = [], []
+    while not seen or seen[-1] < n_objects:
+        bench.annotate(bench.new_objects())
+        seen.append(BATCH * (len(seen) + 1))
+        resident_mb.append(_resident_mb())
+    late = len(seen) // 4  # after caches and pools have filled
+    slope, deviation = _slope(np.array(seen[late:]) / 1e6, np.array(resident_mb[late:]))
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # Linux counts it in KiB
+    print(f"memory over {seen[-1]} different objects: {resident_mb[late]:.0f} MB after {seen[late]}, at last ", end="")
+    print(f"{resident_mb[-1]:.0f} MB, peak {peak_mb:.0f} MB; {slope:+.1f} +- {deviation:.1f} MB a million objects")
+    print(f"ledger: {bench.ledger.path.stat().st_size / seen[-1]:.0f} bytes an object on disk")
+
+
+def _renamed(text: str, number: int) -> str:
+    old = json.loads(text[: text.index(",")] + "}")["objectId"]
+    letters = ""
+    for _ in range(7):
+        number, letter = divmod(number, 26)
+        letters = chr(97 + letter) + letters
+    return text.replace(old, f"ZTF98{letters}")
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Fit a line; return its slope and the slope's standard deviation."""
+    (slope, _), covariance = np.polyfit(x, y, 1, cov=True)
+    return float(slope), float(covariance[0, 0] ** 0.5)
+
+
+def _resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+def _print_ratio(bench: Bench) -> None:
+    """Time the straightforward way and the annotator in turns, on the same objects."""
+    import torch
+    from straightforward import Straightforward  # beside this file
+
+    torch.set_num_threads(1)
+    other = Straightforward()
+    texts = bench.batch.texts[:STRAIGHTFORWARD_OBJECTS]
+    places = [parse(json.loads(text)).cutouts for text in texts]
+    files = [
+        [bench.batch.files[url] for url in (place.science, place.difference, place.template)] if place else [b""]
+        for place in places
+    ]
+    ours, theirs = _medians(
+        Step(bench.annotate, lambda: bench.new_objects(STRAIGHTFORWARD_OBJECTS)),
+        Step(lambda _: [other.errors(*pair) for pair in zip(texts, files, strict=True)]),
+    )
+    print(f"straightforward way, {len(texts)} objects in turns with the annotator:")
+    print(
+        f"  objects a second: {len(texts) / theirs.processor_s:.0f}; the annotator {len(texts) / ours.processor_s:.0f}"
+    )
+    print(f"  ratio: {theirs.processor_s / ours.processor_s:.1f} (wall {theirs.wall_s / ours.wall_s:.1f})")
+
+
+@dataclass(frozen=True)
+class _Times:
+    processor_s: float
+    wall_s: float
+
+    def __radd__(self, other: int) -> "_Times":
+        return self
+
+    def __add__(self, other: "_Times") -> "_Times":
+        return _Times(self.processor_s + other.processor_s, self.wall_s + other.wall_s)
+
+    def __sub__(self, other: "_Times") -> "_Times":
+        return _Times(self.processor_s - other.processor_s, self.wall_s - other.wall_s)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is timed, of what is not."""
+
+    run: Callable[[object], object]
+    prepare: Callable[[], object] = lambda: None
+
+
+def _medians(*steps: Step) -> list[_Times]:
+    """Time steps in turns, so that a busy machine is busy for all of them."""
+    rounds: list[list[tuple[float, float]]] = [[] for _ in steps]
+    for number in range(ROUNDS + 1):
+        for step, times in zip(steps, rounds, strict=True):
+            prepared = step.prepare()
+            processor_s, wall_s = time.process_time(), time.perf_counter()
+            step.run(prepared)
+            if number:  # the first warms up
+                times.append((time.process_time() - processor_s, time.perf_counter() - wall_s))
+    return [_Times(*map(statistics.median, zip(*times, strict=True))) for times in rounds]
+
+
+if __name__ == "__main__":
+    main()
