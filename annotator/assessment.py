@@ -40,10 +40,10 @@ def assess(
     """Score objects as they are now complete, one state after the other; `sources` are they as the source gave them."""
     object_ids = [transient.object_id for transient, _ in sources]
     known, held = ledger.scored_states(object_ids), ledger.last_annotations(object_ids)
+    all_scores = models.score([item.transient for item in completed])
     assessments = []
-    for (transient, record), item in zip(sources, completed, strict=True):
+    for (transient, record), item, scores in zip(sources, completed, all_scores, strict=True):
         object_id = transient.object_id
-        (scores,) = models.score([item.transient])
         assessment = dataclasses.replace(
             _assessment(item, scores, config, models, known.get(object_id), held.get(object_id)),
             state=state_digest(transient),

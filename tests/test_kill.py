@@ -27,10 +27,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from annotator.assessment import state_digest
 from annotator.ledger import Ledger
 from annotator.sandbox.server import Account, Sandbox, Topic
 from annotator.sandbox.stream import StreamBroker
-from annotator.service import state_digest
 from annotator.surveys.ztf import parse
 from tests.conftest import TOKEN, copy_features_model, write_config
 

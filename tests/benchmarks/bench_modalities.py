@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from annotator.assessment import state_digest
 from annotator.completion import Completer
 from annotator.config import TOKEN_VARIABLE, Config, load_config
 from annotator.cutouts import CutoutFetcher
@@ -30,7 +31,7 @@ from annotator.sandbox.answers import candidate, object_answer
 from annotator.sandbox.database import Database
 from annotator.sandbox.simulation import SimulatedObject, simulate_night
 from annotator.sandbox.stamps import KINDS, render
-from annotator.service import PassReport, _assess, state_digest
+from annotator.service import PassReport, _assess_batch
 from annotator.surveys.ztf import parse
 from annotator.transient import Transient, Triplet
 
@@ -93,7 +94,9 @@ class Bench:
     def annotate(self, texts: Sequence[str]) -> list[Assessment]:
         """Take one batch from text to the ledger."""
         records = [json.loads(text) for text in texts]
-        assessments, refusals = _assess(records, self.config, self.ledger, self.models, self.completer, PassReport())
+        assessments, refusals = _assess_batch(
+            records, self.config, self.ledger, self.models, self.completer, PassReport()
+        )
         self.ledger.record(assessments, refusals, NOW)
         return assessments
 
