@@ -14,7 +14,7 @@ from annotator.errors import RecordError
 from annotator.explanation import explain
 from annotator.ledger import Assessment, Ledger, ScoredState
 from annotator.models import Missing, ModelSet, Scores
-from annotator.sources import readable
+from annotator.sources import Unreadable, readable
 from annotator.surveys import PARSERS
 from annotator.transient import Transient
 
@@ -23,12 +23,21 @@ Source = tuple[Transient, object]
 
 
 def news_of(parsed: Sequence[Source], ledger: Ledger, model_set: str) -> list[Source]:
-    """Leave out what was scored before, in this state or a later one."""
+    """Leave out what was scored before, in this state or a later one.
+
+    Where a batch comes again after a crash, an object's last scored state is in it: the states before that one were
+    scored with it, also where no epoch says so.
+    """
     seen = ledger.scored_states([transient.object_id for transient, _ in parsed])
+    states = [ScoredState(state_digest(transient), model_set, transient.last_mjd, None) for transient, _ in parsed]
+    scored_up_to = {
+        transient.object_id: number
+        for number, ((transient, _), state) in enumerate(zip(parsed, states, strict=True))
+        if transient.object_id in seen and not _is_other(state, seen[transient.object_id])
+    }
     news = []
-    for transient, record in parsed:
-        state = ScoredState(state_digest(transient), model_set, transient.last_mjd, None)
-        if _is_news(state, seen.get(transient.object_id)):
+    for number, ((transient, record), state) in enumerate(zip(parsed, states, strict=True)):
+        if number > scored_up_to.get(transient.object_id, -1) and _is_news(state, seen.get(transient.object_id)):
             seen[transient.object_id] = state
             news.append((transient, record))
     return news
@@ -74,7 +83,11 @@ def is_older(mjd: float | None, than_mjd: float | None) -> bool:
 def _is_news(state: ScoredState, known: ScoredState | None) -> bool:
     if known is None or known.model_set != state.model_set:
         return True
-    return known.state != state.state and not is_older(state.last_mjd, known.last_mjd)
+    return _is_other(state, known) and not is_older(state.last_mjd, known.last_mjd)
+
+
+def _is_other(state: ScoredState, known: ScoredState) -> bool:
+    return (state.state, state.model_set) != (known.state, known.model_set)
 
 
 def state_digest(transient: Transient) -> str:
@@ -191,4 +204,4 @@ def _modalities(annotation: Annotation) -> set[str]:
 
 def as_text(record: object) -> str:
     """Return a record as it can be kept for inspection or for later."""
-    return getattr(record, "text", None) or json.dumps(record, default=str)
+    return record.text if isinstance(record, Unreadable) else json.dumps(record, default=str)

@@ -143,6 +143,19 @@ def lines_nan() -> str:
     )
 
 
+def test_a_batch_that_comes_again_after_a_crash_scores_nothing_twice_even_without_epochs(
+    sandbox, configure, models, night, tmp_path
+):
+    first, second = (
+        {k: v for k, v in row.items() if k != "jdmax"} | {"objectId": "ZTF99zzzzzzz"} for row in night.rows()[:2]
+    )
+    (tmp_path / "twice.jsonl").write_text("\n".join(map(json.dumps, [first, second])))
+    config = configure(sandbox, source={"kind": "file", "path": "twice.jsonl"})
+    assert run_pass(config, models).scored == 2
+    again = run_pass(config, models)
+    assert (again.scored, again.unchanged) == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

@@ -8,6 +8,7 @@ import hmac
 import json
 import math
 import sqlite3
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -75,6 +76,14 @@ class Call:
     token: str
 
 
+class _Server(ThreadingHTTPServer):
+    """Says nothing on standard error when a client goes away in the middle of a request."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Sandbox:
     """Lasair-ZTF on 127.0.0.1, a context manager.
 
@@ -116,7 +125,7 @@ class Sandbox:
         self._lock = threading.Lock()
         self._calls: list[Call] = []
         self._faults = Faults()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = _Server(("127.0.0.1", port), Handler)
         self._server.sandbox = self  # type: ignore[attr-defined]
         self._thread: threading.Thread | None = None
         if night is not None:
