@@ -184,3 +184,42 @@ def test_recorded_answers_of_the_real_lasair_are_read(shared):
         assert sorted({c["mjd"] for c in with_candid}) == pytest.approx(sorted(set(curve.time_mjd)), abs=1e-4)
         original = copy.deepcopy(candidates)
         assert same(curve, curve_of(*reversed(original)))
+
+
+def test_an_alert_packet_is_read_as_the_object_answer_it_is_a_part_of(night):
+    item = night.objects[0]
+    detected = [{k: v for k, v in epoch.__dict__.items() if v is not None} for epoch in item.epochs]
+    last = next(number for number in reversed(range(len(detected))) if "candid" in detected[number])
+    ps1 = {name: item.columns[name] for name in ("distpsnr1", "sgmag1", "srmag1")}
+    packet = {
+        "objectId": item.object_id,
+        "candidate": detected[last] | ps1,
+        "prv_candidates": detected[:last],
+        "annotations": {"sherlock": [dict(item.sherlock)]},
+    }
+    answer = {"objectId": item.object_id, "candidates": detected[: last + 1], "sherlock": dict(item.sherlock), **ps1}
+    read, expected = parse(packet), parse(answer)
+    assert read.features == expected.features != {}
+    assert (read.n_det, read.last_mjd, read.sherlock_class) == (
+        expected.n_det,
+        expected.last_mjd,
+        expected.sherlock_class,
+    )
+    assert len(read.light_curve.time_mjd) == len(expected.light_curve.time_mjd) > 0
+
+
+def test_recorded_alert_packets_of_lasair_are_read(shared):
+    paths = sorted((shared / "fixtures" / "lasair_ztf").glob("alert_*.json"))
+    assert len(paths) >= 4
+    for path in paths:
+        transient = parse(json.loads(path.read_text()))
+        assert transient.object_id.startswith("ZTF") and transient.features
+        assert transient.light_curve is not None and transient.n_det >= 1
+
+
+@pytest.mark.parametrize("part", [None, 5, "x", [], {}, [None], [5]])
+def test_a_packet_with_broken_parts_is_read_as_far_as_it_goes(part):
+    packet = {"objectId": "ZTF99aaaaaaa", "candidate": {"candid": 1, "jd": 2461000.5, "fid": 1, "magpsf": 19.0}}
+    for name in ("prv_candidates", "annotations"):
+        assert parse(packet | {name: part}).features["gmag"] == 19.0
+    assert parse(packet | {"annotations": {"sherlock": part}}).features["gmag"] == 19.0

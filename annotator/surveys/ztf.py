@@ -1,4 +1,4 @@
-"""Lasair-ZTF: rows of a query or a stream, and object answers, as :class:`~annotator.transient.Transient`."""
+"""Lasair-ZTF: rows of a query or a stream, object answers and alerts, as :class:`~annotator.transient.Transient`."""
 
 from collections.abc import Mapping
 
@@ -29,6 +29,7 @@ def parse(record: object) -> Transient:
         A flat row of ``query``, of a filter's stream or of a table (numbers may be text), or the answer of ``object``
         with its ``candidates``: they are the light curve, the columns are computed from them as Lasair computes them,
         and the stamps are those of the brightest positive one. ``cutouts`` names the stamps' files or URLs instead.
+        Or a ZTF alert packet, whose ``candidate`` and ``prv_candidates`` are read in the same way.
 
     Raises
     ------
@@ -41,6 +42,8 @@ def parse(record: object) -> Transient:
     if not isinstance(object_id, str) or not object_id:
         found = "nothing" if object_id in (None, "") else _kind(object_id)
         raise RecordError(f"expected objectId to be a non-empty text, found {found}")
+    if isinstance(record.get("candidate"), Mapping):
+        record = _as_object_answer(record)
     columns = _columns(record)
     values = {name: value for name in _NUMBERS if (value := _known(columns.get(name))) is not None}
     # Lasair stores a count of 0 as NULL: no good detections, not an unknown number of them.
@@ -71,6 +74,19 @@ def parse(record: object) -> Transient:
 
 _NUMBERS = (*FEATURE_NAMES, *QUALITY_NAMES, "ncand", "ncandgp", "jdmax", "ramean", "decmean")
 _SHERLOCK = ("classification", "separationArcsec", "major_axis_arcsec")
+_PS1 = ("distpsnr1", "sgmag1", "srmag1")
+
+
+def _as_object_answer(packet: Mapping[str, object]) -> Mapping[str, object]:
+    """Lay an alert packet out as Lasair answers for its object; Lasair adds Sherlock's part to the packet."""
+    candidate, earlier, added = packet["candidate"], packet.get("prv_candidates"), packet.get("annotations")
+    sherlock = added.get("sherlock") if isinstance(added, Mapping) else None
+    return {
+        **{name: candidate.get(name) for name in _PS1},
+        "objectId": packet["objectId"],
+        "candidates": [candidate, *(earlier if isinstance(earlier, list) else [])],
+        "sherlock": sherlock[0] if isinstance(sherlock, list) and sherlock else None,
+    }
 
 
 def _columns(record: Mapping[str, object]) -> dict[str, object]:
