@@ -112,7 +112,7 @@ def _modality(name: str, modality: Mapping, plots: Mapping[str, bytes]) -> list[
 
 
 CAVEATS: Mapping[str, str] = {
-    "lightcurve": "The error is compared with what is typical of a normal with as many points. Those few constants come "
+    "lightcurve": "The error is compared with what is typical of a normal with as many points. These constants come "
     "from all normals, the held-out ones among them, each scored by a model that it stopped and did not train: neither "
     "the out-of-fold nor the held-out figures are wholly free of them.",
 }
