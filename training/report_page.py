@@ -85,6 +85,8 @@ def mean_auc(aucs: Mapping[str, Sequence[float] | None], kinds: Sequence[str]) -
 
 def _modality(name: str, modality: Mapping, plots: Mapping[str, bytes]) -> list[Block]:
     blocks: list[Block] = [Heading(2, TITLES[name])]
+    if modality["model"] and name in CAVEATS:
+        blocks.append(Paragraph(CAVEATS[name]))
     if modality["missing"]:
         blocks += [Paragraph("Not here:"), Bullets(tuple(modality["missing"]))]
     if modality["model"] and (epochs := modality["model"]["aha_epochs"]):
@@ -108,6 +110,12 @@ def _modality(name: str, modality: Mapping, plots: Mapping[str, bytes]) -> list[
         blocks += [*_figure(plots, name, "dependence"), _dependence(modality["dependence"])]
     return blocks
 
+
+CAVEATS: Mapping[str, str] = {
+    "lightcurve": "The error is compared with what is typical of a normal with as many points. These constants come "
+    "from all normals, the held-out ones among them, each scored by a model that it stopped and did not train: neither "
+    "the out-of-fold nor the held-out figures are wholly free of them.",
+}
 
 AHA_EPOCHS: Mapping[str, int] = {
     "features": AhaSettings().epochs,

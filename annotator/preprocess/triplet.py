@@ -126,7 +126,7 @@ def _padded(stamps: NDArray[np.float32], present: NDArray[np.bool_]) -> tuple[ND
 
 def _check_present(present: NDArray[np.bool_]) -> None:
     fractions = [np.count_nonzero(mask) / mask.size for mask in present]  # a mean of booleans takes 50 times as long
-    worst = int(np.argmin(fractions))
+    worst = fractions.index(min(fractions))
     if fractions[worst] < MIN_PRESENT_FRACTION:
         raise MissingModalityError(
             f"{100 * fractions[worst]:.0f} % of the {CHANNELS[worst]} stamp's pixels are there, "

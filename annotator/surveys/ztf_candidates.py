@@ -37,7 +37,7 @@ def number(value: object) -> float | None:
     """Return a finite number, or None for anything that is not one; text that is a number counts."""
     if type(value) is float:  # nearly all of them
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if value is None or type(value) is bool or not isinstance(value, (int, float, str)):
         return None
     try:
         result = float(value)
@@ -147,16 +147,17 @@ def light_curve(candidates: Iterable[object]) -> LightCurve:
 
 
 def _point(item: Mapping[str, object]) -> _Point | None:
-    band = BANDS.get(number(item.get("fid")))
+    fid = item.get("fid")
+    band = BANDS.get(fid if type(fid) is int else number(fid))
     time_mjd = _time_mjd(item)
     if band is None or time_mjd is None:
         return None
     if not is_detection(item):
         # Lasair copies the limit to magpsf; a packet has it in diffmaglim alone.
-        limit = within(number(item.get("diffmaglim")), *MAGNITUDE_RANGE)
-        limit = within(number(item.get("magpsf")), *MAGNITUDE_RANGE) if limit is None else limit
+        limit = _magnitude(item.get("diffmaglim"))
+        limit = _magnitude(item.get("magpsf")) if limit is None else limit
         return None if limit is None else _Point(band, time_mjd, True, math.inf, limit, True)
-    magnitude, sign = within(number(item.get("magpsf")), *MAGNITUDE_RANGE), is_positive(item)
+    magnitude, sign = _magnitude(item.get("magpsf")), is_positive(item)
     if magnitude is None or sign is None:
         return None
     error = number(item.get("sigmapsf"))
@@ -164,11 +165,16 @@ def _point(item: Mapping[str, object]) -> _Point | None:
     return _Point(band, time_mjd, False, error if usable else math.inf, magnitude, sign)
 
 
+def _magnitude(value: object) -> float | None:
+    magnitude = number(value)
+    return magnitude if magnitude is not None and MAGNITUDE_RANGE[0] <= magnitude <= MAGNITUDE_RANGE[1] else None
+
+
 def _time_mjd(item: Mapping[str, object]) -> float | None:
     jd = number(item.get("jd"))
     if jd is None and (mjd := number(item.get("mjd"))) is not None:
         jd = mjd + JD_MINUS_MJD
-    return None if within(jd, *JD_RANGE) is None else jd - JD_MINUS_MJD
+    return jd - JD_MINUS_MJD if jd is not None and JD_RANGE[0] <= jd <= JD_RANGE[1] else None
 
 
 def cutouts(record: Mapping[str, object]) -> CutoutReference | None:
@@ -204,7 +210,7 @@ def cutouts(record: Mapping[str, object]) -> CutoutReference | None:
         (magnitude, time_mjd, item["image_urls"])
         for item in shown
         if is_positive(item)
-        and (magnitude := within(number(item.get("magpsf")), *MAGNITUDE_RANGE)) is not None
+        and (magnitude := _magnitude(item.get("magpsf"))) is not None
         and (time_mjd := _time_mjd(item)) is not None
     ]
     if not usable:

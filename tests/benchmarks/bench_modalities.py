@@ -83,12 +83,12 @@ class Bench:
         self.config: Config = load_config(path, {TOKEN_VARIABLE: "none"})
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.completer = Completer(models.models, None, self.config.lasair, _Kept(batch.files))
-        self._n_objects = 0
+        self.n_objects = 0
 
     def new_objects(self, n_objects: int = BATCH) -> list[str]:
         """Return the batch's texts under names that were never seen, for what is known and unchanged costs little."""
-        texts = [_renamed(text, self._n_objects + number) for number, text in enumerate(self.batch.texts[:n_objects])]
-        self._n_objects += n_objects
+        texts = [_renamed(text, self.n_objects + number) for number, text in enumerate(self.batch.texts[:n_objects])]
+        self.n_objects += n_objects
         return texts
 
     def annotate(self, texts: Sequence[str]) -> list[Assessment]:
@@ -105,7 +105,7 @@ def main() -> None:
     """Print the tables."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--models", type=Path, help="a folder of models; those that are shipped without it")
-    arguments.add_argument("--objects", type=int, default=20_000, help="in the run that watches memory")
+    arguments.add_argument("--objects", type=int, default=50_000, help="in the run that watches memory")
     options = arguments.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -224,12 +224,13 @@ def _print_memory(bench: Bench, n_objects: int) -> None:
         bench.annotate(bench.new_objects())
         seen.append(BATCH * (len(seen) + 1))
         resident_mb.append(_resident_mb())
-    late = len(seen) // 4  # after caches and pools have filled
+    late = len(seen) // 2  # after caches and pools have filled
     slope, deviation = _slope(np.array(seen[late:]) / 1e6, np.array(resident_mb[late:]))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # Linux counts it in KiB
     print(f"memory over {seen[-1]} different objects: {resident_mb[late]:.0f} MB after {seen[late]}, at last ", end="")
     print(f"{resident_mb[-1]:.0f} MB, peak {peak_mb:.0f} MB; {slope:+.1f} +- {deviation:.1f} MB a million objects")
-    print(f"ledger: {bench.ledger.path.stat().st_size / seen[-1]:.0f} bytes an object on disk")
+    on_disk = sum(path.stat().st_size for path in bench.ledger.path.parent.glob("ledger.sqlite*"))
+    print(f"ledger: {on_disk / bench.n_objects:.0f} bytes an object on disk")
 
 
 def _renamed(text: str, number: int) -> str:
