@@ -36,6 +36,8 @@ class Status:
     writes_left: int = 0
     refused_records: int = 0
     objects: int = 0
+    incomplete: int = 0
+    """Objects whose light curve or cutouts wait for a call."""
     attention: list[str] = field(default_factory=list)
     """What needs a person, in plain words; empty if nothing."""
 
@@ -95,6 +97,7 @@ def _look_at_outbox(config: Config, ledger: Ledger, now: float, status: Status) 
     budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share, lambda: now)
     status.reads_left, status.writes_left = budget.left()
     status.refused_records, status.objects = ledger.count_refused(), ledger.count_objects()
+    status.incomplete = ledger.count_waiting()
 
 
 def _look_at_stream(source: StreamSource, now: float, status: Status) -> None:
@@ -126,7 +129,8 @@ def in_words(status: Status) -> str:
         f"models     {status.model_set or 'refused'}",
         f"last pass  {last}",
         f"stream     {lag}",
-        f"objects    {status.objects} known, {status.refused_records} records refused",
+        f"objects    {status.objects} known, {status.incomplete} wait for their light curve or cutouts; "
+        f"{status.refused_records} records refused",
         f"outbox     {status.outbox_waiting} waiting, {status.outbox_failed} failed, {status.outbox_sent} at Lasair",
         f"calls      {status.reads_left} to read and {status.writes_left} to write are left of this hour",
     ]

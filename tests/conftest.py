@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 import shutil
@@ -26,8 +27,14 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def models() -> ModelSet:
+def all_models() -> ModelSet:
     return load_models(None, "ztf")
+
+
+@pytest.fixture(scope="session")
+def models(all_models) -> ModelSet:
+    """The one that needs no more than a row; what the others need is fetched in test_completion."""
+    return dataclasses.replace(all_models, models={"features": all_models.models["features"]})
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,11 @@ ORDINARY = {
 }
 
 
+@pytest.fixture(scope="module")
+def models(all_models):
+    return all_models
+
+
 def explained(models, **changes) -> str:
     transient = parse(ORDINARY | changes)
     (scores,) = models.score([transient])

@@ -18,13 +18,6 @@ from annotator.service import run_pass
 from annotator.surveys.ztf import parse
 from annotator.transient import Transient
 from tests.conftest import TOKEN, write_config
-from tests.stand_ins import with_stand_ins
-
-
-@pytest.fixture(scope="module")
-def models(models):
-    """The model that needs no more than a row; what others need is fetched in test_completion."""
-    return with_stand_ins(models)
 
 
 def held_by(server: Sandbox) -> dict[str, dict]:
