@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 
 import annotator.onnx_models
 import pytest
@@ -34,7 +35,7 @@ def all_models() -> ModelSet:
 @pytest.fixture(scope="session")
 def models(all_models) -> ModelSet:
     """The one that needs no more than a row; what the others need is fetched in test_completion."""
-    return dataclasses.replace(all_models, models={"features": all_models.models["features"]})
+    return dataclasses.replace(all_models, models=MappingProxyType({"features": all_models.models["features"]}))
 
 
 @pytest.fixture(scope="session")
