@@ -25,15 +25,17 @@ Source = tuple[Transient, object]
 def news_of(parsed: Sequence[Source], ledger: Ledger, model_set: str) -> list[Source]:
     """Leave out what was scored before, in this state or a later one.
 
-    Where a batch comes again after a crash, an object's last scored state is in it: the states before that one were
-    scored with it, also where no epoch says so.
+    Without epochs the order of the records has to tell: where a batch comes again after a crash, the state that was
+    scored last is in it, and those before it were scored with it.
     """
     seen = ledger.scored_states([transient.object_id for transient, _ in parsed])
     states = [ScoredState(state_digest(transient), model_set, transient.last_mjd, None) for transient, _ in parsed]
     scored_up_to = {
         transient.object_id: number
         for number, ((transient, _), state) in enumerate(zip(parsed, states, strict=True))
-        if transient.object_id in seen and not _is_other(state, seen[transient.object_id])
+        if transient.last_mjd is None
+        and transient.object_id in seen
+        and not _is_other(state, seen[transient.object_id])
     }
     news = []
     for number, ((transient, record), state) in enumerate(zip(parsed, states, strict=True)):

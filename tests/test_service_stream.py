@@ -37,9 +37,6 @@ from annotator.stream import read_lag
 from tests.conftest import TOKEN, write_config
 from tests.kafka_faults import FaultyBroker
 
-# hypothesis writes the arguments of every example out, and a model set is long.
-pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
-
 SESSION_S = 1.5
 Row = dict[str, object]
 
