@@ -25,6 +25,7 @@ CLOSING_S = 5.0
 MAX_MESSAGE_BYTES = 10_485_760
 """Lasair's own limit; the library's default of 1 MB would hold the partition up at a larger message."""
 _POLL_S = 0.1
+_AHEAD_KB = 16_384  # what waits in memory: seconds of work; the library's default of 64 MB would be half of all we use
 _END_AFTER_MS = 100  # how long the broker waits for more before it says that a partition is at its end
 
 
@@ -135,16 +136,15 @@ class _Reader:
         ours = [confluent_kafka.TopicPartition(topic, p, o) for p, o in offsets.items() if p in self._assigned]
         if not ours:
             return
-        answer: list[confluent_kafka.KafkaError | None] = []
+        answer: list[KafkaError | None] = []
 
-        def commit() -> None:
+        def ask() -> None:
             try:
-                committed = self._consumer.commit(offsets=ours, asynchronous=False)
-                answer.extend(partition.error for partition in committed)
+                answer.extend(item.error for item in self._consumer.commit(offsets=ours, asynchronous=False))
             except confluent_kafka.KafkaException as failure:
                 answer.append(failure.args[0])
 
-        self._call(commit, self._patience_s)
+        self._call(ask, self._patience_s)
         if not answer:
             self._commit_failure = f"no broker answers at {self._source.broker}"
             self.require_commits()
@@ -310,6 +310,7 @@ def _consumer(source: StreamSource, on_error: object) -> "confluent_kafka.Consum
             "heartbeat.interval.ms": max(session_ms // 10, 100),
             "fetch.wait.max.ms": _END_AFTER_MS,
             "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
+            "queued.max.messages.kbytes": _AHEAD_KB,
             "error_cb": on_error,
             "log_level": 0,  # what it would print on standard error comes through error_cb, and is put in words
         }

@@ -25,7 +25,7 @@ from annotator.sandbox.server import Sandbox
 from annotator.sandbox.simulation import Night
 from annotator.sandbox.stream import StreamBroker, filter_rows
 from annotator.sources import Batch, Unreadable
-from annotator.stream import Lag, read_lag, stream_batches
+from annotator.stream import Lag, peek, read_lag, stream_batches
 from tests.kafka_faults import FETCH, FIND_COORDINATOR, HEARTBEAT, JOIN_GROUP, OFFSET_COMMIT, FaultyBroker
 
 _numbers = itertools.count()
@@ -206,6 +206,20 @@ def test_a_log_that_the_broker_lost_is_read_from_its_start_and_counted_so(broker
     assert read_lag(source).messages == 0
 
 
+def test_a_look_at_one_message_disturbs_nobody(broker, source):
+    broker.create_topic(source.topic)
+    assert peek(source) is None
+    broker.publish_raw(source.topic, [b'{"n": 0}'])
+    batches = stream_batches(source)
+    with closing(batches):
+        next(batches)
+        assert peek(source) == {"n": 0}
+        assert next(batches, None) is None
+    broker.publish_raw(source.topic, [b"{broken"] * 9)
+    assert isinstance(peek(source), Unreadable)
+    assert read_lag(source).messages == 9
+
+
 # --- a stream or a broker that isn't there
 
 
@@ -215,8 +229,9 @@ def test_a_stream_that_does_not_exist_is_told_within_the_promised_time(source):
     with pytest.raises(SourceError, match=f"no stream {source.topic}: is the filter active, and was it renamed"):
         list(stream_batches(source))
     assert SESSION_S + 0.5 < time.monotonic() - began_at < SESSION_S + 1.5
-    with pytest.raises(SourceError, match=f"no stream {source.topic}"):
-        read_lag(source)
+    for look in (read_lag, peek):
+        with pytest.raises(SourceError, match=f"no stream {source.topic}"):
+            look(source)
 
 
 def test_a_stream_that_appears_while_it_is_waited_for_is_read(broker, source):
@@ -242,6 +257,8 @@ def test_a_broker_that_does_not_answer_is_told_within_the_promised_time():
     assert time.monotonic() - began_at < SESSION_S + 1.5
     with pytest.raises(SourceError, match=f"lag of the stream lasair_2none is unknown: no broker answers at {address}"):
         read_lag(nowhere, timeout_s=1.0)
+    with pytest.raises(SourceError, match=f"stream lasair_2none cannot be read: no broker answers at {address}"):
+        peek(nowhere, timeout_s=1.0)
 
 
 @pytest.mark.usefixtures("impatient")
