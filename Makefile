@@ -2,7 +2,8 @@
 # make test    install what the tests need, check the code's form, run the tests
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
-# make bench   measure objects per second, where the time goes, and memory, against the straightforward way
+# make bench   measure objects per second, where the time goes, and memory, against the straightforward way; stream,
+#              ledger and outbox
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,6 +36,7 @@ recipes: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(BIN)/python tests/benchmarks/bench_modalities.py
+	$(BIN)/python tests/benchmarks/bench_stream.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

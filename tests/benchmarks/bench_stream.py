@@ -1,0 +1,77 @@
+"""Throughput of stream, ledger and outbox, for `make bench`: Kafka's protocol, SQLite on disk, HTTP, all on this machine.
+
+The object features alone are scored, so that what is measured is the way in and the way out. Simulated records; the
+broker and Lasair are the embedded ones, in this process, and share its processor.
+"""
+
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+
+from annotator.config import load_config
+from annotator.ledger import Ledger
+from annotator.models import load_models
+from annotator.sandbox.server import Sandbox
+from annotator.sandbox.simulation import simulate_night
+from annotator.sandbox.stream import StreamBroker
+from annotator.service import run_pass
+from annotator.stream import stream_batches
+
+MESSAGES = 3000
+TOPIC = "lasair_1bench"
+_CONFIGURATION = """
+survey: ztf
+lasair: {{endpoint: '{endpoint}', calls_per_hour: 1000000}}
+source: {{kind: stream, topic: {topic}, group_id: {group}, broker: '{broker}', session_timeout_s: 6}}
+annotation: {{topic: aha_ztf}}
+decision: {{watch_score: 0.5}}
+"""
+
+
+def main() -> None:
+    """Print what passes in a second."""
+    models = load_models(None, "ztf")
+    models = dataclasses.replace(models, models={"features": models.models["features"]})
+    rows = simulate_night(seed=1, n_objects=MESSAGES).rows()
+    with Sandbox() as sandbox, StreamBroker() as broker, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sandbox.load(rows)
+        broker.publish(TOPIC, rows)
+
+        def configure(group: str):
+            text = _CONFIGURATION.format(endpoint=sandbox.url, topic=TOPIC, group=group, broker=broker.bootstrap)
+            (folder / "aha.yaml").write_text(text)
+            return load_config(folder / "aha.yaml", {"LASAIR_TOKEN": "sandbox-token"})
+
+        joining_s, reading_s = _read(configure("reader").source)
+        print(f"stream alone   {MESSAGES / reading_s:8.0f} messages/s, after {joining_s:.1f} s to join the group")
+        began = time.perf_counter()
+        report = run_pass(configure("writer"), models)
+        whole_s = time.perf_counter() - began - joining_s
+        print(
+            f"whole pass     {MESSAGES / whole_s:8.0f} messages/s, {report.delivery.sent} of them annotated, joining aside"
+        )
+        with Ledger(folder / "aha-ledger.sqlite") as ledger:
+            sending_s = _sending_s(ledger)
+        print(f"outbox         {report.delivery.sent / sending_s:8.0f} annotations/s, one call and one commit each")
+
+
+def _read(source) -> tuple[float, float]:
+    """Read the whole stream and do nothing with it; return the seconds to the first batch, and from there."""
+    began = time.perf_counter()
+    batches = stream_batches(source)
+    next(batches)
+    first = time.perf_counter()
+    for _ in batches:
+        pass
+    return first - began, time.perf_counter() - first
+
+
+def _sending_s(ledger: Ledger) -> float:
+    first, last = ledger._execute("SELECT min(sent_at), max(sent_at) FROM outbox WHERE sent_at IS NOT NULL").fetchone()
+    return last - first
+
+
+if __name__ == "__main__":
+    main()
