@@ -1,4 +1,4 @@
-"""Throughput of stream, ledger and outbox, for `make bench`: Kafka's protocol, SQLite on disk, HTTP, all on this machine.
+"""Throughput of stream, ledger and outbox (`make bench`): Kafka's protocol, SQLite on disk, HTTP, all on this machine.
 
 The object features alone are scored, so that what is measured is the way in and the way out. Simulated records; the
 broker and Lasair are the embedded ones, in this process, and share its processor.
@@ -49,9 +49,7 @@ def main() -> None:
         began = time.perf_counter()
         report = run_pass(configure("writer"), models)
         whole_s = time.perf_counter() - began - joining_s
-        print(
-            f"whole pass     {MESSAGES / whole_s:8.0f} messages/s, {report.delivery.sent} of them annotated, joining aside"
-        )
+        print(f"whole pass     {MESSAGES / whole_s:8.0f} messages/s, joining aside, {report.delivery.sent} annotated")
         with Ledger(folder / "aha-ledger.sqlite") as ledger:
             sending_s = _sending_s(ledger)
         print(f"outbox         {report.delivery.sent / sending_s:8.0f} annotations/s, one call and one commit each")
