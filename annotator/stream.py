@@ -5,6 +5,7 @@ said that it is at its end: silence is no sign of anything, since after a crash 
 the whole session timeout.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -218,9 +219,7 @@ def read_lag(source: StreamSource, timeout_s: float = 10.0) -> Lag:
     """
     import confluent_kafka
 
-    complaints: list[str] = []
-    consumer = _consumer(source, lambda error: complaints.append(_in_words(error, source)))
-    try:
+    with _onlooker(source, "the lag is unknown") as consumer:
         behind: list[confluent_kafka.TopicPartition] = []
         messages = 0
         for partition in consumer.committed(_partitions(consumer, source, timeout_s), timeout=timeout_s):
@@ -232,11 +231,6 @@ def read_lag(source: StreamSource, timeout_s: float = 10.0) -> Lag:
                 messages += high - next_offset
                 behind.append(confluent_kafka.TopicPartition(source.topic, partition.partition, next_offset))
         return Lag(messages, _oldest_at(consumer, behind, timeout_s))
-    except confluent_kafka.KafkaException as failure:
-        words = complaints[-1] if complaints else _in_words(failure.args[0], source)
-        raise SourceError(f"the lag of the stream {source.topic} is unknown: {words}") from failure
-    finally:
-        consumer.close()
 
 
 def peek(source: StreamSource, timeout_s: float = 10.0) -> object | None:
@@ -249,9 +243,7 @@ def peek(source: StreamSource, timeout_s: float = 10.0) -> object | None:
     """
     import confluent_kafka
 
-    complaints: list[str] = []
-    consumer = _consumer(source, lambda error: complaints.append(_in_words(error, source)))
-    try:
+    with _onlooker(source, "it cannot be read") as consumer:
         for partition in _partitions(consumer, source, timeout_s):
             low, high = consumer.get_watermark_offsets(partition, timeout=timeout_s)
             if low == high:
@@ -261,9 +253,20 @@ def peek(source: StreamSource, timeout_s: float = 10.0) -> object | None:
                 if message.error() is None:
                     return _record(message.value())
         return None
+
+
+@contextlib.contextmanager
+def _onlooker(source: StreamSource, otherwise: str) -> Iterator["confluent_kafka.Consumer"]:
+    """Open a consumer that asks and never joins the group; its failures are said as `otherwise`, with the reason."""
+    import confluent_kafka
+
+    complaints: list[str] = []
+    consumer = _consumer(source, lambda error: complaints.append(_in_words(error, source)))
+    try:
+        yield consumer
     except confluent_kafka.KafkaException as failure:
         words = complaints[-1] if complaints else _in_words(failure.args[0], source)
-        raise SourceError(f"the stream {source.topic} cannot be read: {words}") from failure
+        raise SourceError(f"the stream {source.topic}: {otherwise}: {words}") from failure
     finally:
         consumer.close()
 

@@ -255,9 +255,9 @@ def test_a_broker_that_does_not_answer_is_told_within_the_promised_time():
     with pytest.raises(SourceError, match=f"no broker answers at {address}"):
         list(stream_batches(nowhere))
     assert time.monotonic() - began_at < SESSION_S + 1.5
-    with pytest.raises(SourceError, match=f"lag of the stream lasair_2none is unknown: no broker answers at {address}"):
+    with pytest.raises(SourceError, match=f"stream lasair_2none: the lag is unknown: no broker answers at {address}"):
         read_lag(nowhere, timeout_s=1.0)
-    with pytest.raises(SourceError, match=f"stream lasair_2none cannot be read: no broker answers at {address}"):
+    with pytest.raises(SourceError, match=f"stream lasair_2none: it cannot be read: no broker answers at {address}"):
         peek(nowhere, timeout_s=1.0)
 
 
