@@ -18,7 +18,11 @@ OUTSTANDING_MAG = 0.2
 """A detection that is closer to the line between its neighbours than this does not stand out."""
 
 _MEANING = {feature.name: feature.meaning for feature in FEATURES}
-_MODALITY_WORDS = {"features": "object features", "lightcurve": "its light curve", "triplet": "its stamps"}
+_RARITY = {
+    "features": "classified supernovae is as odd in object features",
+    "lightcurve": "classified supernovae is as odd in its light curve",
+    "triplet": "real detections is as odd in its stamps",  # too few classified supernovae have stamps
+}
 
 
 def explain(transient: Transient, scores: Scores, classification: str, model_set: ModelSet) -> str:
@@ -39,7 +43,7 @@ def explain(transient: Transient, scores: Scores, classification: str, model_set
     if not present:
         return "Not scored: no modality has what it needs."
     name = max(present, key=lambda modality: present[modality].score)
-    rarity = f"At most 1 in {10 ** present[name].score:.0f} classified supernovae is as odd in {_MODALITY_WORDS[name]}"
+    rarity = f"At most 1 in {10 ** present[name].score:.0f} {_RARITY[name]}"
     if classification == "normal":
         return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
     return safe_text(f"{rarity}: {_REASONS[name](transient, present[name], model_set.models[name])}.")

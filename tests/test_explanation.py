@@ -53,7 +53,9 @@ def test_the_sentence_is_short_safe_and_says_how_rare_it_is(models, night):
         (scores,) = models.score([transient])
         sentence = explain(transient, scores, "watch", models)
         assert len(sentence) <= MAX_EXPLANATION
-        assert re.fullmatch(r"At most 1 in \d+ classified supernovae is as odd in [a-z ]+: .+\.", sentence)
+        assert re.fullmatch(
+            r"At most 1 in \d+ (classified supernovae|real detections) is as odd in [a-z ]+: .+\.", sentence
+        )
 
 
 def _light_curve(**changes) -> LightCurve:
