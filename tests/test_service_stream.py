@@ -17,6 +17,7 @@ import itertools
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import pytest
@@ -162,6 +163,14 @@ def test_a_stop_in_mid_pass_finishes_the_batch_in_hand_and_the_next_pass_goes_on
     assert read_lag(streaming.source).messages == len(rows) - 40
     assert run_pass(streaming, models).read == len(rows) - 40
     assert held_by(sandbox) == undisturbed
+
+
+def test_a_stop_is_heard_while_the_stream_is_waited_for(streaming, models):
+    """A stream that is not there may be about to appear; whoever stops the job need not wait for that."""
+    began_at = time.monotonic()
+    report = run_pass(streaming, models, should_stop=lambda: time.monotonic() - began_at > 0.5)
+    assert (report.read, report.problem) == (0, "")
+    assert time.monotonic() - began_at < SESSION_S + 5
 
 
 def test_a_dry_run_leaves_offsets_and_ledger_and_says_what_would_be_sent(
