@@ -278,11 +278,9 @@ def test_injections_are_drawn_alike_again(table):
 # The shipped model
 
 
-def test_the_shipped_model_turns_with_the_sky_and_takes_batches(models):
+def test_the_shipped_model_turns_with_the_sky_and_takes_batches(all_models):
     """Turned stamps are the same object: their errors agree far better than those of different objects."""
-    if "triplet" not in models.models:
-        pytest.skip("no triplet model is shipped")
-    session = models.models["triplet"].session
+    session = all_models.models["triplet"].session
     tensors = np.array([stamp_tensor(triplet) for triplet in TRIPLETS[:60]])
     error, terms, latent = session.run(["error", "residual", "latent"], {"stamps": tensors})
     assert (error.shape, terms.shape, latent.shape) == ((60,), (60, 6), (60, 44))
@@ -290,10 +288,8 @@ def test_the_shipped_model_turns_with_the_sky_and_takes_batches(models):
     assert np.median(np.abs(turned - error)) < 0.5 * np.std(error)
 
 
-def test_the_shipped_references_are_simulated(models):
-    if "triplet" not in models.models:
-        pytest.skip("no triplet model is shipped")
-    manifest = models.models["triplet"].manifest
+def test_the_shipped_references_are_simulated(all_models):
+    manifest = all_models.models["triplet"].manifest
     assert len(manifest.references) >= 5
     assert all(reference.record["objectId"].startswith("ZTF99") for reference in manifest.references)
     assert onnxruntime.get_device()
