@@ -214,6 +214,26 @@ def test_fifty_calls_an_hour_are_kept_and_the_rest_waits_its_turn(night, configu
         assert not [call for call in server.calls if call.status == 429]
 
 
+@pytest.mark.parametrize("fault", [None, "refuse", "drop_after"])
+def test_where_the_server_takes_lists_they_cost_one_call_and_leave_the_same(
+    night, configure, models, undisturbed, fault
+):
+    accounts, topics = [Account(TOKEN, "power")], [Topic("aha_ztf", TOKEN)]
+    with Sandbox(night, accounts=accounts, topics=topics, batch_annotate=True) as server:
+        config = configure(server, lasair__batch_annotations=20)
+        if fault:
+            server.misbehave("annotatelist", fault, times=1, status=500)
+        now = [1e9]
+        for _ in range(3):
+            report = run_pass(config, models, clock=lambda: now[0])
+            now[0] += 3700
+        assert {name: _lasting(row) for name, row in held_by(server).items()} == undisturbed
+        assert report.waiting == 0 and report.problem == ""
+        if not fault:
+            made = [call.endpoint for call in server.calls]
+            assert made.count("annotatelist") == -(-len(undisturbed) // 20) and made.count("annotate") <= 1
+
+
 def test_a_token_that_is_not_accepted_is_said_in_plain_words_and_nothing_is_lost(sandbox, configure, models):
     report = run_pass(configure(sandbox, token="wrong"), models)
     assert "does not accept the token" in report.problem and "wrong" not in report.problem
