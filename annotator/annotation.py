@@ -20,14 +20,13 @@ from annotator.transient import Transient
 MAX_EXPLANATION = 250
 """Characters of one sentence that a person reads in a table; Lasair takes 1,024."""
 MAX_CLASSDICT = 4096
-MAX_VERSION = 16
 _MAX_URL = 1024
 
 _SAFE_TEXT = re.compile(r"[A-Za-z0-9 .,:;+\-_/()=<>]*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;+\-_/()=<>]+")
-_OBJECT_ID = re.compile(r"[A-Za-z0-9]{1,16}")
+OBJECT_ID = re.compile(r"[A-Za-z0-9]{1,16}")
 _TOPIC = re.compile(r"[a-z][a-z0-9_]{0,15}")
-_VERSION = re.compile(r"[A-Za-z0-9._\-]{1,16}")
+VERSION = re.compile(r"[A-Za-z0-9._\-]{1,16}")
 _URL = re.compile(r"https?://[A-Za-z0-9.:_\-]+(?:/[A-Za-z0-9.:_/=+\-]*)?")
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 # Lasair refuses a WHERE with these words in it, so that no filter could ask for such a key.
@@ -53,10 +52,10 @@ class Annotation:
     url: str = ""
 
     def __post_init__(self) -> None:
-        _require(_OBJECT_ID.fullmatch(self.object_id), "object_id", "1 to 16 letters and digits", self.object_id)
+        _require(OBJECT_ID.fullmatch(self.object_id), "object_id", "1 to 16 letters and digits", self.object_id)
         _require(_TOPIC.fullmatch(self.topic), "topic", "a lower-case name of at most 16 characters", self.topic)
         _require(self.classification in CLASSIFICATIONS, "classification", "one of the four", self.classification)
-        _require(_VERSION.fullmatch(self.version), "version", "1 to 16 letters, digits, dots, dashes", self.version)
+        _require(VERSION.fullmatch(self.version), "version", "1 to 16 letters, digits, dots, dashes", self.version)
         _require(
             _SAFE_TEXT.fullmatch(self.explanation) and len(self.explanation) <= MAX_EXPLANATION,
             "explanation",

@@ -1,13 +1,12 @@
 """From records to assessments: what is news, what the models say of it, and whether Lasair should hear of it."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from annotator.annotation import Annotation, classdict, decide
+from annotator.annotation import OBJECT_ID, Annotation, classdict, decide
 from annotator.completion import Completed
 from annotator.config import Config
 from annotator.errors import RecordError
@@ -53,13 +52,9 @@ def assess(
     known, held = ledger.scored_states(object_ids), ledger.last_annotations(object_ids)
     all_scores = models.score([item.transient for item in completed])
     assessments = []
-    for (transient, record), item, scores in zip(sources, completed, all_scores, strict=True):
-        object_id = transient.object_id
-        assessment = dataclasses.replace(
-            _assessment(item, scores, config, models, known.get(object_id), held.get(object_id)),
-            state=state_digest(transient),
-            waiting_record=as_text(record) if item.waits else None,
-        )
+    for source, item, scores in zip(sources, completed, all_scores, strict=True):
+        object_id = item.transient.object_id
+        assessment = _assessment(source, item, scores, config, models, known.get(object_id), held.get(object_id))
         assessments.append(assessment)
         known[object_id] = ScoredState(
             assessment.state, models.version, assessment.last_mjd, assessment.first_flagged_mjd
@@ -72,7 +67,7 @@ def assess(
 def parse_annotatable(record: object, survey: str) -> Transient:
     """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
     transient = PARSERS[survey](readable(record))
-    if not transient.object_id.isascii() or not transient.object_id.isalnum() or len(transient.object_id) > 16:
+    if not OBJECT_ID.fullmatch(transient.object_id):
         raise RecordError(f"expected an object id of 1 to 16 letters and digits, found {transient.object_id[:40]!r}")
     return transient
 
@@ -107,6 +102,7 @@ def _plain(value: object) -> object:
 
 
 def _assessment(
+    source: Source,
     item: Completed,
     scores: Scores,
     config: Config,
@@ -114,6 +110,7 @@ def _assessment(
     known: ScoredState | None,
     held: Annotation | None,
 ) -> Assessment:
+    as_given, record = source
     transient = item.transient
     classification = decide(transient, scores, config.decision)
     first_mjd = known.first_flagged_mjd if known else None
@@ -129,7 +126,7 @@ def _assessment(
     )
     return Assessment(
         object_id=transient.object_id,
-        state="",
+        state=state_digest(as_given),
         model_set=models.version,
         last_mjd=transient.last_mjd,
         n_det=transient.n_det,
@@ -141,6 +138,7 @@ def _assessment(
         if must_send(annotation, held, config.annotation.classes, config.annotation.resend_margin)
         and not (item.waits and held and is_weaker_without(annotation, held))
         else None,
+        waiting_record=as_text(record) if item.waits else None,
     )
 
 

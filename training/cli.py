@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from annotator.config import LasairConfig
     from annotator.lasair_api import LasairApi
 
-MAX_VERSION_LENGTH = 16  # what Lasair keeps of an annotation's version
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `aha-train` and return its exit status: 0 done, 1 a gate refused the model, 2 usage or bad input."""
@@ -36,62 +34,20 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     features = commands.add_parser("features", help="fit, evaluate and export the object-feature autoencoder")
     features.add_argument("--data", type=Path, required=True, metavar="FILE", help="labelled table (CSV)")
-    features.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for model, manifest and card")
-    features.add_argument(
-        "--recipe",
-        choices=("normals", "aha"),
-        default="normals",
-        help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
-    )
-    features.add_argument("--version", type=_version, default="aha-ztf-1.0", help="of the model set (%(default)s)")
-    features.add_argument("--epochs", type=_positive, help="at most; the recipe's own number by default")
-    features.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
-    features.add_argument(
-        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)"
-    )
-    features.add_argument(
-        "--beside", type=Path, metavar="DIR", help="result of --recipe aha on the same table, to show in the card"
-    )
+    _add_training(features, "table")
+    _add_jobs(features)
     features.set_defaults(run=_features)
     lightcurve = commands.add_parser("lightcurve", help="fit, evaluate and export the light-curve autoencoder")
     lightcurve.add_argument("--data", type=Path, required=True, metavar="FILE", help="light curves (Parquet)")
     lightcurve.add_argument("--labels", type=Path, metavar="FILE", help="beside the data: lightcurve_labels.csv")
-    lightcurve.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for model, manifest and card"
-    )
-    lightcurve.add_argument(
-        "--recipe",
-        choices=("normals", "aha"),
-        default="normals",
-        help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
-    )
-    lightcurve.add_argument("--version", type=_version, default="aha-ztf-1.0", help="of the model set (%(default)s)")
-    lightcurve.add_argument("--epochs", type=_positive, help="at most; the recipe's own number by default")
-    lightcurve.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
-    lightcurve.add_argument(
-        "--beside", type=Path, metavar="DIR", help="result of --recipe aha on the same curves, to show in the card"
-    )
+    _add_training(lightcurve, "curves")
     lightcurve.set_defaults(run=_lightcurve)
     triplet = commands.add_parser("triplet", help="fit, evaluate and export the autoencoder of stamps")
     triplet.add_argument(
         "--data", type=Path, required=True, metavar="FILE", help="stamps (NAME.npz), with NAME.csv beside them"
     )
-    triplet.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for model, manifest and card")
-    triplet.add_argument(
-        "--recipe",
-        choices=("normals", "aha"),
-        default="normals",
-        help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
-    )
-    triplet.add_argument("--version", type=_version, default="aha-ztf-1.0", help="of the model set (%(default)s)")
-    triplet.add_argument("--epochs", type=_positive, help="the recipe's own number by default")
-    triplet.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
-    triplet.add_argument(
-        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)"
-    )
-    triplet.add_argument(
-        "--beside", type=Path, metavar="DIR", help="result of --recipe aha on the same stamps, to show in the card"
-    )
+    _add_training(triplet, "stamps")
+    _add_jobs(triplet)
     triplet.set_defaults(run=_triplet)
     report = commands.add_parser("evaluate", help="write one report on the models: Markdown, a page, plots")
     report.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the training data")
@@ -133,6 +89,29 @@ def _parser() -> argparse.ArgumentParser:
         _add_account(command)
         command.set_defaults(run=run)
     return parser
+
+
+def _add_training(command: argparse.ArgumentParser, data: str) -> None:
+    """Add what the three trainings share; `data` is what they are trained on, in a word."""
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for model, manifest and card")
+    command.add_argument(
+        "--recipe",
+        choices=("normals", "aha"),
+        default="normals",
+        help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
+    )
+    command.add_argument("--version", type=_version, default="aha-ztf-1.0", help="of the model set (%(default)s)")
+    command.add_argument("--epochs", type=_positive, help="at most; the recipe's own number by default")
+    command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
+    command.add_argument(
+        "--beside", type=Path, metavar="DIR", help=f"result of --recipe aha on the same {data}, to show in the card"
+    )
+
+
+def _add_jobs(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)"
+    )
 
 
 def _add_account(command: argparse.ArgumentParser) -> None:
@@ -248,6 +227,8 @@ def _positive(text: str) -> int:
 
 
 def _version(text: str) -> str:
-    if not 0 < len(text) <= MAX_VERSION_LENGTH or not text.isascii() or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"expected 1 to {MAX_VERSION_LENGTH} ASCII characters, found {text!r}")
+    from annotator.annotation import VERSION  # what every annotation of these models has to carry
+
+    if not VERSION.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"expected 1 to 16 letters, digits, dots, dashes, underscores, found {text!r}")
     return text
