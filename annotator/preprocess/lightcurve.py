@@ -199,12 +199,19 @@ def grid(curves: Sequence[Detections], peaks: Sequence[tuple[float, float]] | No
 
 
 def lightcurve_tensor(light_curve: LightCurve | None) -> NDArray[np.float32]:
+    """Make the model's input of one light curve, ``(3, 2, 176)`` float32, as :func:`lightcurve_input` does."""
+    return lightcurve_input(light_curve)[0]
+
+
+def lightcurve_input(light_curve: LightCurve | None) -> tuple[NDArray[np.float32], Detections]:
     """Make the model's input of one light curve, of any age.
 
     Returns
     -------
     NDArray
         ``(3, 2, 176)`` float32, as :func:`grid` gives it.
+    Detections
+        What it was made of.
 
     Raises
     ------
@@ -226,7 +233,7 @@ def lightcurve_tensor(light_curve: LightCurve | None) -> NDArray[np.float32]:
             f"{n_within} usable detections lie between {GRID_DAYS[0]:g} and {GRID_DAYS[-1]:g} days of the peak, "
             f"{MIN_DETECTIONS} are needed"
         )
-    return grid([detections], [about])[0]
+    return grid([detections], [about])[0], detections
 
 
 def within_grid(detections: Detections) -> NDArray[np.bool_]:

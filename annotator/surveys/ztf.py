@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 
 from annotator.errors import MissingModalityError, RecordError
-from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES, physical_features
+from annotator.preprocess.features import (
+    FEATURE_NAMES,
+    MAX_RATE_ERROR_MAG_PER_DAY,
+    QUALITY_NAMES,
+    physical_features,
+)
+from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.ztf_candidates import (
     JD_MINUS_MJD,
     JD_RANGE,
@@ -69,11 +75,36 @@ def parse(record: object) -> Transient:
         light_curve=light_curve(candidates) if isinstance(candidates, list) else None,
         cutouts=reference,
         why_missing=why_missing,
+        extras=_extras(values),
     )
 
 
-_NUMBERS = (*FEATURE_NAMES, *QUALITY_NAMES, "ncand", "ncandgp", "jdmax", "ramean", "decmean")
-_SHERLOCK = ("classification", "separationArcsec", "major_axis_arcsec")
+def _extras(values: Mapping[str, float]) -> dict[str, float]:
+    """Return further physical values; the age is a difference of two dates, which themselves go nowhere."""
+    extras = {
+        name: value
+        for name, column, low, high in _EXTRAS
+        if (value := within(values.get(column), low, high)) is not None
+    }
+    first_jd = within(values.get("jdmin"), *JD_RANGE)
+    last_jd = within(values.get("jd_g_minus_r", values.get("jdmax")), *JD_RANGE)
+    if first_jd is not None and last_jd is not None and last_jd >= first_jd:
+        extras["age_days"] = min(last_jd - first_jd, MAX_AGE_DAYS)
+    return extras
+
+
+_EXTRAS = (
+    ("dmdt_g_err", "dmdt_g_err", 1e-6, MAX_RATE_ERROR_MAG_PER_DAY),
+    ("dmdt_r_err", "dmdt_r_err", 1e-6, MAX_RATE_ERROR_MAG_PER_DAY),
+    ("physical_separation_kpc", "physical_separation_kpc", 0.0, 1e4),
+    ("distance_mpc", "distance", 0.1, 2e4),
+)
+"""Name, Lasair's column, and the range in which it is physical."""
+
+_HOST_NUMBERS = ("separationArcsec", "major_axis_arcsec", "physical_separation_kpc", "distance")
+_DATES = ("jdmin", "jdmax", "jd_g_minus_r")
+_NUMBERS = (*FEATURE_NAMES, *QUALITY_NAMES, *_HOST_NUMBERS[2:], *_DATES, "ncand", "ncandgp", "ramean", "decmean")
+_SHERLOCK = ("classification", *_HOST_NUMBERS)
 _PS1 = ("distpsnr1", "sgmag1", "srmag1")
 
 
