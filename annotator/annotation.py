@@ -106,16 +106,24 @@ def safe_text(text: str, max_length: int = MAX_EXPLANATION) -> str:
     return safe if len(safe) <= max_length else safe[: max(0, max_length - 3)].rstrip() + "..."
 
 
-def decide(transient: Transient, scores: Scores, decision: DecisionConfig) -> str:
+def decide(transient: Transient, scores: Scores, decision: DecisionConfig, exotic_threshold: float | None) -> str:
     """Classify one scored object: `artefact`, `anomaly`, `watch` or `normal`.
 
+    Parameters
+    ----------
+    exotic_threshold
+        The probability of being exotic from which on an object is an anomaly, whatever its score; None: no such.
+
+    Notes
+    -----
     An artefact is an object with enough detections of which none is positive and passes real-bogus; where the record
     does not count them, nothing is called an artefact.
     """
     n_det, n_good = transient.n_det, transient.n_det_good
     if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
         return "artefact"
-    if scores.score >= decision.anomaly_score:
+    is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold
+    if scores.score >= decision.anomaly_score or is_exotic:
         return "anomaly"
     return "watch" if scores.score >= decision.watch_score else "normal"
 
@@ -135,6 +143,8 @@ def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> 
         if isinstance(modality, ModalityScore):
             numbers[f"{name}_score"] = round(modality.score, 4)
             numbers[f"{name}_error"] = float(f"{modality.error:.6g}")
+    for name, value in learned(scores).items():
+        numbers[name] = value
     if transient.n_det is not None:
         numbers["n_det"] = transient.n_det
     if transient.last_mjd is not None:
@@ -142,3 +152,12 @@ def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> 
     if first_mjd is not None:
         numbers["first_mjd"] = round(first_mjd, 5)
     return numbers
+
+
+def learned(scores: Scores) -> dict[str, float]:
+    """Return what stands beside the scores, `exotic` and `prior`, as it is written; absent where there is none."""
+    return {
+        name: round(value, 4)
+        for name, value in (("exotic", scores.exotic), ("prior", scores.prior))
+        if value is not None
+    }

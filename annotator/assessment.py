@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from annotator.annotation import OBJECT_ID, Annotation, classdict, decide
+from annotator.annotation import OBJECT_ID, Annotation, classdict, decide, learned
 from annotator.completion import Completed
 from annotator.config import Config
 from annotator.errors import RecordError
@@ -112,7 +112,7 @@ def _assessment(
 ) -> Assessment:
     as_given, record = source
     transient = item.transient
-    classification = decide(transient, scores, config.decision)
+    classification = decide(transient, scores, config.decision, models.exotic_threshold(config.decision))
     first_mjd = known.first_flagged_mjd if known else None
     if first_mjd is None and classification in ("anomaly", "watch"):
         first_mjd = transient.last_mjd
@@ -132,7 +132,8 @@ def _assessment(
         n_det=transient.n_det,
         classification=classification,
         score=scores.score,
-        modalities=json.dumps(_with_epoch(modality_summary(scores), transient)),
+        modalities=json.dumps(_with_epoch(modality_summary(scores), transient) | learned(scores)),
+        numbers=json.dumps({name: float(f"{value:.6g}") for name, value in models.learned_from(scores).items()}),
         first_flagged_mjd=first_mjd,
         outgoing=annotation
         if must_send(annotation, held, config.annotation.classes, config.annotation.resend_margin)

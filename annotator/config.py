@@ -63,6 +63,10 @@ def _between(low: float, high: float) -> Callable[[float], str | None]:
     return lambda value: None if low <= value <= high else f"between {low:g} and {high:g}"
 
 
+def _is_probability(value: float | None) -> str | None:
+    return None if value is None or 0 < value <= 1 else "above 0 and at most 1, or null"
+
+
 def _are_classes(value: tuple[str, ...]) -> str | None:
     unknown = [name for name in value if name not in CLASSIFICATIONS]
     return f"a list of classes among {', '.join(CLASSIFICATIONS)}" if unknown or len(set(value)) < len(value) else None
@@ -148,6 +152,8 @@ class DecisionConfig:
     watch_score: float = _key(_between(0, 20), default=2.0)
     artefact_detections: int = _key(_between(1, 1000), default=2)
     """From this many detections on, an object none of which is positive and passes real-bogus is an artefact."""
+    exotic_probability: float | None = _key(_is_probability, default=None)
+    """`anomaly` also from this probability of being exotic on; None: where half of such known objects are."""
 
 
 @dataclass(frozen=True)
@@ -294,7 +300,7 @@ def _value(kind: typing.Any, value: object, name: str, folder: Path) -> typing.A
         return _source(value, name, folder)
     if dataclasses.is_dataclass(kind):
         return _build(kind, value, name, folder)
-    if kind in (Path | None, str | None, tuple[str, ...] | None):
+    if kind in (Path | None, str | None, float | None, tuple[str, ...] | None):
         return None if value is None else _value(typing.get_args(kind)[0], value, name, folder)
     if kind is Path and isinstance(value, str) and value:
         return folder / Path(value).expanduser()

@@ -8,16 +8,21 @@ import numpy as np
 from annotator.annotation import safe_text
 from annotator.manifest import Column
 from annotator.models import ModalityScore, Model, ModelSet, Scores
-from annotator.preprocess.features import FEATURES
+from annotator.preprocess.features import FEATURES, feature_row
+from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantities, quantity_row
 from annotator.transient import LightCurve, Transient
 
 STRONGEST = 2
 """How many features are named."""
 
+WORTH_SAYING = 0.1
+"""From this probability of being exotic on it stands in the sentence."""
+
 OUTSTANDING_MAG = 0.2
 """A detection that is closer to the line between its neighbours than this does not stand out."""
 
-_MEANING = {feature.name: feature.meaning for feature in FEATURES}
+_MEANING = {quantity.name: quantity.meaning for quantity in QUANTITIES}
+_SHERLOCK = "sherlock_"
 _RARITY = {
     "features": "classified supernovae is as odd in object features",
     "lightcurve": "classified supernovae is as odd in its light curve",
@@ -35,7 +40,7 @@ def explain(transient: Transient, scores: Scores, classification: str, model_set
     transient, scores, classification
         The object, what the models said of it, and what was decided.
     model_set
-        The models; that of the object features is asked again without each feature in turn.
+        The models; each is asked again without each part of its input in turn.
     """
     if classification == "artefact":
         return safe_text(f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus.")
@@ -46,34 +51,45 @@ def explain(transient: Transient, scores: Scores, classification: str, model_set
     rarity = f"At most 1 in {10 ** present[name].score:.0f} {_RARITY[name]}"
     if classification == "normal":
         return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
-    return safe_text(f"{rarity}: {_REASONS[name](transient, present[name], model_set.models[name])}.")
+    because = f"{rarity}: {_REASONS[name](transient, present[name], model_set.models[name])}."
+    if scores.exotic is not None and scores.exotic >= WORTH_SAYING:
+        because += f" Like known SLSN or TDE with probability {scores.exotic:.2f}."
+    return safe_text(because)
 
 
-def _feature_reasons(transient: Transient, scored: ModalityScore, model: Model) -> str:
+def _feature_reasons(transient: Transient, _scored: ModalityScore, model: Model) -> str:
     columns = {column.name: column for column in model.manifest.columns}
-    names = strongest_features(transient, scored, model)[:STRONGEST]
-    return "; ".join(_in_words(columns[name], transient.features[name]) for name in names)
+    found = quantities(transient)
+    names = strongest_quantities(transient, model)[:STRONGEST]
+    return "; ".join(_in_words(columns[name], found[name]) for name in names)
 
 
-def strongest_features(transient: Transient, scored: ModalityScore, model: Model) -> list[str]:
-    """Order an object's features by how much of its error goes when the model does not see them.
+def strongest_quantities(transient: Transient, model: Model) -> list[str]:
+    """Order an object's quantities by how much nearer it would be to normal ones if the model did not see them.
 
-    The feature with the largest residual is often not the one that is odd: an autoencoder bends the others to fit.
-    Without the odd one, what is left fits together again.
+    Sherlock's class is one quantity, named by the class that the object has.
     """
-    n_present = len(transient.features)
-    carried = {}
-    for name in transient.features:
-        others = {other: value for other, value in transient.features.items() if other != name}
-        without = model.score(dataclasses.replace(transient, features=others))
-        if isinstance(without, ModalityScore):
-            # The error is a mean over the features that are there.
-            carried[name] = scored.error * n_present - without.error * (n_present - 1)
-    return sorted(carried, key=lambda name: -carried[name])
+    groups: dict[str, list[int]] = {}
+    for column in model.manifest.columns[len(FEATURES) :]:
+        place = QUANTITY_NAMES.index(column.name)
+        groups.setdefault(_SHERLOCK if column.name.startswith(_SHERLOCK) else column.name, []).append(place)
+    row = quantity_row(transient)
+    groups = {name: places for name, places in groups.items() if np.isfinite(row[places]).all()}
+    if not groups:
+        return []
+    without = np.repeat(row[np.newaxis], len(groups), axis=0)
+    for number, places in enumerate(groups.values()):
+        without[number, places] = np.nan
+    features = np.repeat(feature_row(transient.features)[np.newaxis], len(groups), axis=0)
+    oddities = model.run({"features": features, "quantities": without})[model.scored_output]
+    named = [QUANTITY_NAMES[max(places, key=lambda place: row[place])] for places in groups.values()]
+    return [named[number] for number in np.argsort(oddities, kind="stable")]
 
 
 def _in_words(column: Column, value: float) -> str:
     """State a value beside the middle two thirds of the normals that the model was trained on."""
+    if column.name.startswith(_SHERLOCK):
+        return _MEANING[column.name]
     low, high = column.unscaled(-1.0), column.unscaled(1.0)
     return f"{_MEANING[column.name]} {value:.3g} {column.unit} (most have {low:.3g} to {high:.3g})"
 

@@ -82,6 +82,7 @@ CREATE TABLE refused (
     record TEXT NOT NULL
 );
 """,
+    "ALTER TABLE objects ADD COLUMN numbers TEXT",
 )
 """What makes each schema version out of the one before; a ledger is brought to the newest when it is opened."""
 
@@ -110,6 +111,8 @@ class Assessment:
     score: float
     modalities: str
     """JSON of each modality's score and error, or why it is missing."""
+    numbers: str
+    """JSON of what the heads learn from: kept of an object's last state, for whoever judges it later."""
     first_flagged_mjd: float | None
     outgoing: Annotation | None
     """The annotation to send, None where Lasair need not hear of it."""
@@ -280,9 +283,9 @@ class Ledger:
 
     def _record_assessment(self, item: Assessment, now: float) -> None:
         self._execute(
-            "INSERT OR REPLACE INTO objects (object_id, state, model_set, last_mjd, first_flagged_mjd)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (item.object_id, item.state, item.model_set, item.last_mjd, item.first_flagged_mjd),
+            "INSERT OR REPLACE INTO objects (object_id, state, model_set, last_mjd, first_flagged_mjd, numbers)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (item.object_id, item.state, item.model_set, item.last_mjd, item.first_flagged_mjd, item.numbers),
         )
         self._execute(
             "INSERT INTO scores (object_id, scored_at, last_mjd, n_det, model_set, classification, score, modalities)"

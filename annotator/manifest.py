@@ -4,9 +4,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import get_args, get_origin
+from typing import TypeVar, get_args, get_origin
 
+from annotator.calibration import Level
 from annotator.errors import ModelError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,24 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """What normal objects give for one output of the graph."""
+
+    output: str
+    """Its name; the larger, the less normal."""
+    levels: tuple[Level, ...]
+    """By how much was seen of an object; above each level's floor a score is an extrapolation."""
+
+
+@dataclass(frozen=True)
 class Reference:
     """A simulated record and what the training framework itself made of it."""
 
     record: Mapping
     error: float
     latent: tuple[float, ...]
+    others: Mapping
+    """The graph's other single numbers, by name."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +111,8 @@ class Manifest:
     training: Mapping
     """Data file and its hash, counts, split, seed, settings."""
     metrics: Mapping
-    calibration_errors: tuple[float, ...]
-    """Errors of normals by models that were not trained on them, ascending."""
+    calibrated: tuple[Calibrated, ...]
+    """The first is the one that the score of the modality is made of."""
     references: tuple[Reference, ...]
 
 
@@ -116,14 +131,8 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     ModelError
         If it is not JSON, lacks a key, has another, or a value is of the wrong kind or not finite.
     """
-    try:
-        content = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as failure:
-        raise ModelError(f"{where}: expected a manifest in JSON, found {failure}; copy or train it again") from failure
-    manifest = _build(Manifest, content, where)
-    errors = manifest.calibration_errors
-    if not errors or list(errors) != sorted(errors):
-        raise ModelError(f"{where}: expected ascending calibration_errors, at least one; train the model again")
+    manifest = parse_as(Manifest, text, where)
+    _check_calibrated(manifest, where)
     if not manifest.references:
         raise ModelError(f"{where}: expected reference records, found none to prove the model by; train it again")
     for column in manifest.columns:
@@ -133,6 +142,45 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
                 f"and softening, found {column.transform!r}, {column.scale}, {column.softening}; train the model again"
             )
     return manifest
+
+
+def parse_as(kind: type[T], text: bytes, where: str) -> T:
+    """Read a dataclass from JSON by its own field types.
+
+    Raises
+    ------
+    ModelError
+        If it is not JSON, lacks a key, has another, or a value is of the wrong kind or not finite.
+    """
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as failure:
+        raise ModelError(f"{where}: expected a manifest in JSON, found {failure}; copy or train it again") from failure
+    return _build(kind, content, where)
+
+
+def _check_calibrated(manifest: Manifest, where: str) -> None:
+    outputs = [tensor.name for tensor in manifest.outputs]
+    if not manifest.calibrated:
+        raise ModelError(f"{where}: expected what normal objects give, found none in calibrated; train the model again")
+    for item in manifest.calibrated:
+        if item.output not in outputs or not item.levels:
+            raise ModelError(
+                f"{where}: expected calibrated outputs among {', '.join(outputs)} with at least one level, found "
+                f"{item.output!r} with {len(item.levels)}; train the model again"
+            )
+        for level in item.levels:
+            values = level.values
+            if not values or list(values) != sorted(values):
+                raise ModelError(
+                    f"{where}: level {level.name} of {item.output}: expected ascending values, at least one; train the "
+                    f"model again"
+                )
+            if level.tail.scale <= 0 or level.tail.threshold > values[-1]:
+                raise ModelError(
+                    f"{where}: level {level.name} of {item.output}: expected a tail of positive scale that starts "
+                    f"among the values, found scale {level.tail.scale} from {level.tail.threshold}; train again"
+                )
 
 
 def _refuse_constant(constant: str) -> float:

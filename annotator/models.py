@@ -6,11 +6,11 @@ manifest says what it is, and holds records with the scores it must give: a mode
 
 import base64
 import dataclasses
-import hashlib
+import functools
 import importlib.resources
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
@@ -19,13 +19,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.calibration import Calibration, combined_score
+from annotator.calibration import Calibration, Sampling, combined_score
+from annotator.config import DecisionConfig
 from annotator.errors import AhaError, MissingModalityError, ModelError
 from annotator.fits_stamps import read_stamp
+from annotator.heads import HEADS, Head, load_head
 from annotator.manifest import Manifest, parse_manifest
+from annotator.model_files import check_identity, open_graph, read_file
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURES, feature_row
-from annotator.preprocess.lightcurve import lightcurve_tensor
+from annotator.preprocess.lightcurve import Detections, lightcurve_input
+from annotator.preprocess.quantities import QUANTITIES, quantities, quantity_row
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
 from annotator.surveys import PARSERS
 from annotator.transient import Transient, Triplet
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 
 REFERENCE_RTOL = 1e-3
 """How far a reference record's error and latent may be from the training framework's, relative to the largest."""
+
+REAL_BOGUS = ("rb", "drb")
+"""Names of the survey's own scores of how real a detection is."""
 
 OBJECTS_AT_A_TIME = 32
 """Of which a model makes the tensors before it runs its graph on them. What a step needs then stays in the processor's
@@ -55,11 +62,15 @@ class ModalityScore:
     score: float
     """-log10 of the tail probability among normal objects."""
     error: float
-    """AHA's reconstruction error: mean Huber loss over the values that are there."""
+    """AHA's reconstruction error."""
     residual: tuple[float, ...]
     """Input less reconstruction, in the graph's scaled units; 0 where the value is missing."""
     latent: tuple[float, ...]
     """The object's place in the bottleneck."""
+    prior: float | None = None
+    """-log10 of the tail probability of the physical prior, of a model that has one."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """All single numbers that the graph gives, by output."""
 
 
 @dataclass(frozen=True)
@@ -70,26 +81,49 @@ class Scores:
     """All present modalities combined (:func:`annotator.calibration.combined_score`); 0 when there are none."""
     modalities: Mapping[str, ModalityScore | Missing]
     """By the model set's modalities, each of them present."""
+    prior: float | None = None
+    """-log10 of the tail probability of how blue, nuclear and slow it is: an openly stated prior, beside the score."""
+    exotic: float | None = None
+    """Probability of being of a kind that earned a night before, learned from known exotics and people's verdicts."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """What the heads were given, by name (:func:`head_numbers`)."""
 
 
-def _feature_tensors(transient: Transient) -> dict[str, NDArray[np.float32]]:
-    return {"features": feature_row(transient.features)[np.newaxis]}
+@dataclass(frozen=True)
+class Prepared:
+    """What a model is given of one object."""
+
+    tensors: Mapping[str, NDArray[np.float32]]
+    """The graph's inputs, a batch of one."""
+    sampling: Sampling
 
 
-def _lightcurve_tensors(transient: Transient) -> dict[str, NDArray[np.float32]]:
-    return {"lightcurve": lightcurve_tensor(transient.light_curve)[np.newaxis]}
+def _prepare_features(transient: Transient) -> Prepared:
+    tensors = {"features": feature_row(transient.features), "quantities": quantity_row(transient)}
+    sampling = Sampling(transient.n_det, transient.extras.get("age_days"))
+    return Prepared({name: row[np.newaxis] for name, row in tensors.items()}, sampling)
 
 
-def _triplet_tensors(transient: Transient) -> dict[str, NDArray[np.float32]]:
+def sampling_of(detections: Detections) -> Sampling:
+    """Return how much was seen of a light curve."""
+    return Sampling(len(detections), float(detections.time_days[-1] - detections.time_days[0]))
+
+
+def _prepare_lightcurve(transient: Transient) -> Prepared:
+    tensor, detections = lightcurve_input(transient.light_curve)
+    return Prepared({"lightcurve": tensor[np.newaxis]}, sampling_of(detections))
+
+
+def _prepare_triplet(transient: Transient) -> Prepared:
     if transient.triplet is None:
         raise MissingModalityError("no cutouts")
-    return {"stamps": stamp_tensor(transient.triplet)[np.newaxis]}
+    return Prepared({"stamps": stamp_tensor(transient.triplet)[np.newaxis]}, Sampling())
 
 
-TENSORS: Mapping[str, Callable[[Transient], dict[str, NDArray[np.float32]]]] = MappingProxyType(
-    {"features": _feature_tensors, "lightcurve": _lightcurve_tensors, "triplet": _triplet_tensors}
+PREPARATIONS: Mapping[str, Callable[[Transient], Prepared]] = MappingProxyType(
+    {"features": _prepare_features, "lightcurve": _prepare_lightcurve, "triplet": _prepare_triplet}
 )
-"""How each modality's input tensors, a batch of one, are made; raises MissingModalityError where they can't be."""
+"""How each modality's input is made; raises MissingModalityError where it can't be."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +131,17 @@ class Model:
     """One modality's graph, ready to run."""
 
     manifest: Manifest
-    calibration: Calibration
     session: "onnxruntime.InferenceSession"
+
+    @functools.cached_property
+    def calibrations(self) -> Mapping[str, Calibration]:
+        """What normal objects give, by output; the first is the one that is scored."""
+        return MappingProxyType({item.output: Calibration(item.levels) for item in self.manifest.calibrated})
+
+    @property
+    def scored_output(self) -> str:
+        """The output that the score is the tail probability of."""
+        return self.manifest.calibrated[0].output
 
     def score(self, transient: Transient) -> ModalityScore | Missing:
         """Score one object, as :meth:`score_all` does."""
@@ -118,36 +161,46 @@ class Model:
         scores: list[ModalityScore | Missing] = []
         for start in range(0, len(transients), OBJECTS_AT_A_TIME):
             part = transients[start : start + OBJECTS_AT_A_TIME]
-            made = [self._tensors(transient) for transient in part]
+            made = [self._prepared(transient) for transient in part]
             scores += [
-                tensors if isinstance(tensors, Missing) else self._scored(transient, tensors)
-                for transient, tensors in zip(part, made, strict=True)
+                prepared if isinstance(prepared, Missing) else self.score_prepared(prepared, transient.object_id)
+                for transient, prepared in zip(part, made, strict=True)
             ]
         return scores
 
-    def _tensors(self, transient: Transient) -> dict[str, NDArray[np.float32]] | Missing:
+    def _prepared(self, transient: Transient) -> Prepared | Missing:
         try:
-            return TENSORS[self.manifest.modality](transient)
+            return PREPARATIONS[self.manifest.modality](transient)
         except MissingModalityError as reason:
             return Missing(transient.why_missing.get(self.manifest.modality, str(reason)))
 
-    def _scored(self, transient: Transient, tensors: dict[str, NDArray[np.float32]]) -> ModalityScore:
-        error, residual, latent = self._run(tensors)
-        if not (np.isfinite(error).all() and np.isfinite(residual).all() and np.isfinite(latent).all()):
+    def score_prepared(self, prepared: Prepared, object_id: str) -> ModalityScore:
+        """Score what was prepared of one object, named in case the graph fails."""
+        outputs = self.run(prepared.tensors)
+        if not all(np.isfinite(values).all() for values in outputs.values()):
             raise ModelError(
-                f"model {self.manifest.name}: expected finite numbers for {transient.object_id!r}, found error "
-                f"{float(error[0])}; the graph is faulty, train or install another"
+                f"model {self.manifest.name}: expected finite numbers for {object_id!r}, found error "
+                f"{float(outputs['error'][0])}; the graph is faulty, train or install another"
             )
+        numbers = {name: float(values[0]) for name, values in outputs.items() if values.ndim == 1}
+        scores = {
+            output: calibration.score(numbers[output], prepared.sampling)
+            for output, calibration in self.calibrations.items()
+        }
         return ModalityScore(
-            score=self.calibration.score(float(error[0])),
-            error=float(error[0]),
-            residual=tuple(residual[0].ravel().tolist()),
-            latent=tuple(latent[0].ravel().tolist()),
+            score=scores[self.scored_output],
+            error=numbers["error"],
+            residual=tuple(outputs["residual"][0].ravel().tolist()),
+            latent=tuple(outputs["latent"][0].ravel().tolist()),
+            prior=scores.get("prior"),
+            numbers=numbers,
         )
 
-    def _run(self, tensors: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """Run the graph on its inputs, a batch of any size; return its outputs by name."""
+        names = [tensor.name for tensor in self.manifest.outputs]
         try:
-            return self.session.run(["error", "residual", "latent"], tensors)
+            return dict(zip(names, self.session.run(names, dict(tensors)), strict=True))
         except Exception as failure:  # onnxruntime's exceptions share no base below Exception
             raise ModelError(f"model {self.manifest.name}: the graph does not run: {failure}") from failure
 
@@ -161,25 +214,64 @@ class ModelSet:
     survey: str
     models: Mapping[str, Model]
     """By modality."""
+    heads: Mapping[str, Head] = field(default_factory=dict)
+    """Models of what the modalities say, by name: ``exotic``, ``artefact``."""
 
     def score(self, transients: Sequence[Transient]) -> list[Scores]:
         """Score objects, in order; an object's scores are the same to the bit whatever the others are."""
         by_model = zip(*(model.score_all(transients) for model in self.models.values()), strict=True)
-        return [_combined(dict(zip(self.models, scores, strict=True))) for scores in by_model]
+        return [
+            self._combined(transient, dict(zip(self.models, scores, strict=True)))
+            for transient, scores in zip(transients, by_model, strict=True)
+        ]
+
+    def exotic_threshold(self, decision: DecisionConfig) -> float | None:
+        """Return the probability of being exotic that makes an anomaly: the configured one, or the head's own."""
+        if "exotic" not in self.heads:
+            return None
+        return decision.exotic_probability or self.heads["exotic"].manifest.threshold
+
+    def learned_from(self, scores: Scores) -> dict[str, float]:
+        """Return those numbers of an object that a head asks for."""
+        wanted = {name for head in self.heads.values() for name in head.manifest.inputs}
+        return {name: value for name, value in scores.numbers.items() if name in wanted}
+
+    def _combined(self, transient: Transient, modalities: dict[str, ModalityScore | Missing]) -> Scores:
+        present = {name: item for name, item in modalities.items() if isinstance(item, ModalityScore)}
+        said = head_numbers(transient, present) if self.heads else {}
+        return Scores(
+            score=combined_score(item.score for item in present.values()),
+            modalities=MappingProxyType(modalities),
+            prior=next((item.prior for item in present.values() if item.prior is not None), None),
+            exotic=self.heads["exotic"].probability(said) if "exotic" in self.heads else None,
+            numbers=said,
+        )
 
 
-def _combined(modalities: dict[str, ModalityScore | Missing]) -> Scores:
-    present = [m.score for m in modalities.values() if isinstance(m, ModalityScore)]
-    return Scores(score=combined_score(present), modalities=MappingProxyType(modalities))
+def head_numbers(transient: Transient, present: Mapping[str, ModalityScore]) -> dict[str, float]:
+    """Gather, by name, all numbers that a head may learn from.
+
+    Quantities, and of each modality that is present its single numbers, residual terms of the stamps, and latent. No
+    name, position, date, redshift or spectroscopic class is among them: a head can ask for no other number.
+    """
+    numbers = quantities(transient) | {name: transient.extras[name] for name in REAL_BOGUS if name in transient.extras}
+    for modality, item in present.items():
+        numbers |= {f"{modality}_{output}": value for output, value in item.numbers.items()}
+        numbers |= {f"{modality}_latent_{i}": value for i, value in enumerate(item.latent)}
+    if "triplet" in present:
+        numbers |= {f"triplet_term_{i}": value for i, value in enumerate(present["triplet"].residual)}
+    return numbers
 
 
-def load_models(folder: Path | None, survey: str) -> ModelSet:
+def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> ModelSet:
     """Load and check the models of a survey.
 
     Parameters
     ----------
     folder
         Where the models are, directly or in a subfolder named after the survey; None: those that this package ships.
+    with_heads
+        Whether the heads are wanted, too; those of an older set may lie there while a new one is made.
 
     Raises
     ------
@@ -194,14 +286,22 @@ def load_models(folder: Path | None, survey: str) -> ModelSet:
             f"expected models (features.onnx and features.json) in {place}, found none; "
             f"train them with aha-train, or name another folder"
         )
-    models = {name: _load_model(place, name, survey) for name in names}
+    models = {name: _load_model(place, name, survey) for name in names if name not in HEADS}
     versions = {model.manifest.version for model in models.values()}
-    if len(versions) > 1:
+    if len(versions) != 1:
         raise ModelError(
-            f"expected one model-set version in {place}, found {', '.join(sorted(versions))}; "
+            f"expected one model-set version in {place}, found {', '.join(sorted(versions)) or 'only heads'}; "
             f"keep models of one set together"
         )
-    return ModelSet(version=versions.pop(), survey=survey, models=MappingProxyType(models))
+    (version,) = versions
+    heads = {name: load_head(place, name, survey, version) for name in names if with_heads and name in HEADS}
+    revision = sum(head.manifest.revision for head in heads.values())
+    return ModelSet(
+        version=f"{version}.{revision}" if revision else version,
+        survey=survey,
+        models=MappingProxyType(models),
+        heads=MappingProxyType(heads),
+    )
 
 
 def _place(folder: Path | None, survey: str) -> Traversable:
@@ -216,68 +316,32 @@ def _place(folder: Path | None, survey: str) -> Traversable:
 
 
 def _load_model(place: Traversable, name: str, survey: str) -> Model:
-    if name not in TENSORS:
+    if name not in PREPARATIONS:
         raise ModelError(
-            f"{place}: expected models named {', '.join(TENSORS)}, found {name!r}; this version doesn't know that "
-            f"modality: move the file away, or upgrade"
+            f"{place}: expected models named {', '.join((*PREPARATIONS, *HEADS))}, found {name!r}; this version "
+            f"doesn't know that modality: move the file away, or upgrade"
         )
     manifest_path, graph_path = place / f"{name}.json", place / f"{name}.onnx"
-    manifest = parse_manifest(_read(manifest_path), str(manifest_path))
+    manifest = parse_manifest(read_file(manifest_path), str(manifest_path))
     _check_identity(manifest, name, survey, str(manifest_path))
-    graph = _read(graph_path)
-    found_sha256 = hashlib.sha256(graph).hexdigest()
-    if found_sha256 != manifest.graph_sha256:
-        kind = "truncated" if len(graph) < manifest.graph_bytes else "changed, or of another manifest"
-        raise ModelError(
-            f"{graph_path}: expected {manifest.graph_bytes} bytes with sha256 {manifest.graph_sha256}, found "
-            f"{len(graph)} bytes with {found_sha256}; the file is {kind}: copy or train the model again"
-        )
-    model = Model(manifest, Calibration(manifest.calibration_errors), _session(graph, graph_path))
+    model = Model(manifest, open_graph(graph_path, manifest.graph_sha256, manifest.graph_bytes))
     _check_references(model, str(manifest_path))
     return model
 
 
-def _read(path: Traversable) -> bytes:
-    if not path.is_file():
-        raise ModelError(f"expected a model file {path}, found none; copy it there or train the model again")
-    try:
-        content = path.read_bytes()
-    except OSError as failure:
-        raise ModelError(f"{path} cannot be read: {failure}; check its permissions") from failure
-    if content.startswith(b"version https://git-lfs"):
-        raise ModelError(f"expected a model at {path}, found a Git-LFS pointer; fetch the file with: git lfs pull")
-    return content
-
-
 def _check_identity(manifest: Manifest, name: str, survey: str, where: str) -> None:
-    for what, expected, found in (
-        ("modality", name, manifest.modality),
-        ("survey", survey, manifest.survey),
-        ("preprocessing version", PREPROCESS_VERSION, manifest.preprocess_version),
-    ):
-        if found != expected:
-            raise ModelError(f"{where}: expected {what} {expected!r}, found {found!r}; use a model made for it")
+    expected = {"modality": name, "survey": survey, "preprocess_version": PREPROCESS_VERSION}
+    check_identity(where, {key: (value, getattr(manifest, key)) for key, value in expected.items()})
     if name == "features":
         expected_columns = [(f.name, f.unit) for f in FEATURES]
+        known_quantities = {(q.name, q.unit) for q in QUANTITIES}
         found_columns = [(c.name, c.unit) for c in manifest.columns]
-        if found_columns != expected_columns:
+        first, others = found_columns[: len(FEATURES)], found_columns[len(FEATURES) :]
+        if first != expected_columns or not known_quantities.issuperset(others):
             raise ModelError(
-                f"{where}: expected the input columns {expected_columns}, found {found_columns}; train the model again"
+                f"{where}: expected the input columns {expected_columns} and quantities of this release, found "
+                f"{found_columns}; train the model again"
             )
-
-
-def _session(graph: bytes, path: Traversable) -> "onnxruntime.InferenceSession":
-    import onnxruntime  # commands that do not score start without it
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as failure:  # onnxruntime's exceptions share no base below Exception
-        raise ModelError(f"{path}: expected an ONNX graph, found what cannot be loaded: {failure}") from failure
 
 
 def _check_references(model: Model, where: str) -> None:
@@ -291,16 +355,21 @@ def _check_references(model: Model, where: str) -> None:
         found = model.score(transient)
         if isinstance(found, Missing):
             raise ModelError(f"{where}: reference record {number} was scored in training, found {found.why}")
-        same_error = math.isclose(found.error, reference.error, rel_tol=REFERENCE_RTOL, abs_tol=1e-6)
+        expected = {"error": reference.error, **reference.others}
+        differing = [
+            f"{name} {value}, found {found.numbers.get(name)}"
+            for name, value in expected.items()
+            if not math.isclose(found.numbers.get(name, math.nan), value, rel_tol=REFERENCE_RTOL, abs_tol=1e-6)
+        ]
         scale = max(1.0, *map(abs, reference.latent))
-        same_latent = len(found.latent) == len(reference.latent) and np.allclose(
+        if len(found.latent) != len(reference.latent) or not np.allclose(
             found.latent, reference.latent, rtol=0, atol=REFERENCE_RTOL * scale
-        )
-        if not (same_error and same_latent):
+        ):
+            differing.append("its latent, found another")
+        if differing:
             raise ModelError(
-                f"{where}: expected error {reference.error} for reference record {number}, as in training, found "
-                f"{found.error}{'' if same_latent else ' and another latent'}; the graph, onnxruntime or the "
-                f"preprocessing changed: train the model again"
+                f"{where}: expected for reference record {number}, as in training, {'; '.join(differing)}; the graph, "
+                f"onnxruntime or the preprocessing changed: train the model again"
             )
 
 

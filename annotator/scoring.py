@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from annotator.annotation import decide
+from annotator.annotation import decide, learned
 from annotator.assessment import modality_summary
 from annotator.completion import with_stamps
 from annotator.config import DecisionConfig
@@ -33,8 +33,8 @@ def score_lines(
     Yields
     ------
     str
-        A JSON object for each record, in order: objectId, score, classification and each modality, or objectId and
-        refused. Plain ASCII, and never null, NaN or Infinity.
+        A JSON object for each record, in order: objectId, score, classification, exotic and prior where there are any,
+        and each modality; or objectId and refused. Plain ASCII, and never null, NaN or Infinity.
     """
     parse = PARSERS[models.survey]
     for record in records:
@@ -49,7 +49,8 @@ def score_lines(
         line = {
             "objectId": transient.object_id,
             "score": round(scores.score, 4),
-            "classification": decide(transient, scores, decision),
+            "classification": decide(transient, scores, decision, models.exotic_threshold(decision)),
+            **learned(scores),
             **modality_summary(scores),
         }
         yield json.dumps(line, allow_nan=False)
