@@ -73,9 +73,7 @@ class AhaModel(nn.Module):
 
 def within_cut(table: Table) -> Table:
     """Return the rows that pass AHA's quality cut."""
-    kept = np.flatnonzero(table.is_within_aha_cut)
-    rows = tuple(table.rows[i] for i in kept)
-    return Table(table.file_name, table.sha256, rows, table.features[kept], table.n_unscorable)
+    return table.subset(table.is_within_aha_cut)
 
 
 def inputs(table: Table) -> NDArray[np.float32]:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annotator.calibration import round_up
 from annotator.errors import ConfigError
 from annotator.manifest import Manifest, Reference, Tensor, parse_manifest
 from annotator.preprocess.features import FEATURE_NAMES
@@ -18,6 +17,7 @@ from annotator.sandbox.simulation import simulate_night
 from annotator.surveys.ztf import SENTINEL
 from training import evaluate
 from training.aha import INPUT_NAMES, AhaModel, AhaSettings, errors_of, fit, inputs, oversample, within_cut
+from training.calibrating import uniform_calibrated
 from training.dataset import N_BINS, Table, read_table
 from training.export import describe_graph, export_graph, manifest_json, write_files
 from training.run import REFERENCE_NIGHT, check_trainable, check_writable, in_processes, progress
@@ -55,7 +55,7 @@ def reproduce(data: Path, out: Path, epochs: int | None, seed: int, jobs: int) -
         "own_split": _own_metrics(table, [result.test_errors for result in own], own[0].test),
         "ranking": evaluate.evaluate({"reconstruction error": errors}, table) if table.is_exotic.any() else {},
     }
-    graph = export_graph(own[0].model, inputs(table), "features")
+    graph = export_graph(own[0].model, {"features": inputs(table)})
     manifest = _manifest(table, graph, own, errors, metrics, seed)
     write_files(out, [("aha.onnx", graph), ("aha.json", manifest_json(manifest))])
     progress(f"wrote aha.onnx, aha.json to {out}: a comparison, which the annotator does not load")
@@ -88,7 +88,7 @@ def _manifest(
             "epochs_run": [result.epochs_run for result in own],
         },
         metrics=metrics,
-        calibration_errors=tuple(sorted(round_up(e) for e in errors[~table.is_exotic].tolist())),
+        calibrated=(uniform_calibrated("error", errors[~table.is_exotic]),),
         references=_references(own[0].model),
     )
 
@@ -141,8 +141,7 @@ def _fold(table: Table, settings: AhaSettings, seed: int, rotation: int) -> NDAr
     from sklearn.model_selection import train_test_split
 
     test = table.split(rotation).test
-    others = np.flatnonzero(~test)
-    rest = Table(table.file_name, table.sha256, tuple(table.rows[i] for i in others), table.features[others], 0)
+    rest = table.subset(~test)
     rows = np.vstack([inputs(rest), oversample(rest)])
     train, validation = train_test_split(np.arange(len(rows)), test_size=1 / 9, random_state=SPLIT_SEED)
     everything = np.vstack([rows, inputs(table)[test]])
@@ -172,5 +171,7 @@ def _references(model: AhaModel) -> tuple[Reference, ...]:
         record = {name: SENTINEL if row.get(name) is None else row[name] for name in FEATURE_NAMES} | {"z": SENTINEL}
         with torch.no_grad():
             error, _, latent = model(torch.tensor([[record[name] for name in INPUT_NAMES]], dtype=torch.float32))
-        references.append(Reference({"objectId": row["objectId"], **record}, error.item(), tuple(latent[0].tolist())))
+        references.append(
+            Reference({"objectId": row["objectId"], **record}, error.item(), tuple(latent[0].tolist()), {})
+        )
     return tuple(references)

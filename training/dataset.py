@@ -1,6 +1,7 @@
 """A labelled table of objects, read and split."""
 
 import csv
+import functools
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
@@ -9,10 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.calibration import Sampling
 from annotator.errors import ConfigError, MissingModalityError, RecordError
 from annotator.preprocess.features import feature_row
+from annotator.preprocess.quantities import quantity_row
 from annotator.surveys import PARSERS
 from annotator.surveys.ztf import number
+from annotator.transient import Transient
 
 EXOTIC = "Exotic"
 LABELS = ("SN Ia", "SN II", "SN Ib/c", EXOTIC)
@@ -40,10 +44,28 @@ class Table:
     sha256: str
     rows: tuple[dict[str, str], ...]
     """As in the file, for what is not an input: labels, names, AHA's own columns."""
+    transients: tuple[Transient, ...]
+    """As the annotator reads them."""
     features: NDArray[np.float32]
     """``(n, 21)``, NaN where missing."""
     n_unscorable: int
     """Rows left out because too few of their values are physical."""
+
+    @functools.cached_property
+    def quantities(self) -> NDArray[np.float32]:
+        """``(n, n_quantities)``, NaN where missing."""
+        return np.array([quantity_row(transient) for transient in self.transients])
+
+    @property
+    def samplings(self) -> list[Sampling]:
+        """How much was seen of each object."""
+        return [Sampling(t.n_det, t.extras.get("age_days")) for t in self.transients]
+
+    def subset(self, kept: NDArray) -> "Table":
+        """Return some of the objects, by mask or index."""
+        places = np.flatnonzero(kept) if kept.dtype == bool else kept
+        rows, transients = (tuple(values[i] for i in places) for values in (self.rows, self.transients))
+        return Table(self.file_name, self.sha256, rows, transients, self.features[places], self.n_unscorable)
 
     def column(self, name: str) -> NDArray[np.str_]:
         """Return one column's text, ``(n,)``; empty where the file has no such column."""
@@ -114,25 +136,27 @@ def read_table(path: Path, survey: str) -> Table:
         )
     if all(row["source_label"] == EXOTIC for row in rows):
         raise ConfigError(f"--data {path}: expected normal objects (SN Ia, SN II, SN Ib/c) to train on, found none")
-    kept, features = _scorable(rows, survey, path)
-    return Table(path.name, hashlib.sha256(content).hexdigest(), kept, features, len(rows) - len(kept))
+    kept, transients, features = _scorable(rows, survey, path)
+    return Table(path.name, hashlib.sha256(content).hexdigest(), kept, transients, features, len(rows) - len(kept))
 
 
 def _scorable(
     rows: list[dict[str, str]], survey: str, path: Path
-) -> tuple[tuple[dict[str, str], ...], NDArray[np.float32]]:
-    kept, features = [], []
+) -> tuple[tuple[dict[str, str], ...], tuple[Transient, ...], NDArray[np.float32]]:
+    kept, transients, features = [], [], []
     for line, row in enumerate(rows, start=2):
         try:
-            features.append(feature_row(PARSERS[survey](row).features))
+            transient = PARSERS[survey](row)
+            features.append(feature_row(transient.features))
         except MissingModalityError:
             continue
         except RecordError as failure:
             raise ConfigError(f"--data {path}, record {line - 1}: {failure}; correct the table") from failure
         kept.append(row)
+        transients.append(transient)
     if not kept:
         raise ConfigError(f"--data {path}: expected physical values in the feature columns, found none in any row")
-    return tuple(kept), np.array(features)
+    return tuple(kept), tuple(transients), np.array(features)
 
 
 def _passes_aha_cut(row: dict[str, str]) -> bool:

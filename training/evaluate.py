@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from annotator.calibration import Calibration
-from training.dataset import N_BINS, Split, Table
+from training.dataset import Split, Table
 
 N_BOOTSTRAP = 1000
 TOP = 10
-LEVELS = (1.0, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,19 @@ def ranking(
     }
 
 
+def auc(scores: NDArray, is_positive: NDArray[np.bool_]) -> float:
+    """Return the area under the ROC curve, ties by half, of scores ``(n,)`` of which some are positive, some not."""
+    n = int(is_positive.sum())
+    return float((stats.rankdata(scores)[is_positive].mean() - (n + 1) / 2) / (len(scores) - n))
+
+
+def average_precision(scores: NDArray, is_positive: NDArray[np.bool_]) -> float:
+    """Return the sum of precision times the step in recall, over the distinct scores ``(n,)``."""
+    order = np.argsort(-scores, kind="stable")
+    last_of_ties = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    return _average_precision(np.cumsum(is_positive[order])[last_of_ties], last_of_ties + 1.0)
+
+
 def _auc(positive: NDArray, total: NDArray) -> float:
     """Area under the ROC curve from cumulative counts at each threshold, ties by the trapezium."""
     negative = total - positive
@@ -90,7 +101,7 @@ def _hits(weights: NDArray, labels: NDArray[np.bool_]) -> float:
 
 
 def evaluate(scores: Mapping[str, NDArray], table: Table) -> dict[str, dict]:
-    """Measure each score on the rows within AHA's cut and on all rows, and by exotic type on all rows."""
+    """Measure each score on the rows within AHA's cut and on all rows, and the first two by exotic type on all."""
     bins, is_exotic = table.bins, table.is_exotic
     # Two to four objects of a TDE subtype say nothing.
     types = np.array(["TDE" if kind.startswith("TDE") else kind for kind in table.column("type")])
@@ -105,12 +116,12 @@ def evaluate(scores: Mapping[str, NDArray], table: Table) -> dict[str, dict]:
                 name: as_lists(ranking(values[rows], is_exotic[rows], bins[rows])) for name, values in scores.items()
             },
         }
-    main = next(iter(scores.values()))
-    by_type = {}
+    by_type: dict[str, dict] = {}
     for kind in np.unique(types[is_exotic]):
         rows = ~is_exotic | (types == kind)
-        auc = ranking(main[rows], is_exotic[rows], bins[rows])["auc"]
-        by_type[str(kind)] = {"n": int((is_exotic & (types == kind)).sum()), "auc": _as_list(auc)}
+        by_type[str(kind)] = {"n": int((is_exotic & (types == kind)).sum())} | {
+            name: _as_list(ranking(scores[name][rows], is_exotic[rows], bins[rows])["auc"]) for name in list(scores)[:2]
+        }
     return result | {"by_type": by_type}
 
 
@@ -121,43 +132,6 @@ def _as_list(estimate: Estimate) -> list[float]:
 def as_lists(estimates: Mapping[str, Estimate]) -> dict[str, list[float]]:
     """Return each estimate as value, low, high, for a manifest."""
     return {name: _as_list(estimate) for name, estimate in estimates.items()}
-
-
-def false_alarms(errors: NDArray, table: Table) -> dict[str, dict]:
-    """Measure the share of normals that score above each level, with exact (Clopper-Pearson) intervals.
-
-    Each bin's normals are calibrated on the normals of the other nine, so none is in its own table.
-
-    Parameters
-    ----------
-    errors
-        ``(n,)`` out-of-fold errors.
-
-    Returns
-    -------
-    dict
-        By level: ``held_out`` (bin 9, scored by the model that is served) and ``all_bins``, each
-        ``{"n", "above", "share": [value, low, high]}``.
-    """
-    bins, is_normal = table.bins, ~table.is_exotic
-    scores = np.full(len(errors), np.nan)
-    for number in range(N_BINS):
-        others = Calibration(tuple(np.sort(errors[is_normal & (bins != number)]).tolist()))
-        for i in np.flatnonzero(is_normal & (bins == number)):
-            scores[i] = others.score(float(errors[i]))
-    held_out = is_normal & (bins == N_BINS - 1)
-    return {
-        f"{level:g}": {
-            "held_out": _share(int((scores[held_out] >= level).sum()), int(held_out.sum())),
-            "all_bins": _share(int((scores[is_normal] >= level).sum()), int(is_normal.sum())),
-        }
-        for level in LEVELS
-    }
-
-
-def _share(above: int, n: int) -> dict:
-    interval = stats.binomtest(above, n).proportion_ci(method="exact")
-    return {"n": n, "above": above, "share": [round(v, 5) for v in (above / n, interval.low, interval.high)]}
 
 
 def baselines(table: Table, scaled: NDArray, split: Split) -> dict[str, NDArray]:
@@ -193,6 +167,43 @@ def baselines(table: Table, scaled: NDArray, split: Split) -> dict[str, NDArray]
         "mean distance to 20 neighbours": distances.mean(axis=1),
         "columns": filled,
     }
+
+
+def density_rivals(normal: NDArray[np.float64], test: NDArray[np.float64]) -> dict[str, NDArray]:
+    """Score by other ways to say how far an object is from normal ones, on the very same numbers.
+
+    Parameters
+    ----------
+    normal, test
+        ``(n, d)``, ``(m, d)`` in comparable units, nothing missing.
+
+    Returns
+    -------
+    dict
+        Name to ``(m,)``.
+    """
+    from sklearn.ensemble import IsolationForest
+    from sklearn.mixture import GaussianMixture
+    from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+
+    distances, _ = NearestNeighbors(n_neighbors=20).fit(normal).kneighbors(test)
+    mixture = GaussianMixture(8, reg_covar=1e-2, random_state=0).fit(normal)
+    return {
+        "mean distance to 20 neighbours": distances.mean(axis=1),
+        "local outlier factor, 100 neighbours": -LocalOutlierFactor(n_neighbors=100, novelty=True)
+        .fit(normal)
+        .score_samples(test),
+        "Mahalanobis distance": mahalanobis(normal, test),
+        "isolation forest": -IsolationForest(n_estimators=200, random_state=0).fit(normal).score_samples(test),
+        "Gaussian mixture of 8": -mixture.score_samples(test),
+    }
+
+
+def mahalanobis(normal: NDArray[np.float64], test: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the squared Mahalanobis distance of ``(m, d)`` from ``(n, d)``, a little regularised; ``(m,)``."""
+    centred = test - normal.mean(axis=0)
+    covariance = np.cov(normal.T) + 1e-2 * np.eye(normal.shape[1])
+    return np.einsum("ij,ij->i", centred @ np.linalg.inv(covariance), centred)
 
 
 def best_column(columns: NDArray, names: tuple[str, ...], is_exotic: NDArray[np.bool_]) -> tuple[str, NDArray]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from annotator.errors import ConfigError, ModelError
+from annotator.heads import HeadManifest
 from annotator.manifest import Manifest
 
 OPSET = 20
@@ -32,15 +33,19 @@ LARGE_WEIGHTS = 10_000
 OUTPUT_NAMES = ("error", "residual", "latent")
 
 
-def export_graph(model: nn.Module, examples: NDArray[np.float32], input_name: str) -> bytes:
+def export_graph(
+    model: nn.Module, examples: Mapping[str, NDArray[np.float32]], output_names: Sequence[str] = OUTPUT_NAMES
+) -> bytes:
     """Export a model to ONNX and check it.
 
     Parameters
     ----------
     model
-        In evaluation mode; gives error ``(n,)``, residual ``(n, d)`` and latent ``(n, m)``.
+        In evaluation mode; gives its outputs as a tuple, or one by itself.
     examples
-        ``(n, d)`` float32 real inputs, n >= 2: the parity is measured on all of them.
+        By the inputs' names, ``(n, ...)`` float32 real inputs, n >= 2: the parity is measured on all of them.
+    output_names
+        In order.
 
     Returns
     -------
@@ -59,11 +64,11 @@ def export_graph(model: nn.Module, examples: NDArray[np.float32], input_name: st
         path = Path(folder) / "graph.onnx"
         torch.onnx.export(
             model,
-            (torch.from_numpy(examples[:2].copy()),),
+            tuple(torch.from_numpy(values[:2].copy()) for values in examples.values()),
             path,
-            input_names=[input_name],
-            output_names=list(OUTPUT_NAMES),
-            dynamic_shapes=({0: torch.export.Dim("n")},),
+            input_names=list(examples),
+            output_names=list(output_names),
+            dynamic_shapes=tuple({0: torch.export.Dim("n")} for _ in examples),
             opset_version=OPSET,
             external_data=False,
             verbose=False,
@@ -74,30 +79,39 @@ def export_graph(model: nn.Module, examples: NDArray[np.float32], input_name: st
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as failure:
         raise ModelError(f"expected valid ONNX from the export, found {failure}; nothing was written") from failure
     content = graph.SerializeToString(deterministic=True)
-    check_parity(content, model, examples, input_name)
+    check_parity(content, model, examples, output_names)
     return content
 
 
-def halve_weights(graph: bytes) -> bytes:
-    """Keep large weights in half precision, to be widened when the graph is loaded: half the bytes.
+def narrow(graph: bytes) -> bytes:
+    """Keep large weights in half precision, and large tables of whole numbers in as few bytes as they need.
 
-    A model whose weights are already rounded to half precision gives the same numbers.
+    They are widened when the graph is loaded. A model whose weights are already rounded to half precision gives the
+    same numbers.
     """
     model = onnx.load_from_string(graph)
     for weights in list(model.graph.initializer):
         values = onnx.numpy_helper.to_array(weights)
-        if values.dtype != np.float32 or values.size < LARGE_WEIGHTS:
+        if values.size < LARGE_WEIGHTS or values.dtype not in (np.float32, np.int64):
             continue
-        narrow = f"{weights.name}_half"
+        name = f"{weights.name}_narrow"
+        kind = np.float16 if values.dtype == np.float32 else np.min_scalar_type(int(values.max()))
+        if values.dtype == np.int64 and values.min() < 0:
+            continue
         model.graph.initializer.remove(weights)
-        model.graph.initializer.append(onnx.numpy_helper.from_array(values.astype(np.float16), narrow))
-        widen = onnx.helper.make_node("Cast", [narrow], [weights.name], to=onnx.TensorProto.FLOAT)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values.astype(kind), name))
+        widen = onnx.helper.make_node("Cast", [name], [weights.name], to=weights.data_type)
         model.graph.node.insert(0, widen)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 
 
-def check_parity(graph: bytes, model: nn.Module, examples: NDArray[np.float32], input_name: str) -> None:
+def check_parity(
+    graph: bytes,
+    model: nn.Module,
+    examples: Mapping[str, NDArray[np.float32]],
+    output_names: Sequence[str] = OUTPUT_NAMES,
+) -> None:
     """Compare a graph with the model it came from, row by row as the annotator runs it.
 
     Raises
@@ -107,27 +121,31 @@ def check_parity(graph: bytes, model: nn.Module, examples: NDArray[np.float32], 
     """
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     with torch.no_grad():
-        expected = [output.numpy() for output in model(torch.from_numpy(examples))]
-    rows = [session.run(list(OUTPUT_NAMES), {input_name: examples[i : i + 1]}) for i in range(len(examples))]
-    for number, name in enumerate(OUTPUT_NAMES):
+        given = model(*(torch.from_numpy(values) for values in examples.values()))
+    expected = [output.numpy() for output in (given if isinstance(given, tuple) else (given,))]
+    n = len(next(iter(examples.values())))
+    rows = [
+        session.run(list(output_names), {name: values[i : i + 1] for name, values in examples.items()})
+        for i in range(n)
+    ]
+    for number, name in enumerate(output_names):
         found = np.concatenate([row[number] for row in rows])
         if not np.allclose(found, expected[number], rtol=PARITY_RTOL, atol=PARITY_ATOL):
             worst = float(np.abs(found - expected[number]).max())
             raise ModelError(
                 f"expected the graph's {name} within rtol {PARITY_RTOL}, atol {PARITY_ATOL} of torch's on "
-                f"{len(examples)} rows, found a difference of {worst}; nothing was written"
+                f"{n} rows, found a difference of {worst}; nothing was written"
             )
 
 
-def manifest_json(manifest: Manifest) -> bytes:
-    """Write a manifest as JSON that :func:`annotator.manifest.parse_manifest` reads back equal."""
+def manifest_json(manifest: Manifest | HeadManifest) -> bytes:
+    """Write a manifest as JSON that :func:`annotator.manifest.parse_as` reads back equal."""
     content = asdict(manifest)
-    errors, references = content.pop("calibration_errors"), content.pop("references")
-    text = json.dumps(content, indent=1, allow_nan=False)[:-2]
     # One line each for what nobody reads line by line.
-    text += f',\n "calibration_errors": {json.dumps(errors, allow_nan=False)}'
-    text += f',\n "references": {json.dumps(references, allow_nan=False)}\n}}\n'
-    return text.encode()
+    long = {name: content.pop(name) for name in ("calibrated", "references") if name in content}
+    text = json.dumps(content, indent=1, allow_nan=False)[:-2]
+    text += "".join(f',\n "{name}": {json.dumps(value, allow_nan=False)}' for name, value in long.items())
+    return f"{text}\n}}\n".encode()
 
 
 def describe_graph(graph: bytes) -> Mapping[str, str | int]:

@@ -2,7 +2,8 @@
 
 import tempfile
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,29 +11,58 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annotator.calibration import round_up
 from annotator.errors import ModelError
-from annotator.manifest import Manifest, Reference, Tensor
+from annotator.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.models import load_models
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURE_NAMES, FEATURES, QUALITY_NAMES, feature_row
+from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import PARSERS
-from training import evaluate
+from training import features_evaluate
 from training.card import model_card
 from training.dataset import N_BINS, Table, read_table
-from training.export import describe_graph, export_graph, manifest_json, write_files
-from training.fit import MASK_GROUPS, Fit, Settings, errors_of, fit_features
-from training.networks import WIDTHS, FeatureModel
-from training.run import REFERENCE_NIGHT, check_trainable, check_writable, in_processes, progress
+from training.export import OUTPUT_NAMES, describe_graph, export_graph, manifest_json, write_files
+from training.fit import MASK_GROUPS, Fit, Settings, fit_features
+from training.live_states import LiveStates, live_states, no_live_states
+from training.networks import WIDTHS
+from training.oddity import (
+    EXPECTED_SMALL,
+    N_NEAREST,
+    PHYSICAL,
+    SHERLOCK,
+    ObjectModel,
+    fit_oddity,
+    fit_prior,
+)
+from training.run import (
+    REFERENCE_NIGHT,
+    check_trainable,
+    check_writable,
+    in_processes,
+    progress,
+    write_out_of_fold,
+)
 
 SURVEY = "ztf"
 N_REFERENCES = 12
+REFERENCE_COLUMNS = ("ncand", "jdmin", "jd_g_minus_r", "classification", "physical_separation_kpc", "distance")
+OUTPUTS = (*OUTPUT_NAMES, "oddity", "prior")
+SINGLE_NUMBERS = ("error", "oddity", "prior")
 HIDDEN = ("whole", "without g", "without r", "without Pan-STARRS1", "without Sherlock's host")
 """Names of :attr:`training.fit.Fit.validation_errors`."""
 
 
-def train(data: Path, out: Path, version: str, settings: Settings, jobs: int, beside: Manifest | None = None) -> None:
+def train(
+    data: Path,
+    out: Path,
+    version: str,
+    settings: Settings,
+    jobs: int,
+    beside: Manifest | None = None,
+    curves: Path | None = None,
+    out_of_fold_folder: Path | None = None,
+) -> None:
     """Fit, evaluate and export the object-feature model.
 
     Parameters
@@ -45,6 +75,11 @@ def train(data: Path, out: Path, version: str, settings: Settings, jobs: int, be
         Processes that fit rotations side by side; the result does not depend on it.
     beside
         AHA's own recipe on the same table (:func:`training.comparison.read_result`), for the card.
+    curves
+        Light curves of some of the objects (Parquet), from which live states are made for the calibration; None:
+        the calibration is on final states alone.
+    out_of_fold_folder
+        Gets each object's numbers by the model that did not see it, for :mod:`training.exotic`.
 
     Raises
     ------
@@ -58,19 +93,31 @@ def train(data: Path, out: Path, version: str, settings: Settings, jobs: int, be
     table = read_table(data, SURVEY)
     check_trainable(table)
     progress(f"{len(table.rows)} objects of {data.name}: {_counts(table)}; {table.n_unscorable} have too few values")
+    live = live_states(table, curves, SURVEY, settings.seed) if curves else no_live_states()
+    progress(f"{len(live.places)} live states of {len(set(live.places.tolist()))} objects with light curves")
     fits = in_processes(partial(_fit_rotation, table, settings), N_BINS, jobs)
-    errors = out_of_fold(fits, table)
+    final = out_of_fold([fit.model for fit in fits], table.bins, table.features, table.quantities)
+    young = out_of_fold([fit.model for fit in fits], table.bins[live.places], *live.tensors)
     progress("evaluating")
     metrics = {
-        "validation_error": fits[0].validation_error,
-        "validation_errors": dict(zip(HIDDEN, fits[0].validation_errors, strict=True)),
-        "ranking": _ranking(fits, errors, table),
-        "false_alarms": evaluate.false_alarms(errors, table),
-        "error_quantiles": _error_quantiles(errors, table),
+        "validation_error": fits[0].autoencoder.validation_error,
+        "validation_errors": dict(zip(HIDDEN, fits[0].autoencoder.validation_errors, strict=True)),
+        "ranking": features_evaluate.ranking([fit.model for fit in fits], final, table),
+        "false_alarms": features_evaluate.measured_alarms(final, young, table, live),
+        "error_quantiles": features_evaluate.error_quantiles(final["error"], table),
     }
     progress("exporting")
-    graph = export_graph(fits[0].model, table.features, "features")
-    manifest = _manifest(fits[0], graph, table, errors, version, settings, metrics)
+    graph = export_graph(fits[0].model, {"features": table.features, "quantities": table.quantities}, OUTPUTS)
+    manifest = _manifest(
+        fits[0],
+        graph,
+        table,
+        live,
+        features_evaluate.calibrations(final, young, table, live),
+        version,
+        settings,
+        metrics,
+    )
     files = [
         ("features.onnx", graph),
         ("MODEL_CARD.md", model_card(manifest, beside).encode()),
@@ -78,63 +125,55 @@ def train(data: Path, out: Path, version: str, settings: Settings, jobs: int, be
     ]
     check_loads(files, SURVEY)
     write_files(out, files)
+    if out_of_fold_folder:
+        write_out_of_fold(out_of_fold_folder, "features", table.column("objectId"), final)
     progress(f"wrote {', '.join(name for name, _ in files)} to {out}")
 
 
-def _fit_rotation(table: Table, settings: Settings, rotation: int) -> Fit:
+@dataclass(frozen=True)
+class RotationFit:
+    """What was fitted to one rotation's training part."""
+
+    autoencoder: Fit
+    model: ObjectModel
+
+
+def _fit_rotation(table: Table, settings: Settings, rotation: int) -> RotationFit:
     torch.set_num_threads(1)
     split, is_normal = table.split(rotation), ~table.is_exotic
-    return fit_features(
+    fit = fit_features(
         table.features[split.train & is_normal],
         table.features[split.validation & is_normal],
         settings,
         lambda line: progress(f"model {rotation + 1} of {N_BINS}, {line}"),
     )
+    quantities = table.quantities[split.train & is_normal]
+    oddity = fit_oddity(quantities, settings.seed)
+    return RotationFit(fit, ObjectModel(fit.model, oddity, fit_prior(quantities, oddity)).eval())
 
 
-def out_of_fold(fits: list[Fit], table: Table) -> NDArray[np.float64]:
-    """Return each object's error ``(n,)`` by the model whose test part it is in."""
-    errors = np.full(len(table.rows), np.nan)
-    for rotation, fit in enumerate(fits):
-        test = table.split(rotation).test
-        errors[test] = errors_of(fit.model, table.features[test])
-    return errors
-
-
-def _ranking(fits: list[Fit], errors: NDArray[np.float64], table: Table) -> dict:
-    if not table.is_exotic.any():
-        return {}
-    parts: dict[str, NDArray] = {}
-    for rotation, fit in enumerate(fits):
-        split = table.split(rotation)
-        for name, values in evaluate.baselines(table, _scaled(fit.model, table.features), split).items():
-            parts.setdefault(name, np.empty((len(table.rows), *values.shape[1:])))[split.test] = values
-    column_name, column = evaluate.best_column(parts.pop("columns"), FEATURE_NAMES, table.is_exotic)
-    scores = {"reconstruction error": errors, f"best single column: {column_name}": column, **parts}
-    return evaluate.evaluate(scores, table)
-
-
-def _scaled(model: FeatureModel, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    with torch.no_grad():
-        scaled, present = model.scaling(torch.from_numpy(features))
-    return np.where(present.numpy() > 0, scaled.numpy(), np.nan)
-
-
-def _error_quantiles(errors: NDArray[np.float64], table: Table) -> dict[str, list[float]]:
-    levels = (0.5, 0.9, 0.99, 0.999)
-    groups = {"normal": ~table.is_exotic, "exotic": table.is_exotic}
-    return {"levels": list(levels)} | {
-        name: [float(f"{q:.4g}") for q in np.quantile(errors[rows], levels)]
-        for name, rows in groups.items()
-        if rows.any()
-    }
+def out_of_fold(
+    models: Sequence[ObjectModel], bins: NDArray[np.int64], features: NDArray, quantities: NDArray
+) -> dict[str, NDArray[np.float64]]:
+    """Return each object's single numbers ``(n,)`` by the model whose test part its bin is."""
+    numbers = {name: np.full(len(bins), np.nan) for name in SINGLE_NUMBERS}
+    for rotation, model in enumerate(models):
+        test = bins == (N_BINS - 1 + rotation) % N_BINS
+        if test.any():
+            with torch.no_grad():
+                outputs = model(torch.from_numpy(features[test]), torch.from_numpy(quantities[test]))
+            for name, values in zip(OUTPUTS, outputs, strict=True):
+                if name in numbers:
+                    numbers[name][test] = values.numpy()
+    return numbers
 
 
 def _manifest(
-    fit: Fit,
+    fit: RotationFit,
     graph: bytes,
     table: Table,
-    errors: NDArray[np.float64],
+    live: LiveStates,
+    calibration: tuple[Calibrated, ...],
     version: str,
     settings: Settings,
     metrics: dict,
@@ -148,12 +187,30 @@ def _manifest(
         recipe="normals only",
         preprocess_version=PREPROCESS_VERSION,
         **describe_graph(graph),
-        inputs=(Tensor("features", ("n", n_columns), "float32, physical values in the columns' units, NaN = missing"),),
-        columns=fit.columns,
+        inputs=(
+            Tensor("features", ("n", n_columns), "float32, physical values in the columns' units, NaN = missing"),
+            Tensor(
+                "quantities",
+                ("n", str(len(QUANTITY_NAMES))),
+                f"float32, physical values, NaN = missing: {', '.join(QUANTITY_NAMES)}",
+            ),
+        ),
+        columns=fit.autoencoder.columns + fit.model.oddity.scaling_columns,
         outputs=(
             Tensor("error", ("n",), "float32, mean Huber loss (delta 1) over the present columns, scaled units"),
             Tensor("residual", ("n", n_columns), "float32, scaled input less reconstruction, 0 where missing"),
             Tensor("latent", ("n", n_latent), "float32, the bottleneck"),
+            Tensor(
+                "oddity",
+                ("n",),
+                f"float32, mean distance to the {N_NEAREST} nearest of {len(fit.model.oddity.centres)} centres of "
+                f"normals, robust standard deviations of {', '.join((*PHYSICAL, *SHERLOCK))}",
+            ),
+            Tensor(
+                "prior",
+                ("n",),
+                f"float32, sum of the shares of normals that are less odd or larger in {', '.join(EXPECTED_SMALL)}",
+            ),
         ),
         training={
             "data": table.file_name,
@@ -162,14 +219,19 @@ def _manifest(
             "exotic_types": dict(Counter(table.column("type")[table.is_exotic].tolist())),
             "n_unscorable": table.n_unscorable,
             "split": "by sha256 of the TNS name, ten bins: 0-7 train (normals only), 8 stops, 9 tests; nine rotations "
-            "of it give every object an error by a model that did not see it",
+            "of it give every object its numbers by a model that did not see it",
             "counts_by_part": _part_counts(table),
+            "live_states": {
+                "states": len(live.places),
+                "normal_states": int((~table.is_exotic[live.places]).sum()),
+                "objects": len(set(live.places.tolist())),
+            },
             "settings": asdict(settings) | {"mask_groups": MASK_GROUPS},
-            "epoch": fit.epoch,
+            "epoch": fit.autoencoder.epoch,
             "torch": torch.__version__,
         },
         metrics=metrics,
-        calibration_errors=tuple(sorted(round_up(e) for e in errors[~table.is_exotic].tolist())),
+        calibrated=calibration,
         references=simulated_references(fit.model),
     )
 
@@ -190,18 +252,21 @@ def _counts(table: Table) -> str:
     )
 
 
-def simulated_references(model: FeatureModel) -> tuple[Reference, ...]:
+def simulated_references(model: ObjectModel) -> tuple[Reference, ...]:
     """Score simulated records with torch: as simulated, and without g, without r, without any host."""
     rows = simulate_night(**REFERENCE_NIGHT).rows()[:N_REFERENCES]
     hidden = [(), MASK_GROUPS[0], MASK_GROUPS[1], MASK_GROUPS[2] + MASK_GROUPS[3]]
     references = []
     for number, row in enumerate(rows):
-        record = {name: row[name] for name in ("objectId", *FEATURE_NAMES, *QUALITY_NAMES)}
+        record = {name: row[name] for name in ("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *REFERENCE_COLUMNS)}
         record |= dict.fromkeys(hidden[number % len(hidden)])
-        features = torch.from_numpy(feature_row(PARSERS[SURVEY](record).features)[np.newaxis])
+        transient = PARSERS[SURVEY](record)
+        features, quantities = feature_row(transient.features), quantity_row(transient)
         with torch.no_grad():
-            error, _, latent = model(features)
-        references.append(Reference(record, error.item(), tuple(latent[0].tolist())))
+            outputs = model(torch.from_numpy(features[np.newaxis]), torch.from_numpy(quantities[np.newaxis]))
+        found = dict(zip(OUTPUTS, outputs, strict=True))
+        others = {name: found[name].item() for name in SINGLE_NUMBERS if name != "error"}
+        references.append(Reference(record, found["error"].item(), tuple(found["latent"][0].tolist()), others))
     return tuple(references)
 
 

@@ -113,13 +113,6 @@ def selection_error(errors: tuple[float, ...]) -> float:
     return 0.5 * (whole + sum(hidden) / len(hidden))
 
 
-def errors_of(model: FeatureModel, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the reconstruction errors ``(n,)`` of ``(n, 21)`` physical values."""
-    with torch.no_grad():
-        error, _, _ = model(torch.from_numpy(features))
-    return error.numpy().astype(np.float64)
-
-
 def _group_masks() -> Tensor:
     """Return one row a group: 0 where a feature is in it, else 1; ``(4, 21)``."""
     return torch.tensor([[float(name not in group) for name in FEATURE_NAMES] for group in MASK_GROUPS])

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annotator.calibration import round_up
 from annotator.errors import ConfigError, MissingModalityError
-from annotator.manifest import Manifest, Reference, Tensor
+from annotator.manifest import Calibrated, Manifest, Reference, Tensor
+from annotator.models import sampling_of
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.lightcurve import CHANNELS, SHAPE, Detections, grid, lightcurve_tensor
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import PARSERS
 from training import lightcurve_evaluate
+from training.calibrating import calibrated, cross_scores, false_alarms
 from training.dataset import N_BINS
-from training.evaluate import false_alarms
 from training.export import describe_graph, export_graph, manifest_json, write_files
 from training.features import check_loads
 from training.lightcurve_card import lightcurve_card
@@ -33,7 +33,7 @@ from training.lightcurve_fit import (
     truncated,
 )
 from training.lightcurve_network import N_LATENT, LightCurveModel
-from training.run import MIN_NORMALS_PER_BIN, REFERENCE_NIGHT, check_writable, progress
+from training.run import MIN_NORMALS_PER_BIN, REFERENCE_NIGHT, check_writable, progress, write_out_of_fold
 
 SURVEY = "ztf"
 N_REFERENCES = 10
@@ -42,7 +42,13 @@ MAX_REFERENCE_CANDIDATES = 40
 
 
 def train(
-    data: Path, labels: Path, out: Path, version: str, settings: LightCurveSettings, beside: Manifest | None = None
+    data: Path,
+    labels: Path,
+    out: Path,
+    version: str,
+    settings: LightCurveSettings,
+    beside: Manifest | None = None,
+    out_of_fold_folder: Path | None = None,
 ) -> None:
     """Fit, evaluate and export the light-curve model.
 
@@ -55,6 +61,8 @@ def train(
         fails.
     beside
         AHA's own recipe on the same curves, for the card.
+    out_of_fold_folder
+        Gets each whole curve's error by the model that did not see it, for :mod:`training.exotic`.
 
     Raises
     ------
@@ -71,10 +79,13 @@ def train(
     fits = fit_rotations(table, settings)
     progress("evaluating")
     errors, states = live_errors(fits, table)
-    metrics = _metrics(fits, table, errors, states)
+    whole = lightcurve_evaluate.out_of_fold(scorer_of(fits), [c.detections for c in table.curves], table.bins)
+    metrics = _metrics(fits, table, whole, errors, states)
     progress("exporting")
-    graph = export_graph(fits[0].model, grid([curve.detections for curve in table.curves]), "lightcurve")
-    manifest = _manifest(fits[0], graph, table, errors, version, settings, metrics)
+    graph = export_graph(fits[0].model, {"lightcurve": grid([curve.detections for curve in table.curves])})
+    normal = np.flatnonzero(~table.is_exotic)
+    calibration = calibrated("error", errors[normal], [sampling_of(states[i]) for i in normal])
+    manifest = _manifest(fits[0], graph, table, calibration, version, settings, metrics)
     files = [
         ("lightcurve.onnx", graph),
         ("LIGHTCURVE_CARD.md", lightcurve_card(manifest, beside).encode()),
@@ -82,6 +93,8 @@ def train(
     ]
     check_loads(files, SURVEY)
     write_files(out, files)
+    if out_of_fold_folder:
+        write_out_of_fold(out_of_fold_folder, "lightcurve", table.column("object_id"), {"error": whole})
     progress(f"wrote {', '.join(name for name, _ in files)} to {out}")
 
 
@@ -137,17 +150,24 @@ def scorer_of(fits: Sequence[LightCurveFit]) -> lightcurve_evaluate.Scorer:
     return lambda rotation, curves: errors_of(fits[rotation].model, curves)
 
 
-def _metrics(fits: list[LightCurveFit], table: CurveTable, errors: NDArray[np.float64], states: list) -> dict:
+def _metrics(
+    fits: list[LightCurveFit],
+    table: CurveTable,
+    whole: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    states: Sequence[Detections],
+) -> dict:
     scorer = scorer_of(fits)
-    whole = lightcurve_evaluate.out_of_fold(scorer, [c.detections for c in table.curves], table.bins)
-    normal = np.flatnonzero(~table.is_exotic)
+    normal, samplings = np.flatnonzero(~table.is_exotic), [sampling_of(state) for state in states]
+    scores = cross_scores(errors, samplings, table.bins, ~table.is_exotic)
+    groups = {f"group {name}": table.column("group") == name for name in np.unique(table.column("group")).tolist()}
     return {
         "validation_loss": fits[0].validation_error,
         "whole": lightcurve_evaluate.within_groups(table, {"reconstruction error": whole}),
         "random_epoch": lightcurve_evaluate.within_groups(table, {"reconstruction error": errors}),
         "injections": lightcurve_evaluate.injections(table, {"reconstruction error": scorer}),
-        "dependence": lightcurve_evaluate.dependence(errors[normal], [states[i] for i in normal]),
-        "false_alarms": false_alarms(errors, table),
+        "dependence": lightcurve_evaluate.dependence(scores[normal], [states[i] for i in normal]),
+        "false_alarms": {"score": false_alarms(errors, samplings, table.bins, ~table.is_exotic, groups=groups)},
     }
 
 
@@ -155,7 +175,7 @@ def _manifest(
     fit: LightCurveFit,
     graph: bytes,
     table: CurveTable,
-    errors: NDArray[np.float64],
+    calibration: Calibrated,
     version: str,
     settings: LightCurveSettings,
     metrics: dict,
@@ -207,7 +227,7 @@ def _manifest(
             "torch": torch.__version__,
         },
         metrics=metrics,
-        calibration_errors=tuple(sorted(round_up(e) for e in errors[is_normal].tolist())),
+        calibrated=(calibration,),
         references=simulated_references(fit.model),
     )
 
@@ -229,7 +249,7 @@ def simulated_references(model: LightCurveModel) -> tuple[Reference, ...]:
             continue
         with torch.no_grad():
             error, _, latent = model(torch.from_numpy(tensor[np.newaxis]))
-        references.append(Reference(record, error.item(), tuple(latent[0].tolist())))
+        references.append(Reference(record, error.item(), tuple(latent[0].tolist()), {}))
         if len(references) == N_REFERENCES:
             break
     return tuple(references)

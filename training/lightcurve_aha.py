@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from annotator.calibration import round_up
 from annotator.errors import ConfigError
 from annotator.manifest import Manifest, Reference, Tensor, parse_manifest
 from annotator.preprocess.lightcurve import (
@@ -35,6 +34,7 @@ from annotator.preprocess.lightcurve import (
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import PARSERS
 from training import lightcurve_evaluate
+from training.calibrating import uniform_calibrated
 from training.dataset import N_BINS
 from training.evaluate import as_lists, ranking
 from training.export import describe_graph, export_graph, manifest_json, write_files
@@ -194,7 +194,7 @@ def reproduce(data: Path, labels: Path, out: Path, epochs: int | None, seed: int
         "whole": lightcurve_evaluate.within_groups(table, {"reconstruction error": whole}),
         "injections": lightcurve_evaluate.injections(table, {"reconstruction error": scorer}),
     }
-    graph = export_graph(own_model, tensors, "lightcurve")
+    graph = export_graph(own_model, {"lightcurve": tensors})
     normal_errors = whole[~table.is_exotic & np.isfinite(whole)]
     manifest = _manifest(table, len(kept), graph, own_model, normal_errors, metrics, settings, seed)
     write_files(out, [("aha_lightcurve.onnx", graph), ("aha_lightcurve.json", manifest_json(manifest))])
@@ -268,7 +268,7 @@ def _manifest(
             "seed": seed,
         },
         metrics=metrics,
-        calibration_errors=tuple(sorted(round_up(e) for e in normal_errors.tolist())),
+        calibrated=(uniform_calibrated("error", normal_errors),),
         references=_references(model),
     )
 
@@ -286,7 +286,7 @@ def _references(model: AhaCurveModel) -> tuple[Reference, ...]:
         if tensor is not None and len(references) < 3:
             with torch.no_grad():
                 error, _, latent = model(torch.from_numpy(tensor[np.newaxis]))
-            references.append(Reference(record, error.item(), tuple(latent[0].tolist())))
+            references.append(Reference(record, error.item(), tuple(latent[0].tolist()), {}))
     return tuple(references)
 
 

@@ -1,11 +1,9 @@
 """The light-curve model's card: what the manifest knows, in words and tables."""
 
-import math
-
 from annotator.manifest import Manifest
 from annotator.preprocess import lightcurve as preprocess
 from training import lightcurve_network as network
-from training.card import percent, with_interval, wrapped
+from training.card import calibration_words, false_alarms, with_interval, wrapped
 from training.lightcurve_evaluate import mean_aucs
 
 METHOD = "reconstruction error"
@@ -26,8 +24,9 @@ def lightcurve_card(manifest: Manifest, beside: Manifest | None) -> str:
         _injections(manifest, beside),
         DESIGNS,
         _groups(manifest, beside),
+        false_alarms(manifest),
         _sampling(manifest),
-        _limits(manifest),
+        LIMITS,
         SOURCES,
     ]
     blocks = "\n\n".join(section.strip() for section in sections).split("\n\n")
@@ -53,8 +52,7 @@ and r; -50 to 300 days from peak by 2 |
 | network | dense, 704-{network.HIDDEN_WIDTHS[0]}-{network.HIDDEN_WIDTHS[1]}-{network.N_LATENT} and its mirror to 352, \
 GELU |
 | preprocessing | version {manifest.preprocess_version}, `annotator/preprocess/lightcurve.py` |
-| score | -log10 p, p = (1 + number of normals with an error as large) / (n + 1), over \
-{len(manifest.calibration_errors):,} normals, each at one random epoch, scored by a model that did not see it |
+| score | {calibration_words(manifest)}; each normal at one random epoch |
 | floor | {preprocess.MIN_DETECTIONS} positive detections in g or r on the grid; below it the modality is missing |
 
 Kernel regression in each band, Gaussian of {preprocess.BANDWIDTH_NEAR_DAYS:g} days within \
@@ -183,10 +181,6 @@ def _groups(manifest: Manifest, beside: Manifest | None) -> str:
 
 
 def _sampling(manifest: Manifest) -> str:
-    alarms = [
-        f"| {level} | {100 * 10 ** -float(level):g} % | {percent(part['held_out'])} | {percent(part['all_bins'])} |"
-        for level, part in manifest.metrics["false_alarms"].items()
-    ]
     rows = [
         f"| {name} | {_range(bins, i)} | {row['n']:,} | {100 * row['at_least_1']:.1f} % | "
         f"{100 * row['at_least_2']:.1f} % |"
@@ -195,17 +189,8 @@ def _sampling(manifest: Manifest) -> str:
     ]
     return "\n".join(
         [
-            "## False alarms, and what they depend on",
-            "",
-            "Normals at one random epoch each. Share at or above a score, each calibrated on the other bins' normals; "
-            "exact (Clopper-Pearson) 95 % intervals. Held out: bin 9, which this very model has not seen.",
-            "",
-            "| score | expected | held out | all bins |",
-            "|---|---|---|---|",
-            *alarms,
-            "",
-            "By sampling, out-of-fold; 10 % and 1 % are expected. **The brightest normals are flagged too often**: "
-            "their small errors show details that four numbers do not hold.",
+            "Normals at one random epoch each, by sampling; 10 % and 1 % are expected. **The brightest normals are "
+            "flagged too often**: their small errors show details that four numbers do not hold.",
             "",
             "| by | range | normals | score 1 or more | score 2 or more |",
             "|---|---|---|---|---|",
@@ -218,20 +203,17 @@ def _range(bins: list[dict], i: int) -> str:
     return f"{bins[i]['from']:g} to {bins[i + 1]['from']:g}" if i + 1 < len(bins) else f"{bins[i]['from']:g} and more"
 
 
-def _limits(manifest: Manifest) -> str:
-    n_ranks = len(manifest.calibration_errors) + 1
-    return f"""
+LIMITS = """
 ## What it cannot see
 
 - Apparent or absolute brightness, negative differences, anything but g and r, what is beyond -50 to 300 days of the
   peak.
 - Upper limits: the training curves have none, so a steep rise is known only from detections.
 - Most of the normals are SN Ia; a SN II or Ib/c is more unusual to it than a SN Ia.
-- A young curve says little, and its score is calibrated on all ages alike.
+- A young curve says little: it is compared with others as young, of which few supernovae are odd.
 - Wild but densely sampled curves can score less than sparse ones: dense normals are bright ones, whose errors spread.
 - A slow, blue curve seen only before peak resembles a supernova before peak; see the young pairs above.
-- The score cannot exceed log10({n_ranks:,}) = {math.log10(n_ranks):.2f}: beyond the most extreme normal only the error
-  tells objects apart.
+- Beyond the most extreme normal of its level a score is an extrapolation.
 """
 
 

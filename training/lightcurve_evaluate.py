@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from annotator.calibration import Calibration
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, within_grid
 from training.dataset import N_BINS
 from training.evaluate import as_lists, ranking
@@ -153,16 +152,14 @@ def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str,
     return result
 
 
-def dependence(errors: NDArray, curves: Sequence[Detections]) -> dict[str, list[dict]]:
+def dependence(scores: NDArray, curves: Sequence[Detections]) -> dict[str, list[dict]]:
     """Say how often normals, at random epochs, score at or above 1 and 2, by what they were sampled like.
 
     Parameters
     ----------
-    errors
-        ``(n,)`` out-of-fold errors of normals.
+    scores
+        ``(n,)`` of normals, each calibrated on the other bins'.
     """
-    table = Calibration(tuple(np.sort(errors).tolist()))
-    scores = np.array([table.score(float(error)) for error in errors])
     numbers = {
         "detections": ([len(curve) for curve in curves], (2, 5, 11, 21, np.inf)),
         "peak magnitude": ([curve.magnitude.min() for curve in curves], (0, 17, 18, 19, np.inf)),

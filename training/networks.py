@@ -75,7 +75,7 @@ def _dense_blocks(widths: Sequence[int]) -> list[nn.Module]:
 
 
 class FeatureModel(nn.Module):
-    """The whole graph: scaling, missing-indicator, autoencoder, distance."""
+    """AHA's part of the graph: scaling, missing-indicator, autoencoder, distance."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         super().__init__()

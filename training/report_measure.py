@@ -10,7 +10,6 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from annotator.models import Model
 from annotator.preprocess.lightcurve import Detections, grid
@@ -18,7 +17,7 @@ from annotator.surveys import PARSERS
 from annotator.surveys.ztf import number
 from training import lightcurve_evaluate, triplet_evaluate
 from training.dataset import read_table
-from training.evaluate import as_lists, ranking
+from training.evaluate import as_lists, auc, ranking
 from training.injection import single_numbers
 from training.lightcurve_data import CurveTable, read_curves
 from training.lightcurve_fit import truncated
@@ -153,16 +152,11 @@ def _curve_baselines(table: CurveTable, curves: Sequence[Detections], when: str)
         methods = {}
         for name in numbers[0]:
             values = np.array([n[name] for n in numbers])[rows]
-            sign, direction = (1, "larger") if _auc(values, is_exotic) >= 0.5 else (-1, "smaller")
+            sign, direction = (1, "larger") if auc(values, is_exotic) >= 0.5 else (-1, "smaller")
             counts = {"n_exotic": int(is_exotic.sum()), "n_normal": int((~is_exotic).sum())}
             methods[f"{name}, {direction}"] = as_lists(ranking(sign * values, is_exotic, bins)) | counts
         tables.append({"title": curve_title(group, when), "methods": methods})
     return tables
-
-
-def _auc(values: NDArray, is_exotic: NDArray[np.bool_]) -> float:
-    n = int(is_exotic.sum())
-    return float((stats.rankdata(values)[is_exotic].mean() - (n + 1) / 2) / (len(values) - n))
 
 
 def triplet(model: Model, data: Path) -> dict:

@@ -1,14 +1,16 @@
 """What the recipes share: progress, processes, and what a table must have."""
 
+import csv
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
 from annotator.preprocess.features import FEATURE_NAMES
@@ -23,6 +25,19 @@ REFERENCE_NIGHT = {"seed": 2026, "n_objects": 30, "now_jd": 2461000.5}
 def progress(line: str) -> None:
     """Say on standard error where the work is."""
     print(line, file=sys.stderr, flush=True)
+
+
+def write_out_of_fold(
+    folder: Path, modality: str, object_ids: NDArray[np.str_], numbers: Mapping[str, NDArray[np.float64]]
+) -> None:
+    """Write each object's numbers by the model that did not see it, as ``MODALITY.csv``: for training alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = list(numbers)
+    with open(folder / f"{modality}.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("objectId", *(f"{modality}_{name}" for name in names)))
+        for number, object_id in enumerate(object_ids):
+            writer.writerow((object_id, *(repr(float(numbers[name][number])) for name in names)))
 
 
 def check_writable(out: Path) -> None:

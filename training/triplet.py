@@ -5,13 +5,14 @@ import gzip
 from collections import Counter
 from dataclasses import asdict
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annotator.calibration import round_up
+from annotator.calibration import Sampling
 from annotator.manifest import Manifest, Reference, Tensor
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
@@ -19,9 +20,10 @@ from annotator.sandbox.simulation import simulate_night
 from annotator.sandbox.stamps import simulate, to_fits
 from annotator.transient import Triplet
 from training import evaluate, triplet_evaluate
-from training.export import check_parity, describe_graph, export_graph, halve_weights, manifest_json, write_files
+from training.calibrating import ONE_LEVEL, false_alarms, uniform_calibrated
+from training.export import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
 from training.features import check_loads
-from training.run import REFERENCE_NIGHT, check_writable, in_processes, progress
+from training.run import REFERENCE_NIGHT, check_writable, in_processes, progress, write_out_of_fold
 from training.triplet_card import triplet_card
 from training.triplet_data import N_FOLDS, StampTable, read_stamps
 from training.triplet_fit import TripletSettings, fit_triplets, outputs_of
@@ -36,7 +38,13 @@ SERVED = N_FOLDS - 1
 
 
 def train(
-    data: Path, out: Path, version: str, settings: TripletSettings, jobs: int, beside: Manifest | None = None
+    data: Path,
+    out: Path,
+    version: str,
+    settings: TripletSettings,
+    jobs: int,
+    beside: Manifest | None = None,
+    out_of_fold_folder: Path | None = None,
 ) -> None:
     """Fit, evaluate and export the triplet model.
 
@@ -50,6 +58,8 @@ def train(
         Processes that fit folds side by side; the result does not depend on it.
     beside
         AHA's own recipe on the same stamps, for the card.
+    out_of_fold_folder
+        Gets each object's error by the model that did not see it, for :mod:`training.exotic`.
 
     Raises
     ------
@@ -74,14 +84,14 @@ def train(
         "held_out_loss": [round(loss, 4) for loss in held_out_losses],
         "labelled": _labelled(errors, picks),
         "injections": _injections(models, picks),
-        "false_alarms": evaluate.false_alarms(*_normals_and_exotics(errors, picks)),
+        "false_alarms": {"score": _false_alarms(errors, picks)},
         "dependence": _dependence(errors, picks),
     }
     progress("exporting")
     model = models[SERVED]
     examples = table.tensors[table.split(SERVED).test][:N_PARITY]
-    graph = halve_weights(export_graph(model, examples, "stamps"))
-    check_parity(graph, model, examples, "stamps")
+    graph = narrow(export_graph(model, {"stamps": examples}))
+    check_parity(graph, model, {"stamps": examples})
     manifest = _manifest(model, graph, table, picks, errors, version, settings, metrics)
     files = [
         ("triplet.onnx", graph),
@@ -90,6 +100,8 @@ def train(
     ]
     check_loads(files[:1] + files[2:], SURVEY)
     write_files(out, files)
+    if out_of_fold_folder:
+        write_out_of_fold(out_of_fold_folder, "triplet", picks.column("objectId"), {"error": errors})
     progress(f"wrote {', '.join(name for name, _ in files)} to {out}")
 
 
@@ -182,9 +194,16 @@ def _dependence(errors: NDArray[np.float64], picks: StampTable) -> dict:
     }
 
 
-def _normals_and_exotics(errors: NDArray[np.float64], picks: StampTable) -> tuple[NDArray[np.float64], StampTable]:
-    kept = picks.is_normal | picks.is_exotic
-    return errors[kept], picks.subset(kept)
+def _false_alarms(errors: NDArray[np.float64], picks: StampTable) -> dict:
+    table, found = picks.subset(picks.is_normal), errors[picks.is_normal]
+    counts = table.numbers("ndethist")
+    edges = np.nanquantile(counts, [0, 1 / 3, 2 / 3, 1]) if np.isfinite(counts).any() else ()
+    groups = {
+        f"{low:.0f} to {high:.0f} earlier detections": (counts >= low) & (counts <= high)
+        for low, high in pairwise(edges)
+    }
+    everything = np.ones(len(found), dtype=bool)
+    return false_alarms(found, [Sampling()] * len(found), table.bins, everything, ONE_LEVEL, groups)
 
 
 def _manifest(
@@ -248,7 +267,7 @@ def _manifest(
             "torch": torch.__version__,
         },
         metrics=metrics,
-        calibration_errors=tuple(sorted(round_up(e) for e in errors[picks.is_normal].tolist())),
+        calibrated=(uniform_calibrated("error", errors[picks.is_normal]),),
         references=simulated_references(model),
     )
 
@@ -271,5 +290,5 @@ def simulated_references(model: TripletModel) -> tuple[Reference, ...]:
         with torch.no_grad():
             error, _, latent = model(tensor)
         record = {"objectId": simulated.object_id, "stamps": packed}
-        references.append(Reference(record, error.item(), tuple(latent[0].tolist())))
+        references.append(Reference(record, error.item(), tuple(latent[0].tolist()), {}))
     return tuple(references)

@@ -16,12 +16,12 @@ from torch import Tensor as TorchTensor
 from torch import nn
 from torch.nn import functional
 
-from annotator.calibration import round_up
 from annotator.errors import ConfigError
 from annotator.manifest import Manifest, Reference, Tensor, parse_manifest
 from annotator.preprocess.triplet import MAX_PHYSICAL_FLUX
 from annotator.transient import Triplet
 from training import evaluate, triplet_evaluate
+from training.calibrating import uniform_calibrated
 from training.export import describe_graph, export_graph, manifest_json, write_files
 from training.run import check_writable, in_processes, progress
 from training.triplet_data import N_FOLDS, StampTable, read_stamps
@@ -97,7 +97,7 @@ def reproduce(data: Path, out: Path, epochs: int | None, seed: int, jobs: int) -
         test = picks.split(fold).test
         errors[test] = _errors(model, tensors[test])
     metrics = {"labelled": _labelled(errors, picks), "injections": _injections(models, picks)}
-    graph = export_graph(models[0], tensors[:50], "stamps")
+    graph = export_graph(models[0], {"stamps": tensors[:50]})
     manifest = _manifest(models[0], graph, table, tensors, errors[picks.is_normal], metrics, epochs or EPOCHS, seed)
     write_files(out, [("aha_triplet.onnx", graph), ("aha_triplet.json", manifest_json(manifest))])
     progress(f"wrote aha_triplet.onnx, aha_triplet.json to {out}: a comparison, which the annotator does not load")
@@ -216,6 +216,6 @@ def _manifest(
             "seed": seed,
         },
         metrics=metrics,
-        calibration_errors=tuple(sorted(round_up(e) for e in normal_errors.tolist())),
-        references=(Reference({"objectId": "ZTF99aaaaaaa", "note": "three empty stamps"}, error, ()),),
+        calibrated=(uniform_calibrated("error", normal_errors),),
+        references=(Reference({"objectId": "ZTF99aaaaaaa", "note": "three empty stamps"}, error, (), {}),),
     )

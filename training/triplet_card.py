@@ -1,9 +1,7 @@
 """The triplet model's card: what its manifest knows, in words and tables."""
 
-import math
-
 from annotator.manifest import Manifest
-from training.card import wrapped
+from training.card import calibration_words, false_alarms, wrapped
 from training.triplet_evaluate import TARGET_KINDS
 from training.triplet_network import TERMS
 
@@ -24,8 +22,9 @@ def triplet_card(manifest: Manifest, beside: Manifest | None) -> str:
         _training(manifest),
         _injections(manifest, beside),
         _labelled(manifest, beside),
+        false_alarms(manifest),
         _dependence(manifest),
-        _limits(manifest),
+        LIMITS,
         SOURCES,
     ]
     blocks = "\n\n".join(section.strip() for section in sections).split("\n\n")
@@ -33,7 +32,6 @@ def triplet_card(manifest: Manifest, beside: Manifest | None) -> str:
 
 
 def _what(manifest: Manifest) -> str:
-    n = len(manifest.calibration_errors)
     return f"""
 # {manifest.version}: anomaly score of Lasair-ZTF objects from their stamps
 
@@ -54,8 +52,7 @@ terms; `latent` ({", ".join(manifest.outputs[2].shape)}) |
 | preprocessing | version {manifest.preprocess_version}: sky taken off each stamp, one noise level for all three, \
 asinh; edges padded with missing pixels, never stretched |
 | epoch | the brightest positive detection, in training, calibration and serving alike |
-| score | -log10 p, p = (1 + number of normals with an error as large) / (n + 1), over {n:,} normal objects, each \
-scored by a model that did not see it |
+| score | {calibration_words(manifest)} |
 
 A term of the error is the fourth-power mean of one channel's noise-weighted residuals (in boxes of 1 or 3 pixels, in a
 disc about the object), as a logarithm in robust deviations from the median of normals of the same brightness that
@@ -165,29 +162,19 @@ def _dependence(manifest: Manifest) -> str:
         + ", ".join(f"{part['low']:.3g} to {part['high']:.3g} {100 * part['share']:.0f} %" for part in parts)
         for name, parts in found["oddest_tenth"].items()
     )
-    alarms = "; ".join(
-        f"score {level} and above: expected {100 * 10 ** -float(level):g} %, found "
-        f"{100 * part['all_bins']['share'][0]:.2f} % "
-        f"({part['all_bins']['above']} of {part['all_bins']['n']})"
-        for level, part in manifest.metrics["false_alarms"].items()
-    )
     return f"""
 ## What the score depends on
 
 Rank correlation of normals' errors with: {correlations}. Share of each third among the oddest tenth of normals (10 % if
 it did not matter), {thirds}.
-
-False alarms, normals calibrated on the other bins' normals: {alarms}.
 """
 
 
-def _limits(manifest: Manifest) -> str:
-    n_ranks = len(manifest.calibration_errors) + 1
-    return f"""
+LIMITS = """
 ## What it cannot see
 
-- The score cannot exceed log10({n_ranks}) = {math.log10(n_ranks):.2f}: {n_ranks - 1} normals show no rarer tail, and
-  none is extrapolated. An `anomaly` at 3 needs another modality, or more stamps to calibrate on.
+- Beyond the most extreme of the normals a score is an extrapolation.
+- One level for all: the number of earlier detections makes no difference that the normals show (table above).
 - Calibration is relative to real detections of public alert collections, not to supernovae alone as in the other
   modalities: too few classified supernovae have stamps.
 - A second source within a few pixels, and one below five noise levels, is lost in the source's own scatter.

@@ -77,7 +77,7 @@ def fit_triplets(
 
 
 def round_weights(model: TripletModel) -> None:
-    """Round weights to half precision, as they are kept (:func:`training.export.halve_weights`)."""
+    """Round weights to half precision, as they are kept (:func:`training.export.narrow`)."""
     with torch.no_grad():
         for weights in model.parameters():
             weights.copy_(weights.half())
