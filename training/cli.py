@@ -34,6 +34,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     features = commands.add_parser("features", help="fit, evaluate and export the object-feature autoencoder")
     features.add_argument("--data", type=Path, required=True, metavar="FILE", help="labelled table (CSV)")
+    features.add_argument(
+        "--curves",
+        type=Path,
+        metavar="FILE",
+        help="light curves (Parquet), for the calibration: lightcurves.parquet beside the data, where it is",
+    )
     _add_training(features, "table")
     _add_jobs(features)
     features.set_defaults(run=_features)
@@ -49,6 +55,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_training(triplet, "stamps")
     _add_jobs(triplet)
     triplet.set_defaults(run=_triplet)
+    exotic = commands.add_parser(
+        "exotic",
+        help="fit the head that learns from known exotics and from people's verdicts, and swap it in",
+        description="Fit the head `exotic` beside the models in --out. It is swapped in only where it gives what was "
+        "fitted and is no worse than the one there on objects that neither has seen.",
+    )
+    _add_sources(exotic)
+    exotic.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the model set")
+    exotic.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
+    exotic.add_argument("--comparisons", action="store_true", help="measure other heads, too; takes minutes")
+    exotic.add_argument(
+        "--out-of-fold", type=Path, metavar="DIR", help="what features, lightcurve and triplet wrote with this option"
+    )
+    exotic.set_defaults(run=_exotic)
+    ask = commands.add_parser("ask", help="name the objects whose verdict would teach the head most")
+    _add_sources(ask)
+    ask.add_argument("--n", type=_positive, default=10, metavar="N", help="how many (%(default)s)")
+    ask.add_argument("--models", type=Path, metavar="DIR", help="a folder of models (default: the shipped ones)")
+    ask.set_defaults(run=_ask)
     report = commands.add_parser("evaluate", help="write one report on the models: Markdown, a page, plots")
     report.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the training data")
     report.add_argument(
@@ -91,6 +116,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_sources(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, required=True, metavar="FILE", help="labelled table (CSV)")
+    command.add_argument("--verdicts", type=Path, metavar="FILE", help="CSV: objectId, verdict, person, when")
+    command.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="the annotator's, which knows the stream's objects"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
+
+
 def _add_training(command: argparse.ArgumentParser, data: str) -> None:
     """Add what the three trainings share; `data` is what they are trained on, in a word."""
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for model, manifest and card")
@@ -100,7 +134,13 @@ def _add_training(command: argparse.ArgumentParser, data: str) -> None:
         default="normals",
         help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
     )
-    command.add_argument("--version", type=_version, default="aha-ztf-1.0", help="of the model set (%(default)s)")
+    command.add_argument("--version", type=_version, default="aha-ztf-1.1", help="of the model set (%(default)s)")
+    command.add_argument(
+        "--out-of-fold",
+        type=Path,
+        metavar="DIR",
+        help="keep each object's numbers by the model that did not see it here, for aha-train exotic",
+    )
     command.add_argument("--epochs", type=_positive, help="at most; the recipe's own number by default")
     command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
     command.add_argument(
@@ -138,7 +178,18 @@ def _features(arguments: argparse.Namespace) -> None:
         return
     settings = Settings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
     beside = comparison.read_result(arguments.beside, arguments.data) if arguments.beside else None
-    features.train(arguments.data, arguments.out, arguments.version, settings, arguments.jobs, beside)
+    beside_data = arguments.data.parent / "lightcurves.parquet"
+    curves = arguments.curves or (beside_data if beside_data.is_file() else None)
+    features.train(
+        arguments.data,
+        arguments.out,
+        arguments.version,
+        settings,
+        arguments.jobs,
+        beside,
+        curves,
+        arguments.out_of_fold,
+    )
 
 
 def _lightcurve(arguments: argparse.Namespace) -> None:
@@ -151,7 +202,7 @@ def _lightcurve(arguments: argparse.Namespace) -> None:
         return
     settings = LightCurveSettings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
     beside = lightcurve_aha.read_result(arguments.beside, arguments.data, labels) if arguments.beside else None
-    lightcurve.train(arguments.data, labels, arguments.out, arguments.version, settings, beside)
+    lightcurve.train(arguments.data, labels, arguments.out, arguments.version, settings, beside, arguments.out_of_fold)
 
 
 def _triplet(arguments: argparse.Namespace) -> None:
@@ -163,7 +214,30 @@ def _triplet(arguments: argparse.Namespace) -> None:
         return
     settings = TripletSettings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
     beside = triplet_aha.read_result(arguments.beside, arguments.data) if arguments.beside else None
-    triplet.train(arguments.data, arguments.out, arguments.version, settings, arguments.jobs, beside)
+    triplet.train(
+        arguments.data, arguments.out, arguments.version, settings, arguments.jobs, beside, arguments.out_of_fold
+    )
+
+
+def _exotic(arguments: argparse.Namespace) -> None:
+    from training.exotic import ForestSettings  # torch takes seconds to import
+    from training.exotic_train import Sources, train
+
+    sources = Sources(arguments.data, arguments.out_of_fold, arguments.verdicts, arguments.ledger)
+    settings = ForestSettings(seed=arguments.seed)
+    train(sources, arguments.out, settings, arguments.fresh, arguments.comparisons)
+
+
+def _ask(arguments: argparse.Namespace) -> None:
+    from training.ask import ask  # torch takes seconds to import
+    from training.exotic import ForestSettings
+
+    if arguments.ledger is None:
+        raise ConfigError("--ledger: expected the annotator's ledger, whose objects are to be judged; name the file")
+    settings = ForestSettings(seed=arguments.seed)
+    asked = ask(arguments.data, arguments.models, arguments.verdicts, arguments.ledger, arguments.n, settings)
+    for item in asked:
+        print(f"{item.object_id}  probability {item.probability:.3f}, the trees differ by {item.spread:.3f}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,241 @@
+"""`aha-train exotic`: from labels and verdicts to a served head, swapped in only where it is no worse."""
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from annotator.verdicts import latest, read_verdicts
+from numpy.typing import NDArray
+
+from annotator.errors import ModelError
+from annotator.heads import Head, HeadManifest, HeadReference, load_head
+from annotator.models import ModalityScore, ModelSet, head_numbers, load_models
+from annotator.preprocess import PREPROCESS_VERSION
+from annotator.sandbox.simulation import simulate_night
+from annotator.surveys import PARSERS
+from training import exotic_evaluate
+from training.dataset import read_table
+from training.evaluate import auc
+from training.exotic import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, cross_fit
+from training.exotic_card import exotic_card
+from training.exotic_data import HELD_OUT, Databank, Learned, ledger_numbers, read_databank, with_verdicts
+from training.export import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
+from training.run import REFERENCE_NIGHT, progress
+
+SURVEY = "ztf"
+NAME = "exotic"
+N_REFERENCES = 8
+N_PARITY = 200
+N_BOOTSTRAP = 500
+
+MAX_LOSS = 0.02
+"""By how much the held-out AUC may be lower than that of the head in service, within its own uncertainty."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What to learn from."""
+
+    data: Path
+    """Labelled table (:func:`training.dataset.read_table`)."""
+    out_of_fold: Path | None = None
+    """Numbers by models that did not see the object; written by the trainings with the option of that name."""
+    verdicts: Path | None = None
+    """People's verdicts (:mod:`annotator.verdicts`)."""
+    ledger: Path | None = None
+    """The annotator's ledger, which knows the numbers of objects that the table doesn't."""
+
+
+def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool, with_comparisons: bool) -> None:
+    """Fit the head, prove it, and swap it in.
+
+    Parameters
+    ----------
+    out
+        Folder of the model set; gets ``exotic.onnx``, ``EXOTIC_CARD.md`` and ``exotic.json``, untouched if anything
+        fails.
+    is_fresh
+        Make the head that a new model set is released with: there is none before it to be compared with.
+    with_comparisons
+        Measure also what needs other heads; minutes instead of seconds.
+
+    Raises
+    ------
+    ConfigError
+        If the table, the verdicts or the ledger cannot be read.
+    ModelError
+        If a gate fails: the graph does not give what was fitted, or is worse than the head in service on what neither
+        was trained on. The old head stays.
+    """
+    torch.set_num_threads(1)
+    models = load_models(out, SURVEY, with_heads=not is_fresh)
+    old = models.heads.get(NAME)
+    databank = read_databank(read_table(sources.data, SURVEY), models, sources.out_of_fold)
+    for words in databank.missing:
+        progress(f"not known: {words}")
+    examples, learned = _examples(databank, sources)
+    progress(
+        f"{int(examples.is_positive.sum())} positives and {int((~examples.is_positive).sum())} others; verdicts: "
+        f"{learned.anomaly} anomaly, {learned.regular} regular, {learned.unused} that teach nothing, of "
+        f"{len(learned.not_known)} objects there are no numbers"
+    )
+    # The last bin's model is the one that is served: it has seen nothing of that bin.
+    odds, model = cross_fit(examples, settings)
+    model.calibrate(odds, examples.is_positive)
+    probabilities = _sigmoid(float(model.slope) * odds + float(model.offset))
+    if old:
+        _refuse_if_worse(model, old, examples)
+    graph = narrow(export_graph(model, {"inputs": examples.numbers[:N_PARITY]}, ("probability",)))
+    check_parity(graph, model, {"inputs": examples.numbers[:N_PARITY]}, ("probability",))
+    manifest = HeadManifest(
+        name=NAME,
+        version=next(iter(models.models.values())).manifest.version,
+        revision=old.manifest.revision + 1 if old else 0,
+        survey=SURVEY,
+        preprocess_version=PREPROCESS_VERSION,
+        **describe_graph(graph),
+        inputs=INPUTS,
+        needs=NEEDS,
+        threshold=exotic_evaluate.half_precision_threshold(probabilities, examples.is_positive),
+        training=_training(databank, examples, learned, sources, settings),
+        metrics=_metrics(model, databank, odds, probabilities, examples, settings, with_comparisons),
+        references=_references(model, models),
+    )
+    files = [
+        (f"{NAME}.onnx", graph),
+        ("EXOTIC_CARD.md", exotic_card(manifest).encode()),
+        (f"{NAME}.json", manifest_json(manifest)),
+    ]
+    _check_loads(files, manifest)
+    write_files(_folder(out), files)
+    progress(f"wrote {', '.join(name for name, _ in files)} to {_folder(out)}, revision {manifest.revision}")
+
+
+def _folder(out: Path) -> Path:
+    return out / SURVEY if (out / SURVEY).is_dir() else out
+
+
+def _examples(databank: Databank, sources: Sources) -> tuple[Examples, Learned]:
+    verdicts = {}
+    if sources.verdicts:
+        verdicts = {item.object_id: item.verdict for item in latest(read_verdicts(sources.verdicts)).values()}
+    return with_verdicts(databank, verdicts, ledger_numbers(sources.ledger) if sources.ledger else {})
+
+
+def _sigmoid(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1.0 / (1.0 + np.exp(-odds))
+
+
+def _refuse_if_worse(model: ExoticModel, old: Head, examples: Examples) -> None:
+    """Compare on the bin that neither has seen; the difference's uncertainty by bootstrap over its objects."""
+    held_out = examples.where(examples.bins == HELD_OUT)
+    with torch.no_grad():
+        new = model(torch.from_numpy(held_out.numbers)).numpy()
+    before = np.array(
+        [
+            old.probability({name: float(v) for name, v in zip(INPUTS, row, strict=True) if np.isfinite(v)}) or 0.0
+            for row in held_out.numbers
+        ]
+    )
+    labels = held_out.is_positive
+    if not labels.any() or labels.all():
+        raise ModelError(
+            "expected objects of both kinds in the held-out bin to compare the new head with the old by, found one "
+            "kind; the old head stays"
+        )
+    rng = np.random.default_rng(0)
+    differences = []
+    for _ in range(N_BOOTSTRAP):
+        drawn = rng.integers(len(labels), size=len(labels))
+        if labels[drawn].any() and not labels[drawn].all():
+            differences.append(auc(new[drawn], labels[drawn]) - auc(before[drawn], labels[drawn]))
+    difference = auc(new, labels) - auc(before, labels)
+    low, high = np.percentile(differences, [2.5, 97.5])
+    words = (
+        f"held-out AUC {auc(new, labels):.3f}, of the head in service {auc(before, labels):.3f}; difference "
+        f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+    )
+    progress(words)
+    if difference < -MAX_LOSS or high < 0:
+        raise ModelError(f"expected a head no worse than the one in service, found {words}; the old head stays")
+
+
+def _training(
+    databank: Databank, examples: Examples, learned: Learned, sources: Sources, settings: ForestSettings
+) -> Mapping:
+    table = databank.table
+    verdicts = hashlib.sha256(sources.verdicts.read_bytes()).hexdigest() if sources.verdicts else ""
+    return {
+        "data": table.file_name,
+        "data_sha256": table.sha256,
+        "verdicts_sha256": verdicts,
+        "verdicts": {
+            "anomaly": learned.anomaly,
+            "regular": learned.regular,
+            "unused": learned.unused,
+            "not_known": len(learned.not_known),
+        },
+        "types": dict(Counter(databank.kinds[table.is_exotic].tolist())),
+        "positives": int(examples.is_positive.sum()),
+        "others": int((~examples.is_positive).sum()),
+        "missing": list(databank.missing),
+        "split": "by sha256 of the TNS name, ten bins: 0 to 8 train, 9 is held out; ten rotations of it for all "
+        "out-of-fold figures",
+        "threshold": "the lowest probability such that half of the objects at or above it are positive, out-of-fold",
+        "settings": asdict(settings),
+        "torch": torch.__version__,
+    }
+
+
+def _metrics(
+    model: ExoticModel,
+    databank: Databank,
+    odds: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    examples: Examples,
+    settings: ForestSettings,
+    with_comparisons: bool,
+) -> Mapping:
+    n = len(databank.table.rows)
+    metrics = {
+        "headline": exotic_evaluate.headline(databank, odds[:n]),
+        "calibration": exotic_evaluate.calibration_table(probabilities, examples.is_positive),
+        "presence_auc": exotic_evaluate.presence_auc(model, databank),
+        "comparisons": {},
+    }
+    if with_comparisons:
+        progress("comparing with other heads")
+        metrics["comparisons"] = exotic_evaluate.comparisons(databank, settings)
+    return metrics
+
+
+def _references(model: ExoticModel, models: ModelSet) -> tuple[HeadReference, ...]:
+    """Ask torch about simulated records, every other one without what the autoencoder says of it."""
+    references = []
+    features = models.models["features"]
+    for number, row in enumerate(simulate_night(**REFERENCE_NIGHT).rows()[:N_REFERENCES]):
+        transient = PARSERS[SURVEY](row)
+        scored = features.score(transient)
+        if not isinstance(scored, ModalityScore):
+            continue
+        numbers = head_numbers(transient, {"features": scored})
+        hidden = ("features_error",) if number % 2 else ()
+        known = {name: numbers[name] for name in INPUTS if name in numbers and name not in hidden}
+        asked = torch.tensor([[known.get(name, np.nan) for name in INPUTS]], dtype=torch.float32)
+        with torch.no_grad():
+            references.append(HeadReference(known, model(asked).item()))
+    return tuple(references)
+
+
+def _check_loads(files: list[tuple[str, bytes]], manifest: HeadManifest) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(Path(folder), files)
+        try:
+            load_head(Path(folder), NAME, SURVEY, manifest.version)
+        except ModelError as failure:
+            raise ModelError(f"the annotator would refuse this head, so nothing was written: {failure}") from failure
