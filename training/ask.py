@@ -68,8 +68,8 @@ def ask(
     candidates = sorted(object_id for object_id in known if object_id not in judged)
     if not candidates:
         raise ConfigError(
-            f"--ledger {ledger}: expected objects that nobody has judged, found none of {len(known)}; let the annotator "
-            f"make a pass first"
+            f"--ledger {ledger}: expected objects that nobody has judged, found none of {len(known)}; let the "
+            f"annotator make a pass first"
         )
     numbers = np.array([known[object_id] for object_id in candidates])
     value, probability, spread = teaching_value(fit_exotic(examples, settings), numbers)
@@ -138,9 +138,8 @@ def _year(
             break
         n_asked = VERDICTS_A_NIGHT * (next_night - night)
         if is_asked:
-            values = (
-                teaching_value(model, pool.numbers[unjudged])[0] if model else _scores(None, pool.numbers[unjudged])
-            )
+            numbers = pool.numbers[unjudged]
+            values = teaching_value(model, numbers)[0] if model else _scores(None, numbers)
             unjudged = unjudged[np.argsort(-values, kind="stable")]
         judged, unjudged = np.concatenate([judged, unjudged[:n_asked]]), unjudged[n_asked:]
     progress(f"a year of verdicts {'asked for' if is_asked else 'at random'}, seed {seed}: AP {found['ap'][-1]:.3f}")

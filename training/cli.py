@@ -119,9 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_sources(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, required=True, metavar="FILE", help="labelled table (CSV)")
     command.add_argument("--verdicts", type=Path, metavar="FILE", help="CSV: objectId, verdict, person, when")
-    command.add_argument(
-        "--ledger", type=Path, metavar="FILE", help="the annotator's, which knows the stream's objects"
-    )
+    command.add_argument("--ledger", type=Path, metavar="FILE", help="the annotator's, which knows its objects")
     command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
 
 

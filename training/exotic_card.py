@@ -58,8 +58,8 @@ Table `{training["data"]}` (sha256 `{training["data_sha256"]}`), known exotics i
 {verdicts["unused"]} that teach nothing, {verdicts["not_known"]} of objects without numbers. Split
 {training["split"]}.{missing}
 
-{settings["n_trees"]} extremely randomised trees, leaves of {settings["min_leaf"]} or more, depth {settings["max_depth"]},
-{settings["max_features"]:g} of the inputs at each split, seed {settings["seed"]}. To the forest's log odds the stated
+{settings["n_trees"]} extremely randomised trees, leaves of {settings["min_leaf"]} or more, depth
+{settings["max_depth"]}, {settings["max_features"]:g} of the inputs at each split, seed {settings["seed"]}. To the forest's log odds the stated
 prior is added with the weight {PRIOR_COUNTS_AS:g} / ({PRIOR_COUNTS_AS:g} + number of known positives); the sum is
 calibrated on out-of-fold labels (Platt 1999). A modality is hidden at random in training, as often in both classes, and
 in {100 * DROP_PROBABILITY:g} % of the rows that have it beyond that, so that its presence says nothing: the AUC of
@@ -96,8 +96,8 @@ def _ranking(manifest: HeadManifest) -> str:
         "|---|---|",
         *types,
         "",
-        "Rare supernovae, which were negatives in training, against common SN Ia, II, Ib/c: a supernova astronomer wants "
-        "them, and the head does not know it.",
+        "Rare supernovae, which were negatives in training, against common SN Ia, II, Ib/c: a supernova astronomer "
+        "wants them, and the head does not know it.",
         "",
         "| kind | objects | AUC |",
         "|---|---|---|",
@@ -123,8 +123,8 @@ def _comparisons(manifest: HeadManifest) -> str:
         "",
         f"With {few['n_known']} known exotics (AHA's definition), {few['n_draws']} draws of them: AUC "
         f"{few['auc']['mean']:.3f} ({few['auc']['range'][0]:.3f} to {few['auc']['range'][1]:.3f}; first draw "
-        f"{with_interval(few['auc']['interval_of_first'])}), AP {few['ap']['mean']:.3f} ({few['ap']['range'][0]:.3f} to "
-        f"{few['ap']['range'][1]:.3f}); targets 0.85 and 0.30.",
+        f"{with_interval(few['auc']['interval_of_first'])}), AP {few['ap']['mean']:.3f} "
+        f"({few['ap']['range'][0]:.3f} to {few['ap']['range'][1]:.3f}); targets 0.85 and 0.30.",
         "",
         f"Novelty: each type left out of training in turn, then ranked above normals. Mean AUC {left_out['mean']:.3f} "
         f"(target 0.90), lowest {left_out['lowest']:.3f} (target 0.80).",
