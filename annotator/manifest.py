@@ -4,8 +4,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import get_args, get_origin
 
+from annotator.drift import Distribution
 from annotator.errors import ModelError
 
 
@@ -99,6 +101,8 @@ class Manifest:
     calibration_errors: tuple[float, ...]
     """Errors of normals by models that were not trained on them, ascending."""
     references: tuple[Reference, ...]
+    distributions: tuple[Distribution, ...] = ()
+    """Of the numbers that are watched for drift, over the training set; empty where a recipe is for comparison only."""
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:
@@ -132,7 +136,28 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
                 f"{where}: column {column.name}: expected a transform of {', '.join(TRANSFORMS)} and a positive scale "
                 f"and softening, found {column.transform!r}, {column.scale}, {column.softening}; train the model again"
             )
+    _check_distributions(manifest, where)
     return manifest
+
+
+def _check_distributions(manifest: Manifest, where: str) -> None:
+    names = [item.name for item in manifest.distributions]
+    if len(set(names)) < len(names):
+        raise ModelError(f"{where}: expected one distribution of a name, found {', '.join(names)}; train it again")
+    for item in manifest.distributions:
+        is_sound = (
+            item.modality == manifest.modality
+            and item.n > 0
+            and all(low < high for low, high in pairwise(item.edges))
+            and len(item.shares) == len(item.edges) + 1
+            and all(0 <= share <= 1 for share in (*item.shares, item.missing_share))
+            and math.isclose(sum(item.shares), 1, abs_tol=1e-4)
+        )
+        if not is_sound:
+            raise ModelError(
+                f"{where}: expected distributions of {manifest.modality} with ascending edges, one share more than "
+                f"edges, in all 1, of at least one object, found {item}; train the model again"
+            )
 
 
 def _refuse_constant(constant: str) -> float:

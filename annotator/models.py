@@ -10,7 +10,7 @@ import hashlib
 import importlib.resources
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
@@ -20,12 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.calibration import Calibration, combined_score
+from annotator.drift import Distribution
 from annotator.errors import AhaError, MissingModalityError, ModelError
 from annotator.fits_stamps import read_stamp
 from annotator.manifest import Manifest, parse_manifest
+from annotator.observed import of_features, of_light_curve, of_score, of_stamps
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURES, feature_row
-from annotator.preprocess.lightcurve import lightcurve_tensor
+from annotator.preprocess.lightcurve import lightcurve_tensor, usable_detections
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
 from annotator.surveys import PARSERS
 from annotator.transient import Transient, Triplet
@@ -60,6 +62,9 @@ class ModalityScore:
     """Input less reconstruction, in the graph's scaled units; 0 where the value is missing."""
     latent: tuple[float, ...]
     """The object's place in the bottleneck."""
+    observed: Mapping[str, float | None] = field(default_factory=dict, compare=False)
+    """What is watched for drift (:mod:`annotator.observed`), None where a value is missing; of the input, so that like
+    verdicts on unlike objects are equal."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,13 @@ TENSORS: Mapping[str, Callable[[Transient], dict[str, NDArray[np.float32]]]] = M
     {"features": _feature_tensors, "lightcurve": _lightcurve_tensors, "triplet": _triplet_tensors}
 )
 """How each modality's input tensors, a batch of one, are made; raises MissingModalityError where they can't be."""
+
+_OBSERVED: Mapping[str, Callable[[Transient, Mapping[str, NDArray[np.float32]]], dict[str, float | None]]] = {
+    "features": lambda _, tensors: of_features(tensors["features"][0]),
+    "lightcurve": lambda transient, _: of_light_curve(usable_detections(transient.light_curve)),
+    "triplet": lambda _, tensors: of_stamps(tensors["stamps"][0]),
+}
+"""What of each modality's input is watched for drift, of the object and the tensors made of it."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +150,13 @@ class Model:
                 f"model {self.manifest.name}: expected finite numbers for {transient.object_id!r}, found error "
                 f"{float(error[0])}; the graph is faulty, train or install another"
             )
+        modality, score = self.manifest.modality, self.calibration.score(float(error[0]))
         return ModalityScore(
-            score=self.calibration.score(float(error[0])),
+            score=score,
             error=float(error[0]),
             residual=tuple(residual[0].ravel().tolist()),
             latent=tuple(latent[0].ravel().tolist()),
+            observed=_OBSERVED[modality](transient, tensors) | of_score(modality, score, float(error[0])),
         )
 
     def _run(self, tensors: dict[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
@@ -161,6 +175,8 @@ class ModelSet:
     survey: str
     models: Mapping[str, Model]
     """By modality."""
+    distributions: tuple[Distribution, ...] = ()
+    """Over the training sets of all of them, of what is watched for drift."""
 
     def score(self, transients: Sequence[Transient]) -> list[Scores]:
         """Score objects, in order; an object's scores are the same to the bit whatever the others are."""
@@ -201,7 +217,8 @@ def load_models(folder: Path | None, survey: str) -> ModelSet:
             f"expected one model-set version in {place}, found {', '.join(sorted(versions))}; "
             f"keep models of one set together"
         )
-    return ModelSet(version=versions.pop(), survey=survey, models=MappingProxyType(models))
+    distributions = tuple(item for model in models.values() for item in model.manifest.distributions)
+    return ModelSet(versions.pop(), survey, MappingProxyType(models), distributions)
 
 
 def _place(folder: Path | None, survey: str) -> Traversable:

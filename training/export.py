@@ -123,8 +123,10 @@ def manifest_json(manifest: Manifest) -> bytes:
     """Write a manifest as JSON that :func:`annotator.manifest.parse_manifest` reads back equal."""
     content = asdict(manifest)
     errors, references = content.pop("calibration_errors"), content.pop("references")
+    distributions = content.pop("distributions")
     text = json.dumps(content, indent=1, allow_nan=False)[:-2]
     # One line each for what nobody reads line by line.
+    text += f',\n "distributions": {json.dumps(distributions, allow_nan=False)}'
     text += f',\n "calibration_errors": {json.dumps(errors, allow_nan=False)}'
     text += f',\n "references": {json.dumps(references, allow_nan=False)}\n}}\n'
     return text.encode()
