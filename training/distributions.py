@@ -1,6 +1,7 @@
 """How the numbers that are watched for drift are distributed over the training set."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,13 +33,12 @@ def distributions_of(modality: str, observed: Sequence[Mapping[str, float | None
 def _distribution(name: str, modality: str, values: Sequence[float | None]) -> Distribution:
     present = [value for value in values if value is not None]
     edges = _edges(present) if present else ()
-    missing_share = round(1 - len(present) / len(values), 6)
-    bins_only = Distribution(name, modality, edges, (0.0,) * (len(edges) + 1), missing_share, len(values))
-    counts = np.bincount([bin_of(bins_only, value) for value in present], minlength=len(edges) + 1)
-    shares = counts / len(present) if present else np.ones(1)
-    return Distribution(
-        name, modality, edges, tuple(round(share, 6) for share in shares.tolist()), missing_share, len(values)
+    unfilled = Distribution(
+        name, modality, edges, (0.0,) * (len(edges) + 1), 1 - len(present) / len(values), len(values)
     )
+    counts = np.bincount([bin_of(unfilled, value) for value in present], minlength=len(edges) + 1)
+    shares = counts / len(present) if present else np.ones(1)
+    return replace(unfilled, shares=tuple(shares.tolist()))
 
 
 def _edges(present: Sequence[float]) -> tuple[float, ...]:
