@@ -9,10 +9,11 @@ import numpy as np
 from annotator.annotation import OBJECT_ID, Annotation, classdict, decide, learned
 from annotator.completion import Completed
 from annotator.config import Config
+from annotator.drift import bins_of
 from annotator.errors import RecordError
 from annotator.explanation import explain
 from annotator.ledger import Assessment, Ledger, ScoredState
-from annotator.models import Missing, ModelSet, Scores
+from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.sources import Unreadable, readable
 from annotator.surveys import PARSERS
 from annotator.transient import Transient
@@ -140,6 +141,11 @@ def _assessment(
         and not (item.waits and held and is_weaker_without(annotation, held))
         else None,
         waiting_record=as_text(record) if item.waits else None,
+        bins={
+            name: bins_of(models.distributions, found.observed)
+            for name, found in scores.modalities.items()
+            if isinstance(found, ModalityScore)
+        },
     )
 
 

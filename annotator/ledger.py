@@ -11,10 +11,11 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from annotator.annotation import Annotation
+from annotator.drift import night_of, noon_before
 from annotator.errors import LedgerBusyError, LedgerError
 
 BUSY_TIMEOUT_S = 30.0
@@ -24,6 +25,8 @@ MAX_REFUSED_TEXT = 2000
 """Characters of a refused record that are kept for inspection."""
 MAX_WAITING = 20_000
 """Records that wait for a call, the newest."""
+MAX_NIGHTS = 60
+"""Nights whose distributions are kept."""
 HOUR_S = 3600.0
 WRITING = ("annotate", "annotatelist")
 """Endpoints that write; all others read."""
@@ -83,6 +86,14 @@ CREATE TABLE refused (
 );
 """,
     "ALTER TABLE objects ADD COLUMN numbers TEXT",
+    """
+CREATE TABLE drift (
+    night INTEGER NOT NULL,
+    model_set TEXT NOT NULL,
+    counts TEXT NOT NULL,
+    PRIMARY KEY (night, model_set)
+);
+""",
 )
 """What makes each schema version out of the one before; a ledger is brought to the newest when it is opened."""
 
@@ -118,6 +129,8 @@ class Assessment:
     """The annotation to send, None where Lasair need not hear of it."""
     waiting_record: str | None = None
     """The record as JSON, where a modality is still to be fetched."""
+    bins: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By modality that is present, then by name: the bin of what is watched for drift."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +278,8 @@ class Ledger:
             Name of the source and how far it was read.
         """
         with self._transaction():
+            assessments = list(assessments)
+            self._count_for_drift([item for item in assessments if any(item.bins.values())], now)
             for item in assessments:
                 self._record_assessment(item, now)
             for item in refusals:
@@ -308,6 +323,41 @@ class Ledger:
         else:
             values = (item.object_id, item.waiting_record, now)
             self._execute("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)", values)
+
+    def _count_for_drift(self, assessments: Sequence[Assessment], now: float) -> None:
+        """Add to the night's counts, each modality of an object once a night: a busy object is no more of a sample."""
+        if not assessments:
+            return
+        night = night_of(now)
+        earlier = self._rows_of(
+            "SELECT object_id, model_set, modalities FROM scores WHERE object_id IN ({})"
+            f" AND scored_at >= {noon_before(night)}",
+            sorted({item.object_id for item in assessments}),
+        )
+        counted = {
+            (row["object_id"], row["model_set"], modality)
+            for row in earlier
+            for modality, said in json.loads(row["modalities"]).items()
+            if "score" in said
+        }
+        for model_set in {item.model_set for item in assessments}:
+            counts = self.nightly_counts(model_set).get(night, {})
+            for item in assessments:
+                for modality, bins in item.bins.items():
+                    key = (item.object_id, item.model_set, modality)
+                    if item.model_set == model_set and key not in counted:
+                        counted.add(key)
+                        _add(counts, bins)
+            self._execute("INSERT OR REPLACE INTO drift VALUES (?, ?, ?)", (night, model_set, json.dumps(counts)))
+        self._execute("DELETE FROM drift WHERE night <= ?", (night - MAX_NIGHTS,))
+
+    def nightly_counts(self, model_set: str) -> dict[int, dict[str, list[int]]]:
+        """Return how many objects were in each bin, by night, then by the name of what is watched for drift.
+
+        Bins after the last that had an object are left out.
+        """
+        rows = self._execute("SELECT night, counts FROM drift WHERE model_set = ?", (model_set,))
+        return {row["night"]: json.loads(row["counts"]) for row in rows}
 
     def position(self, source: str) -> str | None:
         """Return how far a source was read, None if never."""
@@ -487,6 +537,13 @@ class Ledger:
         """Return the refused records that are kept, oldest first."""
         rows = self._execute("SELECT object_id, reason, record FROM refused ORDER BY refused_id")
         return [Refusal(*row) for row in rows]
+
+
+def _add(counts: dict[str, list[int]], bins: Mapping[str, int]) -> None:
+    for name, number in bins.items():
+        of_name = counts.setdefault(name, [])
+        of_name += [0] * (number + 1 - len(of_name))
+        of_name[number] += 1
 
 
 @contextlib.contextmanager

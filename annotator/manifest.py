@@ -4,9 +4,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import TypeVar, get_args, get_origin
 
 from annotator.calibration import Level
+from annotator.drift import Distribution
 from annotator.errors import ModelError
 
 T = TypeVar("T")
@@ -114,6 +116,8 @@ class Manifest:
     calibrated: tuple[Calibrated, ...]
     """The first is the one that the score of the modality is made of."""
     references: tuple[Reference, ...]
+    distributions: tuple[Distribution, ...] = ()
+    """Of the numbers that are watched for drift, over the training set; empty where a recipe is for comparison only."""
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:
@@ -141,6 +145,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
                 f"{where}: column {column.name}: expected a transform of {', '.join(TRANSFORMS)} and a positive scale "
                 f"and softening, found {column.transform!r}, {column.scale}, {column.softening}; train the model again"
             )
+    _check_distributions(manifest, where)
     return manifest
 
 
@@ -181,6 +186,26 @@ def _check_calibrated(manifest: Manifest, where: str) -> None:
                     f"{where}: level {level.name} of {item.output}: expected a tail of positive scale that starts "
                     f"among the values, found scale {level.tail.scale} from {level.tail.threshold}; train again"
                 )
+
+
+def _check_distributions(manifest: Manifest, where: str) -> None:
+    names = [item.name for item in manifest.distributions]
+    if len(set(names)) < len(names):
+        raise ModelError(f"{where}: expected one distribution of a name, found {', '.join(names)}; train it again")
+    for item in manifest.distributions:
+        is_sound = (
+            item.modality == manifest.modality
+            and item.n > 0
+            and all(low < high for low, high in pairwise(item.edges))
+            and len(item.shares) == len(item.edges) + 1
+            and all(0 <= share <= 1 for share in (*item.shares, item.missing_share))
+            and math.isclose(sum(item.shares), 1, abs_tol=1e-4)
+        )
+        if not is_sound:
+            raise ModelError(
+                f"{where}: expected distributions of {manifest.modality} with ascending edges, one share more than "
+                f"edges, in all 1, of at least one object, found {item}; train the model again"
+            )
 
 
 def _refuse_constant(constant: str) -> float:

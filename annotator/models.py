@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 
 from annotator.calibration import Calibration, Sampling, combined_score
 from annotator.config import DecisionConfig
+from annotator.drift import Distribution
 from annotator.errors import AhaError, MissingModalityError, ModelError
 from annotator.fits_stamps import read_stamp
 from annotator.heads import HEADS, Head, load_head
 from annotator.manifest import Manifest, parse_manifest
 from annotator.model_files import check_identity, open_graph, read_file
+from annotator.observed import of_features, of_light_curve, of_score, of_stamps
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURES, feature_row
 from annotator.preprocess.lightcurve import Detections, lightcurve_input
@@ -71,6 +73,9 @@ class ModalityScore:
     """-log10 of the tail probability of the physical prior, of a model that has one."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     """All single numbers that the graph gives, by output."""
+    observed: Mapping[str, float | None] = field(default_factory=dict, compare=False)
+    """What is watched for drift (:mod:`annotator.observed`), None where a value is missing; of the input, so that like
+    verdicts on unlike objects are equal."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,15 @@ class Prepared:
     tensors: Mapping[str, NDArray[np.float32]]
     """The graph's inputs, a batch of one."""
     sampling: Sampling
+    observed: Mapping[str, float | None]
+    """What of the input is watched for drift."""
 
 
 def _prepare_features(transient: Transient) -> Prepared:
     tensors = {"features": feature_row(transient.features), "quantities": quantity_row(transient)}
     sampling = Sampling(transient.n_det, transient.extras.get("age_days"))
-    return Prepared({name: row[np.newaxis] for name, row in tensors.items()}, sampling)
+    observed = of_features(tensors["features"])
+    return Prepared({name: row[np.newaxis] for name, row in tensors.items()}, sampling, observed)
 
 
 def sampling_of(detections: Detections) -> Sampling:
@@ -111,13 +119,14 @@ def sampling_of(detections: Detections) -> Sampling:
 
 def _prepare_lightcurve(transient: Transient) -> Prepared:
     tensor, detections = lightcurve_input(transient.light_curve)
-    return Prepared({"lightcurve": tensor[np.newaxis]}, sampling_of(detections))
+    return Prepared({"lightcurve": tensor[np.newaxis]}, sampling_of(detections), of_light_curve(detections))
 
 
 def _prepare_triplet(transient: Transient) -> Prepared:
     if transient.triplet is None:
         raise MissingModalityError("no cutouts")
-    return Prepared({"stamps": stamp_tensor(transient.triplet)[np.newaxis]}, Sampling())
+    tensor = stamp_tensor(transient.triplet)
+    return Prepared({"stamps": tensor[np.newaxis]}, Sampling(), of_stamps(tensor))
 
 
 PREPARATIONS: Mapping[str, Callable[[Transient], Prepared]] = MappingProxyType(
@@ -194,6 +203,8 @@ class Model:
             latent=tuple(outputs["latent"][0].ravel().tolist()),
             prior=scores.get("prior"),
             numbers=numbers,
+            observed=dict(prepared.observed)
+            | of_score(self.manifest.modality, scores[self.scored_output], numbers["error"], scores.get("prior")),
         )
 
     def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
@@ -216,6 +227,11 @@ class ModelSet:
     """By modality."""
     heads: Mapping[str, Head] = field(default_factory=dict)
     """Models of what the modalities say, by name: ``exotic``, ``artefact``."""
+
+    @property
+    def distributions(self) -> tuple[Distribution, ...]:
+        """Over the training sets of all models, of what is watched for drift."""
+        return tuple(item for model in self.models.values() for item in model.manifest.distributions)
 
     def score(self, transients: Sequence[Transient]) -> list[Scores]:
         """Score objects, in order; an object's scores are the same to the bit whatever the others are."""

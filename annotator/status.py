@@ -3,6 +3,7 @@
 import datetime
 from dataclasses import asdict, dataclass, field
 
+from annotator import drift
 from annotator.config import Config, StreamSource
 from annotator.errors import AhaError
 from annotator.ledger import Ledger
@@ -38,6 +39,9 @@ class Status:
     objects: int = 0
     incomplete: int = 0
     """Objects whose light curve or cutouts wait for a call."""
+    drift: list[str] = field(default_factory=list)
+    """Of each modality whether its last night was as in training. Never a reason for attention: a live stream differs
+    from the classified objects of the training by what gets a spectrum, so that much of it has moved on every night."""
     attention: list[str] = field(default_factory=list)
     """What needs a person, in plain words; empty if nothing."""
 
@@ -58,10 +62,7 @@ def read_status(config: Config, now: float) -> Status:
     with Ledger(config.ledger) as ledger:
         _look_at_passes(config, ledger, now, status)
         _look_at_outbox(config, ledger, now, status)
-    try:
-        status.model_set = load_models(config.models, config.survey).version
-    except AhaError as error:
-        status.attention.append(str(error))
+        _look_at_models(config, ledger, status)
     if isinstance(config.source, StreamSource):
         _look_at_stream(config.source, now, status)
     return status
@@ -100,6 +101,16 @@ def _look_at_outbox(config: Config, ledger: Ledger, now: float, status: Status) 
     status.incomplete = ledger.count_waiting()
 
 
+def _look_at_models(config: Config, ledger: Ledger, status: Status) -> None:
+    try:
+        models = load_models(config.models, config.survey)
+    except AhaError as error:
+        status.attention.append(str(error))
+        return
+    status.model_set = models.version
+    status.drift = drift.in_words(ledger.nightly_counts(models.version), models.distributions)
+
+
 def _look_at_stream(source: StreamSource, now: float, status: Status) -> None:
     try:
         lag = read_lag(source)
@@ -134,4 +145,5 @@ def in_words(status: Status) -> str:
         f"outbox     {status.outbox_waiting} waiting, {status.outbox_failed} failed, {status.outbox_sent} at Lasair",
         f"calls      {status.reads_left} to read and {status.writes_left} to write are left of this hour",
     ]
+    lines += [f"drift      {words}" for words in status.drift or ["unknown, there is no training to compare with"]]
     return "\n".join(lines + [f"ATTENTION  {words}" for words in status.attention])

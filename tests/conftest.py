@@ -50,15 +50,14 @@ def sandbox(night):
         yield server
 
 
-def copy_features_model(folder: Path, version: str | None = None) -> Path:
-    """Copy the one model that needs no more than a row, perhaps as another model set; return the folder's name."""
+def copy_features_model(folder: Path, **changes: object) -> Path:
+    """Copy the one model that needs no more than a row, with other values in its manifest; return the folder's name."""
     models_folder = folder / "models"
     models_folder.mkdir()
     for name in ("features.onnx", "features.json"):
         shutil.copy(Path(annotator.onnx_models.__path__[0]) / "ztf" / name, models_folder)
-    if version:
-        manifest = json.loads((models_folder / "features.json").read_text())
-        (models_folder / "features.json").write_text(json.dumps(manifest | {"version": version}))
+    manifest = json.loads((models_folder / "features.json").read_text())
+    (models_folder / "features.json").write_text(json.dumps(manifest | changes))
     return models_folder
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from annotator import ledger as ledger_module
 from annotator.annotation import Annotation
+from annotator.drift import NIGHT_S
 from annotator.errors import LedgerBusyError, LedgerError, QuotaError
-from annotator.ledger import MAX_REFUSED, Assessment, Ledger, Refusal, pass_lock
+from annotator.ledger import MAX_NIGHTS, MAX_REFUSED, Assessment, Ledger, Refusal, pass_lock
 from annotator.quota import CallBudget
 
 
@@ -59,14 +60,61 @@ def test_what_was_recorded_is_there_after_reopening(ledger):
 
 def test_scores_annotations_and_position_are_one_transaction(ledger):
     def batch():
-        yield assessment()
+        yield assessment(bins={"features": {"gmag": 2}})
         raise RuntimeError("the machine stops here")
 
     with pytest.raises(RuntimeError):
         ledger.record(batch(), [], 1000.0, ("query", "position"))
     assert ledger.position("query") is None
     assert ledger.scored_states(["ZTF99aaaaaaa"]) == {} and ledger.score_history("ZTF99aaaaaaa") == []
-    assert list(ledger.due_annotations(2000.0)) == []
+    assert list(ledger.due_annotations(2000.0)) == [] and ledger.nightly_counts("aha-ztf-1.0") == {}
+
+
+def test_a_batch_whose_nightly_counts_cannot_be_written_leaves_no_score(ledger):
+    ledger._execute("DROP TABLE drift")
+    with pytest.raises(LedgerError, match="drift"):
+        ledger.record([assessment(bins={"features": {"gmag": 2}})], [], 1000.0)
+    assert ledger.score_history("ZTF99aaaaaaa") == []
+
+
+def test_each_modality_of_an_object_is_counted_once_a_night_and_model_set(ledger):
+    features, both = {"features": {"gmag": 2}}, {"features": {"gmag": 1}, "lightcurve": {"lightcurve_days": 0}}
+    missing = '{"features": {"score": 1.0, "error": 0.1}, "lightcurve": {"missing": "no call left to fetch it"}}'
+    joined = '{"features": {"score": 1.0, "error": 0.1}, "lightcurve": {"score": 1.0, "error": 0.1}}'
+    first = assessment(bins=features, modalities=missing)
+    ledger.record([first, first, assessment("ZTF99aaaaaab", bins=features, modalities=missing)], [], 1000.0)
+    later = assessment(bins=both, modalities=joined)
+    ledger.record([later], [], 2000.0)
+    ledger.record([later], [], 3000.0)
+    ledger.record([assessment(bins=both, modalities=joined, model_set="aha-ztf-1.1")], [], 4000.0)
+    ledger.record([later], [], 1000.0 + NIGHT_S)
+    with reopened(ledger) as again:
+        tonight, tomorrow = again.nightly_counts("aha-ztf-1.0").values()
+        assert tonight == {"gmag": [0, 0, 2], "lightcurve_days": [1]}
+        assert tomorrow == {"gmag": [0, 1], "lightcurve_days": [1]}
+        assert list(again.nightly_counts("aha-ztf-1.1").values()) == [{"gmag": [0, 1], "lightcurve_days": [1]}]
+
+
+def test_nights_are_counted_from_noon_to_noon_and_the_newest_are_kept(ledger):
+    noon = NIGHT_S / 2
+    for number, moment in enumerate((noon - 1, noon, noon + NIGHT_S - 1)):
+        ledger.record([assessment(f"ZTF99aaaaaa{number}", bins={"features": {"gmag": 0}})], [], moment)
+    assert [counts["gmag"] for counts in ledger.nightly_counts("aha-ztf-1.0").values()] == [[1], [2]]
+    for number in range(2 * MAX_NIGHTS):
+        ledger.record([assessment(bins={"features": {"gmag": number}})], [], noon + number * NIGHT_S)
+    nights = sorted(ledger.nightly_counts("aha-ztf-1.0").items())
+    assert [len(counts["gmag"]) for _, counts in nights] == list(range(MAX_NIGHTS + 1, 2 * MAX_NIGHTS + 1))
+
+
+def test_a_ledger_from_before_drift_was_watched_watches_it_from_now_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger_module, "_MIGRATIONS", ledger_module._MIGRATIONS[:1])
+    with Ledger(tmp_path / "old.sqlite") as old:
+        old.record([assessment()], [], 0.0)
+    monkeypatch.undo()
+    with Ledger(tmp_path / "old.sqlite") as ledger:
+        ledger.record([assessment("ZTF99aaaaaab", bins={"features": {"gmag": 1}})], [], 1.0)
+        assert ledger.count_objects() == 2
+        assert list(ledger.nightly_counts("aha-ztf-1.0").values()) == [{"gmag": [0, 1]}]
 
 
 def test_every_score_is_kept_and_the_outbox_holds_the_newest_annotation_only(ledger):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from annotator.drift import Distribution
 from annotator.errors import ModelError
 from annotator.manifest import parse_manifest
 from annotator.models import Missing, ModalityScore, load_models
@@ -276,6 +277,47 @@ def test_a_column_without_a_scale_is_refused(folder):
     columns[0]["scale"] = 0.0
     change_manifest(folder, columns=columns)
     refuse(folder, "gmag", "positive scale")
+
+
+DISTRIBUTION = {
+    "name": "gmag",
+    "modality": "features",
+    "edges": [18.0, 19.0],
+    "shares": [0.5, 0.25, 0.25],
+    "missing_share": 0.125,
+    "n": 8,
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"modality": "triplet"},
+        {"edges": [19.0, 18.0]},
+        {"edges": [18.0, 18.0]},
+        {"edges": [18.0]},
+        {"shares": [0.5, 0.25, 0.125]},
+        {"shares": [1.5, -0.25, -0.25]},
+        {"missing_share": 1.5},
+        {"n": 0},
+    ],
+)
+def test_a_distribution_that_is_none_is_refused(folder, change):
+    change_manifest(folder, distributions=[DISTRIBUTION])
+    assert load_models(folder, "ztf").distributions == (Distribution(**_as_tuples(DISTRIBUTION)),)
+    change_manifest(folder, distributions=[DISTRIBUTION | change])
+    with pytest.raises(ModelError, match="expected distributions of features with ascending edges"):
+        load_models(folder, "ztf")
+
+
+def test_two_distributions_of_a_name_are_refused(folder):
+    change_manifest(folder, distributions=[DISTRIBUTION, DISTRIBUTION])
+    with pytest.raises(ModelError, match="one distribution of a name, found gmag, gmag"):
+        load_models(folder, "ztf")
+
+
+def _as_tuples(content):
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
 
 
 @pytest.mark.parametrize("key", ["error", "latent"])

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from annotator.drift import Distribution
 from annotator.errors import ModelError
 from annotator.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.models import load_models
@@ -108,16 +109,9 @@ def train(
     }
     progress("exporting")
     graph = export_graph(fits[0].model, {"features": table.features, "quantities": table.quantities}, OUTPUTS)
-    manifest = _manifest(
-        fits[0],
-        graph,
-        table,
-        live,
-        features_evaluate.calibrations(final, young, table, live),
-        version,
-        settings,
-        metrics,
-    )
+    measured = (final, young, table, live)
+    calibration, watched = features_evaluate.calibrations(*measured), features_evaluate.distributions(*measured)
+    manifest = _manifest(fits[0], graph, table, live, calibration, watched, version, settings, metrics)
     files = [
         ("features.onnx", graph),
         ("MODEL_CARD.md", model_card(manifest, beside).encode()),
@@ -174,6 +168,7 @@ def _manifest(
     table: Table,
     live: LiveStates,
     calibration: tuple[Calibrated, ...],
+    distributions: tuple[Distribution, ...],
     version: str,
     settings: Settings,
     metrics: dict,
@@ -233,6 +228,7 @@ def _manifest(
         metrics=metrics,
         calibrated=calibration,
         references=simulated_references(fit.model),
+        distributions=distributions,
     )
 
 

@@ -7,11 +7,14 @@ import torch
 from numpy.typing import NDArray
 
 from annotator.calibration import Sampling
+from annotator.drift import Distribution
 from annotator.manifest import Calibrated
+from annotator.observed import of_features, of_score
 from annotator.preprocess.features import FEATURE_NAMES
 from training import evaluate
-from training.calibrating import calibrated, false_alarms
+from training.calibrating import calibrated, cross_scores, false_alarms
 from training.dataset import Split, Table
+from training.distributions import distributions_of
 from training.live_states import LiveStates
 from training.networks import FeatureModel
 from training.oddity import PHYSICAL, ObjectModel, Oddity
@@ -97,6 +100,19 @@ def calibrations(final: dict, young: dict, table: Table, live: LiveStates) -> tu
     return tuple(
         calibrated(name, numbers[name][normal], [samplings[i] for i in normal]) for name in ("oddity", "prior")
     )
+
+
+def distributions(final: dict, young: dict, table: Table, live: LiveStates) -> tuple[Distribution, ...]:
+    """Bin, over all normals' states, the inputs and what the model that did not see an object says of it."""
+    numbers, samplings, places, _ = _pooled(final, young, table, live)
+    rows = np.concatenate([table.features, live.tensors[0]])
+    bins, is_normal = table.bins[places], ~table.is_exotic[places]
+    scores, priors = (cross_scores(numbers[name], samplings, bins, is_normal) for name in ("oddity", "prior"))
+    observed = [
+        of_features(rows[i]) | of_score("features", float(scores[i]), float(numbers["error"][i]), float(priors[i]))
+        for i in np.flatnonzero(is_normal)
+    ]
+    return distributions_of("features", observed)
 
 
 def measured_alarms(final: dict, young: dict, table: Table, live: LiveStates) -> dict:

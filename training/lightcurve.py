@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from annotator.drift import Distribution
 from annotator.errors import ConfigError, MissingModalityError
 from annotator.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.models import sampling_of
+from annotator.observed import of_light_curve, of_score
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.lightcurve import CHANNELS, SHAPE, Detections, grid, lightcurve_tensor
 from annotator.sandbox.simulation import simulate_night
@@ -19,6 +21,7 @@ from annotator.surveys import PARSERS
 from training import lightcurve_evaluate
 from training.calibrating import calibrated, cross_scores, false_alarms
 from training.dataset import N_BINS
+from training.distributions import distributions_of
 from training.export import describe_graph, export_graph, manifest_json, write_files
 from training.features import check_loads
 from training.lightcurve_card import lightcurve_card
@@ -84,8 +87,17 @@ def train(
     progress("exporting")
     graph = export_graph(fits[0].model, {"lightcurve": grid([curve.detections for curve in table.curves])})
     normal = np.flatnonzero(~table.is_exotic)
-    calibration = calibrated("error", errors[normal], [sampling_of(states[i]) for i in normal])
-    manifest = _manifest(fits[0], graph, table, calibration, version, settings, metrics)
+    samplings = [sampling_of(state) for state in states]
+    calibration = calibrated("error", errors[normal], [samplings[i] for i in normal])
+    scores = cross_scores(errors, samplings, table.bins, ~table.is_exotic)
+    watched = distributions_of(
+        "lightcurve",
+        [
+            of_light_curve(states[i]) | of_score("lightcurve", float(scores[i]), float(errors[i]))
+            for i in normal.tolist()
+        ],
+    )
+    manifest = _manifest(fits[0], graph, table, calibration, watched, version, settings, metrics)
     files = [
         ("lightcurve.onnx", graph),
         ("LIGHTCURVE_CARD.md", lightcurve_card(manifest, beside).encode()),
@@ -176,6 +188,7 @@ def _manifest(
     graph: bytes,
     table: CurveTable,
     calibration: Calibrated,
+    distributions: tuple[Distribution, ...],
     version: str,
     settings: LightCurveSettings,
     metrics: dict,
@@ -229,6 +242,7 @@ def _manifest(
         metrics=metrics,
         calibrated=(calibration,),
         references=simulated_references(fit.model),
+        distributions=distributions,
     )
 
 

@@ -13,14 +13,17 @@ import torch
 from numpy.typing import NDArray
 
 from annotator.calibration import Sampling
+from annotator.drift import Distribution
 from annotator.manifest import Manifest, Reference, Tensor
+from annotator.observed import of_score, of_stamps
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
 from annotator.sandbox.simulation import simulate_night
 from annotator.sandbox.stamps import simulate, to_fits
 from annotator.transient import Triplet
 from training import evaluate, triplet_evaluate
-from training.calibrating import ONE_LEVEL, false_alarms, uniform_calibrated
+from training.calibrating import ONE_LEVEL, cross_scores, false_alarms, uniform_calibrated
+from training.distributions import distributions_of
 from training.export import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
 from training.features import check_loads
 from training.run import REFERENCE_NIGHT, check_writable, in_processes, progress, write_out_of_fold
@@ -206,6 +209,19 @@ def _false_alarms(errors: NDArray[np.float64], picks: StampTable) -> dict:
     return false_alarms(found, [Sampling()] * len(found), table.bins, everything, ONE_LEVEL, groups)
 
 
+def _distributions(errors: NDArray[np.float64], picks: StampTable) -> tuple[Distribution, ...]:
+    table, found = picks.subset(picks.is_normal), errors[picks.is_normal]
+    everything = np.ones(len(found), dtype=bool)
+    scores = cross_scores(found, [Sampling()] * len(found), table.bins, everything, ONE_LEVEL)
+    return distributions_of(
+        "triplet",
+        [
+            of_stamps(tensor) | of_score("triplet", float(score), float(error))
+            for tensor, score, error in zip(table.tensors, scores, found, strict=True)
+        ],
+    )
+
+
 def _manifest(
     model: TripletModel,
     graph: bytes,
@@ -269,6 +285,7 @@ def _manifest(
         metrics=metrics,
         calibrated=(uniform_calibrated("error", errors[picks.is_normal]),),
         references=simulated_references(model),
+        distributions=_distributions(errors, picks),
     )
 
 

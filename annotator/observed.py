@@ -1,0 +1,41 @@
+"""The numbers whose distribution is watched for drift, of each modality, by name; training takes them from here too."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.preprocess.features import FEATURE_NAMES
+from annotator.preprocess.lightcurve import Detections
+from annotator.preprocess.triplet import CENTRE, CHANNELS, CORE
+
+_CORE = slice(CENTRE - CORE, CENTRE + CORE + 1)
+_DIFFERENCE = CHANNELS.index("difference")
+
+
+def of_features(row: NDArray[np.float32]) -> dict[str, float | None]:
+    """Take each feature of the model's input ``(21,)``, None where it is NaN."""
+    return {name: None if np.isnan(value) else value for name, value in zip(FEATURE_NAMES, row.tolist(), strict=True)}
+
+
+def of_light_curve(detections: Detections) -> dict[str, float | None]:
+    """Sum up the detections that are used, at least one: how many, over how long, how bright, how well measured."""
+    return {
+        "lightcurve_detections": float(len(detections)),
+        "lightcurve_days": float(detections.time_days[-1] - detections.time_days[0]),
+        "lightcurve_peak_mag": float(detections.magnitude.min()),
+        "lightcurve_error_mag": float(np.median(detections.error_mag)),
+    }
+
+
+def of_stamps(tensor: NDArray[np.float32]) -> dict[str, float | None]:
+    """Sum up the model's input ``(6, 63, 63)``: the difference's peak on the object, scaled, and what is missing."""
+    n_present = np.count_nonzero(tensor[len(CHANNELS) :])
+    return {
+        "triplet_peak": float(tensor[_DIFFERENCE, _CORE, _CORE].max()),
+        "triplet_missing_share": 1 - n_present / tensor[len(CHANNELS) :].size,
+    }
+
+
+def of_score(modality: str, score: float, error: float, prior: float | None = None) -> dict[str, float | None]:
+    """Name what a model says of an object; the prior of one that has any."""
+    said = {f"{modality}_score": score, f"{modality}_error": error}
+    return said if prior is None else said | {f"{modality}_prior": prior}

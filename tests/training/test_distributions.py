@@ -1,0 +1,42 @@
+import dataclasses
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotator.drift import bin_of
+from annotator.manifest import parse_manifest
+from training.distributions import N_BINS, distributions_of
+from training.export import manifest_json
+
+VALUES = st.lists(st.none() | st.floats(-1e6, 1e6) | st.integers(-3, 3).map(float), min_size=1, max_size=60)
+
+
+@settings(deadline=None)
+@given(VALUES)
+def test_shares_are_those_of_the_objects_in_each_bin(values):
+    (found,) = distributions_of("features", [{"x": value} for value in values])
+    bins = [bin_of(found, value) for value in values]
+    for number, share in enumerate(found.all_shares()):
+        assert abs(share - bins.count(number) / len(values)) < 1e-12
+    assert found.n == len(values) and len(found.edges) < N_BINS
+
+
+def test_bins_of_what_varies_have_about_equal_shares_and_rounded_edges():
+    values = [(19.123456 * number) % 1 + 17.654321 for number in range(1000)]
+    (found,) = distributions_of("features", [{"gmag": value} for value in values])
+    assert len(found.shares) == N_BINS and all(0.08 < share < 0.12 for share in found.shares)
+    assert all(edge == float(f"{edge:.4g}") for edge in found.edges) and not set(found.edges) & set(values)
+
+
+def test_ties_merge_and_what_never_varies_or_is_never_there_has_one_bin():
+    observed = [{"tied": float(number > 70), "same": 1.0, "never": None} for number in range(100)]
+    tied, same, never = distributions_of("features", observed)
+    assert tied.edges == (1.0,) and tied.shares == (0.71, 0.29)
+    assert same.edges == never.edges == () and (same.missing_share, never.missing_share) == (0.0, 1.0)
+    assert bin_of(never, None) == 1 and bin_of(never, 3.0) == 0
+
+
+def test_a_manifest_carries_them_from_the_training_to_the_annotator(models):
+    distributions = distributions_of("features", [{"gmag": 18 + n / 7, "rmag": None} for n in range(50)])
+    manifest = dataclasses.replace(models.models["features"].manifest, distributions=distributions)
+    assert parse_manifest(manifest_json(manifest), "features.json") == manifest
