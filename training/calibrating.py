@@ -34,7 +34,7 @@ class LevelRule:
 
 LEVELS = (
     LevelRule("5 detections or fewer", 5, NEVER),
-    LevelRule("15 detections or fewer, or 10 days or younger", 15, 10.0),
+    LevelRule("15 detections or fewer, or 15 days or younger", 15, 15.0),
     LevelRule("more, and older", ALWAYS, ALWAYS),
 )
 """An object of unknown number of detections, as a databank's rows are, is placed by its age."""

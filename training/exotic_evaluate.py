@@ -160,7 +160,14 @@ def presence_auc(model: ExoticModel, databank: Databank) -> float:
     """
     from sklearn.metrics import roc_auc_score
 
-    numbers = np.tile(np.nanmedian(databank.numbers, axis=0), (len(databank.numbers), 1))
+    known = np.isfinite(databank.numbers)
+    typical = np.array(
+        [
+            np.median(column[there]) if there.any() else 0.0
+            for column, there in zip(databank.numbers.T, known.T, strict=True)
+        ]
+    )
+    numbers = np.tile(typical, (len(databank.numbers), 1))
     for names in MODALITY_INPUTS.values():
         places = [INPUTS.index(name) for name in names]
         numbers[:, places] = np.where(np.isnan(databank.numbers[:, places]), np.nan, numbers[:, places])
