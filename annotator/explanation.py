@@ -1,7 +1,9 @@
 """Why: one sentence for a person on what carries the score."""
 
 import dataclasses
+import datetime
 import math
+import re
 
 import numpy as np
 
@@ -10,12 +12,18 @@ from annotator.manifest import Column
 from annotator.models import ModalityScore, Model, ModelSet, Scores
 from annotator.preprocess.features import FEATURES
 from annotator.transient import LightCurve, Transient
+from annotator.verdicts import Verdict
 
 STRONGEST = 2
 """How many features are named."""
 
 OUTSTANDING_MAG = 0.2
 """A detection that is closer to the line between its neighbours than this does not stand out."""
+
+MAX_TNS_TYPE = 24
+"""Characters of a class in TNS that are stated."""
+
+_STATED_CLASS = re.compile(rf"(?:.{{1,{MAX_TNS_TYPE}}} in TNS\. )?")
 
 _MEANING = {feature.name: feature.meaning for feature in FEATURES}
 _RARITY = {
@@ -47,6 +55,19 @@ def explain(transient: Transient, scores: Scores, classification: str, model_set
     if classification == "normal":
         return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
     return safe_text(f"{rarity}: {_REASONS[name](transient, present[name], model_set.models[name])}.")
+
+
+def explain_verdict(verdict: Verdict) -> str:
+    """Say that a person has judged; who it was stays here."""
+    found = {"regular": "regular", "artefact": "an artefact"}[verdict.verdict]
+    return safe_text(f"Judged {found} by a person on {verdict.when.astimezone(datetime.UTC).date().isoformat()}.")
+
+
+def state_class(explanation: str, tns_type: str) -> str:
+    """Put an object's class in TNS before what is odd about it, in the place of one that was stated before."""
+    rest = explanation[_STATED_CLASS.match(explanation).end() :]
+    stated = safe_text(tns_type, MAX_TNS_TYPE) or "Classified"  # it may be in letters that Lasair does not survive
+    return safe_text(f"{stated} in TNS. {rest}")
 
 
 def _feature_reasons(transient: Transient, scored: ModalityScore, model: Model) -> str:
