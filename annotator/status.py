@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 
 from annotator.config import Config, StreamSource
 from annotator.errors import AhaError
+from annotator.flag_rate import FlagRate, flag_rate
+from annotator.flag_rate import in_words as flags_in_words
 from annotator.ledger import Ledger
 from annotator.models import load_models
 from annotator.quota import CallBudget
@@ -38,6 +40,8 @@ class Status:
     objects: int = 0
     incomplete: int = 0
     """Objects whose light curve or cutouts wait for a call."""
+    flags: FlagRate | None = None
+    """How often something is flagged."""
     attention: list[str] = field(default_factory=list)
     """What needs a person, in plain words; empty if nothing."""
 
@@ -58,10 +62,12 @@ def read_status(config: Config, now: float) -> Status:
     with Ledger(config.ledger) as ledger:
         _look_at_passes(config, ledger, now, status)
         _look_at_outbox(config, ledger, now, status)
-    try:
-        status.model_set = load_models(config.models, config.survey).version
-    except AhaError as error:
-        status.attention.append(str(error))
+        try:
+            status.model_set = load_models(config.models, config.survey).version
+        except AhaError as error:
+            status.attention.append(str(error))
+        else:
+            status.flags = flag_rate(ledger, status.model_set, config.decision, now)
     if isinstance(config.source, StreamSource):
         _look_at_stream(config.source, now, status)
     return status
@@ -134,4 +140,7 @@ def in_words(status: Status) -> str:
         f"outbox     {status.outbox_waiting} waiting, {status.outbox_failed} failed, {status.outbox_sent} at Lasair",
         f"calls      {status.reads_left} to read and {status.writes_left} to write are left of this hour",
     ]
+    if status.flags:
+        first, *others = flags_in_words(status.flags)
+        lines += [f"flags      {first}", *(f"           {words}" for words in others)]
     return "\n".join(lines + [f"ATTENTION  {words}" for words in status.attention])
