@@ -132,7 +132,7 @@ verdict_objects = st.builds(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)  # it waits for the disk
 @given(st.lists(verdict_objects, max_size=5))
 def test_what_was_written_is_read_again(tmp_path_factory, verdicts):
     path = tmp_path_factory.getbasetemp() / "written.csv"
