@@ -14,6 +14,7 @@ DATA ?= ../shared/data
 
 .PHONY: demo test models recipes bench clean
 
+into = --out onnx_models/ztf --out-of-fold build/out_of_fold
 beside = $(if $(wildcard build/$(1)),--beside build/$(1))
 
 demo: $(VENV)/.annotator
@@ -25,9 +26,10 @@ test: $(VENV)/.development
 	$(BIN)/pytest
 
 models: $(VENV)/.development
-	$(BIN)/aha-train features --data $(DATA)/object_features.csv --out onnx_models/ztf $(call beside,aha)
-	$(BIN)/aha-train lightcurve --data $(DATA)/lightcurves.parquet --out onnx_models/ztf $(call beside,aha_lightcurve)
-	$(BIN)/aha-train triplet --data $(DATA)/cutouts.npz --out onnx_models/ztf $(call beside,aha_triplet)
+	$(BIN)/aha-train features --data $(DATA)/object_features.csv $(into) $(call beside,aha)
+	$(BIN)/aha-train lightcurve --data $(DATA)/lightcurves.parquet $(into) $(call beside,aha_lightcurve)
+	$(BIN)/aha-train triplet --data $(DATA)/cutouts.npz $(into) $(call beside,aha_triplet)
+	$(BIN)/aha-train exotic --data $(DATA)/object_features.csv $(into) --fresh --comparisons
 
 recipes: $(VENV)/.development
 	$(BIN)/aha-train features --recipe aha --data $(DATA)/object_features.csv --out build/aha

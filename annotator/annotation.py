@@ -128,6 +128,26 @@ def decide(transient: Transient, scores: Scores, decision: DecisionConfig, exoti
     return "watch" if scores.score >= decision.watch_score else "normal"
 
 
+def judged(classification: str, asked_class: str | None, tns_type: str, decision: DecisionConfig) -> str:
+    """Let people have the last word on a classification.
+
+    Parameters
+    ----------
+    classification
+        What :func:`decide` said.
+    asked_class
+        What a person's verdict asks for, None where it asks for nothing.
+    tns_type
+        The spectroscopic class in TNS, empty where there is none.
+    decision
+        Whether a class in TNS makes `watch` of `anomaly`.
+    """
+    if asked_class is not None:
+        return asked_class
+    is_demoted = classification == "anomaly" and tns_type and decision.classified == "demote"
+    return "watch" if is_demoted else classification
+
+
 def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> dict[str, float]:
     """Gather the numbers that the community filters on, absent rather than null.
 

@@ -1,22 +1,27 @@
 """From records to assessments: what is news, what the models say of it, and whether Lasair should hear of it."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
-from annotator.annotation import OBJECT_ID, Annotation, classdict, decide, learned
+from annotator.annotation import OBJECT_ID, Annotation, classdict, decide, judged, learned
 from annotator.completion import Completed
-from annotator.config import Config
+from annotator.config import Config, DecisionConfig
 from annotator.drift import bins_of
 from annotator.errors import RecordError
-from annotator.explanation import explain
+from annotator.explanation import explain, explain_verdict, state_class
 from annotator.ledger import Assessment, Ledger, ScoredState
 from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.sources import Unreadable, readable
 from annotator.surveys import PARSERS
 from annotator.transient import Transient
+from annotator.verdicts import Verdict
+
+FLAGS = ("anomaly", "watch")
 
 Source = tuple[Transient, object]
 """An object as the source gave it, and the record it was read from."""
@@ -46,16 +51,23 @@ def news_of(parsed: Sequence[Source], ledger: Ledger, model_set: str) -> list[So
 
 
 def assess(
-    sources: Sequence[Source], completed: Sequence[Completed], config: Config, ledger: Ledger, models: ModelSet
+    sources: Sequence[Source],
+    completed: Sequence[Completed],
+    config: Config,
+    ledger: Ledger,
+    models: ModelSet,
+    verdicts: Mapping[str, Verdict] = MappingProxyType({}),
 ) -> list[Assessment]:
     """Score objects as they are now complete, one state after the other; `sources` are they as the source gave them."""
     object_ids = [transient.object_id for transient, _ in sources]
     known, held = ledger.scored_states(object_ids), ledger.last_annotations(object_ids)
+    tns_types = {object_id: entry.type for object_id, entry in ledger.tns(object_ids).items()}
     all_scores = models.score([item.transient for item in completed])
     assessments = []
     for source, item, scores in zip(sources, completed, all_scores, strict=True):
         object_id = item.transient.object_id
-        assessment = _assessment(source, item, scores, config, models, known.get(object_id), held.get(object_id))
+        said = _Said(verdicts.get(object_id), tns_types.get(object_id, ""))
+        assessment = _assessment(source, item, scores, said, config, models, known.get(object_id), held.get(object_id))
         assessments.append(assessment)
         known[object_id] = ScoredState(
             assessment.state, models.version, assessment.last_mjd, assessment.first_flagged_mjd
@@ -102,10 +114,23 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else vars(value)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Said:
+    """What people say of an object; no score ever depends on it."""
+
+    verdict: Verdict | None
+    tns_type: str
+
+    @property
+    def asked_class(self) -> str | None:
+        return self.verdict.asked_class if self.verdict else None
+
+
 def _assessment(
     source: Source,
     item: Completed,
     scores: Scores,
+    said: _Said,
     config: Config,
     models: ModelSet,
     known: ScoredState | None,
@@ -113,16 +138,17 @@ def _assessment(
 ) -> Assessment:
     as_given, record = source
     transient = item.transient
-    classification = decide(transient, scores, config.decision, models.exotic_threshold(config.decision))
+    decided = decide(transient, scores, config.decision, models.exotic_threshold(config.decision))
+    classification = judged(decided, said.asked_class, said.tns_type, config.decision)
     first_mjd = known.first_flagged_mjd if known else None
-    if first_mjd is None and classification in ("anomaly", "watch"):
+    if first_mjd is None and classification in FLAGS:
         first_mjd = transient.last_mjd
     annotation = Annotation(
         object_id=transient.object_id,
         topic=config.annotation.topic,
         classification=classification,
         version=models.version,
-        explanation=explain(transient, scores, classification, models),
+        explanation=_explanation(transient, scores, classification, said, models),
         classdict=classdict(transient, scores, first_mjd),
     )
     return Assessment(
@@ -147,6 +173,27 @@ def _assessment(
             if isinstance(found, ModalityScore)
         },
     )
+
+
+def _explanation(transient: Transient, scores: Scores, classification: str, said: _Said, models: ModelSet) -> str:
+    if said.asked_class is not None:
+        return explain_verdict(said.verdict)
+    sentence = explain(transient, scores, classification, models)
+    return state_class(sentence, said.tns_type) if said.tns_type and classification in FLAGS else sentence
+
+
+def as_judged(held: Annotation, verdict: Verdict) -> Annotation | None:
+    """Rewrite an annotation after a verdict; None where the verdict asks for nothing else than what is held."""
+    if verdict.asked_class in (None, held.classification):
+        return None
+    return dataclasses.replace(held, classification=verdict.asked_class, explanation=explain_verdict(verdict))
+
+
+def as_classified(flag: Annotation, tns_type: str, decision: DecisionConfig) -> Annotation:
+    """Rewrite a flag after its object's class in TNS has become known, to what it would be had it been known."""
+    classification = judged(flag.classification, None, tns_type, decision)
+    explanation = state_class(flag.explanation, tns_type)
+    return dataclasses.replace(flag, classification=classification, explanation=explanation)
 
 
 def modality_summary(scores: Scores) -> dict[str, Mapping[str, object]]:

@@ -15,6 +15,7 @@ from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.quota import CallBudget
 from annotator.sources import read_records, record_name
 from annotator.stream import peek
+from annotator.verdicts import latest, read_verdicts
 
 OBJECT_IDS: Mapping[str, re.Pattern] = {"ztf": re.compile(r"ZTF\d\d[a-z]{7}")}
 """What a survey's object ids look like."""
@@ -42,6 +43,8 @@ def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
         return
     yield Point("configuration", True, f"{path}: survey {config.survey}, source {type(config.source).__name__}")
     yield _models(config)
+    if config.verdicts:
+        yield _verdicts(config.verdicts)
     try:
         ledger = Ledger(config.ledger)
     except AhaError as error:
@@ -59,6 +62,14 @@ def _models(config: Config) -> Point:
         return Point("models", False, str(error))
     names = ", ".join(models.models)
     return Point("models", True, f"{models.version} ({names}): unchanged, and their reference records reproduced")
+
+
+def _verdicts(path: Path) -> Point:
+    try:
+        verdicts = read_verdicts(path)
+    except AhaError as error:
+        return Point("verdicts", False, str(error))
+    return Point("verdicts", True, f"{path}: {len(verdicts)} verdicts on {len(latest(verdicts))} objects")
 
 
 def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:

@@ -173,10 +173,13 @@ def _print_dry(options: argparse.Namespace) -> Callable[["Annotation"], None] | 
 
 
 def _once(options: argparse.Namespace) -> int:
-    from annotator.service import run_pass
+    from annotator.service import note_announced, run_pass
 
-    report = run_pass(*_configured(options), on_dry_annotation=_print_dry(options))
-    print(report.in_words(), file=sys.stderr if options.dry_run else sys.stdout)
+    config, models = _configured(options)
+    report = run_pass(config, models, on_dry_annotation=_print_dry(options))
+    print(report.in_words(), file=sys.stderr if options.dry_run else sys.stdout, flush=True)
+    if not options.dry_run:
+        note_announced(config, report)
     return EXIT_ATTENTION if report.problem else EXIT_OK
 
 

@@ -154,6 +154,10 @@ class DecisionConfig:
     """From this many detections on, an object none of which is positive and passes real-bogus is an artefact."""
     exotic_probability: float | None = _key(_is_probability, default=None)
     """`anomaly` also from this probability of being exotic on; None: where half of such known objects are."""
+    announce_margin: float = _key(_between(0, 20), default=0.5)
+    """By how much an announced anomaly's score has to rise before it is announced again."""
+    classified: str = _key(_one_of("state", "demote"), default="state")
+    """What an object's class in TNS does: it is stated, or makes `watch` of `anomaly` besides."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,8 @@ class Config:
     decision: DecisionConfig = _key(default=DecisionConfig())
     cutouts: CutoutsConfig = _key(default=CutoutsConfig())
     schedule: ScheduleConfig = _key(default=ScheduleConfig())
+    verdicts: Path | None = _key(default=None)
+    """The file of what people have judged (:mod:`annotator.verdicts`)."""
     ledger: Path = _key(default=Path("aha-ledger.sqlite"))
     models: Path | None = _key(default=None)
     token: str | None = field(default=None, repr=False, metadata={"secret": True})

@@ -18,7 +18,7 @@ from annotator.quota import CallBudget
 from annotator.sandbox.server import Sandbox
 from annotator.sandbox.simulation import simulate_night
 from annotator.sandbox.stream import StreamBroker, filter_rows
-from annotator.service import run_pass
+from annotator.service import note_announced, run_pass
 from annotator.sources import read_records
 from annotator.status import in_words, read_status
 
@@ -89,6 +89,7 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
         report = run_pass(config, load_models(config.models, config.survey))
         print("\nOne pass of the annotator over the stream, with Lasair's own client, over HTTP:")
         print("  " + report.in_words().replace("\n", "\n  "))
+        note_announced(config, report)
         (folder / "annotations.json").write_text(json.dumps(sandbox.annotations(), indent=1), encoding="utf-8")
         print("\nWhat astronomers get who run the shipped filters on these annotations:")
         for community_filter in _community_filters():

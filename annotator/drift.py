@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from annotator.nights import start_of
+
 FALSE_ALARM_RATE = 0.01
 """Share of nights like training, at most, on which anything at all is said to have moved."""
 
@@ -21,9 +23,6 @@ from, calls a significant shift (Siddiqi 2006, Credit Risk Scorecards). Half a s
 
 MIN_OBJECTS = 30
 """In a night: with fewer, only what is off altogether could be told."""
-
-NIGHT_S = 86400.0
-_JD_OF_UNIX_0 = 2440587.5
 
 
 @dataclass(frozen=True)
@@ -53,19 +52,6 @@ class Shift:
     name: str
     stability_index: float
     ks: float
-
-
-def night_of(unix_s: float) -> int:
-    """Return the night of a moment: its Julian Day Number, which changes at noon UTC.
-
-    Observatories in America and Europe have all or most of a night in one; the clock is the pass's, not the exposure's.
-    """
-    return math.floor(unix_s / NIGHT_S + _JD_OF_UNIX_0)
-
-
-def noon_before(night: int) -> float:
-    """Return when a night began, in seconds since 1970."""
-    return (night - _JD_OF_UNIX_0) * NIGHT_S
 
 
 def bin_of(distribution: Distribution, value: float | None) -> int:
@@ -198,7 +184,7 @@ def _modality_in_words(
     night = max((night for night, size in sizes.items() if size >= MIN_OBJECTS), default=None)
     if night is None:
         return f"{modality}: too few objects to tell, {MIN_OBJECTS} in a night are needed"
-    evening = datetime.datetime.fromtimestamp(noon_before(night), datetime.UTC)
+    evening = datetime.datetime.fromtimestamp(start_of(night), datetime.UTC)
     where = f"{sizes[night]} objects on the night of {evening:%Y-%m-%d}"
     moved = shifts(nights[night], of_modality, len(distributions))
     if not moved:

@@ -1,7 +1,9 @@
 """Why: one sentence for a person on what carries the score."""
 
 import dataclasses
+import datetime
 import math
+import re
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from annotator.models import ModalityScore, Model, ModelSet, Scores
 from annotator.preprocess.features import FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantities, quantity_row
 from annotator.transient import LightCurve, Transient
+from annotator.verdicts import Verdict
 
 STRONGEST = 2
 """How many features are named."""
@@ -20,6 +23,11 @@ WORTH_SAYING = 0.1
 
 OUTSTANDING_MAG = 0.2
 """A detection that is closer to the line between its neighbours than this does not stand out."""
+
+MAX_TNS_TYPE = 24
+"""Characters of a class in TNS that are stated."""
+
+_STATED_CLASS = re.compile(rf"(?:.{{1,{MAX_TNS_TYPE}}} in TNS\. )?")
 
 _MEANING = {quantity.name: quantity.meaning for quantity in QUANTITIES}
 _SHERLOCK = "sherlock_"
@@ -55,6 +63,19 @@ def explain(transient: Transient, scores: Scores, classification: str, model_set
     if scores.exotic is not None and scores.exotic >= WORTH_SAYING:
         because += f" Like known SLSN or TDE with probability {scores.exotic:.2f}."
     return safe_text(because)
+
+
+def explain_verdict(verdict: Verdict) -> str:
+    """Say that a person has judged; who it was stays here."""
+    found = {"regular": "regular", "artefact": "an artefact"}[verdict.verdict]
+    return safe_text(f"Judged {found} by a person on {verdict.when.astimezone(datetime.UTC).date().isoformat()}.")
+
+
+def state_class(explanation: str, tns_type: str) -> str:
+    """Put an object's class in TNS before what is odd about it, in the place of one that was stated before."""
+    rest = explanation[_STATED_CLASS.match(explanation).end() :]
+    stated = safe_text(tns_type, MAX_TNS_TYPE) or "Classified"  # it may be in letters that Lasair does not survive
+    return safe_text(f"{stated} in TNS. {rest}")
 
 
 def _feature_reasons(transient: Transient, _scored: ModalityScore, model: Model) -> str:

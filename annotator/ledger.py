@@ -8,6 +8,7 @@ transaction: after a crash at any point the next pass repeats at most what was n
 import contextlib
 import fcntl
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from annotator.annotation import Annotation
-from annotator.drift import night_of, noon_before
+from annotator.announcement import Anomaly
 from annotator.errors import LedgerBusyError, LedgerError
+from annotator.nights import night_of, start_of
 
 BUSY_TIMEOUT_S = 30.0
 MAX_REFUSED = 10_000
@@ -94,8 +96,36 @@ CREATE TABLE drift (
     PRIMARY KEY (night, model_set)
 );
 """,
+    """
+CREATE TABLE announced (
+    object_id TEXT PRIMARY KEY,
+    score REAL NOT NULL,
+    modalities TEXT NOT NULL,
+    model_set TEXT NOT NULL,
+    score_id INTEGER NOT NULL,
+    announced_at REAL NOT NULL
+);
+CREATE TABLE to_announce (object_id TEXT PRIMARY KEY, score_id INTEGER NOT NULL);
+CREATE INDEX scores_by_time ON scores (model_set, scored_at);
+CREATE INDEX outbox_anomalies ON outbox (sent_at) WHERE json_extract(annotation, '$.classification') = 'anomaly'
+""",
 )
 """What makes each schema version out of the one before; a ledger is brought to the newest when it is opened."""
+
+
+_NIGHT_COUNT = """
+SELECT
+    count(DISTINCT object_id),
+    count(DISTINCT CASE WHEN classification = 'anomaly' AND NOT EXISTS (
+        SELECT 1 FROM scores AS earlier WHERE earlier.object_id = scores.object_id
+        AND earlier.score_id < scores.score_id AND earlier.model_set = scores.model_set
+        AND earlier.classification = 'anomaly') THEN object_id END),
+    count(DISTINCT CASE WHEN classification = 'watch' AND NOT EXISTS (
+        SELECT 1 FROM scores AS earlier WHERE earlier.object_id = scores.object_id
+        AND earlier.score_id < scores.score_id AND earlier.model_set = scores.model_set
+        AND earlier.classification IN ('anomaly', 'watch')) THEN object_id END)
+FROM scores WHERE model_set = ? AND scored_at >= ? AND scored_at < ?
+"""
 
 
 @dataclass(frozen=True)
@@ -150,6 +180,42 @@ class TnsEntry:
     name: str
     type: str
     """The spectroscopic class; empty where it has none."""
+
+
+@dataclass(frozen=True)
+class ClassifiedFlag:
+    """An `anomaly` or `watch` in the outbox whose object has a spectroscopic class in TNS."""
+
+    annotation: Annotation
+    tns_type: str
+    waits: bool
+    """Whether it has still to be sent."""
+
+
+@dataclass(frozen=True)
+class NightCount:
+    """What one night brought of one model set."""
+
+    night: int
+    """As :func:`annotator.nights.night_of` numbers it."""
+    scored: int
+    """Objects."""
+    anomalies: int
+    """Objects that were an anomaly for the first time."""
+    watches: int
+    """Objects that were watched for the first time, and had not been an anomaly."""
+
+
+@dataclass(frozen=True)
+class LifetimeCount:
+    """The objects that one model set scored equally often."""
+
+    times_scored: int
+    objects: int
+    ever_flagged: int
+    """Objects that were an anomaly or watched at least once."""
+    flags: int
+    """Scorings that found an anomaly or something to watch."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +368,7 @@ class Ledger:
             " VALUES (?, ?, ?, ?, ?, ?)",
             (item.object_id, item.state, item.model_set, item.last_mjd, item.first_flagged_mjd, item.numbers),
         )
-        self._execute(
+        scored = self._execute(
             "INSERT INTO scores (object_id, scored_at, last_mjd, n_det, model_set, classification, score, modalities)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
@@ -318,6 +384,10 @@ class Ledger:
         )
         if item.outgoing is not None:
             self._queue(item.outgoing, now)
+        if item.classification == "anomaly":
+            self._execute("INSERT OR REPLACE INTO to_announce VALUES (?, ?)", (item.object_id, scored.lastrowid))
+        else:
+            self._execute("DELETE FROM to_announce WHERE object_id = ?", (item.object_id,))
         if item.waiting_record is None:
             self._execute("DELETE FROM waiting WHERE object_id = ?", (item.object_id,))
         else:
@@ -331,14 +401,13 @@ class Ledger:
         night = night_of(now)
         earlier = self._rows_of(
             "SELECT object_id, model_set, modalities FROM scores WHERE object_id IN ({})"
-            f" AND scored_at >= {noon_before(night)}",
+            f" AND scored_at >= {start_of(night)}",
             sorted({item.object_id for item in assessments}),
         )
         counted = {
             (row["object_id"], row["model_set"], modality)
             for row in earlier
-            for modality, said in json.loads(row["modalities"]).items()
-            if "score" in said
+            for modality in _scored(json.loads(row["modalities"]))
         }
         for model_set in {item.model_set for item in assessments}:
             counts = self.nightly_counts(model_set).get(night, {})
@@ -445,6 +514,88 @@ class Ledger:
             "INSERT OR REPLACE INTO outbox (object_id, annotation, score, queued_at) VALUES (?, ?, ?, ?)",
             (annotation.object_id, annotation.to_json(), annotation.classdict.get("score", 0.0), now),
         )
+        if annotation.classification != "anomaly":
+            self._execute("DELETE FROM to_announce WHERE object_id = ?", (annotation.object_id,))
+
+    def classified_flags(self) -> list[ClassifiedFlag]:
+        """Return the flags with a class in TNS that still wait, and the anomalies among those that were sent."""
+        rows = self._execute(
+            "SELECT annotation, type, sent_at IS NULL AS waits FROM tns CROSS JOIN outbox USING (object_id)"
+            " WHERE type != '' AND (json_extract(annotation, '$.classification') = 'anomaly'"
+            " OR sent_at IS NULL AND json_extract(annotation, '$.classification') = 'watch')"
+        )  # a cross join looks the few with a class up in the outbox, and not the other way
+        return [
+            ClassifiedFlag(Annotation.from_json(row["annotation"]), row["type"], bool(row["waits"])) for row in rows
+        ]
+
+    def amend(self, changes: Iterable[tuple[Annotation, Annotation]], now: float) -> None:
+        """Replace annotations: in place where they still wait, with their failures and pauses; else by a new write."""
+        with self._transaction():
+            for old, new in changes:
+                amended = self._execute(
+                    "UPDATE outbox SET annotation = ? WHERE object_id = ? AND annotation = ? AND sent_at IS NULL",
+                    (new.to_json(), old.object_id, old.to_json()),
+                )
+                if not amended.rowcount:
+                    self._queue(new, now)
+                elif new.classification != "anomaly":
+                    self._execute("DELETE FROM to_announce WHERE object_id = ?", (new.object_id,))
+
+    def waiting_flags(self, most: int) -> list[str]:
+        """Return the objects that are to be sent as anomalies or to be watched, highest score first."""
+        rows = self._execute(
+            "SELECT object_id FROM outbox WHERE sent_at IS NULL"
+            " AND json_extract(annotation, '$.classification') IN ('anomaly', 'watch')"
+            " ORDER BY score DESC, object_id LIMIT ?",
+            (most,),
+        )
+        return [row["object_id"] for row in rows]
+
+    def anomalies_sent_since(self, since: float) -> list[str]:
+        """Return the objects that Lasair holds as anomalies, the newest first."""
+        rows = self._execute(
+            "SELECT object_id FROM outbox"
+            " WHERE sent_at > ? AND json_extract(annotation, '$.classification') = 'anomaly'"
+            " ORDER BY sent_at DESC, object_id",
+            (since,),
+        )
+        return [row["object_id"] for row in rows]
+
+    # --- what people were told
+
+    def to_announce(self) -> list[Anomaly]:
+        """Return what was scored as an anomaly, each object as it was scored last, since a report was given out."""
+        rows = self._execute(
+            "SELECT object_id, score, modalities, model_set, score_id FROM to_announce"
+            " JOIN scores USING (object_id, score_id) ORDER BY object_id"
+        )
+        return [Anomaly(*row[:2], _scored(json.loads(row["modalities"])), *row[3:]) for row in rows]
+
+    def announced(self, object_ids: Sequence[str]) -> dict[str, Anomaly]:
+        """Look up what people were told last of these objects."""
+        rows = self._rows_of("SELECT * FROM announced WHERE object_id IN ({})", object_ids)
+        return {row["object_id"]: Anomaly(*row[:2], frozenset(row["modalities"].split()), *row[3:5]) for row in rows}
+
+    def mark_announced(self, told: Iterable[Anomaly], unchanged: Iterable[Anomaly], now: float) -> None:
+        """Note what people were told, and what was as they had been told; what was scored since is left to be told.
+
+        A modality that they once heard of is known to them, though the next score had to do without it.
+        """
+        with self._transaction():
+            for item in told:
+                before = self.announced([item.object_id]).get(item.object_id)
+                known = item.modalities | (before.modalities if before else frozenset())
+                values = (item.object_id, item.score, " ".join(sorted(known)), item.model_set, item.score_id, now)
+                self._execute("INSERT OR REPLACE INTO announced VALUES (?, ?, ?, ?, ?, ?)", values)
+            for item in (*told, *unchanged):
+                values = (item.object_id, item.score_id)
+                self._execute("DELETE FROM to_announce WHERE object_id = ? AND score_id = ?", values)
+
+    def leave_unannounced(self, object_ids: Iterable[str]) -> None:
+        """Take objects off the list of what is to be announced."""
+        with self._transaction():
+            for object_id in object_ids:
+                self._execute("DELETE FROM to_announce WHERE object_id = ?", (object_id,))
 
     def outbox_counts(self) -> dict[str, int]:
         """Count the annotations that wait, those of them that failed before, and those that Lasair took."""
@@ -523,6 +674,33 @@ class Ledger:
         ).fetchone()
         return PassRecord(row["ended_at"], row["outcome"], json.loads(row["counts"])) if row else None
 
+    # --- how often something is flagged
+
+    def night_counts(self, model_set: str, most: int) -> list[NightCount]:
+        """Count by night what one model set scored and flagged, for the newest nights with any score of it."""
+        counts: list[NightCount] = []
+        before = math.inf
+        while len(counts) < most:
+            query = "SELECT max(scored_at) FROM scores WHERE model_set = ? AND scored_at < ?"
+            newest = self._execute(query, (model_set, before)).fetchone()[0]
+            if newest is None:
+                break
+            night = night_of(newest)
+            before, end = start_of(night), start_of(night + 1)
+            row = self._execute(_NIGHT_COUNT, (model_set, before, end)).fetchone()
+            counts.append(NightCount(night, *row))
+        return counts[::-1]
+
+    def lifetime_counts(self, model_set: str) -> list[LifetimeCount]:
+        """Count the objects of one model set by how often it scored them."""
+        rows = self._execute(
+            "SELECT times, count(*), sum(flags > 0), sum(flags) FROM (SELECT count(*) AS times,"
+            " sum(classification IN ('anomaly', 'watch')) AS flags FROM scores WHERE model_set = ? GROUP BY object_id)"
+            " GROUP BY times ORDER BY times",
+            (model_set,),
+        )
+        return [LifetimeCount(*row) for row in rows]
+
     # --- what was refused, and how much there is
 
     def count_refused(self) -> int:
@@ -544,6 +722,10 @@ def _add(counts: dict[str, list[int]], bins: Mapping[str, int]) -> None:
         of_name = counts.setdefault(name, [])
         of_name += [0] * (number + 1 - len(of_name))
         of_name[number] += 1
+
+
+def _scored(modalities: Mapping[str, object]) -> frozenset[str]:
+    return frozenset(name for name, said in modalities.items() if isinstance(said, Mapping) and "score" in said)
 
 
 @contextlib.contextmanager

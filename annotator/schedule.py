@@ -10,7 +10,7 @@ from annotator.annotation import Annotation
 from annotator.config import Config, ScheduleConfig
 from annotator.errors import AhaError, ConfigError
 from annotator.models import ModelSet
-from annotator.service import run_pass
+from annotator.service import note_announced, run_pass
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +42,15 @@ def run_on_schedule(
     def make_pass() -> None:
         try:
             report = run_pass(config, models, should_stop=stop.is_set, on_dry_annotation=on_dry_annotation)
+            level = logging.WARNING if report.problem else logging.INFO
+            log.log(level, "%s", report.in_words())
+            # A report that the log leaves out has reached nobody: what it names stays to be announced.
+            if log.isEnabledFor(level) and not on_dry_annotation:
+                note_announced(config, report)
         except AhaError as error:
             log.error("no pass: %s", error)
         except Exception:  # whatever it is, it must not end the months of passes that are to come
             log.exception("the pass broke off")
-        else:
-            log.log(logging.WARNING if report.problem else logging.INFO, "%s", report.in_words())
 
     scheduler = BackgroundScheduler(
         timezone=datetime.UTC,

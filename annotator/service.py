@@ -5,11 +5,13 @@ import dataclasses
 import heapq
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from annotator.annotation import Annotation
-from annotator.assessment import Source, as_text, assess, news_of, parse_annotatable
+from annotator.annotation import Annotation, safe_text
+from annotator.announcement import Announcement, Anomaly, sort_out
+from annotator.assessment import FLAGS, Source, as_classified, as_judged, as_text, assess, news_of, parse_annotatable
 from annotator.completion import Completed, Completer
 from annotator.config import Config, FileSource, QuerySource, StreamSource
 from annotator.cutouts import CutoutCache, CutoutFetcher
@@ -31,11 +33,14 @@ from annotator.sources import Batch, file_batches, query_batches, record_name
 from annotator.stream import stream_batches
 from annotator.surveys import PARSERS
 from annotator.tns import MAX_LOOKED_UP, tns_entries
+from annotator.verdicts import Verdict, latest, read_verdicts
 
 log = logging.getLogger(__name__)
 
-SHOWN_FLAGGED = 10
-"""Objects that a pass names when it reports."""
+SHOWN_ANOMALIES = 10
+"""Anomalies that a pass announces when it reports; the others are announced by the next reports."""
+CLASSIFIED_WITHIN_S = 100 * 86_400.0
+"""How long a sent anomaly is looked up for a class that would make it one to watch: spectra come within weeks."""
 
 
 @dataclass
@@ -54,8 +59,14 @@ class PassReport:
     delivery: Delivery = field(default_factory=Delivery)
     flagged: list[Assessment] = field(default_factory=list)
     """The highest scores among the anomalies and the watched, highest first."""
+    judged: int = 0
+    """Annotations that were rewritten since a person has judged otherwise."""
+    demoted: int = 0
+    """Anomalies that were made ones to watch after they were scored, since TNS has a class for them."""
+    announcement: Announcement = field(default_factory=Announcement)
+    """The anomalies that people have not heard of, and those that are as they have."""
     tns: dict[str, TnsEntry] = field(default_factory=dict)
-    """Those of them that have a name there."""
+    """Those of the flagged and announced that have a name there."""
     reading_problem: str = ""
     """Why reading ended early, where a person must look at it; empty if it did not."""
     reading_pause: str = ""
@@ -66,6 +77,11 @@ class PassReport:
         """What a person must look at; empty if nothing."""
         return "; ".join(filter(None, (self.reading_problem, self.delivery.problem)))
 
+    @property
+    def announced(self) -> tuple[Anomaly, ...]:
+        """The anomalies that this report names."""
+        return self.announcement.news[:SHOWN_ANOMALIES]
+
     def count(self, assessments: Sequence[Assessment]) -> None:
         """Add what was scored."""
         self.scored += len(assessments)
@@ -73,7 +89,7 @@ class PassReport:
             self.classes[item.classification] = self.classes.get(item.classification, 0) + 1
             self.queued += item.outgoing is not None
         latest = {item.object_id: item for item in (*self.flagged, *assessments)}
-        flagged = (item for item in latest.values() if item.classification in ("anomaly", "watch"))
+        flagged = (item for item in latest.values() if item.classification in FLAGS)
         self.flagged = heapq.nlargest(MAX_LOOKED_UP, flagged, key=lambda item: item.score)
 
     def in_words(self) -> str:
@@ -88,12 +104,25 @@ class PassReport:
         ]
         if self.completed_later:
             lines.append(f"{self.completed_later} of the scored had waited for their light curve or cutouts")
-        for item in self.flagged[:SHOWN_FLAGGED]:
-            entry = self.tns.get(item.object_id)
-            name = f"{entry.name} {entry.type}".strip() if entry else "no TNS name"
-            lines.append(f"  {item.object_id}  {item.classification:8} {item.score:5.2f}  {name}")
+        if self.judged:
+            lines.append(f"{self.judged} annotations rewritten since a person has judged otherwise")
+        if self.demoted:
+            lines.append(f"{self.demoted} anomalies made ones to watch since TNS has a class for them")
+        lines += self._announcement_in_words()
         lines += [f"waiting: {pause}" for pause in dict.fromkeys((self.reading_pause, delivery.pause)) if pause]
         return "\n".join([*lines, f"ATTENTION: {self.problem}"] if self.problem else lines)
+
+    def _announcement_in_words(self) -> list[str]:
+        news, unchanged = self.announcement.news, self.announcement.unchanged
+        if not news and not unchanged:
+            return []
+        lines = [f"anomalies: {len(news)} to announce, {len(unchanged)} as they were announced"]
+        for item in self.announced:
+            entry = self.tns.get(item.object_id)
+            name = safe_text(f"{entry.name} {entry.type}") if entry else "no TNS name"
+            lines.append(f"  {item.object_id}  {item.score:5.2f}  {name}")
+        left = len(news) - len(self.announced)
+        return [*lines, f"  and {left} more, in the next reports"] if left else lines
 
     def counts(self) -> dict[str, int]:
         """Return the numbers, classes flat among them."""
@@ -111,6 +140,9 @@ def run_pass(
     on_dry_annotation: Callable[[Annotation], None] | None = None,
 ) -> PassReport:
     """Make one pass and return what it did.
+
+    Whoever gives the report out says so with :func:`note_announced` afterwards: what it names is named again by the
+    next report until then, so that a crash in between announces twice and never fails to announce.
 
     Parameters
     ----------
@@ -134,20 +166,36 @@ def run_pass(
     """
     is_dry = on_dry_annotation is not None
     with _recorded_pass(config, clock, is_dry) as (ledger, api, report):
+        verdicts = latest(read_verdicts(config.verdicts)) if config.verdicts else {}
+        report.judged = report.queued = _apply(verdicts, ledger, clock())
         try:
-            _assess_source(config, ledger, api, models, report, clock, should_stop, commit=not is_dry)
+            _assess_source(config, ledger, api, models, verdicts, report, clock, should_stop, commit=not is_dry)
         except QuotaError as error:
             report.reading_pause = str(error)
         except (LasairApiError, SourceError) as error:
             # What was read before is worth sending, today as on any other day.
             report.reading_problem = str(error)
+        _take_classes(config, ledger, api, report, clock())
         if on_dry_annotation:
             for annotation in ledger.due_annotations(clock()):
                 on_dry_annotation(annotation)
         else:
             report.delivery = deliver(ledger, api, config.lasair.batch_annotations, clock, should_stop)
-        _name_the_flagged(ledger, api, report, clock())
+        _announce(config, ledger, report)
     return report
+
+
+def note_announced(config: Config, report: PassReport, clock: Callable[[], float] = time.time) -> None:
+    """Note that a report was given out: what it named is not announced again unless there is more to it.
+
+    Raises
+    ------
+    LedgerError
+        If it cannot be noted; the next report names the same objects.
+    """
+    if report.announced or report.announcement.unchanged:
+        with Ledger(config.ledger) as ledger:
+            ledger.mark_announced(report.announced, report.announcement.unchanged, clock())
 
 
 def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[[], float] = time.time) -> PassReport:
@@ -213,15 +261,58 @@ def _recorded_pass(
                 ledger.close()
 
 
-def _name_the_flagged(ledger: Ledger, api: LasairApi, report: PassReport, now: float) -> None:
-    """Add TNS names for people to read; without an answer the objects stay as they are."""
-    object_ids = [flagged.object_id for flagged in report.flagged]
+def _apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
+    """Rewrite what Lasair holds against people's verdicts, whether or not the objects are still in the stream.
+
+    Returns how many annotations that were.
+    """
+    overruling = {object_id: verdict for object_id, verdict in verdicts.items() if verdict.asked_class is not None}
+    held = ledger.last_annotations(list(overruling))
+    rewritten = [as_judged(annotation, overruling[object_id]) for object_id, annotation in held.items()]
+    outgoing = [annotation for annotation in rewritten if annotation is not None]
+    ledger.queue(outgoing, now)
+    ledger.leave_unannounced(overruling)
+    return len(outgoing)
+
+
+def _take_classes(config: Config, ledger: Ledger, api: LasairApi, report: PassReport, now: float) -> None:
+    """Look up in TNS what was flagged, before it is sent: what waits takes its class along without a write of its own.
+
+    Without an answer the objects stay as they are. A class that becomes known after an annotation was sent is no reason
+    to write it again, unless it makes another classification.
+    """
+    demotes = config.decision.classified == "demote"
+    object_ids = [anomaly.object_id for anomaly in ledger.to_announce()]
+    object_ids += ledger.waiting_flags(MAX_LOOKED_UP) + [item.object_id for item in report.flagged]
+    if demotes:
+        object_ids += ledger.anomalies_sent_since(now - CLASSIFIED_WITHIN_S)
+    object_ids = list(dict.fromkeys(object_ids))
     try:
-        entries = tns_entries(ledger, api, object_ids, now)
+        report.tns = tns_entries(ledger, api, object_ids, now)
     except LasairApiError as error:
         log.info("no TNS names: %s", error)
-        entries = ledger.tns(object_ids)
-    report.tns = entries
+        report.tns = ledger.tns(object_ids)
+    changes, demoted = [], set()
+    for flag in ledger.classified_flags():
+        new = as_classified(flag.annotation, flag.tns_type, config.decision)
+        is_demoted = new.classification != flag.annotation.classification
+        if is_demoted:
+            demoted.add(new.object_id)
+        if is_demoted or (flag.waits and new != flag.annotation):
+            changes.append((flag.annotation, new))
+    ledger.amend(changes, now)
+    report.demoted = len(demoted)
+    report.flagged = [
+        dataclasses.replace(item, classification="watch") if item.object_id in demoted else item
+        for item in report.flagged
+    ]
+
+
+def _announce(config: Config, ledger: Ledger, report: PassReport) -> None:
+    """Tell the anomalies apart that people have not heard of, whichever pass scored them."""
+    anomalies = ledger.to_announce()
+    announced = ledger.announced([anomaly.object_id for anomaly in anomalies])
+    report.announcement = sort_out(anomalies, announced, config.decision.announce_margin)
 
 
 # --- from source to ledger
@@ -232,6 +323,7 @@ def _assess_source(
     ledger: Ledger,
     api: LasairApi,
     models: ModelSet,
+    verdicts: Mapping[str, Verdict],
     report: PassReport,
     clock: Callable[[], float],
     should_stop: Callable[[], bool],
@@ -241,14 +333,14 @@ def _assess_source(
     completer = _completer(config, api, models, should_stop)
     with contextlib.closing(_batches(config, api, ledger.position(source_name), commit, should_stop)) as batches:
         for batch in batches:
-            assessments, refusals = _assess_batch(batch.records, config, ledger, models, completer, report)
+            assessments, refusals = _assess_batch(batch.records, config, ledger, models, completer, report, verdicts)
             position = (source_name, batch.position) if batch.position else None
             ledger.record(assessments, refusals, clock(), position)
             log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
             if should_stop():
                 next(batches, None)  # a stream commits a batch when it is asked for the next
                 return
-    _assess_waiting(config, ledger, models, completer, report, clock())
+    _assess_waiting(config, ledger, models, verdicts, completer, report, clock())
 
 
 def _completer(config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool]) -> Completer:
@@ -283,6 +375,7 @@ def _assess_batch(
     models: ModelSet,
     completer: Completer,
     report: PassReport,
+    verdicts: Mapping[str, Verdict] = MappingProxyType({}),
 ) -> tuple[list[Assessment], list[Refusal]]:
     """Score the new and changed objects of one batch; a record that cannot be used is refused by name.
 
@@ -297,7 +390,7 @@ def _assess_batch(
         except RecordError as error:
             refusals.append(Refusal(record_name(record), str(error), as_text(record)))
     news = news_of(parsed, ledger, models.version)
-    assessments = assess(news, _completed(news, completer), config, ledger, models)
+    assessments = assess(news, _completed(news, completer), config, ledger, models, verdicts)
     report.read += len(records)
     report.refused += len(refusals)
     report.unchanged += len(parsed) - len(news)
@@ -315,7 +408,13 @@ def _completed(news: Sequence[Source], completer: Completer) -> list[Completed]:
 
 
 def _assess_waiting(
-    config: Config, ledger: Ledger, models: ModelSet, completer: Completer, report: PassReport, now: float
+    config: Config,
+    ledger: Ledger,
+    models: ModelSet,
+    verdicts: Mapping[str, Verdict],
+    completer: Completer,
+    report: PassReport,
+    now: float,
 ) -> None:
     """Score the objects again for which a modality can be fetched now that could not before."""
     waited = [(PARSERS[config.survey](record), record) for record in ledger.waiting_records(completer.waiting_turns)]
@@ -323,7 +422,7 @@ def _assess_waiting(
     joined = [number for number, item in enumerate(completed) if not item.waits or item.gained]
     if joined:
         sources, items = [waited[number] for number in joined], [completed[number] for number in joined]
-        assessments = assess(sources, items, config, ledger, models)
+        assessments = assess(sources, items, config, ledger, models, verdicts)
         ledger.record(assessments, [], now)
         report.completed_later = len(joined)
         report.count(assessments)

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from annotator import drift
 from annotator.config import Config, StreamSource
 from annotator.errors import AhaError
+from annotator.flag_rate import FlagRate, flag_rate
+from annotator.flag_rate import in_words as flags_in_words
 from annotator.ledger import Ledger
 from annotator.models import load_models
 from annotator.quota import CallBudget
@@ -42,6 +44,8 @@ class Status:
     drift: list[str] = field(default_factory=list)
     """Of each modality whether its last night was as in training. Never a reason for attention: a live stream differs
     from the classified objects of the training by what gets a spectrum, so that much of it has moved on every night."""
+    flags: FlagRate | None = None
+    """How often something is flagged."""
     attention: list[str] = field(default_factory=list)
     """What needs a person, in plain words; empty if nothing."""
 
@@ -62,7 +66,7 @@ def read_status(config: Config, now: float) -> Status:
     with Ledger(config.ledger) as ledger:
         _look_at_passes(config, ledger, now, status)
         _look_at_outbox(config, ledger, now, status)
-        _look_at_models(config, ledger, status)
+        _look_at_models(config, ledger, now, status)
     if isinstance(config.source, StreamSource):
         _look_at_stream(config.source, now, status)
     return status
@@ -101,7 +105,7 @@ def _look_at_outbox(config: Config, ledger: Ledger, now: float, status: Status) 
     status.incomplete = ledger.count_waiting()
 
 
-def _look_at_models(config: Config, ledger: Ledger, status: Status) -> None:
+def _look_at_models(config: Config, ledger: Ledger, now: float, status: Status) -> None:
     try:
         models = load_models(config.models, config.survey)
     except AhaError as error:
@@ -109,6 +113,7 @@ def _look_at_models(config: Config, ledger: Ledger, status: Status) -> None:
         return
     status.model_set = models.version
     status.drift = drift.in_words(ledger.nightly_counts(models.version), models.distributions)
+    status.flags = flag_rate(ledger, models.version, config.decision, now)
 
 
 def _look_at_stream(source: StreamSource, now: float, status: Status) -> None:
@@ -146,4 +151,7 @@ def in_words(status: Status) -> str:
         f"calls      {status.reads_left} to read and {status.writes_left} to write are left of this hour",
     ]
     lines += [f"drift      {words}" for words in status.drift or ["unknown, there is no training to compare with"]]
+    if status.flags:
+        first, *others = flags_in_words(status.flags)
+        lines += [f"flags      {first}", *(f"           {words}" for words in others)]
     return "\n".join(lines + [f"ATTENTION  {words}" for words in status.attention])

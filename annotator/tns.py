@@ -1,4 +1,7 @@
-"""Names and classes from the Transient Name Server, as Lasair's cross-match has them: for people, never for a score."""
+"""Names and classes from the Transient Name Server, as Lasair's cross-match has them: for people, never for a score.
+
+The text comes from outside: it goes to Lasair, and to a terminal, through :func:`annotator.annotation.safe_text` alone.
+"""
 
 from collections.abc import Sequence
 
@@ -42,7 +45,7 @@ def tns_entries(ledger: Ledger, api: LasairApi, object_ids: Sequence[str], now: 
         found = {
             row["objectId"]: TnsEntry(
                 " ".join(str(row[key]) for key in ("tns_prefix", "tns_name") if row.get(key)),
-                str(row.get("type") or ""),
+                str(row.get("type") or "").strip(),
             )
             for row in rows
             if row.get("objectId") in unknown and row.get("tns_name")

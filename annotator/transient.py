@@ -78,4 +78,4 @@ class Transient:
     """Modality to the reason why the record's source has nothing for it, where that is known."""
     extras: Mapping[str, float] = field(default_factory=dict)
     """Further physical values by name, the survey's own where it has no better one: ``age_days``, ``distance_mpc``,
-    ``physical_separation_kpc``, the errors of the brightening rates (mag/day), real-bogus scores."""
+    ``physical_separation_kpc``, real-bogus scores."""

@@ -21,14 +21,13 @@ from annotator.drift import (
     in_words,
     ks,
     ks_p_value,
-    night_of,
-    noon_before,
     population_stability,
     shifts,
     stability_p_value,
 )
 from annotator.filter_files import load_filter
 from annotator.ledger import Ledger
+from annotator.nights import night_of
 from annotator.preprocess.features import FEATURE_NAMES
 from annotator.sandbox.stream import filter_rows
 from annotator.service import run_pass
@@ -208,12 +207,6 @@ def test_what_is_not_there_or_in_too_few_objects_is_not_judged(trained):
 
 
 # --- in words
-
-
-def test_a_night_is_the_day_between_two_noons():
-    evening = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC).timestamp()
-    assert noon_before(night_of(evening)) == evening
-    assert night_of(evening + 86399) == night_of(evening) == night_of(evening - 1) + 1
 
 
 def test_each_modality_is_said_of_its_last_night_with_enough_objects():

@@ -29,8 +29,9 @@ import pytest
 from confluent_kafka import Producer
 
 from annotator.assessment import state_digest
-from annotator.drift import Distribution, bin_of, night_of
+from annotator.drift import Distribution, bin_of
 from annotator.ledger import Ledger
+from annotator.nights import night_of
 from annotator.sandbox.server import Account, Sandbox, Topic
 from annotator.sandbox.stream import StreamBroker
 from annotator.surveys.ztf import parse

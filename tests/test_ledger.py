@@ -8,9 +8,9 @@ import pytest
 
 from annotator import ledger as ledger_module
 from annotator.annotation import Annotation
-from annotator.drift import NIGHT_S
 from annotator.errors import LedgerBusyError, LedgerError, QuotaError
 from annotator.ledger import MAX_NIGHTS, MAX_REFUSED, Assessment, Ledger, Refusal, pass_lock
+from annotator.nights import DAY_S as NIGHT_S
 from annotator.quota import CallBudget
 
 

@@ -1,4 +1,5 @@
 import datetime
+import logging
 import os
 import signal
 import subprocess
@@ -88,3 +89,23 @@ def test_a_cron_expression_replaces_the_interval_and_is_in_utc():
     assert cron.get_next_fire_time(None, after) == datetime.datetime(2026, 11, 24, 4, 30, tzinfo=datetime.UTC)
     with pytest.raises(ConfigError, match="five fields"):
         trigger(ScheduleConfig(cron="every day"))
+
+
+@pytest.mark.parametrize(("level", "left"), [(logging.WARNING, True), (logging.INFO, False)])
+def test_what_the_log_leaves_out_stays_to_be_announced(sandbox, configure, models, caplog, level, left):
+    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=1.7)
+    stop = threading.Event()
+
+    def stop_after_a_pass():
+        with Ledger(config.ledger) as ledger:
+            wait_until(ledger.last_pass)
+        stop.set()
+
+    helper = threading.Thread(target=stop_after_a_pass)
+    helper.start()
+    with caplog.at_level(level, logger="annotator"):
+        run_on_schedule(config, models, stop=stop)
+    helper.join()
+    with Ledger(config.ledger) as ledger:
+        assert (len(ledger.to_announce()) > 0) is left
+    assert ("to announce" in caplog.text) is not left

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from annotator.verdicts import latest, read_verdicts
 from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
 from annotator.models import load_models
+from annotator.verdicts import latest, read_verdicts
 from training.dataset import read_table
 from training.evaluate import auc, average_precision
 from training.exotic import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, fit_exotic, log_odds_of
@@ -90,7 +90,7 @@ def simulate_year(databank: Databank, progress: Callable[[str], None] = lambda l
         ``auc`` and ``ap`` on the others, each as mean, lowest and highest of :data:`N_YEARS` years; ``pool`` and
         ``test``: how many objects and positives.
     """
-    examples = databank.examples
+    examples = databank.examples.where(np.arange(len(databank.places)) < len(databank.table.rows))
     is_test = np.isin(examples.bins, TEST_BINS)
     pool, test = examples.where(~is_test), examples.where(is_test)
     nights = _nights(len(pool.bins))

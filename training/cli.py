@@ -118,6 +118,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_sources(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, required=True, metavar="FILE", help="labelled table (CSV)")
+    command.add_argument(
+        "--curves",
+        type=Path,
+        metavar="FILE",
+        help="light curves (Parquet): lightcurves.parquet beside the data, where it is",
+    )
     command.add_argument("--verdicts", type=Path, metavar="FILE", help="CSV: objectId, verdict, person, when")
     command.add_argument("--ledger", type=Path, metavar="FILE", help="the annotator's, which knows its objects")
     command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
@@ -176,8 +182,7 @@ def _features(arguments: argparse.Namespace) -> None:
         return
     settings = Settings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
     beside = comparison.read_result(arguments.beside, arguments.data) if arguments.beside else None
-    beside_data = arguments.data.parent / "lightcurves.parquet"
-    curves = arguments.curves or (beside_data if beside_data.is_file() else None)
+    curves = _curves(arguments)
     features.train(
         arguments.data,
         arguments.out,
@@ -217,11 +222,16 @@ def _triplet(arguments: argparse.Namespace) -> None:
     )
 
 
+def _curves(arguments: argparse.Namespace) -> Path | None:
+    beside_data = arguments.data.parent / "lightcurves.parquet"
+    return arguments.curves or (beside_data if beside_data.is_file() else None)
+
+
 def _exotic(arguments: argparse.Namespace) -> None:
     from training.exotic import ForestSettings  # torch takes seconds to import
     from training.exotic_train import Sources, train
 
-    sources = Sources(arguments.data, arguments.out_of_fold, arguments.verdicts, arguments.ledger)
+    sources = Sources(arguments.data, arguments.out_of_fold, arguments.verdicts, arguments.ledger, _curves(arguments))
     settings = ForestSettings(seed=arguments.seed)
     train(sources, arguments.out, settings, arguments.fresh, arguments.comparisons)
 

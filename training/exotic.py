@@ -76,10 +76,6 @@ class Examples:
         """Return some of them, by mask or index."""
         return Examples(self.numbers[kept], self.is_positive[kept], self.weights[kept], self.bins[kept])
 
-    def labelled(self, is_positive: NDArray[np.bool_]) -> "Examples":
-        """Return them with other labels."""
-        return replace(self, is_positive=is_positive)
-
 
 class ExoticModel(nn.Module):
     """The whole graph: scaling, missing-indicators, forest, prior, and the calibration of the odds."""
@@ -108,11 +104,13 @@ class ExoticModel(nn.Module):
         """``(n, len(INPUTS))``, NaN where missing -> probability ``(n,)``."""
         return torch.sigmoid(self.slope * self.log_odds(numbers) + self.offset)
 
-    def calibrate(self, log_odds: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> None:
+    def calibrate(
+        self, log_odds: NDArray[np.float64], is_positive: NDArray[np.bool_], weights: NDArray[np.float64]
+    ) -> None:
         """Fit the odds to out-of-fold labels (Platt 1999)."""
         from sklearn.linear_model import LogisticRegression
 
-        fitted = LogisticRegression(C=np.inf).fit(log_odds[:, None], is_positive)
+        fitted = LogisticRegression(C=np.inf).fit(log_odds[:, None], is_positive, weights)
         self.slope.fill_(float(fitted.coef_[0, 0]))
         self.offset.fill_(float(fitted.intercept_[0]))
 

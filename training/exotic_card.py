@@ -79,7 +79,7 @@ def _row(name: str, found: dict) -> str:
 
 
 def _ranking(manifest: HeadManifest) -> str:
-    found = manifest.metrics["headline"]
+    found, live = manifest.metrics["headline"], manifest.metrics["live"]
     types = [f"| {kind} | {with_interval(auc)} |" for kind, auc in found["by_type"].items()]
     rare = [f"| {kind} | {item['n']} | {with_interval(item['auc'])} |" for kind, item in found["rare"].items()]
     lines = [
@@ -91,6 +91,7 @@ def _ranking(manifest: HeadManifest) -> str:
         "|---|---|---|---|",
         _row("all rows", found["all"]),
         _row("within AHA's cut", found["within_aha_cut"]),
+        *([_row("live states, at random earlier epochs", live)] if live else []),
         "",
         "| type, against all that are not positive | AUC |",
         "|---|---|",
@@ -119,7 +120,12 @@ def _comparisons(manifest: HeadManifest) -> str:
         "| trained on | positives, others | AUC | AP |",
         "|---|---|---|---|",
         _row("AHA's definition: AGN are positives, too (target 0.945, 0.55)", found["aha_definition"]),
-        *(_row(f"SLSN and TDE, {name}", item) for name, item in found["ablations"].items()),
+        *(_row(f"SLSN and TDE, {name}", item) for name, item in found["ablations"].items() if name != "live"),
+        *(
+            _row(f"SLSN and TDE, {name} live states in training, asked of live states", item)
+            for name, item in found["ablations"]["live"].items()
+            if item
+        ),
         "",
         f"With {few['n_known']} known exotics (AHA's definition), {few['n_draws']} draws of them: AUC "
         f"{few['auc']['mean']:.3f} ({few['auc']['range'][0]:.3f} to {few['auc']['range'][1]:.3f}; first draw "
@@ -141,8 +147,9 @@ def _comparisons(manifest: HeadManifest) -> str:
 
 def _calibration(manifest: HeadManifest) -> str:
     rows = [
-        f"| {item['from']:g} to {item['to']:g} | {item['mean']:.3f} | {percent(item)} |"
-        for item in manifest.metrics["calibration"]
+        f"| {states} | {item['from']:g} to {item['to']:g} | {item['mean']:.3f} | {percent(item)} |"
+        for states, items in manifest.metrics["calibration"].items()
+        for item in items
     ]
     return "\n".join(
         [
@@ -150,8 +157,8 @@ def _calibration(manifest: HeadManifest) -> str:
             "",
             "Out-of-fold, of the objects it was trained on: how many of those given a probability are positive.",
             "",
-            "| given | mean | found |",
-            "|---|---|---|",
+            "| states | given | mean | found |",
+            "|---|---|---|---|",
             *rows,
         ]
     )

@@ -15,6 +15,7 @@ from annotator.models import ModelSet
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from training.dataset import N_BINS, Table, name_bin
 from training.exotic import INPUTS, MODALITY_INPUTS, NEEDS, VERDICT_WEIGHT, Examples
+from training.live_states import LiveStates, no_live_states
 
 AGN = "AGN"
 HELD_OUT = N_BINS - 1
@@ -26,10 +27,13 @@ class Databank:
     """A labelled table with what the models say of its objects."""
 
     table: Table
+    """Of n objects."""
     numbers: NDArray[np.float32]
-    """``(n, len(INPUTS))``."""
+    """``(n + m, len(INPUTS))``: of the final state of each object, then of m live states."""
+    places: NDArray[np.int64]
+    """Whose states they are, ``(n + m,)``."""
     kinds: NDArray[np.str_]
-    """Spectroscopic type, the TDE's few subtypes as one."""
+    """Spectroscopic type, the TDE's few subtypes as one, ``(n,)``."""
     missing: tuple[str, ...]
     """What could not be had, in words."""
 
@@ -40,17 +44,34 @@ class Databank:
 
     @property
     def examples(self) -> Examples:
-        """All objects, as they are labelled by default."""
-        return Examples(self.numbers, self.is_positive, np.ones(len(self.numbers)), self.table.bins)
+        """All states, as they are labelled by default."""
+        return self.labelled(self.is_positive)
+
+    def labelled(self, is_positive: NDArray[np.bool_]) -> Examples:
+        """Return all states with other labels of their objects, ``(n,)``.
+
+        An object's live states count together as much as its final one. Exotics have light curves more often than
+        normals do: their live states are weighed down, so that being young says nothing of the class.
+        """
+        is_live, labels = np.arange(len(self.places)) >= len(self.table.rows), is_positive[self.places]
+        n_live = np.bincount(self.places[is_live], minlength=len(self.table.rows))[self.places]
+        weights = np.where(is_live, 1.0 / np.maximum(n_live, 1), 1.0)
+        live = [weights[is_live & (labels == label)].sum() for label in (True, False)]
+        if min(live) > 0:
+            odds = is_positive.sum() / np.count_nonzero(~is_positive)
+            weights[is_live & labels] *= odds / (live[0] / live[1])
+        return Examples(self.numbers, labels, weights, self.table.bins[self.places])
 
 
-def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None) -> Databank:
+def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None, live: LiveStates | None = None) -> Databank:
     """Gather the numbers of a table's objects.
 
     Parameters
     ----------
     models
         Whose latents are learned from.
+    live
+        Earlier states of some of the objects: what a stream shows of them.
     out_of_fold
         Folder that the trainings wrote each object's numbers to, by the model that did not see it. Without it an
         error is known of the objects alone that the served model has not seen.
@@ -60,16 +81,23 @@ def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None) -> D
     ConfigError
         If a file in it cannot be read.
     """
-    numbers = np.full((len(table.rows), len(INPUTS)), np.nan, dtype=np.float32)
-    numbers[:, : len(QUANTITY_NAMES)] = table.quantities
-    outputs = models.models["features"].run({"features": table.features, "quantities": table.quantities})
+    missing = []
+    live = live or no_live_states()
+    if not len(live.places):
+        missing.append("how objects look when they are young (no light curves)")
+    places = np.concatenate([np.arange(len(table.rows)), live.places])
+    features, quantities = (
+        np.concatenate(parts) for parts in zip((table.features, table.quantities), live.tensors, strict=True)
+    )
+    numbers = np.full((len(places), len(INPUTS)), np.nan, dtype=np.float32)
+    numbers[:, : len(QUANTITY_NAMES)] = quantities
+    outputs = models.models["features"].run({"features": features, "quantities": quantities})
     for name in ("oddity", "prior"):
         numbers[:, INPUTS.index(f"features_{name}")] = outputs[name]
-    unseen = table.bins == HELD_OUT
+    unseen = table.bins[places] == HELD_OUT
     numbers[unseen, INPUTS.index("features_error")] = outputs["error"][unseen]
     first = INPUTS.index("features_latent_0")
     numbers[:, first : first + outputs["latent"].shape[1]] = outputs["latent"]
-    missing = []
     if out_of_fold is None:
         missing.append(
             "errors by models that did not see the object (no --out-of-fold): known of the held-out bin alone"
@@ -83,7 +111,7 @@ def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None) -> D
             else:
                 missing.append(f"the {modality}'s errors (no {path.name} in --out-of-fold)")
     kinds = np.array(["TDE" if kind.startswith("TDE") else kind for kind in table.column("type")])
-    return Databank(table, numbers, kinds, tuple(missing))
+    return Databank(table, numbers, places, kinds, tuple(missing))
 
 
 def _fill(numbers: NDArray[np.float32], path: Path, place_of: Mapping[str, int]) -> None:
@@ -146,8 +174,7 @@ def with_verdicts(
     known
         Numbers of further objects, by id (:func:`ledger_numbers`).
     """
-    examples = databank.examples
-    is_positive, weights = examples.is_positive.copy(), examples.weights.copy()
+    is_positive, judged = databank.is_positive.copy(), np.ones(len(databank.table.rows))
     place_of = {row["objectId"]: number for number, row in enumerate(databank.table.rows)}
     new: list[tuple[NDArray[np.float32], bool, int]] = []
     not_known, counts = [], {"anomaly": 0, "regular": 0}
@@ -156,17 +183,18 @@ def with_verdicts(
             continue
         if object_id in place_of:
             place = place_of[object_id]
-            is_positive[place], weights[place] = verdict == "anomaly", VERDICT_WEIGHT
+            is_positive[place], judged[place] = verdict == "anomaly", VERDICT_WEIGHT
         elif object_id in known:
             new.append((known[object_id], verdict == "anomaly", name_bin(object_id)))
         else:
             not_known.append(object_id)
             continue
         counts[verdict] += 1
+    examples = databank.labelled(is_positive)
     joined = Examples(
         np.concatenate([examples.numbers, *(row[None] for row, _, _ in new)]),
-        np.concatenate([is_positive, np.array([label for _, label, _ in new], dtype=bool)]),
-        np.concatenate([weights, np.full(len(new), VERDICT_WEIGHT)]),
+        np.concatenate([examples.is_positive, np.array([label for _, label, _ in new], dtype=bool)]),
+        np.concatenate([examples.weights * judged[databank.places], np.full(len(new), VERDICT_WEIGHT)]),
         np.concatenate([examples.bins, np.array([number for _, _, number in new], dtype=np.int64)]),
     )
     unused = sum(verdict not in counts for verdict in verdicts.values())

@@ -43,14 +43,24 @@ RARE_SUPERNOVAE: Mapping[str, tuple[str, ...]] = {
 
 
 def rank(databank: Databank, odds: NDArray, is_positive: NDArray[np.bool_], rows: NDArray[np.bool_]) -> dict:
-    """Return AUC, AP and hits with intervals, and how many there are."""
+    """Return AUC, AP and hits of final states with intervals, and how many there are.
+
+    Parameters
+    ----------
+    odds
+        ``(n,)`` or more: those of live states behind them do not count here.
+    is_positive, rows
+        ``(n,)``.
+    """
+    odds = odds[: len(rows)]
     found = evaluate.as_lists(evaluate.ranking(odds[rows], is_positive[rows], databank.table.bins[rows]))
     return found | {"n_positive": int(is_positive[rows].sum()), "n_negative": int((~is_positive[rows]).sum())}
 
 
 def headline(databank: Databank, odds: NDArray[np.float64]) -> dict:
     """Rank SLSN and TDE above normals and AGN by out-of-fold odds ``(n,)``, and rare supernovae above common ones."""
-    everything, positive = np.ones(len(odds), dtype=bool), databank.is_positive
+    positive = databank.is_positive
+    everything = np.ones(len(positive), dtype=bool)
     by_type = {
         kind: rank(databank, odds, databank.kinds == kind, ~positive | (databank.kinds == kind))["auc"]
         for kind in np.unique(databank.kinds[positive]).tolist()
@@ -78,9 +88,9 @@ def rare_supernovae(databank: Databank, scores: NDArray[np.float64]) -> dict:
 def comparisons(databank: Databank, settings: ForestSettings) -> dict:
     """Measure what needs other heads than the one that is served, all out-of-fold."""
     light = replace(settings, n_trees=COMPARED_TREES)
-    examples, table = databank.examples, databank.table
+    table = databank.table
     everything = np.ones(len(table.rows), dtype=bool)
-    as_aha = examples.labelled(table.is_exotic)
+    as_aha = databank.labelled(table.is_exotic)
     return {
         "aha_definition": rank(databank, cross_fit(as_aha, settings)[0], table.is_exotic, everything),
         "few_known": _few_known(databank, as_aha, light),
@@ -92,19 +102,18 @@ def comparisons(databank: Databank, settings: ForestSettings) -> dict:
 def _few_known(databank: Databank, examples: Examples, settings: ForestSettings) -> dict:
     """Train on all normals and ten exotics of the other bins, drawn anew; AHA's definition."""
     rng = np.random.default_rng(settings.seed)
-    draws = []
-    everything = np.ones(len(examples.bins), dtype=bool)
+    draws, is_exotic = [], databank.table.is_exotic
+    everything = np.ones(len(is_exotic), dtype=bool)
     for _ in range(N_DRAWS):
         found = np.full(len(examples.bins), np.nan)
         for number in np.unique(examples.bins):
-            others = np.flatnonzero(examples.is_positive & (examples.bins != number))
-            known = np.zeros(len(examples.bins), dtype=bool)
-            known[rng.choice(others, min(FEW, len(others)), replace=False)] = True
+            others = np.flatnonzero(is_exotic & (databank.table.bins != number))
+            known = np.isin(databank.places, rng.choice(others, min(FEW, len(others)), replace=False))
             here = examples.bins == number
             kept = (~examples.is_positive | known) & ~here
             part = examples.where(kept | here)
             found[here] = cross_fit_one(part, int(number), settings)
-        draws.append(rank(databank, found, examples.is_positive, everything))
+        draws.append(rank(databank, found, is_exotic, everything))
     return {
         name: {
             "mean": round(float(np.mean([draw[name][0] for draw in draws])), 4),
@@ -125,10 +134,11 @@ def cross_fit_one(examples: Examples, number: int, settings: ForestSettings) -> 
 def _left_out(databank: Databank, examples: Examples, settings: ForestSettings) -> dict:
     """Leave each exotic type out of all training, then rank it above the normals: the test of novelty."""
     found = {}
-    for kind in np.unique(databank.kinds[examples.is_positive]).tolist():
+    is_exotic = databank.table.is_exotic
+    for kind in np.unique(databank.kinds[is_exotic]).tolist():
         members = databank.kinds == kind
-        odds, _ = cross_fit(examples, settings, kept=~members)
-        found[kind] = {"n": int(members.sum())} | rank(databank, odds, members, ~examples.is_positive | members)
+        odds, _ = cross_fit(examples, settings, kept=~members[databank.places])
+        found[kind] = {"n": int(members.sum())} | rank(databank, odds, members, ~is_exotic | members)
     values = [item["auc"][0] for item in found.values()]
     return {"types": found, "mean": round(float(np.mean(values)), 4), "lowest": round(float(min(values)), 4)}
 
@@ -136,7 +146,7 @@ def _left_out(databank: Databank, examples: Examples, settings: ForestSettings) 
 def _ablations(databank: Databank, settings: ForestSettings) -> dict:
     """Take each step away, alone."""
     examples = databank.examples
-    everything = np.ones(len(examples.bins), dtype=bool)
+    everything = np.ones(len(databank.kinds), dtype=bool)
     found = {"all of it": cross_fit(examples, settings)[0]}
     for modality, names in MODALITY_INPUTS.items():
         numbers = examples.numbers.copy()
@@ -150,7 +160,22 @@ def _ablations(databank: Databank, settings: ForestSettings) -> dict:
     numbers[:, prior] = np.nanmedian(numbers[:, prior])
     found["without the prior"] = cross_fit(replace(examples, numbers=numbers), settings)[0]
     found["the prior alone"] = examples.numbers[:, prior].astype(np.float64)
-    return {name: rank(databank, odds, examples.is_positive, everything) for name, odds in found.items()}
+    n = len(databank.kinds)
+    final = cross_fit(examples, settings, kept=np.arange(len(examples.bins)) < n)[0]
+    found["without live states in training"] = final
+    return {name: rank(databank, odds, databank.is_positive, everything) for name, odds in found.items()} | {
+        "live": {name: live_states(databank, odds) for name, odds in (("with", found["all of it"]), ("without", final))}
+    }
+
+
+def live_states(databank: Databank, odds: NDArray[np.float64]) -> dict:
+    """Rank the live states of exotics above those of normals, by out-of-fold odds ``(n + m,)``."""
+    n = len(databank.kinds)
+    positive = databank.is_positive[databank.places[n:]]
+    if not positive.any() or positive.all():
+        return {}
+    found = evaluate.as_lists(evaluate.ranking(odds[n:], positive, np.zeros(len(positive), dtype=int)))
+    return found | {"n_positive": int(positive.sum()), "n_negative": int((~positive).sum())}
 
 
 def presence_auc(model: ExoticModel, databank: Databank) -> float:
@@ -173,7 +198,7 @@ def presence_auc(model: ExoticModel, databank: Databank) -> float:
         numbers[:, places] = np.where(np.isnan(databank.numbers[:, places]), np.nan, numbers[:, places])
     with torch.no_grad():
         probabilities = model(torch.from_numpy(numbers.astype(np.float32))).numpy()
-    return round(float(roc_auc_score(databank.is_positive, probabilities)), 4)
+    return round(float(roc_auc_score(databank.is_positive[databank.places], probabilities)), 4)
 
 
 def half_precision_threshold(probabilities: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> float:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from annotator.verdicts import latest, read_verdicts
 from numpy.typing import NDArray
 
 from annotator.errors import ModelError
@@ -18,6 +17,7 @@ from annotator.models import ModalityScore, ModelSet, head_numbers, load_models
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import PARSERS
+from annotator.verdicts import latest, read_verdicts
 from training import exotic_evaluate
 from training.dataset import read_table
 from training.evaluate import auc
@@ -25,6 +25,7 @@ from training.exotic import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings
 from training.exotic_card import exotic_card
 from training.exotic_data import HELD_OUT, Databank, Learned, ledger_numbers, read_databank, with_verdicts
 from training.export import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
+from training.live_states import live_states
 from training.run import REFERENCE_NIGHT, progress
 
 SURVEY = "ztf"
@@ -49,6 +50,8 @@ class Sources:
     """People's verdicts (:mod:`annotator.verdicts`)."""
     ledger: Path | None = None
     """The annotator's ledger, which knows the numbers of objects that the table doesn't."""
+    curves: Path | None = None
+    """Light curves of some of the objects (Parquet): what they looked like when they were young."""
 
 
 def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool, with_comparisons: bool) -> None:
@@ -75,7 +78,9 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
     torch.set_num_threads(1)
     models = load_models(out, SURVEY, with_heads=not is_fresh)
     old = models.heads.get(NAME)
-    databank = read_databank(read_table(sources.data, SURVEY), models, sources.out_of_fold)
+    table = read_table(sources.data, SURVEY)
+    live = live_states(table, sources.curves, SURVEY, settings.seed) if sources.curves else None
+    databank = read_databank(table, models, sources.out_of_fold, live)
     for words in databank.missing:
         progress(f"not known: {words}")
     examples, learned = _examples(databank, sources)
@@ -86,7 +91,7 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
     )
     # The last bin's model is the one that is served: it has seen nothing of that bin.
     odds, model = cross_fit(examples, settings)
-    model.calibrate(odds, examples.is_positive)
+    model.calibrate(odds, examples.is_positive, examples.weights)
     probabilities = _sigmoid(float(model.slope) * odds + float(model.offset))
     if old:
         _refuse_if_worse(model, old, examples)
@@ -101,7 +106,9 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
         **describe_graph(graph),
         inputs=INPUTS,
         needs=NEEDS,
-        threshold=exotic_evaluate.half_precision_threshold(probabilities, examples.is_positive),
+        threshold=exotic_evaluate.half_precision_threshold(
+            probabilities[: len(table.rows)], examples.is_positive[: len(table.rows)]
+        ),
         training=_training(databank, examples, learned, sources, settings),
         metrics=_metrics(model, databank, odds, probabilities, examples, settings, with_comparisons),
         references=_references(model, models),
@@ -201,10 +208,16 @@ def _metrics(
     settings: ForestSettings,
     with_comparisons: bool,
 ) -> Mapping:
-    n = len(databank.table.rows)
+    n, n_states = len(databank.table.rows), len(databank.places)
+    states = {"final states": slice(0, n), "live states": slice(n, n_states)}
     metrics = {
-        "headline": exotic_evaluate.headline(databank, odds[:n]),
-        "calibration": exotic_evaluate.calibration_table(probabilities, examples.is_positive),
+        "headline": exotic_evaluate.headline(databank, odds),
+        "live": exotic_evaluate.live_states(databank, odds[:n_states]),
+        "calibration": {
+            name: exotic_evaluate.calibration_table(probabilities[part], examples.is_positive[part])
+            for name, part in states.items()
+            if part.stop > part.start
+        },
         "presence_auc": exotic_evaluate.presence_auc(model, databank),
         "comparisons": {},
     }

@@ -2,7 +2,8 @@
 
 Colours, amplitudes, fades and host distances: what Lasair has at alert time, made of the features and a few further
 columns. No date, no position, no name, no redshift and no class from a spectrum is among them, nor can be made of them:
-the age is a difference of dates, and capped.
+the age is a difference of dates, and capped. How often and how deep a survey looked is none, either: which catalogue
+an object's light curve came from would be told by it.
 """
 
 import math
@@ -61,8 +62,6 @@ QUANTITIES: tuple[Quantity, ...] = (
     *_both_bands("trend_08", "mag", "asinh", 0.1, "{band} now less its 8-day mean"),
     *_both_bands("trend_28", "mag", "asinh", 0.1, "{band} now less its 28-day mean"),
     *_both_bands("rate", "mag/day", "asinh", 0.02, "brightening rate of {band}"),
-    *_both_bands("rate_significance", "", "asinh", 1.0, "brightening rate of {band} over its error"),
-    *_both_bands("rate_error", "mag/day", "log10", 1.0, "error of the brightening rate of {band}"),
     *_both_bands("peak", "mag", "identity", 1.0, "brightest {band}"),
     *_both_bands("now", "mag", "identity", 1.0, "latest {band}"),
     Quantity("mean_less_peak_g", "mag", "asinh", 0.05, "mean of g less its brightest"),
@@ -119,11 +118,7 @@ def quantities(transient: Transient) -> dict[str, float]:
         put(f"fade_{band}", rise(now, brightest))
         for days in ("02", "08", "28"):
             put(f"trend_{days}_{band}", less(now, f"mag_{band}{days}"))
-        rate, error = have.get(f"dmdt_{band}"), have.get(f"dmdt_{band}_err")
-        put(f"rate_{band}", rate)
-        put(f"rate_error_{band}", error)
-        if rate is not None and error:
-            found[f"rate_significance_{band}"] = rate / error
+        put(f"rate_{band}", have.get(f"dmdt_{band}"))
         put(f"peak_{band}", have.get(brightest))
         put(f"now_{band}", have.get(now))
         put(f"host_{band}", have.get(f"s{band}mag1"))

@@ -3,12 +3,7 @@
 from collections.abc import Mapping
 
 from annotator.errors import MissingModalityError, RecordError
-from annotator.preprocess.features import (
-    FEATURE_NAMES,
-    MAX_RATE_ERROR_MAG_PER_DAY,
-    QUALITY_NAMES,
-    physical_features,
-)
+from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES, physical_features
 from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.ztf_candidates import (
     JD_MINUS_MJD,
@@ -94,8 +89,6 @@ def _extras(values: Mapping[str, float]) -> dict[str, float]:
 
 
 _EXTRAS = (
-    ("dmdt_g_err", "dmdt_g_err", 1e-6, MAX_RATE_ERROR_MAG_PER_DAY),
-    ("dmdt_r_err", "dmdt_r_err", 1e-6, MAX_RATE_ERROR_MAG_PER_DAY),
     ("physical_separation_kpc", "physical_separation_kpc", 0.0, 1e4),
     ("distance_mpc", "distance", 0.1, 2e4),
 )
