@@ -106,7 +106,9 @@ def safe_text(text: str, max_length: int = MAX_EXPLANATION) -> str:
     return safe if len(safe) <= max_length else safe[: max(0, max_length - 3)].rstrip() + "..."
 
 
-def decide(transient: Transient, scores: Scores, decision: DecisionConfig, exotic_threshold: float | None) -> str:
+def decide(
+    transient: Transient, scores: Scores, decision: DecisionConfig, exotic_threshold: float | None = None
+) -> str:
     """Classify one scored object: `artefact`, `anomaly`, `watch` or `normal`.
 
     Parameters
