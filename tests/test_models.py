@@ -19,6 +19,7 @@ from annotator.errors import ModelError
 from annotator.manifest import parse_manifest
 from annotator.models import Missing, ModalityScore, load_models
 from annotator.preprocess.features import FEATURE_NAMES, FEATURES
+from annotator.preprocess.quantities import QUANTITIES
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import ztf
 from annotator.transient import Transient
@@ -64,10 +65,20 @@ def test_scores_do_not_depend_on_order_company_or_repetition(models):
 
 def test_columns_that_are_no_input_do_not_change_a_score(models):
     generator = random.Random(2)
-    forbidden = ["ramean", "decmean", "z", "type", "tns_name", "source_label", "jdmin", "jdmax", "ncand", "htm16"]
+    forbidden = ["ramean", "decmean", "z", "type", "tns_name", "source_label", "catalogue_object_id", "htm16"]
     for row in ROWS[:20]:
         changed = row | {name: generator.uniform(-1e6, 1e6) for name in forbidden} | {"objectId": "another"}
         assert models.score([ztf.parse(changed)]) == models.score([ztf.parse(row)])
+
+
+def test_when_an_object_was_seen_changes_no_score_and_how_much_of_it_changes_only_whom_it_is_compared_with(models):
+    dates = ("jdmin", "jdmax", "jd_g_minus_r")
+    for row in ROWS[:20]:
+        later = row | {name: row[name] + 700.0 for name in dates if row[name] is not None}
+        assert features_of(models.score([ztf.parse(later)])[0]) == features_of(models.score([ztf.parse(row)])[0])
+        few, many = (features_of(models.score([ztf.parse(row | {"ncand": n})])[0]) for n in (2, 40))
+        assert (few.error, few.numbers, few.residual) == (many.error, many.numbers, many.residual)
+        assert few.score <= many.score  # the young are a wide variety
 
 
 def test_every_input_column_changes_some_score(models):
@@ -107,7 +118,8 @@ def test_any_numbers_give_finite_scores_that_no_single_record_can_run_away_with(
 def test_a_value_beyond_the_training_range_counts_as_its_end(models):
     row = dict(zip(FEATURE_NAMES, [19.0] * len(FEATURE_NAMES), strict=True)) | {"g_minus_r": 0.1, "dmdt_g": 5.0}
     far = row | {"dmdt_g": 20.0}
-    assert models.score([Transient("a", "ztf", features=row)]) == models.score([Transient("a", "ztf", features=far)])
+    near, beyond = (models.score([Transient("a", "ztf", features=features)])[0] for features in (row, far))
+    assert features_of(near).numbers == features_of(beyond).numbers and near.score == beyond.score
 
 
 def test_the_residual_explains_the_error(models):
@@ -130,10 +142,13 @@ def test_a_column_turns_scaled_units_back_into_its_own(models, scaled):
 
 def test_the_manifest_describes_the_inputs_in_order(models):
     manifest = models.models["features"].manifest
-    assert [(c.name, c.unit, c.low, c.high) for c in manifest.columns] == [
-        (f.name, f.unit, f.low, f.high) for f in FEATURES
-    ]
-    assert (models.version, models.survey) == ("aha-ztf-1.0", "ztf")
+    first, others = manifest.columns[: len(FEATURES)], manifest.columns[len(FEATURES) :]
+    assert [(c.name, c.unit, c.low, c.high) for c in first] == [(f.name, f.unit, f.low, f.high) for f in FEATURES]
+    units = {quantity.name: quantity.unit for quantity in QUANTITIES}
+    assert others and all(units[column.name] == column.unit for column in others)
+    assert [tensor.name for tensor in manifest.inputs] == ["features", "quantities"]
+    assert manifest.inputs[1].shape == ("n", str(len(QUANTITIES)))
+    assert (models.version, models.survey) == ("aha-ztf-1.1", "ztf")
     assert len(manifest.references) >= 5
     assert all(r.record["objectId"].startswith("ZTF99") for r in manifest.references)
     assert any(r.record["gmag"] is None for r in manifest.references)
@@ -150,9 +165,11 @@ def test_the_shipped_files_name_no_path_and_stay_small():
 def test_a_graph_runs_on_many_rows_too(models):
     session = onnxruntime.InferenceSession(SHIPPED / "features.onnx", providers=["CPUExecutionProvider"])
     rows = np.full((5, 21), np.nan, dtype=np.float32)
-    error, residual, latent = session.run(["error", "residual", "latent"], {"features": rows})
+    outputs = ["error", "residual", "latent", "oddity", "prior"]
+    given = {"features": rows, "quantities": np.full((5, len(QUANTITIES)), np.nan, dtype=np.float32)}
+    error, residual, latent, oddity, prior = session.run(outputs, given)
     assert (error.shape, residual.shape, latent.shape) == ((5,), (5, 21), (5, 8))
-    assert (error == 0).all()
+    assert (error == 0).all() and len(set(oddity.tolist())) == len(set(prior.tolist())) == 1
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="../shared/data/object_features.csv is not here")
@@ -161,9 +178,9 @@ def test_every_object_of_the_databank_is_scored_and_few_are_called_anomalous(mod
         transients = [ztf.parse(row) for row in csv.DictReader(file)]
     scores = np.array([s.score for s in models.score(transients)])
     assert len(scores) == 4358
-    # These rows trained the model, so they can only look more normal than the promise.
-    assert (scores >= 2).mean() < 0.013
-    assert (scores >= 1).mean() < 0.115
+    # Most of these rows trained the model, so they look more normal than the promise; 3.6 % are exotic and may not.
+    assert (scores >= 2).mean() < 0.02
+    assert (scores >= 1).mean() < 0.13
     assert scores.max() > 2.5
 
 
@@ -244,25 +261,35 @@ def test_a_manifest_that_is_no_json_object_is_refused(folder, text):
     refuse(folder, "features.json", "expected")
 
 
-@pytest.mark.parametrize("key", ["name", "version", "survey", "graph_sha256", "calibration_errors", "references"])
+@pytest.mark.parametrize("key", ["name", "version", "survey", "graph_sha256", "calibrated", "references"])
 def test_a_manifest_without_a_key_is_refused_by_the_key(folder, key):
     change_manifest(folder, **{key: None})
     refuse(folder, f"missing: {key}")
+
+
+TAIL = {"threshold": 1.0, "scale": 0.5, "shape": 0.1}
+LEVEL = {"name": "any", "up_to_detections": 5, "up_to_age_days": 9.0, "values": [1.0, 2.0], "tail": TAIL}
+CALIBRATED = {"output": "oddity", "levels": [LEVEL]}
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"survey": "lsst"}, ("expected survey 'ztf'", "found 'lsst'")),
-        ({"preprocess_version": "0"}, ("preprocessing version", "'0'")),
+        ({"preprocess_version": "0"}, ("preprocess_version", "'0'")),
         ({"modality": "triplet"}, ("modality", "triplet")),
         ({"extra": 1}, ("unknown: extra",)),
         ({"version": 1}, ("version", "expected str")),
         ({"opset": True}, ("opset", "expected int")),
-        ({"calibration_errors": []}, ("calibration_errors", "at least one")),
-        ({"calibration_errors": [2.0, 1.0]}, ("ascending",)),
-        ({"calibration_errors": [10**400]}, ("calibration_errors[0]",)),
-        ({"calibration_errors": "12"}, ("expected a list",)),
+        ({"calibrated": []}, ("what normal objects give", "found none")),
+        ({"calibrated": [{"output": "oddity", "levels": []}]}, ("at least one level", "with 0")),
+        ({"calibrated": [{"output": "charm", "levels": [LEVEL]}]}, ("'charm'", "among error, residual")),
+        ({"calibrated": [CALIBRATED | {"levels": [LEVEL | {"values": []}]}]}, ("ascending", "at least one")),
+        ({"calibrated": [CALIBRATED | {"levels": [LEVEL | {"values": [2.0, 1.0]}]}]}, ("ascending",)),
+        ({"calibrated": [CALIBRATED | {"levels": [LEVEL | {"values": [10**400]}]}]}, ("values[0]",)),
+        ({"calibrated": [CALIBRATED | {"levels": [LEVEL | {"tail": TAIL | {"scale": 0.0}}]}]}, ("positive scale",)),
+        ({"calibrated": [CALIBRATED | {"levels": [LEVEL | {"tail": TAIL | {"threshold": 9.0}}]}]}, ("from 9.0",)),
+        ({"calibrated": "12"}, ("expected a list",)),
         ({"columns": []}, ("input columns",)),
         ({"references": []}, ("reference records",)),
     ],

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.errors import MissingModalityError
-from annotator.models import TENSORS, ModalityScore, load_models
+from annotator.models import PREPARATIONS, ModalityScore, load_models
 from annotator.preprocess.lightcurve import (
     BRIGHTNESS_RANGE_MAG,
     GRID_DAYS,
@@ -238,6 +238,6 @@ def test_the_shipped_model_finds_a_wild_curve_odd_but_is_not_sure_of_its_first_d
 
 
 def test_the_model_is_given_the_tensor_by_the_name_of_its_input():
-    tensors = TENSORS["lightcurve"](Transient("x", "ztf", light_curve=supernova()))
+    tensors = PREPARATIONS["lightcurve"](Transient("x", "ztf", light_curve=supernova())).tensors
     assert [t.name for t in SHIPPED.models["lightcurve"].manifest.inputs] == list(tensors)
     assert tensors["lightcurve"].shape == (1, 3, 2, 176) and tensors["lightcurve"].dtype == np.float32

@@ -100,6 +100,7 @@ def simulate_year(databank: Databank, progress: Callable[[str], None] = lambda l
     }
     return {
         "nights": nights,
+        "n_years": N_YEARS,
         "strategies": {
             strategy: {
                 key: [

@@ -263,6 +263,10 @@ def false_alarms(manifest: Manifest) -> str:
         if found["groups"]:
             groups = [f"| {name} | {percent(part)} |" for name, part in found["groups"].items()]
             lines += ["", f"| {output} at or above 2, expected 1 % | share |", "|---|---|", *groups]
+        if found.get("without_levels"):
+            lines += ["", WITHOUT_LEVELS, ""]
+            lines += [f"| {output} at or above 2, without levels | share |", "|---|---|"]
+            lines += [f"| {name} | {percent(part)} |" for name, part in found["without_levels"].items()]
         tests = [
             f"{name}: largest distance {test['distance']:.3f} of {test['n'][0]} and {test['n'][1]:,}, p = "
             f"{test['p_corrected']:.3f}"
@@ -274,6 +278,12 @@ def false_alarms(manifest: Manifest) -> str:
             f"by Holm's method)? {'; '.join(tests)}.",
         ]
     return "\n".join(lines)
+
+
+WITHOUT_LEVELS = (
+    "What the levels bring: the same live states, had they been compared with the databank's final states of whatever "
+    "sampling."
+)
 
 
 def percent(part: dict) -> str:

@@ -12,7 +12,7 @@ from annotator.manifest import Calibrated
 from annotator.observed import of_features, of_score
 from annotator.preprocess.features import FEATURE_NAMES
 from training import evaluate
-from training.calibrating import calibrated, cross_scores, false_alarms
+from training.calibrating import ONE_LEVEL, calibrated, cross_scores, false_alarms, share_of
 from training.dataset import Split, Table
 from training.distributions import distributions_of
 from training.live_states import LiveStates
@@ -126,9 +126,26 @@ def measured_alarms(final: dict, young: dict, table: Table, live: LiveStates) ->
         **{f"live states, {name}": is_live & (n_det >= low) & (n_det <= high) for name, low, high in DETECTION_GROUPS},
         **{f"{low} to {high} days old": (ages >= low) & (ages < high) for low, high in AGE_GROUPS},
     }
-    return {
+    alarms = {
         output: false_alarms(numbers[name], samplings, table.bins[places], ~table.is_exotic[places], groups=groups)
         for output, name in (("score", "oddity"), ("prior", "prior"))
+    }
+    if len(live.places):
+        alarms["score"]["without_levels"] = _without_levels(numbers["oddity"], samplings, places, is_live, table)
+    return alarms
+
+
+def _without_levels(
+    values: NDArray, samplings: Sequence[Sampling], places: NDArray, is_live: NDArray[np.bool_], table: Table
+) -> dict:
+    """Say how often live normals would be flagged if all were compared with the databank's final states."""
+    is_normal, bins = ~table.is_exotic[places], table.bins[places]
+    scores = cross_scores(values, samplings, bins, is_normal & ~is_live, ONE_LEVEL)
+    n_det = np.array([np.nan if s.n_detections is None else s.n_detections for s in samplings])
+    return {
+        f"live states, {name}": share_of(scores[rows] >= 2.0)
+        for name, low, high in DETECTION_GROUPS
+        if (rows := is_normal & is_live & (n_det >= low) & (n_det <= high)).any()
     }
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from annotator.errors import ConfigError
 from annotator.manifest import Manifest, parse_manifest
 from annotator.models import Model, load_models
-from training import report_layout, report_measure, report_page, report_plots
+from training import report_heads, report_layout, report_measure, report_page, report_plots
 from training.export import write_files
+from training.features_evaluate import SCORED
 from training.report_measure import AHA, FRESH, SHIPPED
 from training.run import check_writable, progress
 
@@ -70,14 +71,20 @@ def measure(data: Path, models: Path | None, beside: Path | None) -> dict:
     -------
     dict
         ``model_set`` and ``modalities``: by name, ``missing`` (what is not there, and why), ``model`` (None where there
-        is none), ``rankings``, ``injections``, ``false_alarms`` and ``dependence``, each empty where not known.
+        is none), ``rankings``, ``injections``, ``false_alarms`` and ``dependence``, each empty where not known;
+        ``beside_the_scores``: :func:`training.report_heads.measure`.
     """
     model_set = load_models(models, SURVEY)
     modalities = {}
     for name in AHA_FILES:
         progress(f"evaluating {name}")
         modalities[name] = _modality(name, model_set.models.get(name), data, beside)
-    return {"model_set": model_set.version, "survey": SURVEY, "modalities": modalities}
+    return {
+        "model_set": model_set.version,
+        "survey": SURVEY,
+        "modalities": modalities,
+        "beside_the_scores": report_heads.measure(model_set, data),
+    }
 
 
 def _modality(name: str, model: Model | None, data: Path, beside: Path | None) -> dict:
@@ -90,7 +97,7 @@ def _modality(name: str, model: Model | None, data: Path, beside: Path | None) -
     result["model"] = {
         "recipe": model.manifest.recipe,
         "graph_sha256": model.manifest.graph_sha256,
-        "n_calibration": len(model.manifest.calibration_errors),
+        "n_calibration": sum(len(level.values) for level in model.manifest.calibrated[0].levels),
     }
     aha, epochs, why = _aha(name, beside, training.get("data_sha256"))
     result["model"]["aha_epochs"] = epochs
@@ -151,7 +158,7 @@ def _recorded_features(metrics: Mapping, aha: Mapping) -> dict:
     for key, title in titles.items():
         if found := metrics.get("ranking", {}).get(key):
             beside = aha.get("ranking", {}).get(key, {})
-            rankings.append(_ranking(title, found, beside))
+            rankings.append(_ranking(title, found, beside, SCORED))
     return {"rankings": rankings, "injections": [], "false_alarms": _false_alarms(metrics)}
 
 
@@ -206,11 +213,11 @@ def _recorded_triplet(metrics: Mapping, aha: Mapping) -> dict:
 _RECORDED = {"features": _recorded_features, "lightcurve": _recorded_lightcurve, "triplet": _recorded_triplet}
 
 MAIN = "reconstruction error"
-"""What a manifest calls the score of its own model."""
+"""What a manifest calls the score of its own model, where it is scored by that."""
 
 
-def _ranking(title: str, found: Mapping, beside: Mapping) -> dict:
-    methods = {name: dict(values) | _objects(found) for name, values in _renamed(found["methods"]).items()}
+def _ranking(title: str, found: Mapping, beside: Mapping, main: str = MAIN) -> dict:
+    methods = {name: dict(values) | _objects(found) for name, values in _renamed(found["methods"], main).items()}
     if MAIN in beside.get("methods", {}):
         methods[AHA] = dict(beside["methods"][MAIN]) | _objects(beside)
     return {"title": title, "methods": _in_order(methods)}
@@ -220,8 +227,8 @@ def _objects(found: Mapping) -> dict:
     return {"n_exotic": found["n_exotic"], "n_normal": found["n_normal"]}
 
 
-def _renamed(methods: Mapping) -> dict:
-    return {SHIPPED if name == MAIN else name: values for name, values in methods.items()}
+def _renamed(methods: Mapping, main: str = MAIN) -> dict:
+    return {SHIPPED if name == main else name: values for name, values in methods.items()}
 
 
 def _filled(methods: Mapping[str, Mapping]) -> dict[str, Mapping]:
@@ -229,4 +236,5 @@ def _filled(methods: Mapping[str, Mapping]) -> dict[str, Mapping]:
 
 
 def _false_alarms(metrics: Mapping) -> dict:
-    return {level: parts["all_bins"] for level, parts in metrics.get("false_alarms", {}).items()}
+    shares = metrics.get("false_alarms", {}).get("score", {}).get("shares", {})
+    return {level: parts["all_bins"] for level, parts in shares.items()}

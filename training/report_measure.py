@@ -11,7 +11,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.models import Model
+from annotator.calibration import Sampling
+from annotator.models import Model, sampling_of
 from annotator.preprocess.lightcurve import Detections, grid
 from annotator.surveys import PARSERS
 from annotator.surveys.ztf import number
@@ -21,7 +22,9 @@ from training.evaluate import as_lists, auc, ranking
 from training.injection import single_numbers
 from training.lightcurve_data import CurveTable, read_curves
 from training.lightcurve_fit import truncated
-from training.report_statistics import dependence, shares_above, without
+from training.live_states import live_states as live_states_of
+from training.live_states import no_live_states
+from training.report_statistics import dependence, held_out_scores, shares_above
 from training.run import REFERENCE_NIGHT
 from training.triplet import INJECTION_SEED, SERVED
 from training.triplet_data import StampTable, read_stamps
@@ -56,25 +59,39 @@ def target_kinds(kinds: Iterable[str]) -> list[str]:
     return [kind for kind in triplet_evaluate.TARGET_KINDS if kind in kinds]
 
 
-def errors_of(model: Model, tensors: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the graph's errors ``(n,)`` of its input ``(n, ...)``."""
-    name = model.manifest.inputs[0].name
-    parts = [tensors[start : start + BATCH] for start in range(0, len(tensors), BATCH)]
-    return np.concatenate([model.session.run(["error"], {name: part})[0] for part in parts]).astype(np.float64)
+def values_of(model: Model, *tensors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the number ``(n,)`` that the model scores by, of its inputs ``(n, ...)`` in order."""
+    names = [tensor.name for tensor in model.manifest.inputs]
+    parts = [
+        model.run({name: values[start : start + BATCH] for name, values in zip(names, tensors, strict=True)})
+        for start in range(0, len(tensors[0]), BATCH)
+    ]
+    return np.concatenate([part[model.scored_output] for part in parts]).astype(np.float64)
 
 
 def features(model: Model, data: Path) -> dict:
     """Measure the object-feature model on the bin that neither trained nor stopped it."""
     table = read_table(data / "object_features.csv", "ztf")
     test = np.flatnonzero(table.split(0).test)
-    errors, is_exotic = errors_of(model, table.features[test]), table.is_exotic[test]
+    values, is_exotic = values_of(model, table.features[test], table.quantities[test]), table.is_exotic[test]
     rows = [table.rows[i] for i in test]
     peaks, ages = _table_numbers(rows)
-    result = _common(model, errors, is_exotic, table.sha256)
-    result["rankings"] = _held_out("All objects", errors, is_exotic, result["missing"])
+    live, curves = no_live_states(), data / "lightcurves.parquet"
+    if curves.is_file():
+        live = live_states_of(table, curves, "ztf", model.manifest.training["settings"]["seed"])
+    chosen = np.isin(live.places, test)
+    young = values_of(model, *(values[chosen] for values in live.tensors)) if chosen.any() else np.empty(0)
+    result = _common(
+        model,
+        np.concatenate([values, young]),
+        np.concatenate([is_exotic, table.is_exotic[live.places[chosen]]]),
+        [table.samplings[i] for i in test] + [live.samplings[i] for i in np.flatnonzero(chosen)],
+        table.sha256,
+    )
+    result["rankings"] = _held_out("All objects", values, is_exotic, result["missing"])
     is_normal = ~is_exotic
     result["dependence"] = dependence(
-        result.pop("scores"),
+        result.pop("scores")[: int(is_normal.sum())],
         {
             "number of detections": _known([PARSERS["ztf"](row).n_det for row in rows])[is_normal],
             "values present, of 21": np.isfinite(table.features[test]).sum(axis=1).astype(float)[is_normal],
@@ -104,13 +121,13 @@ def lightcurve(model: Model, data: Path) -> dict:
     states = [state for state, chosen in zip(all_states, test, strict=True) if chosen]
     held_out = replace(table, curves=tuple(c for c, chosen in zip(table.curves, test, strict=True) if chosen))
     is_exotic, groups = held_out.is_exotic, held_out.column("group")
-    errors = errors_of(model, grid(states))
-    result = _common(model, errors, is_exotic, table.sha256)
+    errors = values_of(model, grid(states))
+    result = _common(model, errors, is_exotic, [sampling_of(state) for state in states], table.sha256)
     result["rankings"] = [
         *_curve_baselines(table, [curve.detections for curve in table.curves], "whole curves"),
         *_curve_baselines(table, all_states, "curves cut at a random epoch"),
     ]
-    whole = errors_of(model, grid([curve.detections for curve in held_out.curves]))
+    whole = values_of(model, grid([curve.detections for curve in held_out.curves]))
     for values, when in ((whole, "whole curves"), (errors, "curves cut at a random epoch")):
         for group in (*lightcurve_evaluate.GROUPS, "pooled"):
             rows = np.ones(len(values), bool) if group == "pooled" else groups == group
@@ -126,7 +143,7 @@ def lightcurve(model: Model, data: Path) -> dict:
         },
         result["missing"],
     )
-    scorer = {FRESH: lambda _, curves: errors_of(model, grid(curves))}
+    scorer = {FRESH: lambda _, curves: values_of(model, grid(curves))}
     for sampling, kinds in lightcurve_evaluate.injections(held_out, scorer).items():
         aucs = {kind: found["methods"][FRESH]["auc"] for kind, found in kinds.items()}
         pairs = {kind: found["methods"][FRESH]["n"] for kind, found in kinds.items()}
@@ -164,10 +181,10 @@ def triplet(model: Model, data: Path) -> dict:
     table = read_stamps(data / "cutouts.npz")
     picks = table.subset(table.is_pick)
     fold = picks.subset(picks.split(SERVED).test)
-    errors = errors_of(model, fold.tensors)
+    errors = values_of(model, fold.tensors)
     is_labelled = np.char.startswith(fold.column("source_label"), "SN") | fold.is_exotic
     kept = fold.is_normal | fold.is_exotic
-    result = _common(model, errors[kept], fold.is_exotic[kept], table.sha256)
+    result = _common(model, errors[kept], fold.is_exotic[kept], [Sampling()] * int(kept.sum()), table.sha256)
     result["rankings"] = _held_out(
         "Labelled stamps", errors[is_labelled], fold.is_exotic[is_labelled], result["missing"]
     )
@@ -182,7 +199,7 @@ def triplet(model: Model, data: Path) -> dict:
         result["missing"],
     )
     pairs = triplet_evaluate.injected(normals, INJECTION_SEED)
-    scores = {kind: (errors_of(model, odd), errors_of(model, ordinary)) for kind, (_, odd, ordinary) in pairs.items()}
+    scores = {kind: (values_of(model, odd), values_of(model, ordinary)) for kind, (_, odd, ordinary) in pairs.items()}
     result["injections"] = [
         {
             "title": STAMP_INJECTIONS,
@@ -209,17 +226,20 @@ MEASURES: Mapping[str, Callable[[Model, Path], dict]] = MappingProxyType(
 )
 
 
-def _common(model: Model, errors: NDArray, is_exotic: NDArray[np.bool_], sha256: str) -> dict:
+def _common(
+    model: Model, values: NDArray, is_exotic: NDArray[np.bool_], samplings: Sequence[Sampling], sha256: str
+) -> dict:
     """Measure what every modality has; ``scores`` are those of the normals, in order."""
     is_same = model.manifest.training.get("data_sha256") == sha256
     missing = []
-    calibration = without(model.calibration, errors[~is_exotic]) if is_same else model.calibration
     if not is_same:
         missing.append(
             "The data are not those the model was trained on: what was recorded is about other objects than what is "
             "measured here."
         )
-    scores = np.array([calibration.score(float(error)) for error in errors[~is_exotic]])
+    normal = np.flatnonzero(~is_exotic)
+    calibration = model.calibrations[model.scored_output]
+    scores = held_out_scores(calibration, values[normal], [samplings[i] for i in normal], is_same)
     return {
         "missing": missing,
         "rankings": [],

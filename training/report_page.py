@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from annotator.preprocess import PREPROCESS_VERSION
-from training import evaluate, triplet_aha
+from training import evaluate, report_heads, triplet_aha
 from training.aha import AhaSettings
 from training.lightcurve_aha import AhaCurveSettings
 from training.lightcurve_card import TARGETS
@@ -34,7 +34,7 @@ def document(report: Mapping, plots: Mapping[str, bytes]) -> list[Block]:
     ]
     for name, modality in report["modalities"].items():
         blocks += _modality(name, modality, plots)
-    return blocks
+    return blocks + report_heads.blocks(report["beside_the_scores"], plots)
 
 
 INTRODUCTION = (

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from training.report_heads import YEAR_PLOT
 from training.report_measure import AHA, FRESH, SHIPPED
 from training.report_page import TARGET_BY_TABLE
 
@@ -36,7 +37,7 @@ def draw(report: Mapping) -> dict[str, bytes]:
     Returns
     -------
     dict
-        PNG by name: modality, then ranking, injections, false_alarms or dependence.
+        PNG by name: modality, then ranking, injections, false_alarms or dependence; and the year of verdicts.
     """
     plots = {}
     for name, modality in report["modalities"].items():
@@ -49,6 +50,8 @@ def draw(report: Mapping) -> dict[str, bytes]:
         ):
             if content:
                 plots[f"{name}_{what}"] = _png(drawer(content))
+    if year := report.get("beside_the_scores", {}).get("year"):
+        plots[YEAR_PLOT] = _png(_year(year))
     return plots
 
 
@@ -192,6 +195,25 @@ def _dependence(dependence: Mapping[str, Mapping]) -> Figure:
     panels[0].set_ylabel("score of held-out normals")
     panels[0].set_ylim(0, None)
     panels[0].legend(fontsize=8, frameon=False, loc="upper left")
+    return figure
+
+
+def _year(year: Mapping) -> Figure:
+    """What verdicts that were asked for bring, beside verdicts at random: mean of the years, and their range."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2)
+    styles = {"asked": (BLUE, "-"), "at random": (VERMILION, "--")}
+    for axes, key, label in zip(panels, ("ap", "found"), ("average precision", "positives found"), strict=True):
+        for name, found in year["strategies"].items():
+            color, line = styles[name]
+            mean, low, high = zip(*found[key], strict=True)
+            axes.plot(year["nights"], mean, line, color=color, label=name)
+            axes.fill_between(year["nights"], low, high, color=color, alpha=0.2, linewidth=0)
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlabel("night")
+        axes.set_ylabel(label)
+        _tidy(axes)
+    panels[0].legend(frameon=False)
     return figure
 
 

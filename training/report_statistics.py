@@ -1,35 +1,45 @@
 """What the report says of a list of scores: how many are high, and what they go with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from annotator.calibration import Calibration
-from training.evaluate import LEVELS
+from annotator.calibration import Calibration, Level, Sampling
+from training.calibrating import REPORTED_SCORES, share_of
 
 MIN_PER_BIN, MAX_BINS = 25, 5
 
 
-def without(calibration: Calibration, errors: NDArray[np.float64]) -> Calibration:
-    """Return a table without the entries nearest to these errors, so that no object is judged by its own."""
-    left = np.array(calibration.errors)
-    for error in errors:
+def held_out_scores(
+    calibration: Calibration, values: NDArray[np.float64], samplings: Sequence[Sampling], is_in_table: bool
+) -> NDArray[np.float64]:
+    """Score held-out normals ``(n,)``; where they are in the calibration's own table, by the table without them."""
+    levels = calibration.levels
+    if is_in_table:
+        names = [calibration.level_of(sampling).name for sampling in samplings]
+        levels = tuple(
+            without(level, values[[name == level.name for name in names]]) if level.name in names else level
+            for level in levels
+        )
+    left = Calibration(levels)
+    return np.array([left.score(float(value), sampling) for value, sampling in zip(values, samplings, strict=True)])
+
+
+def without(level: Level, values: NDArray[np.float64]) -> Level:
+    """Return a level without the entries nearest to these values, so that no object is judged by its own."""
+    left = np.array(level.values)
+    for value in values:
         if len(left) > 1:
-            left = np.delete(left, np.argmin(np.abs(left - error)))
-    return Calibration(tuple(left.tolist()))
+            left = np.delete(left, np.argmin(np.abs(left - value)))
+    return replace(level, values=tuple(left.tolist()))
 
 
 def shares_above(scores: NDArray[np.float64]) -> dict[str, dict]:
     """Return the share of normals at or above each level, with exact (Clopper-Pearson) intervals."""
-    result = {}
-    for level in LEVELS if len(scores) else ():
-        above = int((scores >= level).sum())
-        interval = stats.binomtest(above, len(scores)).proportion_ci(method="exact")
-        share = [round(float(v), 5) for v in (above / len(scores), interval.low, interval.high)]
-        result[f"{level:g}"] = {"n": len(scores), "above": above, "share": share}
-    return result
+    return {f"{level:g}": share_of(scores >= level) for level in REPORTED_SCORES} if len(scores) else {}
 
 
 def dependence(

@@ -26,7 +26,7 @@ from annotator.cutouts import CutoutFetcher
 from annotator.errors import MissingModalityError
 from annotator.fits_stamps import read_stamp
 from annotator.ledger import Assessment, Ledger
-from annotator.models import TENSORS, Model, ModelSet, load_models
+from annotator.models import PREPARATIONS, Model, ModelSet, load_models
 from annotator.sandbox.answers import candidate, object_answer
 from annotator.sandbox.database import Database
 from annotator.sandbox.simulation import SimulatedObject, simulate_night
@@ -199,7 +199,7 @@ def _tensors(name: str, transients: Sequence[Transient]) -> list[dict[str, np.nd
     made = []
     for transient in transients:
         with contextlib.suppress(MissingModalityError):
-            made.append(TENSORS[name](transient))
+            made.append(PREPARATIONS[name](transient).tensors)
     return made
 
 
