@@ -6,7 +6,7 @@ probability. It can be swapped by itself, so that its revision stands in the mod
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
@@ -50,15 +50,15 @@ class HeadManifest:
     graph_sha256: str
     graph_bytes: int
     opset: int
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] = field(repr=False)
     """Names of the numbers it is given, in order."""
     needs: str
     """The number without which it says nothing."""
     threshold: float
     """The probability from which on it decides; :attr:`training` says how it was found."""
-    training: Mapping
-    metrics: Mapping
-    references: tuple[HeadReference, ...]
+    training: Mapping = field(repr=False)
+    metrics: Mapping = field(repr=False)
+    references: tuple[HeadReference, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import TypeVar, get_args, get_origin
 
@@ -112,11 +112,11 @@ class Manifest:
     outputs: tuple[Tensor, ...]
     training: Mapping
     """Data file and its hash, counts, split, seed, settings."""
-    metrics: Mapping
-    calibrated: tuple[Calibrated, ...]
+    metrics: Mapping = field(repr=False)
+    calibrated: tuple[Calibrated, ...] = field(repr=False)
     """The first is the one that the score of the modality is made of."""
-    references: tuple[Reference, ...]
-    distributions: tuple[Distribution, ...] = ()
+    references: tuple[Reference, ...] = field(repr=False)
+    distributions: tuple[Distribution, ...] = field(default=(), repr=False)
     """Of the numbers that are watched for drift, over the training set; empty where a recipe is for comparison only."""
 
 

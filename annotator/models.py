@@ -227,11 +227,8 @@ class ModelSet:
     """By modality."""
     heads: Mapping[str, Head] = field(default_factory=dict)
     """Models of what the modalities say, by name: ``exotic``, ``artefact``."""
-
-    @property
-    def distributions(self) -> tuple[Distribution, ...]:
-        """Over the training sets of all models, of what is watched for drift."""
-        return tuple(item for model in self.models.values() for item in model.manifest.distributions)
+    distributions: tuple[Distribution, ...] = field(default=(), repr=False)
+    """Over the training sets of all models, of what is watched for drift."""
 
     def score(self, transients: Sequence[Transient]) -> list[Scores]:
         """Score objects, in order; an object's scores are the same to the bit whatever the others are."""
@@ -317,6 +314,7 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
         survey=survey,
         models=MappingProxyType(models),
         heads=MappingProxyType(heads),
+        distributions=tuple(item for model in models.values() for item in model.manifest.distributions),
     )
 
 

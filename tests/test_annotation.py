@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -123,6 +124,22 @@ def test_the_combined_score_decides(score, expected):
 def test_an_object_without_one_good_detection_is_an_artefact_however_high_it_scores(n_det, n_good, expected):
     transient = Transient("x", "ztf", n_det=n_det, n_det_good=n_good)
     assert decide(transient, scores(3.5), DecisionConfig()) == expected
+
+
+@pytest.mark.parametrize(
+    ("exotic", "threshold", "expected"),
+    [(0.5, 0.4, "anomaly"), (0.4, 0.4, "anomaly"), (0.39, 0.4, "normal"), (0.9, None, "normal"), (None, 0.4, "normal")],
+)
+def test_an_object_like_known_exotics_is_an_anomaly_however_ordinary_its_score(exotic, threshold, expected):
+    said = dataclasses.replace(scores(0.5), exotic=exotic)
+    assert decide(Transient("x", "ztf"), said, DecisionConfig(), threshold) == expected
+
+
+def test_what_stands_beside_the_score_is_in_the_classdict_and_absent_where_there_is_none():
+    said = dataclasses.replace(scores(1.0), exotic=0.123456, prior=2.000049)
+    numbers = classdict(Transient("x", "ztf"), said, None)
+    assert (numbers["exotic"], numbers["prior"]) == (0.1235, 2.0)
+    assert not {"exotic", "prior"} & set(classdict(Transient("x", "ztf"), scores(1.0), None))
 
 
 def test_the_classdict_has_the_contract_s_keys_and_leaves_out_what_is_unknown():

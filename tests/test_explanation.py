@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from annotator.annotation import MAX_EXPLANATION
 from annotator.explanation import explain
 from annotator.models import Missing, Scores
-from annotator.preprocess.features import FEATURES
+from annotator.preprocess.quantities import QUANTITIES
 from annotator.surveys.ztf import parse
 from annotator.transient import LightCurve, Transient, Triplet
 
@@ -35,10 +36,11 @@ def explained(models, **changes) -> str:
 @pytest.mark.parametrize(
     ("column", "value", "words"),
     [
-        ("dmdt_r", 4.0, "r brightening rate over the last two detections 4 mag/day"),
+        ("rmag", 24.0, "r now less its 28-day mean 5.1 mag"),
         ("g_minus_r", -3.0, "g-r of the latest night with both bands -3 mag"),
         ("separationArcsec", 900.0, "distance to the host that Sherlock found 900 arcsec"),
-        ("magrmax", 24.0, "faintest r magnitude 24 mag"),
+        ("magrmax", 24.0, "range of r 5.2 mag"),
+        ("maggmin", 14.0, "g-r of the brightest magnitudes -4.8 mag"),
     ],
 )
 def test_one_feature_that_was_moved_is_named_first_with_its_value_and_unit(models, column, value, words):
@@ -112,8 +114,19 @@ def _scored(models):
     return transient, models.score([transient])[0]
 
 
-def test_every_feature_has_words_that_survive_lasair_s_sql():
-    assert all(re.fullmatch(r"[A-Za-z0-9 \-]+", feature.meaning) for feature in FEATURES)
+def test_a_rare_class_by_sherlock_is_named(models):
+    assert "class AGN by Sherlock" in explained(models, classification="AGN")
+
+
+def test_how_like_known_exotics_it_is_stands_in_the_sentence_where_it_is_worth_saying(models):
+    transient, scores = _scored(models)
+    for probability, words in ((0.47, "Like known SLSN or TDE with probability 0.47."), (0.01, None), (None, None)):
+        sentence = explain(transient, dataclasses.replace(scores, exotic=probability), "watch", models)
+        assert words in sentence if words else "Like known" not in sentence
+
+
+def test_every_quantity_has_words_that_survive_lasair_s_sql():
+    assert all(re.fullmatch(r"[A-Za-z0-9 \-]+", quantity.meaning) for quantity in QUANTITIES)
 
 
 def test_an_artefact_says_why_and_an_object_without_scores_says_so(models):

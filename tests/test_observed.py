@@ -49,4 +49,4 @@ def test_every_modality_gives_its_numbers_with_its_score_under_names_of_its_own(
         if modality != "features":
             assert all(name.startswith(f"{modality}_") for name in found.observed)
         names += found.observed
-    assert len(set(names)) == len(names) == len(FEATURE_NAMES) + 4 + 2 + 3 * 2
+    assert len(set(names)) == len(names) == len(FEATURE_NAMES) + 4 + 2 + 3 * 2 + 1  # the prior

@@ -34,7 +34,7 @@ def test_every_record_gets_its_line_in_order_repeats_included(rows, models):
     lines = scored(records, models)
     assert [line["objectId"] for line in lines] == [record["objectId"] for record in records]
     assert lines[0] == lines[2]
-    assert set(lines[0]) == {"objectId", "score", "classification", *models.models}
+    assert set(lines[0]) == {"objectId", "score", "classification", "exotic", "prior", *models.models}
     assert set(lines[0]["features"]) == {"score", "error"}
     assert "refused" in lines[3]
 
@@ -47,12 +47,14 @@ def test_scores_do_not_depend_on_order_or_company(rows, models):
 
 
 def test_the_columns_the_model_does_not_use_change_nothing(rows, models):
-    used = {*FEATURE_NAMES, "dmdt_g_err", "dmdt_r_err", "objectId"}
+    used = {*FEATURE_NAMES, "dmdt_g_err", "dmdt_r_err", "objectId", "ncand", "jdmin", "jdmax", "jd_g_minus_r"}
+    used |= {"classification", "physical_separation_kpc", "distance"}
     forbidden = {"z": 3.0, "type": "SLSN-I", "tns_name": "2099aaa", "glatmean": 5.0, "source_label": "Exotic"}
     for row in rows[:20]:
         bare = {name: value for name, value in row.items() if name in used}
         whole, cut, dressed = scored([row, bare, row | forbidden], models)
-        assert cut["features"] == whole["features"] == dressed["features"]
+        for said in ("features", "exotic", "prior"):
+            assert cut[said] == whole[said] == dressed[said]
 
 
 def test_numbers_as_text_score_as_numbers(rows, models):
@@ -74,7 +76,7 @@ def test_a_value_that_is_none_scores_as_if_its_column_were_absent(rows, models, 
 def test_no_combination_of_values_gives_a_huge_or_an_unfinite_score(models, values):
     (line,) = scored([{"objectId": "any"} | values], models)
     assert line["classification"] in ("anomaly", "watch", "normal")
-    assert 0 <= line["score"] < 5
+    assert 0 <= line["score"] < 6
     assert "missing" in line["features"] or 0 <= line["features"]["error"] < 1000
 
 

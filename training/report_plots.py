@@ -199,7 +199,7 @@ def _dependence(dependence: Mapping[str, Mapping]) -> Figure:
 
 
 def _year(year: Mapping) -> Figure:
-    """What verdicts that were asked for bring, beside verdicts at random: mean of the years, and their range."""
+    """Draw what verdicts that were asked for bring, beside verdicts at random: mean of the years, and their range."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     panels = figure.subplots(1, 2)
     styles = {"asked": (BLUE, "-"), "at random": (VERMILION, "--")}

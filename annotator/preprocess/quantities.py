@@ -26,6 +26,9 @@ MIN_SEPARATION_ARCSEC = 0.03
 
 MIN_SEPARATION_KPC = 0.01
 
+MIN_SIZE_ARCSEC = 0.1
+"""No catalogue resolves less."""
+
 MIN_AGE_DAYS = 1.0
 """ZTF comes back to a field after a night at the earliest."""
 
@@ -74,10 +77,10 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity("host_distance", "Mpc", "log10", 1.0, "how far away the host is that Sherlock found"),
     Quantity("host_size", "arcsec", "log10", 1.0, "major axis of the host that Sherlock found"),
     Quantity("relative_separation", "", "log10", 1.0, "distance to the host over its major axis"),
-    Quantity("absolute_magnitude", "mag", "identity", 1.0, "brightest magnitude at the host's distance"),
+    Quantity("absolute_magnitude", "mag", "identity", 1.0, "brightest magnitude at the distance of the host"),
     Quantity("age", "day", "log10", 1.0, "days from the first detection to the last colour"),
     *(
-        Quantity(f"sherlock_{name.lower()}", "", "identity", 1.0, f"Sherlock's class is {name}")
+        Quantity(f"sherlock_{name.lower()}", "", "identity", 1.0, f"class {name} by Sherlock")
         for name in SHERLOCK_CLASSES
     ),
 )
@@ -134,7 +137,8 @@ def quantities(transient: Transient) -> dict[str, float]:
 
 
 def _put_host(put: Callable[[str, float | None], None], have: Mapping[str, float]) -> None:
-    separation, size = have.get("separationArcsec"), have.get("major_axis_arcsec")
+    separation = have.get("separationArcsec")
+    size = max(have["major_axis_arcsec"], MIN_SIZE_ARCSEC) if "major_axis_arcsec" in have else None
     near = None if separation is None else max(separation, MIN_SEPARATION_ARCSEC)
     put("ps1_separation", max(have["distpsnr1"], MIN_SEPARATION_ARCSEC) if "distpsnr1" in have else None)
     put("host_separation", near)
