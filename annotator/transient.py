@@ -76,3 +76,5 @@ class Transient:
     """Of the brightest positive detection, in training and serving alike."""
     why_missing: Mapping[str, str] = field(default_factory=dict)
     """Modality to the reason why the record's source has nothing for it, where that is known."""
+    extras: Mapping[str, float] = field(default_factory=dict)
+    """Further values by name: ``rb`` and ``drb``, the survey's scores of how real the detection is, 0 to 1."""
