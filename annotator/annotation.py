@@ -22,6 +22,11 @@ MAX_EXPLANATION = 250
 MAX_CLASSDICT = 4096
 _MAX_URL = 1024
 
+VOUCHING_DETECTIONS = 2
+"""One good detection can be a satellite or a ghost; two of one place are not."""
+VOUCHING_DRB = 0.9
+"""From which on training calls a detection clearly real (:mod:`training.artefact`)."""
+
 _SAFE_TEXT = re.compile(r"[A-Za-z0-9 .,:;+\-_/()=<>]*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;+\-_/()=<>]+")
 OBJECT_ID = re.compile(r"[A-Za-z0-9]{1,16}")
@@ -109,11 +114,15 @@ def safe_text(text: str, max_length: int = MAX_EXPLANATION) -> str:
 def decide(transient: Transient, scores: Scores, decision: DecisionConfig) -> str:
     """Classify one scored object: `artefact`, `anomaly`, `watch` or `normal`.
 
-    An artefact is an object with enough detections of which none is positive and passes real-bogus; where the record
-    does not count them, nothing is called an artefact.
+    An artefact is an object with enough detections of which none is positive and passes real-bogus, where the record
+    counts them; or one whose detection is bogus by its stamps and real-bogus scores, unless it is vouched for by
+    :data:`VOUCHING_DETECTIONS` good detections and a drb of :data:`VOUCHING_DRB`.
     """
     n_det, n_good = transient.n_det, transient.n_det_good
     if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
+        return "artefact"
+    is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and transient.extras.get("drb", 0.0) >= VOUCHING_DRB
+    if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
         return "artefact"
     if scores.score >= decision.anomaly_score:
         return "anomaly"

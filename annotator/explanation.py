@@ -38,7 +38,7 @@ def explain(transient: Transient, scores: Scores, classification: str, model_set
         The models; that of the object features is asked again without each feature in turn.
     """
     if classification == "artefact":
-        return safe_text(f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus.")
+        return safe_text(_artefact_reason(transient, scores))
     present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
     if not present:
         return "Not scored: no modality has what it needs."
@@ -47,6 +47,15 @@ def explain(transient: Transient, scores: Scores, classification: str, model_set
     if classification == "normal":
         return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
     return safe_text(f"{rarity}: {_REASONS[name](transient, present[name], model_set.models[name])}.")
+
+
+def _artefact_reason(transient: Transient, scores: Scores) -> str:
+    if scores.artefact is None or (transient.n_det_good == 0 and transient.n_det > 1):
+        return f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus."
+    has_stamps = isinstance(scores.modalities.get("triplet"), ModalityScore)
+    seen = ["its stamps"] if has_stamps else []
+    seen += [f"{name} {transient.extras[name]:.2f}" for name in ("rb", "drb") if name in transient.extras]
+    return f"Artefact: bogus with a probability of {scores.artefact:.2f}, judged by {', '.join(seen)}."
 
 
 def _feature_reasons(transient: Transient, scored: ModalityScore, model: Model) -> str:

@@ -70,6 +70,8 @@ class Scores:
     """All present modalities combined (:func:`annotator.calibration.combined_score`); 0 when there are none."""
     modalities: Mapping[str, ModalityScore | Missing]
     """By the model set's modalities, each of them present."""
+    artefact: float | None = None
+    """Probability that the detection is bogus, by its stamps and real-bogus scores; None without either."""
 
 
 def _feature_tensors(transient: Transient) -> dict[str, NDArray[np.float32]]:

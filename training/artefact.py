@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
+from annotator.annotation import VOUCHING_DRB
+from annotator.config import DecisionConfig
 from annotator.errors import ConfigError
 from annotator.preprocess.stamp_statistics import STATISTICS, stamp_statistics
 from training.evaluate import as_lists, ranking
@@ -28,7 +30,7 @@ INPUTS = (*REAL_BOGUS, *TERM_NAMES, *STATISTIC_NAMES)
 """The head's numbers in order. The terms are robust deviations, one scale for all folds; latents of different folds'
 autoencoders share no space, and added nothing to these (AUC 0.93 with and without)."""
 
-MAX_BOGUS_DRB, MIN_REAL_DRB = 0.5, 0.9
+MAX_BOGUS_DRB, MIN_REAL_DRB = 0.5, VOUCHING_DRB
 """drb has 2 % of either kind on the wrong side of 0.5 (Duev et al. 2019); real is called only what is clear."""
 MAX_BOGUS_RB = 0.4
 """Where there is no drb. Between this and 0.65 as many lie on a known asteroid as anywhere: rb says nothing there."""
@@ -43,8 +45,9 @@ CLIP_QUANTILE = 0.005
 REGULARISATION = 0.3
 """scikit-learn's C, of 0.01 to 0.3 the best out-of-fold; 0.1 is within 0.01 in AUC."""
 
-THRESHOLD = 0.5
-"""Probability from which on a detection is called an artefact; ``decision.artefact_probability`` is the same."""
+THRESHOLD = DecisionConfig().artefact_probability
+"""Probability from which on a detection is called an artefact. Of 0.4 to 0.8 in steps of 0.1 the lowest that calls no
+classified object one, scores shown or hidden."""
 TOP = 100
 
 
@@ -270,8 +273,9 @@ def measure(
     -------
     dict
         ``n_bogus``, ``n_real``, ``n_unknown``, ``threshold``; for each of ``scores hidden`` and ``scores shown``:
-        ``auc``, ``precision``, ``recall``, ``false_alarms`` (share of the real) and ``classified`` (share of objects
-        with a spectroscopic class), each ``[value, low, high]``; and ``top``, the rows of :func:`top_rows`.
+        ``auc`` (of all, of those with drb, of those without), ``precision``, ``recall``, ``false_alarms`` (share of the
+        real) and ``classified`` (share of the objects with a class), each ``[value, low, high]``; and ``top``, the rows
+        of :func:`top_rows`. The number of good detections, which can vouch for an object, is not in the table.
     """
     labels = artefact_labels(table, verdicts)
     blind, shown = out_of_fold(artefact_inputs(table, terms), labels, table.bins * N_FOLDS // 10)

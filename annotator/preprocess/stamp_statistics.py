@@ -1,4 +1,4 @@
-"""Single numbers of a triplet in which a bogus detection shows: what a stamp holds at, around and away from the object."""
+"""Single numbers of a triplet in which a bogus detection shows: at the object, around it and away from it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
