@@ -29,6 +29,7 @@ models: $(VENV)/.development
 	$(BIN)/aha-train features --data $(DATA)/object_features.csv $(into) $(call beside,aha)
 	$(BIN)/aha-train lightcurve --data $(DATA)/lightcurves.parquet $(into) $(call beside,aha_lightcurve)
 	$(BIN)/aha-train triplet --data $(DATA)/cutouts.npz $(into) $(call beside,aha_triplet)
+	$(BIN)/aha-train artefact --data $(DATA)/cutouts.npz $(into) --fresh
 	$(BIN)/aha-train exotic --data $(DATA)/object_features.csv $(into) --fresh --comparisons
 
 recipes: $(VENV)/.development

@@ -22,6 +22,11 @@ MAX_EXPLANATION = 250
 MAX_CLASSDICT = 4096
 _MAX_URL = 1024
 
+VOUCHING_DETECTIONS = 2
+"""One good detection can be a satellite or a ghost; two of one place are not."""
+VOUCHING_DRB = 0.9
+"""From which on training calls a detection clearly real (:mod:`training.artefact`)."""
+
 _SAFE_TEXT = re.compile(r"[A-Za-z0-9 .,:;+\-_/()=<>]*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;+\-_/()=<>]+")
 OBJECT_ID = re.compile(r"[A-Za-z0-9]{1,16}")
@@ -111,18 +116,20 @@ def decide(
 ) -> str:
     """Classify one scored object: `artefact`, `anomaly`, `watch` or `normal`.
 
+    An artefact is an object with enough detections of which none is positive and passes real-bogus, where the record
+    counts them; or one whose detection is bogus by its stamps and real-bogus scores, unless it is vouched for by
+    :data:`VOUCHING_DETECTIONS` good detections and a drb of :data:`VOUCHING_DRB`.
+
     Parameters
     ----------
     exotic_threshold
         The probability of being exotic from which on an object is an anomaly, whatever its score; None: no such.
-
-    Notes
-    -----
-    An artefact is an object with enough detections of which none is positive and passes real-bogus; where the record
-    does not count them, nothing is called an artefact.
     """
     n_det, n_good = transient.n_det, transient.n_det_good
     if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
+        return "artefact"
+    is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and transient.extras.get("drb", 0.0) >= VOUCHING_DRB
+    if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
         return "artefact"
     is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold
     if scores.score >= decision.anomaly_score or is_exotic:

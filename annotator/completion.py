@@ -198,6 +198,7 @@ def _joined(transient: Transient, found: Transient) -> Transient:
         light_curve=transient.light_curve or found.light_curve,
         cutouts=transient.cutouts or found.cutouts,
         why_missing=dict(found.why_missing) | dict(transient.why_missing),
+        extras=dict(found.extras) | dict(transient.extras),
     )
 
 

@@ -152,6 +152,8 @@ class DecisionConfig:
     watch_score: float = _key(_between(0, 20), default=2.0)
     artefact_detections: int = _key(_between(1, 1000), default=2)
     """From this many detections on, an object none of which is positive and passes real-bogus is an artefact."""
+    artefact_probability: float = _key(_between(0, 1), default=0.7)
+    """From this probability of a bogus detection on, an object that nothing vouches for is an artefact."""
     exotic_probability: float | None = _key(_is_probability, default=None)
     """`anomaly` also from this probability of being exotic on; None: where half of such known objects are."""
     announce_margin: float = _key(_between(0, 20), default=0.5)

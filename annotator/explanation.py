@@ -51,7 +51,7 @@ def explain(transient: Transient, scores: Scores, classification: str, model_set
         The models; each is asked again without each part of its input in turn.
     """
     if classification == "artefact":
-        return safe_text(f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus.")
+        return safe_text(_artefact_reason(transient, scores))
     present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
     if not present:
         return "Not scored: no modality has what it needs."
@@ -76,6 +76,15 @@ def state_class(explanation: str, tns_type: str) -> str:
     rest = explanation[_STATED_CLASS.match(explanation).end() :]
     stated = safe_text(tns_type, MAX_TNS_TYPE) or "Classified"  # it may be in letters that Lasair does not survive
     return safe_text(f"{stated} in TNS. {rest}")
+
+
+def _artefact_reason(transient: Transient, scores: Scores) -> str:
+    if scores.artefact is None or (transient.n_det_good == 0 and transient.n_det > 1):
+        return f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus."
+    has_stamps = isinstance(scores.modalities.get("triplet"), ModalityScore)
+    seen = ["its stamps"] if has_stamps else []
+    seen += [f"{name} {transient.extras[name]:.2f}" for name in ("rb", "drb") if name in transient.extras]
+    return f"Artefact: bogus with a probability of {scores.artefact:.2f}, judged by {', '.join(seen)}."
 
 
 def _feature_reasons(transient: Transient, _scored: ModalityScore, model: Model) -> str:

@@ -32,6 +32,7 @@ from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURES, feature_row
 from annotator.preprocess.lightcurve import Detections, lightcurve_input
 from annotator.preprocess.quantities import QUANTITIES, quantities, quantity_row
+from annotator.preprocess.stamp_statistics import stamp_statistics
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
 from annotator.surveys import PARSERS
 from annotator.transient import Transient, Triplet
@@ -72,7 +73,7 @@ class ModalityScore:
     prior: float | None = None
     """-log10 of the tail probability of the physical prior, of a model that has one."""
     numbers: Mapping[str, float] = field(default_factory=dict)
-    """All single numbers that the graph gives, by output."""
+    """All single numbers that the graph gives, by output, and those of the input that a head learns from."""
     observed: Mapping[str, float | None] = field(default_factory=dict, compare=False)
     """What is watched for drift (:mod:`annotator.observed`), None where a value is missing; of the input, so that like
     verdicts on unlike objects are equal."""
@@ -90,6 +91,8 @@ class Scores:
     """-log10 of the tail probability of how blue, nuclear and slow it is: an openly stated prior, beside the score."""
     exotic: float | None = None
     """Probability of being of a kind that earned a night before, learned from known exotics and people's verdicts."""
+    artefact: float | None = None
+    """Probability that the detection is bogus, by its stamps and real-bogus scores; None without either."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     """What the heads were given, by name (:func:`head_numbers`)."""
 
@@ -103,6 +106,8 @@ class Prepared:
     sampling: Sampling
     observed: Mapping[str, float | None]
     """What of the input is watched for drift."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """Further numbers of the input that a head learns from."""
 
 
 def _prepare_features(transient: Transient) -> Prepared:
@@ -126,7 +131,8 @@ def _prepare_triplet(transient: Transient) -> Prepared:
     if transient.triplet is None:
         raise MissingModalityError("no cutouts")
     tensor = stamp_tensor(transient.triplet)
-    return Prepared({"stamps": tensor[np.newaxis]}, Sampling(), of_stamps(tensor))
+    statistics = {f"stamp_{name}": value for name, value in stamp_statistics(tensor).items()}
+    return Prepared({"stamps": tensor[np.newaxis]}, Sampling(), of_stamps(tensor), statistics)
 
 
 PREPARATIONS: Mapping[str, Callable[[Transient], Prepared]] = MappingProxyType(
@@ -202,7 +208,7 @@ class Model:
             residual=tuple(outputs["residual"][0].ravel().tolist()),
             latent=tuple(outputs["latent"][0].ravel().tolist()),
             prior=scores.get("prior"),
-            numbers=numbers,
+            numbers=numbers | dict(prepared.numbers),
             observed=dict(prepared.observed)
             | of_score(self.manifest.modality, scores[self.scored_output], numbers["error"], scores.get("prior")),
         )
@@ -256,7 +262,7 @@ class ModelSet:
             score=combined_score(item.score for item in present.values()),
             modalities=MappingProxyType(modalities),
             prior=next((item.prior for item in present.values() if item.prior is not None), None),
-            exotic=self.heads["exotic"].probability(said) if "exotic" in self.heads else None,
+            **{name: head.probability(said) for name, head in self.heads.items()},
             numbers=said,
         )
 
@@ -361,7 +367,7 @@ def _check_identity(manifest: Manifest, name: str, survey: str, where: str) -> N
 def _check_references(model: Model, where: str) -> None:
     for number, reference in enumerate(model.manifest.references):
         try:
-            transient = _reference_transient(reference.record, model.manifest.survey)
+            transient = reference_transient(reference.record, model.manifest.survey)
         except (AhaError, KeyError, TypeError, ValueError) as failure:
             raise ModelError(
                 f"{where}: reference record {number} cannot be read: {failure!r}; train it again"
@@ -387,7 +393,7 @@ def _check_references(model: Model, where: str) -> None:
             )
 
 
-def _reference_transient(record: Mapping, survey: str) -> Transient:
+def reference_transient(record: Mapping, survey: str) -> Transient:
     """Parse a reference record, which holds its stamps itself where it has any: FITS, gzipped, in base 64."""
     transient = PARSERS[survey](record)
     if "stamps" not in record:

@@ -77,5 +77,5 @@ class Transient:
     why_missing: Mapping[str, str] = field(default_factory=dict)
     """Modality to the reason why the record's source has nothing for it, where that is known."""
     extras: Mapping[str, float] = field(default_factory=dict)
-    """Further physical values by name, the survey's own where it has no better one: ``age_days``, ``distance_mpc``,
-    ``physical_separation_kpc``, real-bogus scores."""
+    """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; ``rb`` and ``drb``,
+    the survey's scores of how real the detection is, 0 to 1."""

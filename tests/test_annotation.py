@@ -142,6 +142,30 @@ def test_what_stands_beside_the_score_is_in_the_classdict_and_absent_where_there
     assert not {"exotic", "prior"} & set(classdict(Transient("x", "ztf"), scores(1.0), None))
 
 
+@pytest.mark.parametrize(
+    ("probability", "n_good", "drb", "expected"),
+    [
+        *((0.7, 1, None, "artefact"), (0.69, 1, None, "anomaly"), (0.99, 1, 0.99, "artefact")),
+        *((0.99, 2, 0.89, "artefact"), (0.99, 2, None, "artefact"), (0.99, None, 0.99, "artefact")),
+        *((0.99, 2, 0.9, "anomaly"), (None, 1, 0.01, "anomaly")),
+    ],
+)
+def test_a_probably_bogus_detection_is_an_artefact_unless_good_detections_and_drb_vouch_for_it(
+    probability, n_good, drb, expected
+):
+    extras = {} if drb is None else {"drb": drb}
+    transient = Transient("x", "ztf", n_det=3, n_det_good=n_good, extras=extras)
+    bogus = dataclasses.replace(scores(3.5), artefact=probability)
+    assert decide(transient, bogus, DecisionConfig()) == expected
+    strict = DecisionConfig(artefact_probability=1.0)
+    assert decide(transient, bogus, strict) == "anomaly"
+
+
+def test_what_is_never_good_is_an_artefact_whatever_its_drb():
+    transient = Transient("x", "ztf", n_det=3, n_det_good=0, extras={"drb": 0.99})
+    assert decide(transient, dataclasses.replace(scores(3.5), artefact=0.0), DecisionConfig()) == "artefact"
+
+
 def test_the_classdict_has_the_contract_s_keys_and_leaves_out_what_is_unknown():
     full = classdict(Transient("x", "ztf", n_det=7, last_mjd=61000.123456), scores(3.5), 60990.0)
     assert full == {

@@ -6,7 +6,7 @@ import pytest
 
 from annotator.annotation import MAX_EXPLANATION
 from annotator.explanation import explain
-from annotator.models import Missing, Scores
+from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.surveys.ztf import parse
 from annotator.transient import LightCurve, Transient, Triplet
@@ -134,3 +134,18 @@ def test_an_artefact_says_why_and_an_object_without_scores_says_so(models):
     nothing = Scores(0.0, {"features": Missing("nothing there")})
     assert explain(transient, nothing, "artefact", models).startswith("Artefact: none of 6 detections")
     assert explain(transient, nothing, "normal", models) == "Not scored: no modality has what it needs."
+
+
+def test_an_artefact_by_its_stamps_and_scores_says_by_which():
+    none_needed = ModelSet("1.0", "ztf", {})
+    one = Transient("x", "ztf", n_det=5, n_det_good=1, extras={"drb": 0.021, "rb": 0.3})
+    judged = Scores(0.0, {"triplet": ModalityScore(1.0, 1.0, (0.0,), (0.0,))}, artefact=0.914)
+    assert explain(one, judged, "artefact", none_needed) == (
+        "Artefact: bogus with a probability of 0.91, judged by its stamps, rb 0.30, drb 0.02."
+    )
+    by_drb_alone = dataclasses.replace(judged, modalities={"triplet": Missing("no cutouts")})
+    assert explain(dataclasses.replace(one, extras={"drb": 0.02}), by_drb_alone, "artefact", none_needed).endswith(
+        "judged by drb 0.02."
+    )
+    never_good = dataclasses.replace(one, n_det=6, n_det_good=0)
+    assert explain(never_good, judged, "artefact", none_needed).startswith("Artefact: none of 6 detections")

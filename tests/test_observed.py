@@ -1,7 +1,7 @@
 import numpy as np
 
 from annotator.manifest import Manifest
-from annotator.models import _reference_transient
+from annotator.models import reference_transient
 from annotator.observed import of_features, of_light_curve, of_stamps
 from annotator.preprocess.features import FEATURE_NAMES, feature_row
 from annotator.preprocess.lightcurve import Detections
@@ -43,7 +43,7 @@ def test_every_modality_gives_its_numbers_with_its_score_under_names_of_its_own(
     names: list[str] = []
     for modality, model in all_models.models.items():
         manifest: Manifest = model.manifest
-        found = model.score(_reference_transient(manifest.references[0].record, manifest.survey))
+        found = model.score(reference_transient(manifest.references[0].record, manifest.survey))
         assert found.observed[f"{modality}_score"] == found.score
         assert found.observed[f"{modality}_error"] == found.error
         if modality != "features":

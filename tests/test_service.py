@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import Annotation
-from annotator.assessment import must_send, state_digest
+from annotator.assessment import Assessment, must_send, state_digest
 from annotator.errors import LedgerBusyError, SourceError
 from annotator.filter_files import list_filters, load_filter
 from annotator.ledger import Ledger, pass_lock
 from annotator.sandbox.server import Account, Sandbox, Topic
-from annotator.service import run_pass
+from annotator.service import PassReport, run_pass
 from annotator.surveys.ztf import parse
 from annotator.transient import Transient
 from tests.conftest import TOKEN, write_config
@@ -41,6 +41,19 @@ def test_one_pass_scores_every_object_of_the_filter_and_annotates_what_stands_ou
         assert row["version"] == models.version and row["explanation"]
         assert row["classdict"]["score"] == row["classdict"]["features_score"]
         assert row["classification"] in ("anomaly", "watch", "artefact")
+
+
+def test_artefacts_are_counted_and_never_listed_among_the_flagged_however_high_they_score():
+    def assessed(object_id: str, classification: str, score: float) -> Assessment:
+        return Assessment(object_id, "", "1.0", 61000.0, 3, classification, score, "{}", None, None, None)
+
+    report = PassReport()
+    report.count([assessed("a", "artefact", 9.0), assessed("b", "anomaly", 3.5), assessed("c", "anomaly", 4.0)])
+    assert [item.object_id for item in report.flagged] == ["c", "b"]
+    report.count([assessed("c", "artefact", 4.0)])
+    assert [item.object_id for item in report.flagged] == ["b"]
+    assert report.classes == {"anomaly": 2, "artefact": 2}
+    assert "2 artefact" in report.in_words()
 
 
 def test_annotations_are_sent_highest_score_first(sandbox, configure, models):

@@ -115,6 +115,44 @@ def test_an_error_that_cannot_be_is_unknown(error):
     assert np.isnan(curve_of(detection(sigmapsf=error)).magnitude_error).all()
 
 
+def extras_of(*candidates) -> dict:
+    return real_bogus_of({"objectId": "a", "candidates": list(candidates)})
+
+
+def real_bogus_of(record) -> dict:
+    return {name: value for name, value in parse(record).extras.items() if name in ("rb", "drb")}
+
+
+def test_real_bogus_scores_are_those_of_the_epoch_whose_stamps_are_scored():
+    shown = detection(magpsf=18.0, rb=0.4, drb=0.1, image_urls=urls("shown"))
+    fainter = detection(2461001.7, magpsf=18.5, rb=0.8, drb=0.99, image_urls=urls("fainter"))
+    brighter_without_stamps = detection(2461002.7, magpsf=17.0, rb=0.9, drb=0.98)
+    negative = detection(2461003.7, magpsf=16.0, isdiffpos="f", drb=1.0, image_urls=urls("negative"))
+    assert extras_of(fainter, shown, brighter_without_stamps, negative) == {"rb": 0.4, "drb": 0.1}
+
+
+def test_a_real_bogus_score_that_the_epoch_lacks_is_the_best_of_the_positive_detections():
+    shown = detection(magpsf=18.0, drb=None, rb="0.45", image_urls=urls("shown"))
+    others = detection(2461001.7, drb=0.7, rb=0.9), detection(2461002.7, drb=0.8), limit()
+    negative = detection(2461003.7, isdiffpos="f", drb=1.0)
+    assert extras_of(shown, *others, negative) == {"rb": 0.45, "drb": 0.8}
+    assert extras_of(*others, negative) == {"rb": 0.9, "drb": 0.8}
+
+
+@pytest.mark.parametrize("score", [None, math.nan, -999.0, 1.2, "none", [0.5]])
+def test_a_real_bogus_score_that_cannot_be_is_absent(score):
+    assert extras_of(detection(drb=score)) == {}
+    assert real_bogus_of({"objectId": "a"}) == {}
+
+
+def test_an_alert_s_real_bogus_scores_are_read(shared):
+    packet = json.loads((shared / "fixtures/lasair_ztf/alert_no_prv_cand.json").read_text())
+    assert real_bogus_of(packet) == {
+        "rb": packet["candidate"]["rb"],
+        "drb": packet["candidate"]["drb"],
+    }
+
+
 def test_a_record_without_candidates_has_no_light_curve_and_one_with_none_an_empty_one():
     assert parse({"objectId": "a"}).light_curve is None
     assert len(curve_of().time_mjd) == 0
@@ -126,7 +164,7 @@ ANY = st.recursive(
     max_leaves=5,
 )
 KEYS = st.sampled_from(
-    ("candid", "jd", "mjd", "fid", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim", "image_urls", "rb")
+    ("candid", "jd", "mjd", "fid", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim", "image_urls", "rb", "drb")
 )
 
 
@@ -135,6 +173,7 @@ def test_no_candidates_whatever_they_are_raise_or_let_nan_through(candidates, cu
     record = {"objectId": "a", "candidates": [detection(), *candidates], "cutouts": cutouts, "image_urls": image_urls}
     found = parse(record)
     curve = found.light_curve
+    assert all(0 <= score <= 1 for score in found.extras.values())
     assert len({len(getattr(curve, name)) for name in ARRAYS[:5]}) == 1
     for name in ("time_mjd", "magnitude", "limit_time_mjd", "limit_magnitude"):
         assert np.isfinite(getattr(curve, name)).all()

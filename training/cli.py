@@ -69,6 +69,20 @@ def _parser() -> argparse.ArgumentParser:
         "--out-of-fold", type=Path, metavar="DIR", help="what features, lightcurve and triplet wrote with this option"
     )
     exotic.set_defaults(run=_exotic)
+    artefact = commands.add_parser(
+        "artefact",
+        help="fit the head that tells bogus detections, and swap it in",
+        description="Fit the head `artefact` beside the models in --out, from stamps with real-bogus scores and from "
+        "people's verdicts. It is swapped in as the head `exotic` is.",
+    )
+    artefact.add_argument("--data", type=Path, required=True, metavar="FILE", help="stamps (NAME.npz), NAME.csv beside")
+    artefact.add_argument("--verdicts", type=Path, metavar="FILE", help="CSV: objectId, verdict, person, when")
+    artefact.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the model set")
+    artefact.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
+    artefact.add_argument(
+        "--out-of-fold", type=Path, required=True, metavar="DIR", help="what triplet wrote with this option"
+    )
+    artefact.set_defaults(run=_artefact)
     ask = commands.add_parser("ask", help="name the objects whose verdict would teach the head most")
     _add_sources(ask)
     ask.add_argument("--n", type=_positive, default=10, metavar="N", help="how many (%(default)s)")
@@ -234,6 +248,12 @@ def _exotic(arguments: argparse.Namespace) -> None:
     sources = Sources(arguments.data, arguments.out_of_fold, arguments.verdicts, arguments.ledger, _curves(arguments))
     settings = ForestSettings(seed=arguments.seed)
     train(sources, arguments.out, settings, arguments.fresh, arguments.comparisons)
+
+
+def _artefact(arguments: argparse.Namespace) -> None:
+    from training.artefact_train import train  # torch takes seconds to import
+
+    train(arguments.data, arguments.out, arguments.out_of_fold, arguments.verdicts, arguments.fresh)
 
 
 def _ask(arguments: argparse.Namespace) -> None:

@@ -1,7 +1,6 @@
 """`aha-train exotic`: from labels and verdicts to a served head, swapped in only where it is no worse."""
 
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,31 +10,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annotator.errors import ModelError
-from annotator.heads import Head, HeadManifest, HeadReference, load_head
+from annotator.heads import HeadManifest, HeadReference
 from annotator.models import ModalityScore, ModelSet, head_numbers, load_models
-from annotator.preprocess import PREPROCESS_VERSION
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import PARSERS
 from annotator.verdicts import latest, read_verdicts
 from training import exotic_evaluate
 from training.dataset import read_table
-from training.evaluate import auc
 from training.exotic import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, cross_fit
 from training.exotic_card import exotic_card
 from training.exotic_data import HELD_OUT, Databank, Learned, ledger_numbers, read_databank, with_verdicts
-from training.export import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
+from training.head_files import export_head, head_identity, refuse_if_worse, write_head
 from training.live_states import live_states
 from training.run import REFERENCE_NIGHT, progress
 
 SURVEY = "ztf"
 NAME = "exotic"
 N_REFERENCES = 8
-N_PARITY = 200
-N_BOOTSTRAP = 500
-
-MAX_LOSS = 0.02
-"""By how much the held-out AUC may be lower than that of the head in service, within its own uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +84,13 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
     odds, model = cross_fit(examples, settings)
     model.calibrate(odds, examples.is_positive, examples.weights)
     probabilities = _sigmoid(float(model.slope) * odds + float(model.offset))
+    held_out = examples.bins == HELD_OUT
     if old:
-        _refuse_if_worse(model, old, examples)
-    graph = narrow(export_graph(model, {"inputs": examples.numbers[:N_PARITY]}, ("probability",)))
-    check_parity(graph, model, {"inputs": examples.numbers[:N_PARITY]}, ("probability",))
+        refuse_if_worse(model, old, INPUTS, examples.numbers[held_out], examples.is_positive[held_out])
+    graph = export_head(model, examples.numbers)
     manifest = HeadManifest(
         name=NAME,
-        version=next(iter(models.models.values())).manifest.version,
-        revision=old.manifest.revision + 1 if old else 0,
-        survey=SURVEY,
-        preprocess_version=PREPROCESS_VERSION,
-        **describe_graph(graph),
+        **head_identity(models, old, graph),
         inputs=INPUTS,
         needs=NEEDS,
         threshold=exotic_evaluate.half_precision_threshold(
@@ -113,18 +100,7 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
         metrics=_metrics(model, databank, odds, probabilities, examples, settings, with_comparisons),
         references=_references(model, models),
     )
-    files = [
-        (f"{NAME}.onnx", graph),
-        ("EXOTIC_CARD.md", exotic_card(manifest).encode()),
-        (f"{NAME}.json", manifest_json(manifest)),
-    ]
-    _check_loads(files, manifest)
-    write_files(_folder(out), files)
-    progress(f"wrote {', '.join(name for name, _ in files)} to {_folder(out)}, revision {manifest.revision}")
-
-
-def _folder(out: Path) -> Path:
-    return out / SURVEY if (out / SURVEY).is_dir() else out
+    write_head(out, graph, manifest, ("EXOTIC_CARD.md", exotic_card(manifest)))
 
 
 def _examples(databank: Databank, sources: Sources) -> tuple[Examples, Learned]:
@@ -136,40 +112,6 @@ def _examples(databank: Databank, sources: Sources) -> tuple[Examples, Learned]:
 
 def _sigmoid(odds: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1.0 / (1.0 + np.exp(-odds))
-
-
-def _refuse_if_worse(model: ExoticModel, old: Head, examples: Examples) -> None:
-    """Compare on the bin that neither has seen; the difference's uncertainty by bootstrap over its objects."""
-    held_out = examples.where(examples.bins == HELD_OUT)
-    with torch.no_grad():
-        new = model(torch.from_numpy(held_out.numbers)).numpy()
-    before = np.array(
-        [
-            old.probability({name: float(v) for name, v in zip(INPUTS, row, strict=True) if np.isfinite(v)}) or 0.0
-            for row in held_out.numbers
-        ]
-    )
-    labels = held_out.is_positive
-    if not labels.any() or labels.all():
-        raise ModelError(
-            "expected objects of both kinds in the held-out bin to compare the new head with the old by, found one "
-            "kind; the old head stays"
-        )
-    rng = np.random.default_rng(0)
-    differences = []
-    for _ in range(N_BOOTSTRAP):
-        drawn = rng.integers(len(labels), size=len(labels))
-        if labels[drawn].any() and not labels[drawn].all():
-            differences.append(auc(new[drawn], labels[drawn]) - auc(before[drawn], labels[drawn]))
-    difference = auc(new, labels) - auc(before, labels)
-    low, high = np.percentile(differences, [2.5, 97.5])
-    words = (
-        f"held-out AUC {auc(new, labels):.3f}, of the head in service {auc(before, labels):.3f}; difference "
-        f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
-    )
-    progress(words)
-    if difference < -MAX_LOSS or high < 0:
-        raise ModelError(f"expected a head no worse than the one in service, found {words}; the old head stays")
 
 
 def _training(
@@ -243,12 +185,3 @@ def _references(model: ExoticModel, models: ModelSet) -> tuple[HeadReference, ..
         with torch.no_grad():
             references.append(HeadReference(known, model(asked).item()))
     return tuple(references)
-
-
-def _check_loads(files: list[tuple[str, bytes]], manifest: HeadManifest) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        write_files(Path(folder), files)
-        try:
-            load_head(Path(folder), NAME, SURVEY, manifest.version)
-        except ModelError as failure:
-            raise ModelError(f"the annotator would refuse this head, so nothing was written: {failure}") from failure

@@ -22,6 +22,7 @@ from annotator.sandbox.simulation import simulate_night
 from annotator.sandbox.stamps import simulate, to_fits
 from annotator.transient import Triplet
 from training import evaluate, triplet_evaluate
+from training.artefact import out_of_fold_terms, write_stamps
 from training.calibrating import ONE_LEVEL, cross_scores, false_alarms, uniform_calibrated
 from training.distributions import distributions_of
 from training.export import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
@@ -105,6 +106,7 @@ def train(
     write_files(out, files)
     if out_of_fold_folder:
         write_out_of_fold(out_of_fold_folder, "triplet", picks.column("objectId"), {"error": errors})
+        write_stamps(out_of_fold_folder, table, *out_of_fold_terms(models, table))
     progress(f"wrote {', '.join(name for name, _ in files)} to {out}")
 
 

@@ -12,6 +12,7 @@ from annotator.surveys.ztf_candidates import (
     cutouts,
     light_curve,
     number,
+    real_bogus,
     within,
 )
 from annotator.surveys.ztf_columns import lasair_columns
@@ -70,7 +71,7 @@ def parse(record: object) -> Transient:
         light_curve=light_curve(candidates) if isinstance(candidates, list) else None,
         cutouts=reference,
         why_missing=why_missing,
-        extras=_extras(values),
+        extras=_extras(values) | (real_bogus(candidates) if isinstance(candidates, list) else {}),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -206,17 +206,39 @@ def cutouts(record: Mapping[str, object]) -> CutoutReference | None:
     if not shown:
         urls = record.get("image_urls")
         return _reference(urls, None) if isinstance(urls, Mapping) and urls else None
+    item = _brightest(shown)
+    if item is None:
+        raise MissingModalityError("no positive detection has cutouts")
+    return _reference(item["image_urls"], _time_mjd(item))
+
+
+def _brightest(detections: Iterable[Mapping[str, object]]) -> Mapping[str, object] | None:
+    """Return the brightest positive detection, the earlier of two as bright; None where there is none."""
     usable = [
-        (magnitude, time_mjd, item["image_urls"])
-        for item in shown
+        ((magnitude, time_mjd), item)
+        for item in detections
         if is_positive(item)
         and (magnitude := _magnitude(item.get("magpsf"))) is not None
         and (time_mjd := _time_mjd(item)) is not None
     ]
-    if not usable:
-        raise MissingModalityError("no positive detection has cutouts")
-    _, time_mjd, urls = min(usable, key=lambda found: found[:2])
-    return _reference(urls, time_mjd)
+    return min(usable, key=itemgetter(0))[1] if usable else None
+
+
+def real_bogus(candidates: Iterable[object]) -> dict[str, float]:
+    """Read the survey's own scores of how real a detection is, ``rb`` and ``drb``, 0 to 1, those that there are.
+
+    They are those of the epoch whose stamps are scored (:func:`cutouts`). A score that this epoch lacks, or all where
+    no epoch has stamps, is the best over the positive detections: in favour of the object.
+    """
+    positive = [item for item in candidates if isinstance(item, _MAPPING) and is_detection(item) and is_positive(item)]
+    of_stamps = _brightest(item for item in positive if isinstance(item.get("image_urls"), _MAPPING)) or {}
+    scores = {}
+    for name in ("rb", "drb"):
+        best = [score for item in positive if (score := within(number(item.get(name)), 0.0, 1.0)) is not None]
+        if best:
+            own = within(number(of_stamps.get(name)), 0.0, 1.0)
+            scores[name] = max(best) if own is None else own
+    return scores
 
 
 def _reference(places: Mapping[str, object], time_mjd: float | None) -> CutoutReference:
