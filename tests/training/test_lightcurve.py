@@ -105,7 +105,7 @@ def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(traine
     }
     found = models.models["lightcurve"].score(PARSERS["ztf"](record))
     assert isinstance(found, ModalityScore) and found.error > 0 and len(found.residual) == 352
-    assert (trained / "LIGHTCURVE_CARD.md").read_text().startswith("# aha-ztf-1.0")
+    assert (trained / "LIGHTCURVE_CARD.md").read_text().startswith("# aha-ztf-1.1")
 
 
 def test_the_manifest_says_what_was_measured(trained):
@@ -115,7 +115,9 @@ def test_the_manifest_says_what_was_measured(trained):
         for found in kinds.values():
             low, value, high = (found["methods"]["reconstruction error"]["auc"][i] for i in (1, 0, 2))
             assert 0 <= low <= value <= high <= 1 and found["n"] >= 10
-    assert manifest.metrics["false_alarms"]["1"]["all_bins"]["n"] == len(manifest.calibration_errors)
+    assert [item.output for item in manifest.calibrated] == ["error"]
+    n_normal = sum(len(level.values) for level in manifest.calibrated[0].levels)
+    assert manifest.metrics["false_alarms"]["score"]["shares"]["1"]["all_bins"]["n"] == n_normal
 
 
 def test_the_same_seed_gives_the_same_model_to_the_bit(table):
