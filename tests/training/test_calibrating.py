@@ -168,7 +168,9 @@ def test_what_is_not_normal_is_scored_and_scores_nobody():
     np.testing.assert_array_equal(
         scores[is_normal],
         cross_scores(
-            values[is_normal], [s for s, n in zip(samplings, is_normal, strict=True) if n], bins[is_normal],
+            values[is_normal],
+            [s for s, n in zip(samplings, is_normal, strict=True) if n],
+            bins[is_normal],
             np.ones(int(is_normal.sum()), bool),
         ),
     )

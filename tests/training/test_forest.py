@@ -64,7 +64,9 @@ def test_a_tree_that_is_one_leaf_gives_its_share_everywhere():
 def test_trees_of_unlike_depth_stay_in_the_leaf_they_reached():
     inputs, labels = examples()
     trees = grown()
-    trees.estimators_ += RandomForestClassifier(1, min_samples_leaf=500, bootstrap=False).fit(inputs, labels).estimators_
+    trees.estimators_ += (
+        RandomForestClassifier(1, min_samples_leaf=500, bootstrap=False).fit(inputs, labels).estimators_
+    )
     depths = {estimator.tree_.max_depth for estimator in trees.estimators_}
     assert 0 in depths and max(depths) > 5
     by_tree = Forest(trees).by_tree(torch.from_numpy(inputs))
