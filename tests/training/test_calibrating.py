@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -119,6 +121,14 @@ def test_an_object_is_placed_where_the_annotator_finds_it():
         for age in ages
     ]
     assert level_places(asked).tolist() == by_hand
+
+
+def test_a_level_is_written_and_read_back_the_same():
+    """Whole numbers in place of fractions would be read back as others are written."""
+    values, samplings, _ = normals(3000)
+    for level in calibrated("oddity", values, samplings).levels:
+        assert isinstance(level.up_to_age_days, float) and isinstance(level.up_to_detections, int)
+        assert all(isinstance(value, float) for value in (*level.values, *dataclasses.astuple(level.tail)))
 
 
 def test_a_table_of_one_level_takes_every_sampling():
