@@ -68,7 +68,9 @@ def _levels(
             continue
         members = np.sort(values[waiting])
         levels.append(
-            Level(rule.name, rule.up_to_detections, rule.up_to_age_days, tuple(members.tolist()), fit_tail(members))
+            Level(
+                rule.name, rule.up_to_detections, float(rule.up_to_age_days), tuple(members.tolist()), fit_tail(members)
+            )
         )
         waiting = np.zeros(len(values), dtype=bool)
     return tuple(levels)

@@ -10,9 +10,16 @@ from annotator.manifest import parse_manifest
 from annotator.models import load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
-from training import aha, comparison
+from training import aha, comparison, evaluate
 from training.cli import main
 from training.dataset import read_table
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_bootstrap_draws():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +135,7 @@ def test_a_reproduction_on_another_table_is_not_shown(reproduced, data, tmp_path
 
 
 def test_a_class_too_small_to_oversample_is_refused(table):
-    few = np.flatnonzero(table.column("source_label") != "SN Ib/c").tolist()
-    few += np.flatnonzero(table.column("source_label") == "SN Ib/c")[:5].tolist()
-    small = type(table)("t.csv", "", tuple(table.rows[i] for i in few), table.features[few], 0)
+    labels = table.column("source_label")
+    few = [*np.flatnonzero(labels != "SN Ib/c"), *np.flatnonzero(labels == "SN Ib/c")[:5]]
     with pytest.raises(ConfigError, match="more than 8"):
-        aha.oversample(small)
+        aha.oversample(table.subset(np.array(few)))

@@ -1,11 +1,9 @@
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from training import evaluate
@@ -42,32 +40,6 @@ def test_the_interval_s_width_is_that_of_theory():
     auc = evaluate.ranking(scores, IS_EXOTIC, BINS)["auc"]
     assert auc.low < auc.value < auc.high
     assert auc.high - auc.low == pytest.approx(expected, rel=0.2)
-
-
-def table(n_per_bin, n_exotic=0):
-    n = 10 * n_per_bin
-    return SimpleNamespace(bins=np.arange(n) % 10, is_exotic=np.arange(n) < n_exotic)
-
-
-def test_false_alarms_of_exchangeable_errors_keep_the_promise_with_exact_intervals():
-    errors = np.random.default_rng(1).exponential(size=4000)
-    found = evaluate.false_alarms(errors, table(400))
-    for level in ("1", "2", "3"):
-        part = found[level]["all_bins"]
-        value, low, high = part["share"]
-        assert value <= 10 ** -float(level) * 1.2
-        assert low <= 10 ** -float(level) <= high
-        # Clopper and Pearson (1934) by the beta distribution.
-        if part["above"]:
-            assert low == pytest.approx(stats.beta.ppf(0.025, part["above"], part["n"] - part["above"] + 1), abs=1e-5)
-        assert high == pytest.approx(stats.beta.ppf(0.975, part["above"] + 1, part["n"] - part["above"]), abs=1e-5)
-    assert found["1"]["held_out"]["n"] == 400
-
-
-def test_errors_that_are_larger_in_the_held_out_bin_show_as_false_alarms():
-    errors = np.random.default_rng(1).exponential(size=4000)
-    errors[np.arange(4000) % 10 == 9] *= 5
-    assert evaluate.false_alarms(errors, table(400))["1"]["held_out"]["share"][1] > 0.1
 
 
 def test_the_best_single_column_is_found_with_its_sign():

@@ -15,7 +15,7 @@ from annotator.models import load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
 from annotator.surveys import ztf
-from training import export, features
+from training import evaluate, export, features
 from training.cli import main
 from training.dataset import name_bin, read_table
 from training.fit import Settings, fit_features
@@ -43,6 +43,13 @@ def write_csv(path, rows):
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_bootstrap_draws():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +80,7 @@ def fit(table):
 
 def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(trained):
     models = load_models(trained, "ztf")
-    assert models.version == "aha-ztf-1.0"
+    assert models.version == "aha-ztf-1.1"
     assert all(scores.score >= 0 for scores in models.score([ztf.parse(row) for row in NIGHT.rows()[:20]]))
     assert sorted(path.name for path in trained.iterdir()) == ["MODEL_CARD.md", "features.json", "features.onnx"]
 
@@ -82,9 +89,12 @@ def test_the_manifest_counts_what_it_was_made_from(trained, table):
     manifest = parse_manifest((trained / "features.json").read_bytes(), "manifest")
     assert manifest.training["data_sha256"] == table.sha256
     assert sum(manifest.training["counts"].values()) == len(table.rows)
-    assert len(manifest.calibration_errors) == int((~table.is_exotic).sum())
+    assert [item.output for item in manifest.calibrated] == ["oddity", "prior"]
+    n_normal = int((~table.is_exotic).sum())
+    for item in manifest.calibrated:
+        assert sum(len(level.values) for level in item.levels) == n_normal
     parts = manifest.training["counts_by_part"]
-    assert parts["train"] + parts["validation"] + parts["test_normal"] == len(manifest.calibration_errors)
+    assert parts["train"] + parts["validation"] + parts["test_normal"] == n_normal
     assert export.manifest_json(manifest) == (trained / "features.json").read_bytes()
 
 
@@ -142,9 +152,13 @@ def test_a_model_that_the_annotator_would_refuse_is_not_written(trained):
     files = [(name, (trained / name).read_bytes()) for name in names]
     features.check_loads(files, "ztf")
     manifest = json.loads(files[1][1])
-    manifest["references"][0]["error"] *= 2
-    with pytest.raises(ModelError, match="reference record 0"):
-        features.check_loads([files[0], ("features.json", json.dumps(manifest).encode())], "ztf")
+    for spoil in (
+        lambda reference: reference | {"error": 2 * reference["error"]},
+        lambda reference: reference | {"others": reference["others"] | {"oddity": 2 * reference["others"]["oddity"]}},
+    ):
+        spoilt = manifest | {"references": [spoil(manifest["references"][0]), *manifest["references"][1:]]}
+        with pytest.raises(ModelError, match="reference record 0"):
+            features.check_loads([files[0], ("features.json", json.dumps(spoilt).encode())], "ztf")
 
 
 def test_help_names_the_commands_and_starts_without_torch():
@@ -289,21 +303,21 @@ def test_training_lowers_the_validation_error(table, fit):
 
 
 def test_the_exported_graph_gives_what_torch_gives(fit, table):
-    graph = export.export_graph(fit.model, table.features[:40], "features")
+    graph = export.export_graph(fit.model, {"features": table.features[:40]})
     loaded = onnx.load_from_string(graph)
     assert [o.version for o in loaded.opset_import if not o.domain] == [export.OPSET]
     assert [o.name for o in loaded.graph.output] == ["error", "residual", "latent"]
-    export.check_parity(graph, fit.model, table.features, "features")
+    export.check_parity(graph, fit.model, {"features": table.features})
 
 
 def test_a_graph_of_another_model_fails_the_parity_gate(fit, table):
-    graph = export.export_graph(fit.model, table.features[:5], "features")
+    graph = export.export_graph(fit.model, {"features": table.features[:5]})
     changed = FeatureModel(fit.columns).eval()
     changed.load_state_dict(fit.model.state_dict())
     with torch.no_grad():
         changed.autoencoder.encoder[0].weight[0, 0] += 0.01
     with pytest.raises(ModelError, match="nothing was written"):
-        export.check_parity(graph, changed, table.features, "features")
+        export.check_parity(graph, changed, {"features": table.features})
 
 
 @pytest.mark.parametrize("recipe", ["normals", "aha"])

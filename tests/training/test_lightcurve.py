@@ -5,6 +5,7 @@ import pandas
 import pytest
 import torch
 
+from annotator.calibration import Calibration, Sampling
 from annotator.errors import MissingModalityError
 from annotator.manifest import parse_manifest
 from annotator.models import ModalityScore, load_models
@@ -22,6 +23,7 @@ from annotator.preprocess.lightcurve import (
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import PARSERS
 from training import cli, evaluate
+from training.calibrating import uniform_calibrated
 from training.injection import EVOLUTIONS, MAX_ERROR_MAG, make_pair, single_numbers, smooth_magnitudes
 from training.lightcurve_aha import AhaCurveModel, aha_tensor
 from training.lightcurve_data import read_curves
@@ -105,7 +107,7 @@ def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(traine
     }
     found = models.models["lightcurve"].score(PARSERS["ztf"](record))
     assert isinstance(found, ModalityScore) and found.error > 0 and len(found.residual) == 352
-    assert (trained / "LIGHTCURVE_CARD.md").read_text().startswith("# aha-ztf-1.0")
+    assert (trained / "LIGHTCURVE_CARD.md").read_text().startswith("# aha-ztf-1.1")
 
 
 def test_the_manifest_says_what_was_measured(trained):
@@ -115,7 +117,9 @@ def test_the_manifest_says_what_was_measured(trained):
         for found in kinds.values():
             low, value, high = (found["methods"]["reconstruction error"]["auc"][i] for i in (1, 0, 2))
             assert 0 <= low <= value <= high <= 1 and found["n"] >= 10
-    assert manifest.metrics["false_alarms"]["1"]["all_bins"]["n"] == len(manifest.calibration_errors)
+    assert [item.output for item in manifest.calibrated] == ["error"]
+    n_normal = sum(len(level.values) for level in manifest.calibrated[0].levels)
+    assert manifest.metrics["false_alarms"]["score"]["shares"]["1"]["all_bins"]["n"] == n_normal
 
 
 def test_the_same_seed_gives_the_same_model_to_the_bit(table):
@@ -285,7 +289,10 @@ def test_groups_are_ranked_apart_and_an_oracle_is_seen_as_one(table):
 
 def test_an_error_that_grows_with_the_detections_is_seen_to_depend_on_them(table):
     curves = [curve.detections for curve in table.curves]
-    rows = dependence(np.array([float(len(curve)) for curve in curves]), curves)["detections"]
+    errors = np.array([float(len(curve)) for curve in curves])
+    table_of_all = Calibration(uniform_calibrated("error", errors).levels)
+    scores = np.array([table_of_all.score(error, Sampling()) for error in errors])
+    rows = dependence(scores, curves)["detections"]
     assert rows[-1]["at_least_1"] > rows[0]["at_least_1"] and sum(row["n"] for row in rows) == len(curves)
 
 

@@ -96,7 +96,9 @@ def test_a_trained_model_is_served_and_its_card_tells_what_it_is(trained):
     assert manifest.graph_sha256 in card
     assert f"{manifest.metrics['injections']['mean']['reconstruction error']:.3f}" in card
     assert set(INJECTIONS) <= set(manifest.metrics["injections"]["methods"]["reconstruction error"])
-    assert len(manifest.calibration_errors) == manifest.training["counts"]["normal_objects"]
+    (calibrated,) = manifest.calibrated
+    assert calibrated.output == "error" and [level.name for level in calibrated.levels] == ["any"]
+    assert len(calibrated.levels[0].values) == manifest.training["counts"]["normal_objects"]
 
 
 def test_training_is_repeatable(trained, data, tmp_path):

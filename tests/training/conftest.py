@@ -1,0 +1,74 @@
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from annotator.models import ModelSet, load_models
+from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
+from annotator.sandbox.simulation import NORMAL_KINDS, Night, simulate_night
+from training import features, features_evaluate
+from training.dataset import Table, read_table
+from training.export import export_graph, manifest_json, write_files
+from training.fit import Settings
+from training.live_states import SURROUNDINGS, no_live_states
+
+COLUMNS = tuple(dict.fromkeys(("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *features.REFERENCE_COLUMNS, *SURROUNDINGS)))
+POSITIONS = ("ramean", "decmean", "glatmean", "glonmean")
+
+
+def write_table(path: Path, rows: Sequence[Mapping]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def big_night() -> Night:
+    return simulate_night(17, 900, now_jd=2461000.5)
+
+
+@pytest.fixture(scope="session")
+def labelled_rows(big_night) -> list[dict]:
+    """A simulated night as a labelled table, with columns that must not be learned from."""
+    rows = []
+    for number, (simulated, row) in enumerate(zip(big_night.objects, big_night.rows(), strict=True)):
+        values = {name: "" if row[name] is None else row[name] for name in (*COLUMNS, "jdmax", *POSITIONS)}
+        is_normal = simulated.kind in NORMAL_KINDS
+        labels = {"tns_name": f"2099{number:04d}", "type": simulated.kind, "z": round(simulated.redshift, 4)}
+        rows.append(values | labels | {"source_label": simulated.kind if is_normal else "Exotic"})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def labelled_file(labelled_rows, tmp_path_factory) -> Path:
+    return write_table(tmp_path_factory.mktemp("labelled") / "table.csv", labelled_rows)
+
+
+@pytest.fixture(scope="session")
+def labelled_table(labelled_file) -> Table:
+    return read_table(labelled_file, "ztf")
+
+
+@pytest.fixture(scope="session")
+def small_models_folder(labelled_table, tmp_path_factory) -> Path:
+    """A model set of the object features, fitted in a second: what it says is poor, how it is served is not."""
+    settings, live = Settings(epochs=2), no_live_states()
+    fit = features._fit_rotation(labelled_table, settings, 0)
+    inputs = labelled_table.features, labelled_table.quantities
+    numbers = features.out_of_fold([fit.model] * 10, labelled_table.bins, *inputs)
+    examples = {"features": inputs[0][:20], "quantities": inputs[1][:20]}
+    graph = export_graph(fit.model, examples, features.OUTPUTS)
+    young = features.out_of_fold([fit.model] * 10, labelled_table.bins[live.places], *live.tensors)
+    calibrated = features_evaluate.calibrations(numbers, young, labelled_table, live)
+    manifest = features._manifest(fit, graph, labelled_table, live, calibrated, (), "aha-test-1.0", settings, {})
+    folder = tmp_path_factory.mktemp("models")
+    write_files(folder, [("features.onnx", graph), ("features.json", manifest_json(manifest))])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_models(small_models_folder) -> ModelSet:
+    return load_models(small_models_folder, "ztf")
