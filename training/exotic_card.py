@@ -59,7 +59,8 @@ Table `{training["data"]}` (sha256 `{training["data_sha256"]}`), known exotics i
 {training["split"]}.{missing}
 
 {settings["n_trees"]} extremely randomised trees, leaves of {settings["min_leaf"]} or more, depth
-{settings["max_depth"]}, {settings["max_features"]:g} of the inputs at each split, seed {settings["seed"]}.
+{settings["max_depth"]}, {settings["max_features"]:g} of the inputs at each split, seed {settings["seed"]}; leaf and
+inputs are one of seven combinations that were compared on the very folds of the figures below.
 To the forest's log odds the stated prior is added with the weight {PRIOR_COUNTS_AS:g} / ({PRIOR_COUNTS_AS:g} + number
 of known positives); the sum is calibrated on out-of-fold labels (Platt 1999). A modality is hidden at random in
 training, as often in both classes, and in {100 * DROP_PROBABILITY:g} % of the rows that have it beyond that, so that
