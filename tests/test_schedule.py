@@ -93,7 +93,7 @@ def test_a_cron_expression_replaces_the_interval_and_is_in_utc():
 
 @pytest.mark.parametrize(("level", "left"), [(logging.WARNING, True), (logging.INFO, False)])
 def test_what_the_log_leaves_out_stays_to_be_announced(sandbox, configure, models, caplog, level, left):
-    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=1.7)
+    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=2.6)
     stop = threading.Event()
 
     def stop_after_a_pass():

@@ -59,7 +59,7 @@ def test_retracting_rewrites_what_a_bad_release_flagged_and_nothing_else(sandbox
         retract(config, models, models.version)
     import dataclasses
 
-    newer = dataclasses.replace(models, version="aha-ztf-1.1")
+    newer = dataclasses.replace(models, version="aha-ztf-9.9")
     assert retract(config, newer, "aha-ztf-0.9").queued == 0
     report = retract(config, newer, models.version)
     assert report.queued == report.delivery.sent == len(flagged)
@@ -67,7 +67,7 @@ def test_retracting_rewrites_what_a_bad_release_flagged_and_nothing_else(sandbox
         assert row["classification"] == "normal" and row["explanation"].startswith("Retracted: ")
         assert "score" not in row["classdict"] and row["version"] == models.version
     run_pass(config, newer)
-    assert {row["version"] for row in sandbox.annotations()} == {"aha-ztf-1.1"}
+    assert {row["version"] for row in sandbox.annotations()} == {"aha-ztf-9.9"}
     assert {row["objectId"] for row in sandbox.annotations() if row["classification"] != "normal"} == flagged
 
 

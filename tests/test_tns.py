@@ -109,7 +109,7 @@ def test_a_class_that_becomes_known_later_is_stated_when_there_is_another_reason
     assert report.tns[name].type == "TDE"
     assert report.delivery.sent == 0 and sandbox.annotations() == before
     (row,) = (row for row in night.rows() if row["objectId"] == name)
-    seen_again(sandbox, night, name, jdmax=row["jdmax"] + 40.0, rmag=12.0, dmdt_r=30.0, g_minus_r=-6.0)
+    seen_again(sandbox, night, name, jdmax=row["jdmax"] + 40.0, rmag=25.5, magrmax=25.5, g_minus_r=4.9)
     report = run_pass(config, models, clock=lambda: now[0])
     assert report.delivery.sent == 1
     assert held(sandbox)[name]["explanation"].startswith("TDE in TNS. At most 1 in ")

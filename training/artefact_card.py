@@ -85,6 +85,7 @@ The hundred highest triplet scores, before and after artefacts are taken out:
 
 - Stamps: public ZTF alerts (programme 1) collected from open repositories of alert brokers. No pixel of them is in this
   model. Real-bogus scores: Mahabal et al. 2019, PASP 131, 038002 (rb), Duev et al. 2019, MNRAS 489, 3582 (drb).
+- From the stamps of repositories with a licence alone (nine in ten of them) it can be trained again.
 - Model, manifest and card: Apache-2.0, as the project.
 """
     return "\n\n".join(wrapped(block) for block in text.strip().split("\n\n")) + "\n"

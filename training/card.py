@@ -329,6 +329,8 @@ SOURCES = """
   with AHA (doi 10.5281/zenodo.18430441; its repository has no licence file). No row of it is in
   this model: graph and manifest hold weights, errors, quantities fitted over thousands of objects, and simulated
   records.
+- From licensed data alone nothing of it can be trained again: the databank carries no licence. Whoever has a Lasair
+  token makes the same table with `aha-train fetch features`.
 - Lasair (Smith et al. 2019, RNAAS 3, 26; Williams et al. 2024, RASTI 3, 362; please cite), Sherlock, the Zwicky
   Transient Facility, Pan-STARRS1 and TNS each have their own terms of use and citation.
 - Model, manifest and card: Apache-2.0, as the project.

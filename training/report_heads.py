@@ -27,7 +27,10 @@ def measure(models: ModelSet, data: Path) -> dict:
             if population != "by_type"
         },
         "alarms": features.manifest.metrics.get("false_alarms", {}).get("score", {}) if features else {},
-        "exotic": dict(models.heads["exotic"].manifest.metrics) if "exotic" in models.heads else {},
+        **{
+            name: dict(models.heads[name].manifest.metrics) if name in models.heads else {}
+            for name in ("exotic", "artefact")
+        },
         "year": {},
     }
     if features and (data / TABLE).is_file():
@@ -48,6 +51,8 @@ def blocks(found: Mapping, plots: Mapping[str, bytes]) -> list[Block]:
         document += [Heading(2, "What each step brought, alone"), Paragraph(STEPS), *_steps(found)]
     if found["exotic"]:
         document += [Heading(2, "The head that learns"), Paragraph(HEAD), *_head(found["exotic"])]
+    if found["artefact"]:
+        document += [Heading(2, "Artefacts"), Paragraph(ARTEFACTS.format(**found["artefact"])), *_artefacts(found)]
     if found["year"]:
         document += [Heading(2, "A year of verdicts"), Paragraph(YEAR.format(**_year_words(found["year"])))]
         if YEAR_PLOT in plots:
@@ -63,6 +68,11 @@ STEPS = (
 HEAD = (
     "As recorded by its training, out-of-fold (the card has more). SLSN and TDE are positives, AGN are not, unless it "
     "is said otherwise."
+)
+ARTEFACTS = (
+    "Objects by their brightest positive detection, out-of-fold: {n_bogus} bogus and {n_real} real by clear real-bogus "
+    "scores, {n_unknown} unclear; an artefact from a probability of {threshold:g} on. With the scores shown the "
+    "figures are circular: the labels come from them. With the scores hidden the stamps alone tell."
 )
 YEAR = (
     "{n_pool} objects of the databank, {n_positive} of them SLSN or TDE, are judged {a_night} a night, as their labels "
@@ -112,6 +122,34 @@ def _head(metrics: Mapping) -> list[Block]:
     rare = [(kind, str(item["n"]), _interval(item["auc"])) for kind, item in headline["rare"].items()]
     grids.append(Grid("Rare supernovae above common ones", ("kind", "objects", "AUC"), tuple(rare)))
     return grids
+
+
+def _artefacts(found: Mapping) -> list[Block]:
+    metrics = found["artefact"]
+    views = ("scores hidden", "scores shown")
+    rows = [
+        (words, *(_interval(metrics[view][key]) if metrics[view][key] else "not measured" for view in views))
+        for words, key in (
+            ("AUC", "auc"),
+            ("precision", "precision"),
+            ("recall", "recall"),
+            ("real ones called artefacts", "false_alarms"),
+            ("classified ones called artefacts", "classified"),
+        )
+    ]
+    top = [
+        (
+            row["list"],
+            str(row["n"]),
+            f"{row['bogus']}, share {_interval(row['share'])}",
+            f"{row['real']}, {row['unknown']}",
+        )
+        for row in metrics["top"]
+    ]
+    return [
+        Grid("How well bogus detections are told", ("measure", *views), tuple(rows)),
+        Grid("The highest triplet scores", ("list", "objects", "bogus", "real, unclear"), tuple(top)),
+    ]
 
 
 def _head_row(name: str, found: Mapping) -> tuple[str, ...]:

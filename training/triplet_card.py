@@ -197,6 +197,8 @@ SOURCES = """
 - Training stamps: public ZTF alerts (programme 1) collected from open repositories of alert brokers. No pixel of them
   is in this model: graph and manifest hold weights, errors, quantities fitted over hundreds of objects, and simulated
   stamps.
+- From the stamps of repositories with a licence alone (nine in ten of them: rows of the table whose `repo_licence` is
+  given) it can be trained again; whoever has a Lasair token makes a set with `aha-train fetch cutouts`.
 - Lasair (Smith et al. 2019, RNAAS 3, 26; Williams et al. 2024, RASTI 3, 362; please cite), the Zwicky Transient
   Facility and TNS each have their own terms of use and citation.
 - Model, manifest and card: Apache-2.0, as the project.

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.calibration import Calibration
+from annotator.calibration import Calibration, Level, Sampling, Tail
 from annotator.manifest import parse_manifest
 from annotator.models import load_models
 from annotator.preprocess.features import FEATURE_NAMES
@@ -21,6 +21,7 @@ from annotator.preprocess.triplet import CHANNELS
 from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
 from annotator.sandbox.stamps import simulate
 from training import (
+    ask,
     evaluate,
     lightcurve,
     report,
@@ -43,6 +44,8 @@ N_STAMPS = 190
 def few_bootstrap_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "N_BOOTSTRAP", 20)
+        for name, value in {"N_YEARS": 2, "NIGHTLY_UNTIL": 2, "THEN_EVERY": 25, "YEAR_TREES": 8}.items():
+            patch.setattr(ask, name, value)
         yield
 
 
@@ -237,8 +240,19 @@ def test_what_cannot_be_read_leaves_the_folder_as_it_was(features_alone, data, t
 @given(st.lists(st.floats(0.01, 100), min_size=2, max_size=60, unique=True), st.data())
 def test_a_table_without_some_objects_holds_exactly_the_others(errors, data):
     own = data.draw(st.lists(st.sampled_from(errors), unique=True, max_size=len(errors) - 1))
-    left = report_statistics.without(Calibration(tuple(sorted(errors))), np.array(own))
-    assert left.errors == tuple(sorted(set(errors) - set(own)))
+    level = Level("any", 10**9, 1e9, tuple(sorted(errors)), Tail(0.0, 1.0, 0.0))
+    assert report_statistics.without(level, np.array(own)).values == tuple(sorted(set(errors) - set(own)))
+
+
+def test_a_held_out_normal_is_judged_by_the_others_of_its_level_alone():
+    tail = Tail(100.0, 1.0, 0.0)
+    young = Level("young", 5, -1.0, (1.0, 2.0, 3.0), tail)
+    old = Level("old", 10**9, 1e9, tuple(float(i) for i in range(10, 20)), tail)
+    values, samplings = np.array([2.0, 15.0]), [Sampling(3), Sampling(50)]
+    found = report_statistics.held_out_scores(Calibration((young, old)), values, samplings, is_in_table=True)
+    assert found == pytest.approx(-np.log10([2 / 3, 5 / 10]))
+    found = report_statistics.held_out_scores(Calibration((young, old)), values, samplings, is_in_table=False)
+    assert found == pytest.approx(-np.log10([3 / 4, 6 / 11]))
 
 
 def test_curves_are_cut_where_training_cut_them(data, monkeypatch):
@@ -253,9 +267,9 @@ def test_curves_are_cut_where_training_cut_them(data, monkeypatch):
 def test_the_graph_gives_a_batch_what_the_annotator_gives_each_object(data):
     model = load_models(None, "ztf").models["features"]
     table = report_measure.read_table(data / "object_features.csv", "ztf")
-    errors = report_measure.errors_of(model, table.features[:5])
+    values = report_measure.values_of(model, table.features[:5], table.quantities[:5])
     parsed = [report_measure.PARSERS["ztf"](row) for row in table.rows[:5]]
-    assert errors == pytest.approx([model.score(transient).error for transient in parsed], rel=1e-5)
+    assert values == pytest.approx([model.score(transient).numbers["oddity"] for transient in parsed], rel=1e-5)
 
 
 def test_a_score_that_follows_a_quantity_shows_it_and_one_that_is_unknown_is_named():
@@ -293,9 +307,19 @@ def test_the_shipped_graph_raises_as_many_false_alarms_on_its_held_out_bin_as_tr
     measured = report_measure.MEASURES[name](model, shared / "data")
     if any("not those the model was trained on" in line for line in measured["missing"]):
         pytest.skip(f"the {name} model that is shipped was trained on other data")
-    recorded = model.manifest.metrics["false_alarms"]
+    recorded = model.manifest.metrics["false_alarms"]["score"]["shares"]
     found = measured["false_alarms"]["held out, measured here"]
     assert {level: part["held_out"] for level, part in recorded.items()} == found
+
+
+def test_what_each_step_brought_the_heads_and_the_year_of_verdicts_are_reported(written):
+    text = (written / "report.md").read_text(encoding="utf-8")
+    for heading in ("What each step brought, alone", "The head that learns", "Artefacts", "A year of verdicts"):
+        assert f"## {heading}" in text
+    assert (written / "exotic_year.png").read_bytes().startswith(b"\x89PNG") and "(exotic_year.png)" in text
+    year = text[text.index("## A year of verdicts") :]
+    nights = [int(line.split("|")[1]) for line in year.splitlines() if re.match(r"\| \d", line)]
+    assert nights[0] == 0 and nights == sorted(nights) and nights[-1] > 25
 
 
 def test_the_report_s_numbers_are_finite_or_absent(data):
