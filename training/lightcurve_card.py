@@ -248,9 +248,8 @@ SOURCES = """
   packets; exotics, for the evaluation only, from the SLSN and TDE catalogues of Gomez et al. 2024 and manyTDE), classes
   of the Transient Name Server; several repositories carry no licence file. No detection of it is in this model: graph
   and manifest hold weights, errors, and simulated records.
-- From the curves of repositories with a licence alone (66 SN Ia, 30 SN II, 11 SN Ib/c before any of the blind test set is
-  taken out) it can be trained, but hardly well; whoever has a Lasair token makes a larger set with `aha-train fetch
-  lightcurves`.
+- From the curves of repositories with a licence alone (66 SN Ia, 30 SN II, 11 SN Ib/c) it can be trained, but hardly
+  well; whoever has a Lasair token makes a larger set with `aha-train fetch lightcurves`.
 - Lasair (Smith et al. 2019, RNAAS 3, 26; Williams et al. 2024, RASTI 3, 362; please cite), the Zwicky Transient
   Facility and TNS each have their own terms of use and citation.
 - Model, manifest and card: Apache-2.0, as the project.
