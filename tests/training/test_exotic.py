@@ -17,7 +17,7 @@ from annotator.models import load_models
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from annotator.surveys import PARSERS
 from annotator.verdicts import Verdict, write_verdicts
-from training import cli, evaluate, exotic_train
+from training import cli, evaluate, head_files
 from training.dataset import name_bin, read_table
 from training.exotic import (
     INPUTS,
@@ -57,7 +57,7 @@ PLACES = ("glatmean", "glonmean", "galactic_plane")
 def few_bootstrap_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        patch.setattr(exotic_train, "N_BOOTSTRAP", 50)
+        patch.setattr(head_files, "N_BOOTSTRAP", 50)
         yield
 
 
