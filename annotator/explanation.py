@@ -56,13 +56,21 @@ def explain(transient: Transient, scores: Scores, classification: str, model_set
     if not present:
         return "Not scored: no modality has what it needs."
     name = max(present, key=lambda modality: present[modality].score)
-    rarity = f"At most 1 in {10 ** present[name].score:.0f} {_RARITY[name]}"
+    rarity = _rarity(present[name], name)
     if classification == "normal":
         return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
     because = f"{rarity}: {_REASONS[name](transient, present[name], model_set.models[name])}."
     if scores.exotic is not None and scores.exotic >= WORTH_SAYING:
         because += f" Like known SLSN or TDE with probability {scores.exotic:.2f}."
     return safe_text(because)
+
+
+def _rarity(scored: ModalityScore, name: str) -> str:
+    """Say how rare it is; of an extrapolation two digits are more than enough."""
+    one_in = 10**scored.score
+    if scored.is_extrapolated:
+        return f"By extrapolation 1 in {float(f'{one_in:.2g}'):.0f} {_RARITY[name]}"
+    return f"At most 1 in {one_in:.0f} {_RARITY[name]}"
 
 
 def explain_verdict(verdict: Verdict) -> str:

@@ -70,6 +70,8 @@ class ModalityScore:
     """Input less reconstruction, in the graph's scaled units; 0 where the value is missing."""
     latent: tuple[float, ...]
     """The object's place in the bottleneck."""
+    is_extrapolated: bool = False
+    """Whether the score is beyond what the number of known normals can tell, and follows the fitted tail."""
     prior: float | None = None
     """-log10 of the tail probability of the physical prior, of a model that has one."""
     numbers: Mapping[str, float] = field(default_factory=dict)
@@ -202,8 +204,10 @@ class Model:
             output: calibration.score(numbers[output], prepared.sampling)
             for output, calibration in self.calibrations.items()
         }
+        level = self.calibrations[self.scored_output].level_of(prepared.sampling)
         return ModalityScore(
             score=scores[self.scored_output],
+            is_extrapolated=scores[self.scored_output] > level.extrapolated_above,
             error=numbers["error"],
             residual=tuple(outputs["residual"][0].ravel().tolist()),
             latent=tuple(outputs["latent"][0].ravel().tolist()),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from annotator.annotation import MAX_EXPLANATION
+from annotator.calibration import Sampling
 from annotator.explanation import explain
 from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.preprocess.quantities import QUANTITIES
@@ -56,7 +57,8 @@ def test_the_sentence_is_short_safe_and_says_how_rare_it_is(models, night):
         sentence = explain(transient, scores, "watch", models)
         assert len(sentence) <= MAX_EXPLANATION
         assert re.fullmatch(
-            r"At most 1 in \d+ (classified supernovae|real detections) is as odd in [a-z ]+: .+\.", sentence
+            r"(At most|By extrapolation) 1 in \d+ (classified supernovae|real detections) is as odd in [a-z ]+: .+\.",
+            sentence,
         )
 
 
@@ -112,6 +114,18 @@ def test_an_object_that_is_normal_again_says_only_that(models):
 def _scored(models):
     transient = parse(ORDINARY)
     return transient, models.score([transient])[0]
+
+
+def test_what_is_rarer_than_the_known_normals_can_tell_is_called_an_extrapolation(models):
+    transient = parse(ORDINARY | {"rmag": 25.5, "magrmax": 25.5, "g_minus_r": 4.9, "separationArcsec": 1700.0})
+    (scores,) = models.score([transient])
+    said = scores.modalities["features"]
+    level = models.models["features"].calibrations["oddity"].level_of(Sampling())
+    assert said.is_extrapolated and said.score > level.extrapolated_above
+    assert re.match(
+        r"By extrapolation 1 in \d\d0+ classified supernovae", explain(transient, scores, "anomaly", models)
+    )
+    assert not _scored(models)[1].modalities["features"].is_extrapolated
 
 
 def test_a_rare_class_by_sherlock_is_named(models):
