@@ -172,6 +172,7 @@ def _limits(manifest: HeadManifest) -> str:
 - Positives are {manifest.training["positives"]}, all chosen for a spectrum, in their final state; in a stream the share
   of SLSN and TDE is lower, and so is the probability that one of a given value is one.
 - A SLSN-I that is faint, far from a known host, and seen for a few days looks like any young supernova.
+- Light curves of catalogues that hold more exotics than normals are left out, whose making would tell the class.
 - The latents of light curve and stamps are no inputs: few of the databank's objects have them, and which catalogue a
   light curve came from tells its class (AUC 0.93), which a head would learn.
 - From licensed data alone it cannot be trained again: the databank carries no licence. Whoever has a Lasair token makes

@@ -21,7 +21,7 @@ from training.exotic import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings
 from training.exotic_card import exotic_card
 from training.exotic_data import HELD_OUT, Databank, Learned, ledger_numbers, read_databank, with_verdicts
 from training.head_files import export_head, head_identity, refuse_if_worse, write_head
-from training.live_states import live_states
+from training.live_states import live_states, shared_states
 from training.run import REFERENCE_NIGHT, progress
 
 SURVEY = "ztf"
@@ -70,7 +70,7 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
     models = load_models(out, SURVEY, with_heads=not is_fresh)
     old = models.heads.get(NAME)
     table = read_table(sources.data, SURVEY)
-    live = live_states(table, sources.curves, SURVEY, settings.seed) if sources.curves else None
+    live = shared_states(live_states(table, sources.curves, SURVEY, settings.seed)) if sources.curves else None
     databank = read_databank(table, models, sources.out_of_fold, live)
     for words in databank.missing:
         progress(f"not known: {words}")

@@ -25,7 +25,7 @@ from training.distributions import distributions_of
 from training.export import describe_graph, export_graph, manifest_json, write_files
 from training.features import check_loads
 from training.lightcurve_card import lightcurve_card
-from training.lightcurve_data import CurveTable, read_curves
+from training.lightcurve_data import CurveTable, read_curves, shared_groups
 from training.lightcurve_fit import (
     LightCurveFit,
     LightCurveSettings,
@@ -65,7 +65,8 @@ def train(
     beside
         AHA's own recipe on the same curves, for the card.
     out_of_fold_folder
-        Gets each whole curve's error by the model that did not see it, for :mod:`training.exotic`.
+        Gets each whole curve's error by the model that did not see it, for :mod:`training.exotic`; only of groups that
+        do not tell the class.
 
     Raises
     ------
@@ -106,7 +107,9 @@ def train(
     check_loads(files, SURVEY)
     write_files(out, files)
     if out_of_fold_folder:
-        write_out_of_fold(out_of_fold_folder, "lightcurve", table.column("object_id"), {"error": whole})
+        groups = table.column("group")
+        shared = np.isin(groups, sorted(shared_groups(groups.tolist(), table.is_exotic.tolist())))
+        write_out_of_fold(out_of_fold_folder, "lightcurve", table.column("object_id")[shared], {"error": whole[shared]})
     progress(f"wrote {', '.join(name for name, _ in files)} to {out}")
 
 

@@ -1,6 +1,8 @@
 """Labelled light curves, read and split."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +65,18 @@ class CurveTable:
         test, validation = (9 + rotation) % N_BINS, (8 + rotation) % N_BINS
         bins = self.bins
         return Split(train=(bins != test) & (bins != validation), validation=bins == validation, test=bins == test)
+
+
+def shared_groups(groups: Iterable[str], is_exotic: Iterable[bool]) -> frozenset[str]:
+    """Return the groups of curves, one curve an entry, in which normals outnumber exotics.
+
+    A catalogue of one class tells the class by its making, its depth and its cadence: whoever learns a class from
+    curves must leave its curves out.
+    """
+    exotics: Counter[str] = Counter()
+    for group, exotic in zip(groups, is_exotic, strict=True):
+        exotics[group] += 1 if exotic else -1
+    return frozenset(group for group, excess in exotics.items() if excess < 0)
 
 
 def read_curves(path: Path, labels_path: Path) -> CurveTable:

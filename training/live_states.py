@@ -19,7 +19,7 @@ from annotator.surveys import PARSERS
 from annotator.surveys.ztf_columns import Detection, lasair_columns
 from annotator.transient import Transient
 from training.dataset import Table
-from training.lightcurve_data import CURVE_COLUMNS, OTHER_TELESCOPES
+from training.lightcurve_data import CURVE_COLUMNS, OTHER_TELESCOPES, shared_groups
 
 STATES_PER_OBJECT = 3
 
@@ -43,6 +43,8 @@ class LiveStates:
     places: NDArray[np.int64]
     """Of each state's object in the table, ``(m,)``."""
     transients: tuple[Transient, ...]
+    is_shared: NDArray[np.bool_]
+    """Whether all that was seen is of catalogues that do not tell the class, ``(m,)``."""
 
     @property
     def samplings(self) -> list[Sampling]:
@@ -61,9 +63,15 @@ class LiveStates:
         )
 
 
+def shared_states(live: LiveStates) -> LiveStates:
+    """Return the states from which a class may be learned."""
+    kept = np.flatnonzero(live.is_shared)
+    return LiveStates(live.places[kept], tuple(live.transients[i] for i in kept), live.is_shared[kept])
+
+
 def no_live_states() -> LiveStates:
     """Return none, for a table without light curves."""
-    return LiveStates(np.empty(0, dtype=np.int64), ())
+    return LiveStates(np.empty(0, dtype=np.int64), (), np.empty(0, dtype=bool))
 
 
 def live_states(table: Table, curves: Path, survey: str, seed: int) -> LiveStates:
@@ -85,7 +93,7 @@ def live_states(table: Table, curves: Path, survey: str, seed: int) -> LiveState
         If the light curves cannot be read.
     """
     place_of = {row["objectId"]: number for number, row in enumerate(table.rows)}
-    detections = _detections(curves, place_of)
+    detections, is_shared = _detections(curves, table, place_of)
     rng = np.random.default_rng(seed)
     places, transients = [], []
     for object_id in sorted(detections):
@@ -97,10 +105,13 @@ def live_states(table: Table, curves: Path, survey: str, seed: int) -> LiveState
             if len(transient.features) >= MIN_FEATURES:
                 places.append(place_of[object_id])
                 transients.append(transient)
-    return LiveStates(np.array(places, dtype=np.int64), tuple(transients))
+    shared = np.array([is_shared[table.rows[place]["objectId"]] for place in places], dtype=bool)
+    return LiveStates(np.array(places, dtype=np.int64), tuple(transients), shared)
 
 
-def _detections(curves: Path, wanted: Mapping[str, int]) -> dict[str, list[Detection]]:
+def _detections(
+    curves: Path, table: Table, wanted: Mapping[str, int]
+) -> tuple[dict[str, list[Detection]], dict[str, bool]]:
     import pandas  # only this command needs it
 
     try:
@@ -113,6 +124,13 @@ def _detections(curves: Path, wanted: Mapping[str, int]) -> dict[str, list[Detec
     if "source" in rows:
         rows = rows[~rows["source"].isin(OTHER_TELESCOPES)]
     rows = rows[rows["objectId"].isin(wanted) & (rows["magpsf"] > 0)]
+    if "group" not in rows:
+        rows = rows.assign(group="all")
+    curves_of = rows[["objectId", "group"]].drop_duplicates()
+    is_exotic = table.is_exotic
+    labels = [bool(is_exotic[wanted[object_id]]) for object_id in curves_of["objectId"]]
+    shared = shared_groups(curves_of["group"], labels)
+    is_shared = curves_of["group"].isin(shared).groupby(curves_of["objectId"]).all().to_dict()
     found: dict[str, list[Detection]] = {}
     for row in rows.itertuples():
         found.setdefault(row.objectId, []).append(
@@ -124,7 +142,7 @@ def _detections(curves: Path, wanted: Mapping[str, int]) -> dict[str, list[Detec
                 is_positive=row.isdiffpos in ("t", "1"),
             )
         )
-    return found
+    return found, is_shared
 
 
 def _up_to_random_epoch(detections: Sequence[Detection], rng: np.random.Generator) -> list[Detection]:

@@ -325,7 +325,7 @@ def test_live_states_count_together_as_one_object_and_say_nothing_of_the_class_b
 
 def test_live_states_are_joined_behind_the_final_ones(labelled_table, small_models):
     places = np.array([7, 3, 3])
-    live = LiveStates(places, tuple(labelled_table.transients[i] for i in places))
+    live = LiveStates(places, tuple(labelled_table.transients[i] for i in places), np.ones(len(places), dtype=bool))
     bank = read_databank(labelled_table, small_models, None, live)
     n = len(labelled_table.rows)
     assert bank.places[n:].tolist() == places.tolist()

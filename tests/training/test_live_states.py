@@ -9,6 +9,7 @@ from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
 from annotator.surveys import PARSERS
 from annotator.surveys.ztf_columns import Detection, lasair_columns
+from training.lightcurve_data import shared_groups
 from training.live_states import STATES_PER_OBJECT, SURROUNDINGS, live_states, no_live_states
 
 N_OBJECTS = 40
@@ -173,3 +174,9 @@ def test_curves_without_a_column_are_refused_by_its_name(table, curves, tmp_path
     pandas.read_parquet(curves).drop(columns="magpsf").to_parquet(tmp_path / "curves.parquet")
     with pytest.raises(ConfigError, match="magpsf"):
         live_states(table, tmp_path / "curves.parquet", "ztf", seed=0)
+
+
+def test_a_class_is_learned_from_no_catalogue_that_holds_more_exotics_than_normals():
+    groups = ["shared"] * 5 + ["exotic alone"] * 3 + ["all but one exotic"] * 4
+    is_exotic = [True, True, False, False, False] + [True] * 3 + [True, True, True, False]
+    assert shared_groups(groups, is_exotic) == {"shared"}
