@@ -17,6 +17,7 @@ from annotator.manifest import Column
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES
 from training.forest import Forest
 from training.networks import FeatureScaling
+from training.scaling import robust_column
 
 N_LATENTS = 8
 MODALITY_INPUTS: Mapping[str, tuple[str, ...]] = {
@@ -184,21 +185,10 @@ def with_modalities_dropped(
 def fit_columns(numbers: NDArray[np.float32]) -> tuple[Column, ...]:
     """Fit the scaling of each input to ``(n, len(INPUTS))``: median, and half the middle 68 %."""
     transforms = {q.name: (q.unit, q.transform, q.softening) for q in QUANTITIES}
-    columns = []
-    for j, name in enumerate(INPUTS):
-        unit, transform, softening = transforms.get(name, ("", "identity", 1.0))
-        values = numbers[:, j].astype(np.float64)
-        values = values[np.isfinite(values)]
-        if transform == "log10":
-            values = np.log10(values)
-        elif transform == "asinh":
-            values = np.arcsinh(values / softening)
-        low, centre, high = np.percentile(values, [15.8655, 50.0, 84.1345]) if len(values) else (-1.0, 0.0, 1.0)
-        scale = (high - low) / 2 or (float(values.std()) if len(values) else 0.0) or 1.0
-        columns.append(
-            Column(name, unit, -1e6, 1e6, transform, softening, float(centre), float(scale), -SCALED_CLIP, SCALED_CLIP)
-        )
-    return tuple(columns)
+    return tuple(
+        robust_column(name, *transforms.get(name, ("", "identity", 1.0)), numbers[:, j], SCALED_CLIP)
+        for j, name in enumerate(INPUTS)
+    )
 
 
 SCALED_CLIP = 20.0

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from annotator.manifest import Column
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, SHERLOCK_CLASSES
 from training.networks import FeatureModel, FeatureScaling
+from training.scaling import UNLIMITED, robust_column
 
 PHYSICAL = (
     "colour_now",
@@ -67,32 +68,14 @@ def fit_quantity_columns(quantities: NDArray[np.float32], names: Sequence[str]) 
     columns = []
     for name in names:
         quantity = QUANTITIES[QUANTITY_NAMES.index(name)]
-        centre, scale = 0.0, CLASS_SCALE
-        if name not in SHERLOCK:
-            values = quantities[:, QUANTITY_NAMES.index(name)].astype(np.float64)
-            values = values[np.isfinite(values)]
-            if not len(values):
-                raise ValueError(f"expected values of {name} in the training part, found none")
-            if quantity.transform == "log10":
-                values = np.log10(values)
-            elif quantity.transform == "asinh":
-                values = np.arcsinh(values / quantity.softening)
-            low, centre, high = np.percentile(values, [15.8655, 50.0, 84.1345])
-            scale = (high - low) / 2 or float(values.std()) or 1.0
-        columns.append(
-            Column(
-                name,
-                quantity.unit,
-                -1e6,
-                1e6,
-                quantity.transform,
-                quantity.softening,
-                float(centre),
-                float(scale),
-                -CLIP,
-                CLIP,
-            )
-        )
+        values = quantities[:, QUANTITY_NAMES.index(name)]
+        if name in SHERLOCK:
+            column = Column(name, "", -UNLIMITED, UNLIMITED, "identity", 1.0, 0.0, CLASS_SCALE, -CLIP, CLIP)
+        elif not np.isfinite(values).any():
+            raise ValueError(f"expected values of {name} in the training part, found none")
+        else:
+            column = robust_column(name, quantity.unit, quantity.transform, quantity.softening, values, CLIP)
+        columns.append(column)
     return tuple(columns)
 
 

@@ -51,3 +51,27 @@ def fit_columns(features: NDArray[np.float32]) -> tuple[Column, ...]:
             )
         )
     return tuple(columns)
+
+
+def robust_column(
+    name: str, unit: str, transform: str, softening: float, values: NDArray[np.floating], clip: float
+) -> Column:
+    """Scale a number by its median and half the range of its middle 68 %, clipped at so many of these.
+
+    Parameters
+    ----------
+    values
+        ``(n,)``, not yet transformed, NaN where missing; of no value at all the scale is 1.
+    """
+    known = values[np.isfinite(values)].astype(np.float64)
+    if transform == "log10":
+        known = np.log10(known)
+    elif transform == "asinh":
+        known = np.arcsinh(known / softening)
+    low, centre, high = np.percentile(known, [15.8655, 50.0, 84.1345]) if len(known) else (-1.0, 0.0, 1.0)
+    scale = (high - low) / 2 or (float(known.std()) if len(known) else 0.0) or 1.0
+    return Column(name, unit, -UNLIMITED, UNLIMITED, transform, softening, float(centre), float(scale), -clip, clip)
+
+
+UNLIMITED = 1e6
+"""Of a physical range: the number was held to its own before."""
