@@ -109,7 +109,7 @@ def test_nights_are_counted_from_noon_to_noon_and_the_newest_are_kept(ledger):
 def test_a_ledger_from_before_drift_was_watched_watches_it_from_now_on(tmp_path, monkeypatch):
     monkeypatch.setattr(ledger_module, "_MIGRATIONS", ledger_module._MIGRATIONS[:1])
     with Ledger(tmp_path / "old.sqlite") as old:
-        old.record([assessment()], [], 0.0)
+        old._execute("INSERT INTO objects (object_id, state, model_set) VALUES ('ZTF99aaaaaaa', 'x', 'aha-ztf-1.0')")
     monkeypatch.undo()
     with Ledger(tmp_path / "old.sqlite") as ledger:
         ledger.record([assessment("ZTF99aaaaaab", bins={"features": {"gmag": 1}})], [], 1.0)
