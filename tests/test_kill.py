@@ -458,5 +458,5 @@ def test_a_retraction_that_is_killed_before_any_step_is_completed_by_the_next(
             assert life.writes() <= writes + 1
         return 1
 
-    points = sample(random.Random(4), len(steps), 8)
+    points = sample(random.Random(4), len(steps), 6)
     assert begin(live, points).kills() == len(points) > 20
