@@ -46,7 +46,8 @@ def calibrated(
     output: str, values: NDArray[np.float64], samplings: Sequence[Sampling], rules: Sequence[LevelRule] = LEVELS
 ) -> Calibrated:
     """Make an output's table of normals ``(n,)``, rounded up so that no rank is flattered."""
-    return Calibrated(output, _levels(np.array([round_up(float(v)) for v in values]), samplings, rules))
+    rounded = np.array([round_up(float(v)) for v in values])
+    return Calibrated(output, _levels(rounded, samplings, joined_rules(samplings, rules)))
 
 
 def uniform_calibrated(output: str, values: NDArray[np.float64]) -> Calibrated:
@@ -54,25 +55,27 @@ def uniform_calibrated(output: str, values: NDArray[np.float64]) -> Calibrated:
     return calibrated(output, values, [Sampling()] * len(values), ONE_LEVEL)
 
 
+def joined_rules(samplings: Sequence[Sampling], rules: Sequence[LevelRule]) -> tuple[LevelRule, ...]:
+    """Return the rules without those of too few normals: these are compared with the next level's, or the last's."""
+    place = level_places(samplings, rules)
+    kept, waiting = [], 0
+    for number, rule in enumerate(rules[:-1]):
+        waiting += np.count_nonzero(place == number)
+        if waiting >= MIN_PER_LEVEL and np.count_nonzero(place > number) >= MIN_PER_LEVEL:
+            kept.append(rule)
+            waiting = 0
+    return (*kept, rules[-1])
+
+
 def _levels(
     values: NDArray[np.float64], samplings: Sequence[Sampling], rules: Sequence[LevelRule]
 ) -> tuple[Level, ...]:
     place = level_places(samplings, rules)
-    levels: list[Level] = []
-    waiting: NDArray[np.bool_] = np.zeros(len(values), dtype=bool)
+    levels = []
     for number, rule in enumerate(rules):
-        waiting = waiting | (place == number)
-        is_last = number == len(rules) - 1
-        enough_left = np.count_nonzero(place > number) >= MIN_PER_LEVEL or is_last
-        if not is_last and (np.count_nonzero(waiting) < MIN_PER_LEVEL or not enough_left):
-            continue
-        members = np.sort(values[waiting])
-        levels.append(
-            Level(
-                rule.name, rule.up_to_detections, float(rule.up_to_age_days), tuple(members.tolist()), fit_tail(members)
-            )
-        )
-        waiting = np.zeros(len(values), dtype=bool)
+        members = np.sort(values[place == number])
+        age_days = float(rule.up_to_age_days)  # a whole number would be read back as another one
+        levels.append(Level(rule.name, rule.up_to_detections, age_days, tuple(members.tolist()), fit_tail(members)))
     return tuple(levels)
 
 
@@ -105,8 +108,12 @@ def cross_scores(
     is_normal: NDArray[np.bool_],
     rules: Sequence[LevelRule] = LEVELS,
 ) -> NDArray[np.float64]:
-    """Score each object by the normals of the other bins, ``(n,)``: no normal is in its own table."""
+    """Score each object by the normals of the other bins, ``(n,)``: no normal is in its own table.
+
+    The levels are those of all normals together.
+    """
     scores = np.full(len(values), np.nan)
+    rules = joined_rules([samplings[i] for i in np.flatnonzero(is_normal)], rules)
     for number in range(N_BINS):
         others = np.flatnonzero(is_normal & (bins != number))
         here = np.flatnonzero(bins == number)
