@@ -23,7 +23,7 @@ demo: $(VENV)/.annotator
 test: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 models: $(VENV)/.development
 	$(BIN)/aha-train features --data $(DATA)/object_features.csv $(into) $(call beside,aha)
