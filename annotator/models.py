@@ -94,7 +94,7 @@ class Scores:
     exotic: float | None = None
     """Probability of being of a kind that earned a night before, learned from known exotics and people's verdicts."""
     artefact: float | None = None
-    """Probability that the detection is bogus, by its stamps and real-bogus scores; None without either."""
+    """Probability that the detection is bogus, by its stamps and real-bogus scores; None without stamps."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     """What the heads were given, by name (:func:`head_numbers`)."""
 

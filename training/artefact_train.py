@@ -1,6 +1,5 @@
 """`aha-train artefact`: from stamps with real-bogus scores, and people's verdicts, to a served head."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import torch
 from annotator.errors import ConfigError
 from annotator.heads import HeadManifest, HeadReference
 from annotator.models import ModalityScore, ModelSet, head_numbers, load_models, reference_transient
-from annotator.verdicts import latest, read_verdicts
 from training.artefact import (
     INPUTS,
     TERM_NAMES,
@@ -24,7 +22,7 @@ from training.artefact import (
     read_stamps_out_of_fold,
 )
 from training.artefact_card import artefact_card
-from training.head_files import export_head, head_identity, refuse_if_worse, write_head
+from training.head_files import export_head, head_identity, head_reference, refuse_if_worse, verdicts_in, write_head
 from training.run import progress
 from training.triplet import SERVED
 from training.triplet_data import read_stamps
@@ -64,7 +62,7 @@ def train(data: Path, out: Path, out_of_fold: Path, verdicts_path: Path | None, 
     old = models.heads.get(NAME)
     table = read_stamps(data)
     errors, terms = read_stamps_out_of_fold(out_of_fold, table)
-    verdicts = _verdicts(verdicts_path)
+    verdicts = {name: said for name, said in verdicts_in(verdicts_path).items() if said in VERDICTS}
     labels = artefact_labels(table, verdicts)
     progress(f"{int(labels.is_bogus.sum())} bogus and {int(labels.is_real.sum())} real of {len(table.rows)} stamps")
     inputs = artefact_inputs(table, terms)
@@ -99,13 +97,6 @@ def train(data: Path, out: Path, out_of_fold: Path, verdicts_path: Path | None, 
     write_head(out, graph, manifest, ("ARTEFACT_CARD.md", artefact_card(manifest)))
 
 
-def _verdicts(path: Path | None) -> Mapping[str, str]:
-    if path is None:
-        return {}
-    said = {item.object_id: item.verdict for item in latest(read_verdicts(path)).values()}
-    return {object_id: verdict for object_id, verdict in said.items() if verdict in VERDICTS}
-
-
 def _references(model: ArtefactModel, models: ModelSet) -> tuple[HeadReference, ...]:
     """Ask torch about the triplet's simulated stamps, with and without real-bogus scores made up for them."""
     references, triplet = [], models.models["triplet"]
@@ -115,8 +106,5 @@ def _references(model: ArtefactModel, models: ModelSet) -> tuple[HeadReference, 
         if not isinstance(scored, ModalityScore):
             continue
         numbers = head_numbers(transient, {"triplet": scored}) | ({"rb": 0.5, "drb": 0.7} if number % 2 else {})
-        known = {name: numbers[name] for name in INPUTS if name in numbers}
-        asked = torch.tensor([[known.get(name, np.nan) for name in INPUTS]], dtype=torch.float32)
-        with torch.no_grad():
-            references.append(HeadReference(known, model(asked).item()))
+        references.append(head_reference(model, INPUTS, numbers))
     return tuple(references)

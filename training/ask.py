@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
 from annotator.models import load_models
-from annotator.verdicts import latest, read_verdicts
 from training.dataset import read_table
 from training.evaluate import auc, average_precision
 from training.exotic import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, fit_exotic, log_odds_of
 from training.exotic_data import Databank, ledger_numbers, read_databank, with_verdicts
+from training.head_files import verdicts_in
 
 SURVEY = "ztf"
 VERDICTS_A_NIGHT = 10
@@ -62,7 +62,7 @@ def ask(
     """
     torch.set_num_threads(1)
     known = ledger_numbers(ledger)
-    judged = {item.object_id: item.verdict for item in latest(read_verdicts(verdicts)).values()} if verdicts else {}
+    judged = verdicts_in(verdicts)
     databank = read_databank(read_table(data, SURVEY), load_models(models_folder, SURVEY), None)
     examples, _ = with_verdicts(databank, judged, known)
     candidates = sorted(object_id for object_id in known if object_id not in judged)

@@ -14,13 +14,12 @@ from annotator.heads import HeadManifest, HeadReference
 from annotator.models import ModalityScore, ModelSet, head_numbers, load_models
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import PARSERS
-from annotator.verdicts import latest, read_verdicts
 from training import exotic_evaluate
 from training.dataset import read_table
 from training.exotic import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, cross_fit
 from training.exotic_card import exotic_card
 from training.exotic_data import HELD_OUT, Databank, Learned, ledger_numbers, read_databank, with_verdicts
-from training.head_files import export_head, head_identity, refuse_if_worse, write_head
+from training.head_files import export_head, head_identity, head_reference, refuse_if_worse, verdicts_in, write_head
 from training.live_states import live_states, shared_states
 from training.run import REFERENCE_NIGHT, progress
 
@@ -104,9 +103,7 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
 
 
 def _examples(databank: Databank, sources: Sources) -> tuple[Examples, Learned]:
-    verdicts = {}
-    if sources.verdicts:
-        verdicts = {item.object_id: item.verdict for item in latest(read_verdicts(sources.verdicts)).values()}
+    verdicts = verdicts_in(sources.verdicts)
     return with_verdicts(databank, verdicts, ledger_numbers(sources.ledger) if sources.ledger else {})
 
 
@@ -179,9 +176,7 @@ def _references(model: ExoticModel, models: ModelSet) -> tuple[HeadReference, ..
         if not isinstance(scored, ModalityScore):
             continue
         numbers = head_numbers(transient, {"features": scored})
-        hidden = ("features_error",) if number % 2 else ()
-        known = {name: numbers[name] for name in INPUTS if name in numbers and name not in hidden}
-        asked = torch.tensor([[known.get(name, np.nan) for name in INPUTS]], dtype=torch.float32)
-        with torch.no_grad():
-            references.append(HeadReference(known, model(asked).item()))
+        if number % 2:
+            del numbers["features_error"]
+        references.append(head_reference(model, INPUTS, numbers))
     return tuple(references)

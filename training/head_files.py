@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from annotator.errors import ModelError
-from annotator.heads import Head, HeadManifest, load_head
+from annotator.heads import Head, HeadManifest, HeadReference, load_head
 from annotator.models import ModelSet
 from annotator.preprocess import PREPROCESS_VERSION
+from annotator.verdicts import latest, read_verdicts
 from training.evaluate import auc
 from training.export import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
 from training.run import progress
@@ -36,6 +37,19 @@ def export_head(model: nn.Module, numbers: NDArray[np.float32]) -> bytes:
     graph = narrow(export_graph(model, examples, ("probability",)))
     check_parity(graph, model, examples, ("probability",))
     return graph
+
+
+def verdicts_in(path: Path | None) -> dict[str, str]:
+    """Return the newest verdict of each object in a file, by object id; none where there is no file."""
+    return {item.object_id: item.verdict for item in latest(read_verdicts(path)).values()} if path else {}
+
+
+def head_reference(model: nn.Module, names: Sequence[str], numbers: Mapping[str, float]) -> HeadReference:
+    """Ask a head of torch about an object's numbers, those of its inputs that are there."""
+    known = {name: numbers[name] for name in names if name in numbers}
+    asked = torch.tensor([[known.get(name, np.nan) for name in names]], dtype=torch.float32)
+    with torch.no_grad():
+        return HeadReference(known, model(asked).item())
 
 
 def head_identity(models: ModelSet, old: Head | None, graph: bytes) -> dict[str, object]:
