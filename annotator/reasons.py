@@ -17,8 +17,9 @@ class Reason:
     share: float
     """How much of the modality's oddity goes away without it, 0 to 1."""
     where: Mapping[str, float | str]
-    """For plots: ``quantity``, ``value``, ``percentile`` of a feature; ``band``, ``first_mjd``, ``last_mjd``,
-    ``difference_mag``, ``detections`` of a light curve; ``stamp``, ``row``, ``column``, ``radius``, ``kind`` of stamps."""
+    """For plots. Of a feature: ``quantity``, ``value``, ``percentile``. Of a light curve: ``band``, ``first_mjd``,
+    ``last_mjd``, ``difference_mag`` (negative is brighter than expected), ``detections``. Of stamps: ``stamp``,
+    ``row``, ``column``, ``radius`` (pixels), ``kind``."""
 
 
 Reasons = Mapping[str, Sequence[Reason]]
