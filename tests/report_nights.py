@@ -231,7 +231,7 @@ def _feature_reasons(transient: Transient, _scored: ModalityScore) -> tuple[Reas
     strongest = sorted(found, key=lambda name: -abs(found[name][1] - 50))[:3]
     return tuple(
         Reason(
-            f"{meaning[name]} {found[name][0]:.2f} {known[name].unit}, at the {found[name][1]:.1f}th percentile of normals",
+            f"{meaning[name]} {found[name][0]:.2f} {known[name].unit}, percentile {found[name][1]:.1f} of normals",
             0.6 / (number + 1),
             {"quantity": name, "value": found[name][0], "percentile": found[name][1]},
         )
