@@ -37,6 +37,7 @@ _SHORTEST_MARK_DAYS = 1.5
 
 _SAME_EPOCH_DAYS = 0.01
 _N_QUANTITIES = 8
+_STAMP_ROWS = ("as seen", "expected", "deviation")
 _DOTS_PER_INCH = 150
 _SHORT_NAMES = {"lightcurve": "light curve", "triplet": "stamps"}
 
@@ -235,7 +236,7 @@ def _frame(main: "Axes", residual: "Axes", peak_mjd: float, theme: Theme) -> Non
             _label(main, mjd - peak_mjd, brightest, text, (0, rise), "center", "baseline", colour)
     middle = (first + last) / 2
     _label(residual, middle, low, "days from peak", (0, -27), "center", "baseline", theme.muted)
-    for axes, name in ((main, "magnitude"), (residual, "residual")):
+    for axes, name in ((main, "magnitude"), (residual, "residual, mag")):
         at = sum(axes.get_ylim()) / 2
         _label(axes, first, at, name, (-38, 0), "center", "center", theme.muted, rotation=90)
 
@@ -400,7 +401,7 @@ def explain_plot(candidate: Candidate, models: ModelSet, path: Path) -> None:
         else:
             figure.text(0.8, 0.6, f"no stamps{_why(candidate, 'triplet')}", color=PAPER.muted, ha="center")
         if shown.quantities:
-            _draw_quantities(figure, (0.06, 0.045, 0.49, 0.26), shown.quantities[:_N_QUANTITIES])
+            _draw_quantities(figure, (0.06, 0.03, 0.49, 0.27), shown.quantities[:_N_QUANTITIES])
         try:
             figure.savefig(path, dpi=_DOTS_PER_INCH, metadata={"Date": None} if path.suffix == ".svg" else None)
         except ValueError as failure:
@@ -468,7 +469,7 @@ def _write_legend(figure: "Figure", curve: ShownCurve) -> None:
     if curve.expected_mag is not None:
         marks.append(Line2D([], [], color=PAPER.muted, linewidth=2, label="expected by the model"))
     figure.legend(
-        handles=marks, loc="upper right", bbox_to_anchor=(0.556, 0.375), ncols=len(marks), frameon=False, fontsize=8.5,
+        handles=marks, loc="upper right", bbox_to_anchor=(0.556, 0.352), ncols=len(marks), frameon=False, fontsize=8.5,
         labelcolor=PAPER.muted, handletextpad=0.3, columnspacing=1.2, borderpad=0,
     )  # fmt: skip
 
@@ -479,22 +480,22 @@ def _draw_stamps(
     from matplotlib.image import imread
     from matplotlib.patches import Circle
 
-    left, bottom, width, height = box
-    axes = figure.add_axes(box)
+    axes = figure.add_axes(box, anchor="N")
     axes.set_axis_off()
     picture = imread(io.BytesIO(stamps_png(stamps)))
     axes.imshow(picture, interpolation="none")
     n_rows = (picture.shape[0] + GAP) // (SIDE + GAP)
     for number, name in enumerate(CHANNELS):
         axes.text(number * (SIDE + GAP) + SIDE / 2, -4, name, ha="center", va="bottom", color=PAPER.muted)
-    for number, name in enumerate(("as seen", "expected", "deviation")[:n_rows]):
+    for number, name in enumerate(_STAMP_ROWS[:n_rows]):
         axes.text(-4, number * (SIDE + GAP) + SIDE / 2, name, ha="right", va="center", color=PAPER.muted, rotation=90)
     for mark in stamp_marks(reasons):
         for row in {0, n_rows - 1}:
             place = (mark.x - 0.5, mark.y - 0.5 + row * (SIDE + GAP))
             axes.add_patch(Circle(place, mark.radius, fill=False, color="#ffd54a", linewidth=1.4))
     note = f"deviation from {-DEVIATION_RANGE:g} (blue) to {DEVIATION_RANGE:g} (red) of those expected"
-    _write(figure, left + width, bottom - 0.02, note, ha="right", fontsize=8.5, color=PAPER.muted)
+    if n_rows == len(_STAMP_ROWS):
+        axes.text(picture.shape[1], picture.shape[0] + 4, note, ha="right", va="top", fontsize=8.5, color=PAPER.muted)
 
 
 def _draw_quantities(
@@ -504,10 +505,10 @@ def _draw_quantities(
     axes.set_axis_off()
     axes.set_xlim(0, 1)
     axes.set_ylim(_N_QUANTITIES - 0.3, -1.2)
-    left, right = 0.62, 0.93
+    left, right = 0.645, 0.915
     for x, text, across in (
         (0, "most unusual features", "left"),
-        (0.59, "value", "right"),
+        (0.615, "value", "right"),
         (1.0, "percentile", "right"),
     ):
         axes.text(x, -0.9, text, ha=across, va="center", color=PAPER.muted, fontsize=8.5)
@@ -520,6 +521,15 @@ def _draw_quantities(
         colour = "#a83a00" if item.is_reason else PAPER.ink
         axes.plot([place, place], [y - 0.36, y + 0.36], color=colour, linewidth=2.4, solid_capstyle="butt")
         weight = "bold" if item.is_reason else "normal"
-        axes.text(0, y, item.meaning, va="center", color=PAPER.ink, fontweight=weight)
-        axes.text(0.59, y, f"{significant(item.value)} {item.unit}", ha="right", va="center", color=PAPER.ink)
-        axes.text(1.0, y, percentile(item.percentile, item.is_beyond), ha="right", va="center", color=PAPER.muted)
+        axes.text(0, y, item.meaning, va="center", color=PAPER.ink, fontweight=weight, fontsize=8.8)
+        value = f"{significant(item.value)} {item.unit}"
+        axes.text(0.615, y, value, ha="right", va="center", color=PAPER.ink, fontsize=8.8)
+        axes.text(
+            1.0,
+            y,
+            percentile(item.percentile, item.is_beyond),
+            ha="right",
+            va="center",
+            color=PAPER.muted,
+            fontsize=8.8,
+        )
