@@ -47,22 +47,29 @@ or more of their class among the {NEAREST}.
 def _modality(name: str, parts: Mapping[str, Sequence[ClassShare]]) -> str:
     lines = [f"## {WORDS[name]}"]
     for part, shares in parts.items():
-        if part == WITHIN:
-            lines += ["", _WITHIN_WORDS]
-        elif WITHIN in parts:
-            lines += ["", _CONFOUNDED_WORDS]
+        if WITHIN in parts:
+            lines += ["", _WORDS_OF_PARTS[name][part == WITHIN]]
         lines += ["", *_table(shares), "", _verdict(shares)]
     return "\n".join(lines)
 
 
-_CONFOUNDED_WORDS = (
+_CATALOGUES = (
     "All catalogues together. This is confounded: exotics and supernovae come from different catalogues, whose depth "
-    "and cadence bring an object near to others of its catalogue."
-)
-_WITHIN_WORDS = (
+    "and cadence bring an object near to others of its catalogue.",
     "Each object among those of its own catalogue alone, of the catalogues that hold exotics and more normals: the "
-    "measurement to go by, of few objects."
+    "measurement to go by, of few objects.",
 )
+_WORDS_OF_PARTS = {
+    "features": (
+        "All objects together. This is confounded: exotics are within AHA's cut (small errors of the rates, physical "
+        "means) more often than supernovae are.",
+        "Each object within AHA's cut among the others within it, each outside among the others outside: the "
+        "measurement to go by.",
+    ),
+    "lightcurve": _CATALOGUES,
+    "triplet": _CATALOGUES,
+}
+"""Of all objects together, and of each stratum by itself."""
 
 
 def _table(shares: Sequence[ClassShare]) -> list[str]:

@@ -16,7 +16,7 @@ MIN_OF_CLASS = 5
 """Objects of a class, with another of it in reach, from which on its share is worth an interval."""
 
 ALL, WITHIN = "all", "within catalogues"
-"""Names of what is measured: all objects together, and each among those of its own catalogue."""
+"""Names of what is measured: all objects together, and each among those of its own stratum."""
 
 
 @dataclass(frozen=True)
@@ -36,37 +36,35 @@ class ClassShare:
     """Share of the objects with one or more of their class among the nearest."""
 
 
-def measure(index: KnownLatents, classes: Sequence[str], catalogues: Sequence[str]) -> dict[str, list[ClassShare]]:
+def measure(index: KnownLatents, classes: Sequence[str], strata: Sequence[str]) -> dict[str, list[ClassShare]]:
     """Measure, by class, how many of the nearest known objects are of the object's own class.
 
     Parameters
     ----------
-    classes, catalogues
-        Of each known object of the index, in order: its class, and where it comes from.
+    classes, strata
+        Of each known object of the index, in order: its class, and with which it can be compared.
 
     Returns
     -------
     dict
-        Over all objects; and, where there are several catalogues, over those that have exotics and more normals, an
-        object compared with those of its own catalogue alone.
+        Over all objects; and, where there are several strata, over those that have exotics and more normals, an object
+        compared with those of its own stratum alone.
     """
-    kinds, catalogue = np.array(classes), np.unique(catalogues, return_inverse=True)[1]
-    found = {ALL: _shares(index, kinds, np.zeros_like(catalogue), np.ones(len(kinds), dtype=bool))}
-    if len(set(catalogues)) > 1:
+    kinds, stratum = np.array(classes), np.unique(strata, return_inverse=True)[1]
+    found = {ALL: _shares(index, kinds, np.zeros_like(stratum), np.ones(len(kinds), dtype=bool))}
+    if len(set(strata)) > 1:
         is_exotic = ~np.isin(kinds, LABELS)
-        mixed = np.isin(catalogue, catalogue[is_exotic]) & np.isin(
-            catalogues, sorted(shared_groups(catalogues, is_exotic.tolist()))
-        )
-        found[WITHIN] = _shares(index, kinds, catalogue, mixed)
+        has_more_normals = np.isin(strata, sorted(shared_groups(strata, is_exotic.tolist())))
+        found[WITHIN] = _shares(index, kinds, stratum, has_more_normals & np.isin(stratum, stratum[is_exotic]))
     return found
 
 
 def _shares(
-    index: KnownLatents, kinds: NDArray[np.str_], catalogue: NDArray[np.int64], kept: NDArray[np.bool_]
+    index: KnownLatents, kinds: NDArray[np.str_], stratum: NDArray[np.int64], kept: NDArray[np.bool_]
 ) -> list[ClassShare]:
     own, base = np.zeros(len(kinds)), np.zeros(len(kinds))
     for place in np.flatnonzero(kept).tolist():
-        others = np.flatnonzero(kept & (catalogue == catalogue[place]) & (np.arange(len(kinds)) != place))
+        others = np.flatnonzero(kept & (stratum == stratum[place]) & (np.arange(len(kinds)) != place))
         if len(others):
             order = np.argsort(index.distances(index.latents[place])[others], kind="stable")
             own[place] = (kinds[others[order[:NEAREST]]] == kinds[place]).mean()
