@@ -335,7 +335,7 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
         If there are none, or one is damaged, changed, of another survey, preprocessing or model set, or does not
         reproduce its reference records.
     """
-    place = _place(folder, survey)
+    place = place_of_models(folder, survey)
     names = sorted({Path(entry.name).stem for entry in place.iterdir() if entry.name.endswith((".onnx", ".json"))})
     if not names:
         raise ModelError(
@@ -361,7 +361,14 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
     )
 
 
-def _place(folder: Path | None, survey: str) -> Traversable:
+def place_of_models(folder: Path | None, survey: str) -> Traversable:
+    """Return where the models of a survey are; None: those that this package ships.
+
+    Raises
+    ------
+    ModelError
+        If there is no such folder, or this package ships none for the survey.
+    """
     if folder is None:
         shipped = importlib.resources.files("annotator.onnx_models") / survey
         if not shipped.is_dir():
