@@ -16,6 +16,7 @@ from annotator.errors import RecordError
 from annotator.explanation import explain, explain_verdict, state_class
 from annotator.ledger import Assessment, Ledger, ScoredState
 from annotator.models import Missing, ModalityScore, ModelSet, Scores
+from annotator.reasons import Reasons, reasons_of
 from annotator.sources import Unreadable, readable
 from annotator.surveys import PARSERS
 from annotator.transient import Transient
@@ -140,6 +141,7 @@ def _assessment(
     transient = item.transient
     decided = decide(transient, scores, config.decision, models.exotic_threshold(config.decision))
     classification = judged(decided, said.asked_class, said.tns_type, config.decision)
+    reasons = None if decided == "normal" else reasons_of(transient, scores, models)
     first_mjd = known.first_flagged_mjd if known else None
     if first_mjd is None and classification in FLAGS:
         first_mjd = transient.last_mjd
@@ -148,7 +150,7 @@ def _assessment(
         topic=config.annotation.topic,
         classification=classification,
         version=models.version,
-        explanation=_explanation(transient, scores, classification, said, models),
+        explanation=_explanation(transient, scores, classification, said, reasons or {}),
         classdict=classdict(transient, scores, first_mjd),
     )
     return Assessment(
@@ -175,10 +177,10 @@ def _assessment(
     )
 
 
-def _explanation(transient: Transient, scores: Scores, classification: str, said: _Said, models: ModelSet) -> str:
+def _explanation(transient: Transient, scores: Scores, classification: str, said: _Said, reasons: Reasons) -> str:
     if said.asked_class is not None:
         return explain_verdict(said.verdict)
-    sentence = explain(transient, scores, classification, models)
+    sentence = explain(transient, scores, classification, reasons)
     return state_class(sentence, said.tns_type) if said.tns_type and classification in FLAGS else sentence
 
 
