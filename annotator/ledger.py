@@ -1,11 +1,12 @@
 """The ledger: one SQLite file that holds all state between passes.
 
-It knows which objects were scored and in what state, every score ever given, the outbox, the calls of the last hour,
-the passes and the refused records. Scores, outgoing annotations and the source's position are written in one
-transaction: after a crash at any point the next pass repeats at most what was not yet committed.
+It knows which objects were scored and in what state, every score ever given, what people said of objects, the outbox,
+the calls of the last hour, the passes and the refused records. Scores, outgoing annotations and the source's position
+are written in one transaction: after a crash at any point the next pass repeats at most what was not yet committed.
 """
 
 import contextlib
+import datetime
 import fcntl
 import json
 import math
@@ -23,6 +24,7 @@ from annotator.evidence import read_evidence, stamps_bytes, transient_json
 from annotator.nights import night_of, start_of
 from annotator.reason import Reasons
 from annotator.transient import Transient
+from annotator.verdicts import Verdict, latest
 
 BUSY_TIMEOUT_S = 30.0
 MAX_REFUSED = 10_000
@@ -129,7 +131,18 @@ CREATE TABLE posted (
     score REAL NOT NULL,
     modalities TEXT NOT NULL,
     posted_at REAL NOT NULL
-)
+);
+CREATE TABLE verdicts (
+    verdict_id INTEGER PRIMARY KEY,
+    object_id TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    person TEXT NOT NULL,
+    given_at REAL NOT NULL,
+    note TEXT NOT NULL,
+    undone_at REAL,
+    undone_by TEXT
+);
+CREATE INDEX verdicts_of_object ON verdicts (object_id, verdict_id)
 """,
 )
 """What makes each schema version out of the one before; a ledger is brought to the newest when it is opened."""
@@ -282,6 +295,16 @@ class NightScore:
     """Flagged, and never before."""
 
 
+class KeptVerdict:
+    """A verdict as the ledger keeps it: one that was undone stays for the record."""
+
+    verdict_id: int
+    verdict: Verdict
+    undone_at: float | None
+    """Seconds since 1970; None while it holds."""
+    undone_by: str | None
+
+
 @dataclass(frozen=True)
 class PassRecord:
     """How a pass ended."""
@@ -300,6 +323,8 @@ class Ledger:
     ----------
     path
         The SQLite file; made where it does not exist. ":memory:" holds nothing after it is closed.
+    busy_timeout_s
+        How long to wait for another writer before it is an error.
 
     Raises
     ------
@@ -307,10 +332,10 @@ class Ledger:
         If the file is no ledger, or one of a newer release.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
         try:
-            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._db = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -806,6 +831,41 @@ class Ledger:
             histories.setdefault(row["object_id"], []).append({**row, "modalities": json.loads(row["modalities"])})
         return histories
 
+    # --- what people said
+
+    def add_verdict(self, verdict: Verdict) -> int:
+        """Keep a verdict; return its number.
+
+        Who repeats what holds already, word for word, adds nothing: a form that is sent twice is one verdict.
+        """
+        with self._transaction():
+            kept = [item for item in self.verdicts_of(verdict.object_id) if item.undone_at is None]
+            holds = latest(item.verdict for item in kept).get(verdict.object_id)
+            if holds is not None and _said(holds) == _said(verdict):
+                return next(item.verdict_id for item in kept if item.verdict is holds)
+            return self._execute(
+                "INSERT INTO verdicts (object_id, verdict, person, given_at, note) VALUES (?, ?, ?, ?, ?)",
+                (verdict.object_id, verdict.verdict, verdict.person, verdict.when.timestamp(), verdict.note),
+            ).lastrowid
+
+    def undo_verdict(self, verdict_id: int, person: str, now: float) -> bool:
+        """Take a verdict back; return whether it held until now. It stays for the record."""
+        undone = self._execute(
+            "UPDATE verdicts SET undone_at = ?, undone_by = ? WHERE verdict_id = ? AND undone_at IS NULL",
+            (now, person, verdict_id),
+        )
+        return undone.rowcount > 0
+
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdicts that were not undone, oldest first; of an object, the newest holds, whoever gave it."""
+        rows = self._execute("SELECT * FROM verdicts WHERE undone_at IS NULL ORDER BY given_at, verdict_id")
+        return [_verdict(row) for row in rows]
+
+    def verdicts_of(self, object_id: str) -> list[KeptVerdict]:
+        """Return all that people said of one object, undone or not, in the order in which it was stored."""
+        rows = self._execute("SELECT * FROM verdicts WHERE object_id = ? ORDER BY verdict_id", (object_id,))
+        return [KeptVerdict(row["verdict_id"], _verdict(row), row["undone_at"], row["undone_by"]) for row in rows]
+
     # --- how often something is flagged
 
     def night_counts(self, model_set: str, most: int) -> list[NightCount]:
@@ -847,6 +907,15 @@ class Ledger:
         """Return the refused records that are kept, oldest first."""
         rows = self._execute("SELECT object_id, reason, record FROM refused ORDER BY refused_id")
         return [Refusal(*row) for row in rows]
+
+
+def _verdict(row: sqlite3.Row) -> Verdict:
+    when = datetime.datetime.fromtimestamp(row["given_at"], datetime.UTC)
+    return Verdict(row["object_id"], row["verdict"], row["person"], when, row["note"])
+
+
+def _said(verdict: Verdict) -> tuple[str, str, str]:
+    return verdict.person, verdict.verdict, verdict.note
 
 
 def _add(counts: dict[str, list[int]], bins: Mapping[str, int]) -> None:

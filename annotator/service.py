@@ -166,7 +166,7 @@ def run_pass(
     """
     is_dry = on_dry_annotation is not None
     with _recorded_pass(config, clock, is_dry) as (ledger, api, report):
-        verdicts = latest(read_verdicts(config.verdicts)) if config.verdicts else {}
+        verdicts = _verdicts(config, ledger)
         report.judged = report.queued = _apply(verdicts, ledger, clock())
         try:
             _assess_source(config, ledger, api, models, verdicts, report, clock, should_stop, commit=not is_dry)
@@ -259,6 +259,12 @@ def _recorded_pass(
             ledger.end_pass(pass_id, outcome, report.counts(), clock())
             if is_dry:
                 ledger.close()
+
+
+def _verdicts(config: Config, ledger: Ledger) -> dict[str, Verdict]:
+    """Return the verdict that holds for each object, of those in the file and those given on the inspection page."""
+    in_file = read_verdicts(config.verdicts) if config.verdicts else []
+    return latest([*in_file, *ledger.verdicts()])
 
 
 def _apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:

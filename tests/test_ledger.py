@@ -1,3 +1,4 @@
+import datetime
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from annotator.nights import DAY_S as NIGHT_S
 from annotator.quota import CallBudget
 from annotator.reason import Reason
 from annotator.transient import Transient
+from annotator.verdicts import Verdict, latest
 
 
 def annotation(object_id="ZTF99aaaaaaa", score=3.0, classification="anomaly") -> Annotation:
@@ -329,3 +331,73 @@ def test_after_a_429_there_is_an_hour_of_silence(ledger):
             budget.spend("annotate")
     now[0] = 3601.0
     budget.spend("annotate")
+
+
+# --- what people said
+
+
+def verdict(name="regular", object_id="ZTF99aaaaaaa", person="Ada Ångström", second=0.0, note="") -> Verdict:
+    when = datetime.datetime(2099, 3, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=second)
+    return Verdict(object_id, name, person, when, note)
+
+
+def test_verdicts_of_several_people_are_kept_with_person_time_and_note(ledger):
+    given = [
+        verdict("anomaly", second=5.000001, note="<b>rises</b> again"),
+        verdict("regular", person="Grace", second=9),
+        verdict("artefact", "ZTF99aaaaaab", second=1),
+    ]
+    for item in given:
+        ledger.add_verdict(item)
+    with reopened(ledger) as again:
+        assert again.verdicts() == [given[2], *given[:2]]  # oldest first
+        assert [item.verdict for item in again.verdicts_of("ZTF99aaaaaaa")] == given[:2]
+        assert latest(again.verdicts())["ZTF99aaaaaaa"] == given[1]
+        assert again.verdicts_of("ZTF99aaaaaac") == []
+
+
+def test_a_verdict_that_is_undone_stays_for_the_record_and_the_one_before_holds_again(ledger):
+    ledger.add_verdict(verdict("anomaly"))
+    number = ledger.add_verdict(verdict("regular", person="Grace", second=1))
+    assert ledger.undo_verdict(number, "Grace", 2000.0)
+    assert not ledger.undo_verdict(number, "Ada", 3000.0) and not ledger.undo_verdict(number + 1, "Ada", 3000.0)
+    assert ledger.verdicts() == [verdict("anomaly")]
+    first, second = ledger.verdicts_of("ZTF99aaaaaaa")
+    assert (first.undone_at, first.undone_by) == (None, None)
+    assert (second.verdict_id, second.undone_at, second.undone_by) == (number, 2000.0, "Grace")
+
+
+def test_a_verdict_that_is_sent_twice_is_kept_once_unless_something_was_said_in_between(ledger):
+    first = ledger.add_verdict(verdict("regular", note="host"))
+    assert ledger.add_verdict(verdict("regular", note="host", second=1)) == first
+    assert len(ledger.verdicts()) == 1
+    ledger.add_verdict(verdict("regular", note="host, and dull", second=2))
+    ledger.add_verdict(verdict("anomaly", person="Grace", second=3))
+    again = ledger.add_verdict(verdict("regular", note="host, and dull", second=4))
+    assert len(ledger.verdicts()) == 4
+    ledger.undo_verdict(again, "Ada", 5.0)
+    ledger.add_verdict(verdict("regular", note="host, and dull", second=6))
+    assert len(ledger.verdicts()) == 4 and len(ledger.verdicts_of("ZTF99aaaaaaa")) == 5
+
+
+def test_people_who_judge_at_the_same_time_lose_nothing(ledger):
+    def judge(person: str) -> None:
+        with Ledger(ledger.path) as own:
+            for n in range(10):
+                own.add_verdict(verdict("regular", person=person, second=n, note=str(n)))
+
+    judges = [threading.Thread(target=judge, args=(person,)) for person in ("Ada", "Grace", "Vera")]
+    for judge_thread in judges:
+        judge_thread.start()
+    for judge_thread in judges:
+        judge_thread.join()
+    assert len(ledger.verdicts()) == 30
+
+
+def test_who_would_not_wait_long_for_another_writer_is_told_soon(ledger):
+    with ledger._transaction(), Ledger(ledger.path, busy_timeout_s=0.05) as hurried:
+        began = time.monotonic()
+        with pytest.raises(LedgerError, match="locked"):
+            hurried.add_verdict(verdict())
+        assert time.monotonic() - began < 5.0
+    assert ledger.verdicts() == []

@@ -331,6 +331,38 @@ def test_a_verdict_that_is_taken_back_acts_when_the_object_is_scored_next(
     assert held(sandbox)[flagged]["classification"] == "anomaly"
 
 
+@pytest.mark.parametrize(("said", "becomes"), [("regular", "normal"), ("artefact", "artefact")])
+def test_a_verdict_in_the_ledger_silences_an_object_at_the_next_pass_until_it_is_undone(
+    sandbox, configure, models, night, said, becomes
+):
+    config = configure(sandbox)
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    with Ledger(config.ledger) as ledger:
+        number = ledger.add_verdict(verdict(said, flagged))
+    assert run_pass(config, models).judged == 1
+    assert held(sandbox)[flagged]["classification"] == becomes
+    seen_again(sandbox, night, flagged)
+    assert run_pass(config, models).classes == {becomes: 1}
+    with Ledger(config.ledger) as ledger:
+        assert ledger.score_history(flagged)[-1]["score"] > 1.0
+        ledger.undo_verdict(number, PERSON, time.time())
+    sandbox.update([next(row for row in night.rows() if row["objectId"] == flagged) | {"jdmax": 2_480_000.5}])
+    run_pass(config, models)
+    assert held(sandbox)[flagged]["classification"] == "anomaly"
+
+
+@pytest.mark.parametrize("newer", ["file", "ledger"])
+def test_of_a_verdict_in_the_file_and_one_in_the_ledger_the_newer_holds(sandbox, config, models, verdicts_file, newer):
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    append_verdict(verdicts_file, verdict("regular", flagged, hour=2 if newer == "file" else 1))
+    with Ledger(config.ledger) as ledger:
+        ledger.add_verdict(verdict("artefact", flagged, "Grace", hour=1 if newer == "file" else 2))
+    run_pass(config, models)
+    assert held(sandbox)[flagged]["classification"] == {"file": "normal", "ledger": "artefact"}[newer]
+
+
 def test_an_announcement_that_was_due_is_dropped_with_the_verdict(sandbox, config, models, verdicts_file):
     due = run_pass(config, models).announcement.news
     append_verdict(verdicts_file, verdict("regular", due[0].object_id))
