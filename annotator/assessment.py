@@ -13,7 +13,7 @@ from annotator.completion import Completed
 from annotator.config import Config, DecisionConfig
 from annotator.drift import bins_of
 from annotator.errors import RecordError
-from annotator.explanation import explain, explain_verdict, state_class
+from annotator.explanation import explain, explain_verdict, is_verdict, state_class
 from annotator.ledger import Assessment, Ledger, ScoredState
 from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.reasons import reasons_of
@@ -237,6 +237,8 @@ def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], 
     if held is None:
         return new.classification in classes
     if new.classification != held.classification:
+        return True
+    if is_verdict(held.explanation) and not is_verdict(new.explanation):
         return True
     if new.classification not in classes:
         return False

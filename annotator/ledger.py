@@ -295,6 +295,7 @@ class NightScore:
     """Flagged, and never before."""
 
 
+@dataclass(frozen=True)
 class KeptVerdict:
     """A verdict as the ledger keeps it: one that was undone stays for the record."""
 
@@ -554,6 +555,11 @@ class Ledger:
         """Draw records at random whose objects wait for a modality to be fetched."""
         rows = self._execute("SELECT record FROM waiting ORDER BY random() LIMIT ?", (most,)).fetchall()
         return [json.loads(row["record"]) for row in rows]
+
+    def waiting_of(self, object_ids: Sequence[str]) -> set[str]:
+        """Return those of these objects that wait for a modality to be fetched."""
+        rows = self._rows_of("SELECT object_id FROM waiting WHERE object_id IN ({})", object_ids)
+        return {row["object_id"] for row in rows}
 
     def count_waiting(self) -> int:
         """Count the objects that wait for a modality to be fetched."""
@@ -860,6 +866,11 @@ class Ledger:
         """Return the verdicts that were not undone, oldest first; of an object, the newest holds, whoever gave it."""
         rows = self._execute("SELECT * FROM verdicts WHERE undone_at IS NULL ORDER BY given_at, verdict_id")
         return [_verdict(row) for row in rows]
+
+    def ever_judged(self) -> list[str]:
+        """Return the objects of which anything was ever said, undone or not."""
+        rows = self._execute("SELECT DISTINCT object_id FROM verdicts ORDER BY object_id")
+        return [row["object_id"] for row in rows]
 
     def verdicts_of(self, object_id: str) -> list[KeptVerdict]:
         """Return all that people said of one object, undone or not, in the order in which it was stored."""
