@@ -316,19 +316,50 @@ def test_the_other_verdicts_change_no_annotation(sandbox, config, models, verdic
     assert sandbox.annotations() == before
 
 
-def test_a_verdict_that_is_taken_back_acts_when_the_object_is_scored_next(
-    sandbox, config, models, verdicts_file, night
+def test_a_verdict_that_is_taken_back_lets_the_models_speak_again_at_the_next_pass(
+    sandbox, config, models, verdicts_file
 ):
     run_pass(config, models)
     flagged = of_class(sandbox, "anomaly")["objectId"]
     append_verdict(verdicts_file, verdict("regular", flagged))
     run_pass(config, models)
     append_verdict(verdicts_file, verdict("unknown", flagged, "Grace", hour=1))
-    assert run_pass(config, models).delivery.sent == 0
-    assert held(sandbox)[flagged]["classification"] == "normal"
-    seen_again(sandbox, night, flagged)
-    run_pass(config, models)
+    assert run_pass(config, models).delivery.sent == 1
     assert held(sandbox)[flagged]["classification"] == "anomaly"
+
+
+@pytest.mark.parametrize(("said", "becomes"), [("regular", "normal"), ("artefact", "artefact")])
+def test_a_verdict_in_the_ledger_silences_an_object_at_the_next_pass_until_it_is_undone(
+    sandbox, configure, models, night, said, becomes
+):
+    config = configure(sandbox)
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    with Ledger(config.ledger) as ledger:
+        number = ledger.add_verdict(verdict(said, flagged))
+    assert run_pass(config, models).judged == 1
+    assert held(sandbox)[flagged]["classification"] == becomes
+    seen_again(sandbox, night, flagged)
+    assert run_pass(config, models).classes == {becomes: 1}
+    with Ledger(config.ledger) as ledger:
+        assert ledger.score_history(flagged)[-1]["score"] > 1.0
+        ledger.undo_verdict(number, PERSON, time.time())
+    report = run_pass(config, models)
+    assert (report.judged, report.read, report.scored) == (1, report.unchanged, 0)
+    assert held(sandbox)[flagged]["classification"] == "anomaly"
+    assert "Judged" not in held(sandbox)[flagged]["explanation"]
+    assert (run_pass(config, models).judged, run_pass(config, models).scored) == (0, 0)
+
+
+@pytest.mark.parametrize("newer", ["file", "ledger"])
+def test_of_a_verdict_in_the_file_and_one_in_the_ledger_the_newer_holds(sandbox, config, models, verdicts_file, newer):
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    append_verdict(verdicts_file, verdict("regular", flagged, hour=2 if newer == "file" else 1))
+    with Ledger(config.ledger) as ledger:
+        ledger.add_verdict(verdict("artefact", flagged, "Grace", hour=1 if newer == "file" else 2))
+    run_pass(config, models)
+    assert held(sandbox)[flagged]["classification"] == {"file": "normal", "ledger": "artefact"}[newer]
 
 
 def test_an_announcement_that_was_due_is_dropped_with_the_verdict(sandbox, config, models, verdicts_file):
