@@ -109,6 +109,8 @@ class NightSummary:
     """Objects that wait for their light curve or cutouts."""
     attention: tuple[str, ...]
     """What a person must look at."""
+    lag_messages: int | None = None
+    """Messages of the stream that wait to be read; None where there is no stream, or nobody has counted."""
 
 
 @dataclass(frozen=True)
