@@ -24,6 +24,7 @@ MAX_TNS_TYPE = 24
 _LAST_REASON = re.compile(r"(?P<before>.*: .*)(?:; |\. ).+")
 """What may go is behind the rarity's colon: a reason, or a sentence after the reasons."""
 
+_JUDGED = "Judged"
 _STATED_CLASS = re.compile(rf"(?:.{{1,{MAX_TNS_TYPE}}} in TNS\. )?")
 
 _RARITY = {
@@ -102,7 +103,12 @@ def _rarity(scored: ModalityScore, name: str) -> str:
 def explain_verdict(verdict: Verdict) -> str:
     """Say that a person has judged; who it was stays here."""
     found = {"regular": "regular", "artefact": "an artefact"}[verdict.verdict]
-    return safe_text(f"Judged {found} by a person on {verdict.when.astimezone(datetime.UTC).date().isoformat()}.")
+    return safe_text(f"{_JUDGED} {found} by a person on {verdict.when.astimezone(datetime.UTC).date().isoformat()}.")
+
+
+def is_verdict(explanation: str) -> bool:
+    """Tell whether an explanation is what :func:`explain_verdict` says."""
+    return explanation.startswith(f"{_JUDGED} ")
 
 
 def state_class(explanation: str, tns_type: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.models import ModalityScore, Model
-from annotator.preprocess.lightcurve import BANDS, GRID_DAYS, Detections, grid, peak, usable_detections
+from annotator.preprocess.lightcurve import BANDS, GRID_DAYS, MIN_DETECTIONS, Detections, grid, peak, usable_detections
 from annotator.preprocess.lightcurve import within_grid as is_within_grid
 from annotator.reason import Reason
 from annotator.transient import Transient
@@ -113,7 +113,7 @@ def candidate_runs(curve: Detections, deviation: NDArray[np.float64]) -> list[ND
     for _, places in runs[:MAX_RUNS]:
         mask = np.zeros(len(curve), dtype=bool)
         mask[places] = True
-        if len(places) <= MAX_SHARE_OF_CURVE * len(curve):
+        if len(places) <= min(MAX_SHARE_OF_CURVE * len(curve), len(curve) - MIN_DETECTIONS):
             masks.append(mask)
     return masks
 

@@ -1,5 +1,6 @@
 """One thing that carries a score."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,3 +24,13 @@ class Reason:
 
 Reasons = Mapping[str, Sequence[Reason]]
 """By modality, strongest first."""
+
+
+def to_json(reasons: Reasons) -> str:
+    """Write reasons as the ledger keeps them."""
+    return json.dumps({modality: [vars(reason) for reason in found] for modality, found in reasons.items()})
+
+
+def from_json(text: str) -> dict[str, tuple[Reason, ...]]:
+    """Read what :func:`to_json` wrote."""
+    return {modality: tuple(Reason(**item) for item in found) for modality, found in json.loads(text).items()}

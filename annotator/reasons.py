@@ -1,13 +1,9 @@
 """What carries a score: features, epochs, pixels, each with how much of the oddity goes away without it."""
 
-import json
-
 from annotator import feature_reasons, lightcurve_reasons, triplet_reasons
 from annotator.models import ModalityScore, ModelSet, Scores
-from annotator.reason import MAX_REASONS, Reason, Reasons
+from annotator.reason import MAX_REASONS, Reason
 from annotator.transient import Transient
-
-__all__ = ["MAX_REASONS", "Reason", "Reasons", "from_json", "reasons_of", "to_json"]
 
 _REASONS_OF = {
     "features": feature_reasons.find,
@@ -36,13 +32,3 @@ def reasons_of(transient: Transient, scores: Scores, model_set: ModelSet) -> dic
         for name, scored in scores.modalities.items()
         if isinstance(scored, ModalityScore)
     }
-
-
-def to_json(reasons: Reasons) -> str:
-    """Write reasons as the ledger keeps them."""
-    return json.dumps({modality: [vars(reason) for reason in found] for modality, found in reasons.items()})
-
-
-def from_json(text: str) -> dict[str, tuple[Reason, ...]]:
-    """Read what :func:`to_json` wrote."""
-    return {modality: tuple(Reason(**item) for item in found) for modality, found in json.loads(text).items()}

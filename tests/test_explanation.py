@@ -7,7 +7,8 @@ from annotator.annotation import MAX_EXPLANATION
 from annotator.calibration import Sampling
 from annotator.explanation import explain, state_class
 from annotator.models import Missing, ModalityScore, Scores
-from annotator.reasons import Reason, reasons_of
+from annotator.reason import Reason
+from annotator.reasons import reasons_of
 from annotator.surveys.ztf import parse
 from annotator.transient import Transient
 

@@ -1,6 +1,7 @@
 import io
 import shutil
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -70,11 +71,11 @@ def test_the_nearest_are_those_of_brute_force_in_robust_deviations(latent, n):
     everything = index()
     found = Known("any", {"features": everything}).nearest("features", latent, n)
     order, distances = by_brute_force(everything.latents, latent, n)
-    assert [item.distance for item in found] == pytest.approx(distances, rel=1e-4, abs=1e-4)
+    assert [item.distance for item in found] == pytest.approx(distances, rel=1e-9, abs=1e-9)
     assert sorted(item.distance for item in found) == [item.distance for item in found]
     place = {object_id: i for i, object_id in enumerate(everything.object_ids)}
     assert all(item.type == everything.types[place[item.object_id]] for item in found)
-    if len(set(np.round(distances, 3))) == len(distances):
+    if all(second - first > 1e-9 * second for first, second in pairwise(distances)):
         assert [place[item.object_id] for item in found] == order
 
 

@@ -13,6 +13,8 @@ from annotator.errors import LedgerBusyError, LedgerError, QuotaError
 from annotator.ledger import MAX_NIGHTS, MAX_REFUSED, Assessment, Ledger, Refusal, pass_lock
 from annotator.nights import DAY_S as NIGHT_S
 from annotator.quota import CallBudget
+from annotator.reason import Reason
+from annotator.transient import Transient
 from annotator.verdicts import Verdict, latest
 
 
@@ -124,6 +126,53 @@ def test_every_score_is_kept_and_the_outbox_holds_the_newest_annotation_only(led
         ledger.record([assessment(score=score)], [], 1000.0)
     assert [row["score"] for row in ledger.score_history("ZTF99aaaaaaa")] == [2.5, 3.5, 3.1]
     assert list(ledger.due_annotations(2000.0)) == [annotation(score=3.1)]
+
+
+def test_what_was_scored_is_kept_of_an_object_as_it_was_last_with_the_number_of_that_scoring(ledger):
+    for n_det in (4, 5):
+        transient = Transient("ZTF99aaaaaaa", "ztf", {"gmag": 18.5}, n_det=n_det)
+        ledger.record([assessment(transient=transient, explanation=f"{n_det} of them")], [], 1000.0)
+    ((score_id, kept),) = ledger.evidence(["ZTF99aaaaaaa", "unknown"]).values()
+    assert kept == Transient("ZTF99aaaaaaa", "ztf", {"gmag": 18.5}, n_det=5)
+    first, second = ledger.score_history("ZTF99aaaaaaa")
+    assert score_id == second["score_id"]
+    assert [first["explanation"], second["explanation"]] == ["4 of them", "5 of them"]
+
+
+def test_what_was_scored_is_kept_of_the_last_objects_however_often_one_of_them_comes(ledger, monkeypatch):
+    monkeypatch.setattr(ledger_module, "MAX_EVIDENCE", 3)
+    for number in (0, 1, 2, 2, 2, 3, 3):
+        object_id = f"ZTF99aaaaaa{number}"
+        ledger.record([assessment(object_id, transient=Transient(object_id, "ztf"))], [], 1000.0)
+    assert sorted(ledger.evidence([f"ZTF99aaaaaa{number}" for number in range(4)])) == [
+        "ZTF99aaaaaa1",
+        "ZTF99aaaaaa2",
+        "ZTF99aaaaaa3",
+    ]
+
+
+def test_reasons_are_kept_with_their_scoring_whether_they_came_with_it_or_later(ledger):
+    reason = Reason("r faded 1.3 mag", 0.5, {"quantity": "fade_r", "value": 1.3})
+    ledger.record([assessment("ZTF99aaaaaaa", reasons={"features": (reason,)}), assessment("ZTF99aaaaaab")], [], 1000.0)
+    first, second = ledger.scored_between("aha-ztf-1.0", 0.0, 2000.0)
+    assert (first.reasons, second.reasons) == ({"features": (reason,)}, None)
+    ledger.record_reasons({second.score_id: {"features": (reason, reason)}})
+    assert ledger.scored_between("aha-ztf-1.0", 0.0, 2000.0)[1].reasons == {"features": (reason, reason)}
+
+
+def test_a_span_of_time_tells_what_was_new_in_it_and_what_was_flagged_first(ledger):
+    ledger.record([assessment("ZTF99aaaaaaa", classification="normal"), assessment("ZTF99aaaaaab")], [], 1000.0)
+    ledger.record(
+        [assessment("ZTF99aaaaaaa", 4.0), assessment("ZTF99aaaaaab", 5.0), assessment("ZTF99aaaaaac")], [], 2000.0
+    )
+    ledger.record([assessment("ZTF99aaaaaaa", 9.0, model_set="aha-ztf-0.9")], [], 2100.0)
+    found = ledger.scored_between("aha-ztf-1.0", 1500.0, 2500.0)
+    assert [(item.object_id, item.score, item.is_new, item.is_newly_flagged) for item in found] == [
+        ("ZTF99aaaaaab", 5.0, False, False),
+        ("ZTF99aaaaaaa", 4.0, False, True),
+        ("ZTF99aaaaaac", 3.0, True, True),
+    ]
+    assert ledger.last_scored() == (2100.0, "aha-ztf-0.9") and ledger.last_scored(2100.0) == (2000.0, "aha-ztf-1.0")
 
 
 def test_the_highest_score_is_sent_first(ledger):

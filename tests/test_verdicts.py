@@ -284,18 +284,15 @@ def test_the_other_verdicts_change_no_annotation(sandbox, config, models, verdic
     assert sandbox.annotations() == before
 
 
-def test_a_verdict_that_is_taken_back_acts_when_the_object_is_scored_next(
-    sandbox, config, models, verdicts_file, night
+def test_a_verdict_that_is_taken_back_lets_the_models_speak_again_at_the_next_pass(
+    sandbox, config, models, verdicts_file
 ):
     run_pass(config, models)
     flagged = of_class(sandbox, "anomaly")["objectId"]
     write_down(verdicts_file, verdict("regular", flagged))
     run_pass(config, models)
     write_down(verdicts_file, verdict("unknown", flagged, "Grace", hour=1))
-    assert run_pass(config, models).delivery.sent == 0
-    assert held(sandbox)[flagged]["classification"] == "normal"
-    seen_again(sandbox, night, flagged)
-    run_pass(config, models)
+    assert run_pass(config, models).delivery.sent == 1
     assert held(sandbox)[flagged]["classification"] == "anomaly"
 
 
@@ -315,9 +312,11 @@ def test_a_verdict_in_the_ledger_silences_an_object_at_the_next_pass_until_it_is
     with Ledger(config.ledger) as ledger:
         assert ledger.score_history(flagged)[-1]["score"] > 1.0
         ledger.undo_verdict(number, PERSON, time.time())
-    sandbox.update([next(row for row in night.rows() if row["objectId"] == flagged) | {"jdmax": 2_480_000.5}])
-    run_pass(config, models)
+    report = run_pass(config, models)
+    assert (report.judged, report.read, report.scored) == (1, report.unchanged, 0)
     assert held(sandbox)[flagged]["classification"] == "anomaly"
+    assert "Judged" not in held(sandbox)[flagged]["explanation"]
+    assert (run_pass(config, models).judged, run_pass(config, models).scored) == (0, 0)
 
 
 @pytest.mark.parametrize("newer", ["file", "ledger"])
