@@ -52,16 +52,16 @@ class KnownLatents:
     """``(n, n_latent)``."""
 
     @functools.cached_property
-    def scale(self) -> NDArray[np.float32]:
-        """Each coordinate's robust standard deviation ``(n_latent,)``; 1 where half of them are alike."""
-        low, high = np.percentile(self.latents, ROBUST_PERCENTILES, axis=0)
+    def scale(self) -> NDArray[np.float64]:
+        """Each coordinate's robust standard deviation ``(n_latent,)``; 1 where most of them are alike."""
+        low, high = np.percentile(self.latents.astype(np.float64), ROBUST_PERCENTILES, axis=0)
         spread = (high - low) / 2
-        return np.where(spread > 0, spread, 1.0).astype(np.float32)
+        return np.where(spread > 0, spread, 1.0)
 
     def distances(self, latent: Sequence[float]) -> NDArray[np.float64]:
         """Return how far each known object is ``(n,)``."""
-        apart = (self.latents - np.asarray(latent, dtype=np.float32)) / self.scale
-        return np.sqrt(np.square(apart, dtype=np.float64).sum(axis=1))
+        apart = (self.latents - np.asarray(latent, dtype=np.float64)) / self.scale
+        return np.sqrt(np.square(apart).sum(axis=1))
 
 
 @dataclass(frozen=True)

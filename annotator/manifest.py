@@ -145,7 +145,7 @@ class Manifest:
     graph_bytes: int
     opset: int
     inputs: tuple[Tensor, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = field(repr=False)
     """Of the input, in order."""
     outputs: tuple[Tensor, ...]
     training: Mapping

@@ -42,14 +42,14 @@ class Labelled:
     types: tuple[str, ...]
     classes: tuple[str, ...]
     """AHA's four, the exotic one by its kinds: SN Ia, SN II, SN Ib/c, SLSN, TDE, AGN."""
-    catalogues: tuple[str, ...]
-    """Where each comes from, where class follows catalogue; else all one."""
+    strata: tuple[str, ...]
+    """Which objects can be compared with one another: those of one catalogue where class follows catalogue."""
     tensors: Mapping[str, NDArray[np.float32]]
     """The graph's inputs, ``(n, ...)``."""
 
     def subset(self, kept: Sequence[bool]) -> "Labelled":
         """Return the entries of a mask."""
-        texts = (self.object_ids, self.types, self.classes, self.catalogues)
+        texts = (self.object_ids, self.types, self.classes, self.strata)
         return Labelled(
             *(tuple(compress(values, kept)) for values in texts),
             {name: values[np.array(kept)] for name, values in self.tensors.items()},
@@ -84,7 +84,7 @@ def make(data: Path, out: Path, models_folder: Path | None) -> None:
     # What is measured is what is served: latents as the file keeps them.
     known = read_known(content, FILE_NAME)
     measured = {
-        name: measure(known.modalities[name], objects.classes, objects.catalogues) for name, objects in labelled.items()
+        name: measure(known.modalities[name], objects.classes, objects.strata) for name, objects in labelled.items()
     }
     counts = {name: len(objects.object_ids) for name, objects in labelled.items()}
     card = known_card(version, counts, measured, len(content))
@@ -145,7 +145,7 @@ def _of_table(path: Path) -> Labelled:
         [row["objectId"] for row in first.rows],
         first.column("type").tolist(),
         first.column("source_label").tolist(),
-        ["all"] * len(first.rows),
+        ["within" if is_within else "outside" for is_within in first.is_within_aha_cut],
         {"features": first.features, "quantities": first.quantities},
     )
 
@@ -184,12 +184,12 @@ def _labelled(
     object_ids: Sequence[str],
     types: Sequence[str],
     labels: Sequence[str],
-    catalogues: Sequence[str],
+    strata: Sequence[str],
     tensors: Mapping[str, NDArray[np.float32]],
 ) -> Labelled:
     joined = ["TDE" if kind.startswith("TDE") else kind for kind in types]
     classes = [kind.partition("-")[0] if label == EXOTIC else label for kind, label in zip(joined, labels, strict=True)]
-    return Labelled(tuple(object_ids), tuple(joined), tuple(classes), tuple(catalogues), tensors)
+    return Labelled(tuple(object_ids), tuple(joined), tuple(classes), tuple(strata), tensors)
 
 
 def _latents(model: Model, objects: Labelled) -> KnownLatents:

@@ -37,38 +37,47 @@ Of each: its name, its type from a spectrum, and its latent, the few numbers of 
 precision. It shows beside an object the known ones that a model takes for most like it. It is no classifier, and no
 score depends on it.
 
-Measured here, of the objects in it: how many of the {NEAREST} nearest others are of the object's own class, beside
-what a draw at random would give (by chance). Lift is the one over the other, with a 95 % interval by bootstrap over the
-objects of the class; where it includes 1, nearness is not told from chance. Any: the share of the objects that have one
-or more of their class among the {NEAREST}.
+Measured here, of the objects in it: how many of the {NEAREST} nearest others are of the object's own class. By chance:
+what a draw at random would give, and the range of 95 % of shufflings of the classes over the objects; a share within it
+is not told from chance. Lift: the share over chance, with a 95 % interval by bootstrap over objects, as those whose
+nearest are counted and as those that are near. Any: the share of the objects that have one or more of their class among
+the {NEAREST}.
 """
 
 
 def _modality(name: str, parts: Mapping[str, Sequence[ClassShare]]) -> str:
     lines = [f"## {WORDS[name]}"]
     for part, shares in parts.items():
-        if part == WITHIN:
-            lines += ["", _WITHIN_WORDS]
-        elif WITHIN in parts:
-            lines += ["", _CONFOUNDED_WORDS]
+        if WITHIN in parts:
+            lines += ["", _WORDS_OF_PARTS[name][part == WITHIN]]
         lines += ["", *_table(shares), "", _verdict(shares)]
     return "\n".join(lines)
 
 
-_CONFOUNDED_WORDS = (
+_CATALOGUES = (
     "All catalogues together. This is confounded: exotics and supernovae come from different catalogues, whose depth "
-    "and cadence bring an object near to others of its catalogue."
-)
-_WITHIN_WORDS = (
+    "and cadence bring an object near to others of its catalogue.",
     "Each object among those of its own catalogue alone, of the catalogues that hold exotics and more normals: the "
-    "measurement to go by, of few objects."
+    "measurement to go by, of few objects.",
 )
+_WORDS_OF_PARTS = {
+    "features": (
+        "All objects together. This is confounded: exotics are within AHA's cut (small errors of the rates, physical "
+        "means) more often than supernovae are.",
+        "Each object within AHA's cut among the others within it, each outside among the others outside: the "
+        "measurement to go by.",
+    ),
+    "lightcurve": _CATALOGUES,
+    "triplet": _CATALOGUES,
+}
+"""Of all objects together, and of each stratum by itself."""
 
 
 def _table(shares: Sequence[ClassShare]) -> list[str]:
     rows = [
-        f"| {s.kind} | {s.n:,} | {_percent(s.share.value)} [{_percent(s.share.low)}, {_percent(s.share.high)}] | "
-        f"{_percent(s.base)} | {s.lift.value:.2f} [{s.lift.low:.2f}, {s.lift.high:.2f}] | {_percent(s.any_of_kind)} |"
+        f"| {s.kind} | {s.n:,} | {_percent(s.share)} | {_percent(s.chance.value)} [{_percent(s.chance.low)}, "
+        f"{_percent(s.chance.high)}] | {s.lift.value:.2f} [{s.lift.low:.2f}, {s.lift.high:.2f}] | "
+        f"{_percent(s.any_of_kind)} |"
         for s in shares
     ]
     return [
@@ -87,12 +96,12 @@ def _verdict(shares: Sequence[ClassShare]) -> str:
     if not shares:
         return "No class has objects enough to measure."
     parts = (
-        ("More often of its own class than by chance: {}.", [s.kind for s in shares if s.lift.low > 1]),
-        ("Not told from chance: {}.", [s.kind for s in shares if s.lift.low <= 1 <= s.lift.high]),
-        ("Less often than by chance: {}.", [s.kind for s in shares if s.lift.high < 1]),
+        ("More often of its own class than by chance: {}.", [s.kind for s in shares if s.against_chance > 0]),
+        ("Not told from chance: {}.", [s.kind for s in shares if s.against_chance == 0]),
+        ("Less often than by chance: {}.", [s.kind for s in shares if s.against_chance < 0]),
         (
             "Even so most of the nearest are of another class for {}.",
-            [s.kind for s in shares if s.lift.low > 1 and s.share.value < 0.5],
+            [s.kind for s in shares if s.against_chance > 0 and s.share < 0.5],
         ),
     )
     return " ".join(words.format(", ".join(kinds)) for words, kinds in parts if kinds)
@@ -104,8 +113,6 @@ LIMITS = """
 - Known objects are those that astronomers chose for a spectrum: mostly SN Ia, so that most neighbours of anything are.
 - The models were trained on most of the supernovae in it, and on none of its exotics; each is compared with itself left
   out, but its latent is by the model that has seen it.
-- Objects of one class are not independent where they are each other's neighbours: the intervals are somewhat too
-  narrow.
 - A transient that has several names in the survey is there once. Names that begin with `TNS:` are of objects whose ZTF
   name is not known; Lasair has no page of that name.
 - Types are the Transient Name Server's or the catalogue's that the object came from, the TDEs' subtypes as one. Beside
