@@ -134,16 +134,14 @@ def _as_element(text: str, texts: Sequence[str], label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<style type=\"text/css\">.*?</style>", "", text, flags=re.DOTALL)
     text = text.replace("</svg>", "".join(texts) + "</svg>")
-    view_box = re.search(r'viewBox="([^"]*)"', text).group(1)
-    text = re.sub(
-        r"<svg[^>]*>",
-        f'<svg class="plot" viewBox="{view_box}" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
-        f'aria-label="{html.escape(label)}">',
-        text,
-        count=1,
-    )
     text = re.sub("|".join(_SENTINELS), lambda found: _SENTINELS[found.group()], text)
-    return re.sub(r"\n\s*", "\n", text).strip()
+    text = re.sub(r"\n\s*", "\n", text).strip()
+    view_box = re.search(r'viewBox="([^"]*)"', text).group(1)
+    head = (
+        f'<svg class="plot" viewBox="{view_box}" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+        f'aria-label="{html.escape(label)}">'
+    )
+    return head + text[text.index(">") + 1 :]
 
 
 @dataclass(frozen=True)
@@ -310,7 +308,7 @@ def _ticks(low: float, high: float, n_most: int) -> NDArray[np.float64]:
 
 def _whole_days(first_mjd: float, last_mjd: float) -> NDArray[np.float64]:
     """Choose at most six days to name, far enough from the ends that their names fit."""
-    spare = 0.04 * (last_mjd - first_mjd)
+    spare = 0.075 * (last_mjd - first_mjd)
     first_mjd, last_mjd = first_mjd + spare, last_mjd - spare
     steps = (1, 2, 5, 10, 20, 50, 100)
     step = next((days for days in steps if (last_mjd - first_mjd) / days < 6), steps[-1])
@@ -532,10 +530,8 @@ def _draw_stamps(
         axes.text(number * (SIDE + GAP) + SIDE / 2, -4, name, ha="center", va="bottom", color=PAPER.muted)
     for number, name in enumerate(_STAMP_ROWS[:n_rows]):
         axes.text(-4, number * (SIDE + GAP) + SIDE / 2, name, ha="right", va="center", color=PAPER.muted, rotation=90)
-    for mark in stamp_marks(reasons):
-        for row in {0, n_rows - 1}:
-            place = (mark.x - 0.5, mark.y - 0.5 + row * (SIDE + GAP))
-            axes.add_patch(Circle(place, mark.radius, fill=False, color="#ffd54a", linewidth=1.4))
+    for mark in stamp_marks(reasons, n_rows):
+        axes.add_patch(Circle((mark.x - 0.5, mark.y - 0.5), mark.radius, fill=False, color="#ffd54a", linewidth=1.4))
     note = f"deviation from {-DEVIATION_RANGE:g} (blue) to {DEVIATION_RANGE:g} (red) of those expected"
     if n_rows == len(_STAMP_ROWS):
         axes.text(picture.shape[1], picture.shape[0] + 4, note, ha="right", va="top", fontsize=8.5, color=PAPER.muted)
