@@ -302,9 +302,9 @@ def test_pages_are_accessible(page, index, night, theme, size):
     for path in (index, *(index.parent / "objects" / page_name(item.object_id) for item in (judged, bare))):
         page.goto(path.as_uri())
         page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-        found = page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'], preload: false})")[
-            "violations"
-        ]
+        found = page.evaluate(
+            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'], preload: false})"
+        )["violations"]
         said = [
             (item["id"], item["help"], item["nodes"][0]["html"], item["nodes"][0]["failureSummary"]) for item in found
         ]
