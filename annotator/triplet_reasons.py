@@ -38,6 +38,8 @@ SINGLE_PIXEL_SHARE = 0.75
 FLAT_TOP_SHARE, MIN_FLAT_TOP, FLAT_TOP_PIXELS, MIN_FLAT_TOP_SIGMA = 0.9, 6, 3.0, 20.0
 """A source has a flat top where as many pixels about the centre have this share of the brightest one, which must stand
 out: of a source seen through an atmosphere it is four, where it lies between them."""
+BLEEDING_PIXELS, BLEEDING_RATIO, MIN_BLEEDING_SIGMA = (5, 8), 3.0, 8.0
+"""A column bleeds where, as far from the centre, it is that much brighter than the middle row is."""
 
 _ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE] - CENTRE
 _RADIUS_PIXELS = np.hypot(_ROWS, _COLUMNS)
@@ -91,6 +93,22 @@ class Stamps:
         about = self.flux["science"][_RADIUS_PIXELS <= FLAT_TOP_PIXELS]
         n_full = np.count_nonzero(about >= FLAT_TOP_SHARE * about.max())
         return bool(about.max() >= MIN_FLAT_TOP_SIGMA and n_full >= MIN_FLAT_TOP)
+
+    @functools.cached_property
+    def has_bleeding(self) -> bool:
+        """Whether charge has run along a column of the science stamp, up and down from the centre."""
+        near, far = BLEEDING_PIXELS
+        middle = slice(CENTRE - 2, CENTRE + 3)
+        parts = slice(CENTRE - far, CENTRE - near + 1), slice(CENTRE + near, CENTRE + far + 1)
+        science = self.flux["science"]
+        column = min(float(science[part, middle].mean(axis=0).max()) for part in parts)
+        row = max(float(science[middle, part].mean(axis=1).max()) for part in parts)
+        return column >= max(MIN_BLEEDING_SIGMA, BLEEDING_RATIO * row)
+
+    @property
+    def full_pixels(self) -> str:
+        """What shows that the source fills its pixels; empty where nothing does."""
+        return "a flat top" if self.has_flat_top else "a bleeding column" if self.has_bleeding else ""
 
     @functools.cached_property
     def has_host(self) -> bool:
@@ -212,8 +230,8 @@ def _centred(
     here = functools.partial(Finding, stamp="difference", row=at[0], column=at[1], radius=SOURCE_RADIUS_PIXELS)
     if flux[bright] >= SINGLE_PIXEL_SHARE * np.maximum(flux[rows, columns], 0.0).sum():
         return here("single pixel", words="single bright pixel at the centre of the difference")
-    if stamps.has_flat_top:
-        return here("saturated", words="source with a flat top, as of full pixels, in the difference")
+    if stamps.full_pixels:
+        return here("saturated", words=f"source with {stamps.full_pixels}, as of full pixels, in the difference")
     if _distance(place) <= NEAR_PIXELS:
         direction = "brighter" if is_brighter else "fainter"
         return here("shape", words=f"middle of the source in the difference {direction} than expected")
@@ -228,9 +246,9 @@ def _in_template(stamps: Stamps, place: tuple[int, int], is_brighter: bool) -> F
 
 
 def _in_science(stamps: Stamps, place: tuple[int, int], is_brighter: bool) -> Finding:
-    if stamps.has_flat_top and _distance(place) <= FLAT_TOP_PIXELS:
-        words = "source with a flat top, as of full pixels, in the science stamp"
-        return Finding("saturated", "science", float(CENTRE), float(CENTRE), FLAT_TOP_PIXELS, words)
+    if stamps.full_pixels and _distance(place) <= 2 * SOURCE_RADIUS_PIXELS:
+        words = f"source with {stamps.full_pixels}, as of full pixels, in the science stamp"
+        return Finding("saturated", "science", float(CENTRE), float(CENTRE), SOURCE_RADIUS_PIXELS, words)
     return _pixels("science", "science stamp", stamps, place, is_brighter)
 
 

@@ -11,16 +11,7 @@ from annotator.reason import Reason
 from annotator.reasons import reasons_of
 from annotator.surveys.ztf import parse
 from annotator.transient import Transient
-
-# An ordinary supernova, made up by us: 19.4 mag in g, 19.0 in r, near a 17.5 mag galaxy.
-ORDINARY = {
-    "objectId": "ZTF99aaaaaaa",
-    **{"gmag": 19.4, "maggmin": 18.9, "maggmean": 19.2, "maggmax": 19.6},
-    **{"mag_g02": 19.4, "mag_g08": 19.3, "mag_g28": 19.2, "dmdt_g": -0.03, "dmdt_g_err": 0.03},
-    **{"rmag": 19.0, "magrmin": 18.8, "magrmax": 19.2, "g_minus_r": 0.4},
-    **{"mag_r02": 19.0, "mag_r08": 18.95, "mag_r28": 18.9, "dmdt_r": -0.02, "dmdt_r_err": 0.03},
-    **{"distpsnr1": 2.5, "sgmag1": 17.9, "srmag1": 17.5, "separationArcsec": 3.0, "major_axis_arcsec": 12.0},
-}
+from tests.benchmarks.known_causes import ORDINARY
 
 
 @pytest.fixture(scope="module")
