@@ -286,7 +286,7 @@ CAUSES: Mapping[str, tuple[Callable, tuple[str, str]]] = {
     "host removed": (host_gone, ("template", "host missing")),
     "streak": (trail, ("difference", "trail")),
     "second source": (second_source, ("difference", "neighbour")),
-    "saturation": (saturation, ("difference", "saturated")),
+    "saturation": (saturation, ("science", "saturated")),
 }
 """What is done to a triplet, and the stamp and kind of the reason that names it."""
 
@@ -404,6 +404,14 @@ def main() -> None:
         found = [[names_epochs(r, *case) for r in curve_reasons(case[0], models)] for case in cases]
         print(f"{cause}: strongest {share(any(f[:1]) for f in found)}; in all {share(map(any, found))}")
     for kind, triplets in (("real", real_triplets(options.n)), ("simulated", simulated_triplets(300))):
+        untouched = [
+            _reasons(Transient("ZTF99aaaaaaa", "ztf", triplet=t), models, "triplet")
+            for t in triplets
+            if _is_scorable(t)
+        ]
+        for cause, (_, wanted) in CAUSES.items():
+            found = (tuple(r.where[key] for key in ("stamp", "kind")) == wanted for rs in untouched for r in rs[:1])
+            print(f"{kind} stamps, nothing done, what names {cause} is first: {share(found)}")
         for cause in CAUSES:
             found = named(cause, triplets, models)
             print(f"{kind} stamps, {cause}: first {share(f.is_first for f in found)}; ", end="")
