@@ -39,6 +39,7 @@ _SAME_EPOCH_DAYS = 0.01
 _N_QUANTITIES = 8
 _STAMP_ROWS = ("as seen", "expected", "deviation")
 _DOTS_PER_INCH = 150
+_POINTS_PER_INCH = 72
 _SHORT_NAMES = {"lightcurve": "light curve", "triplet": "stamps"}
 
 
@@ -96,7 +97,7 @@ class LightCurvePlot:
         from matplotlib.figure import Figure
 
         with matplotlib.rc_context(_SETTINGS):
-            self._figure = Figure(figsize=(7.0, 4.9))
+            self._figure = Figure(figsize=(7.0, 4.9), dpi=_POINTS_PER_INCH)
             FigureCanvasSVG(self._figure)
             self._axes = _curve_axes(self._figure, (0.105, 0.1, 0.885, 0.805))
 
@@ -118,20 +119,21 @@ class LightCurvePlot:
         import matplotlib
 
         with matplotlib.rc_context(_SETTINGS):
-            _draw_curve(self._axes, curve, reasons, PAGE)
+            words = _draw_curve(self._axes, curve, reasons, PAGE)
             file = io.StringIO()
             self._figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+            height = self._figure.get_figheight() * _POINTS_PER_INCH
+            texts = [_text_element(item, height) for item in words]
             _wipe(self._axes)
-        return _as_element(file.getvalue(), label)
+        return _as_element(file.getvalue(), texts, label)
 
 
-def _as_element(text: str, label: str) -> str:
+def _as_element(text: str, texts: Sequence[str], label: str) -> str:
     """Make an element of a file: without what a page has, and in the page's font and colours."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<style type=\"text/css\">.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r"font-size: [^;]*; font-family: [^;\"]*;?\s*|font: [^;\"]*;?\s*", "", text)
-    text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
+    text = text.replace("</svg>", "".join(texts) + "</svg>")
     view_box = re.search(r'viewBox="([^"]*)"', text).group(1)
     text = re.sub(
         r"<svg[^>]*>",
@@ -142,6 +144,48 @@ def _as_element(text: str, label: str) -> str:
     )
     text = re.sub("|".join(_SENTINELS), lambda found: _SENTINELS[found.group()], text)
     return re.sub(r"\n\s*", "\n", text).strip()
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Words beside an axis. Matplotlib takes a millisecond to lay one out; a browser does it by itself."""
+
+    axes: "Axes"
+    x: float
+    y: float
+    """In units of the axes."""
+    text: str
+    right_points: float
+    up_points: float
+    """From there."""
+    anchor: str
+    """start, middle or end of the text."""
+    colour: str
+    is_upright: bool = False
+
+
+def _text_element(words: _Words, height_points: float) -> str:
+    x, y = words.axes.transData.transform((words.x, words.y))  # pixels, which are points
+    x, y = x + words.right_points, height_points - y - words.up_points
+    turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if words.is_upright else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{words.anchor}" style="fill: {words.colour}"{turn}>'
+        f"{html.escape(words.text)}</text>"
+    )
+
+
+def _write_words(several: Sequence[_Words]) -> None:
+    """Write words with matplotlib."""
+    from matplotlib.transforms import offset_copy
+
+    for words in several:
+        figure = words.axes.figure
+        place = offset_copy(words.axes.transData, figure, words.right_points, words.up_points, units="points")
+        across = {"start": "left", "middle": "center", "end": "right"}[words.anchor]
+        turn = {"rotation": 90, "rotation_mode": "anchor"} if words.is_upright else {}
+        words.axes.text(
+            words.x, words.y, words.text, transform=place, ha=across, va="baseline", color=words.colour, **turn
+        )
 
 
 def _curve_axes(figure: "Figure", box: tuple[float, float, float, float]) -> "tuple[Axes, Axes]":
@@ -161,7 +205,8 @@ def _wipe(several: "Sequence[Axes]") -> None:
             artist.remove()
 
 
-def _draw_curve(several: "Sequence[Axes]", curve: ShownCurve, reasons: Sequence[Reason], theme: Theme) -> None:
+def _draw_curve(several: "Sequence[Axes]", curve: ShownCurve, reasons: Sequence[Reason], theme: Theme) -> list[_Words]:
+    """Draw all but the words, which are returned."""
     main, residual = several
     seen = curve.light_curve
     days = seen.time_mjd - curve.peak_mjd
@@ -173,7 +218,7 @@ def _draw_curve(several: "Sequence[Axes]", curve: ShownCurve, reasons: Sequence[
         axes.set_xlim(*span)
     main.set_ylim(*_shown_magnitudes(curve, is_shown, span))
     residual.set_ylim(reach, -reach)
-    _frame(main, residual, curve.peak_mjd, theme)
+    _draw_frame(main, residual, theme)
     _mark_epochs(several, curve, reasons, span, theme)
     _draw_limits(main, curve, span, theme)
     _draw_expected(main, curve, span, theme)
@@ -189,6 +234,7 @@ def _draw_curve(several: "Sequence[Axes]", curve: ShownCurve, reasons: Sequence[
             face = colour if is_filled else theme.surface
             _marks(axes, x, y, band, color=colour, markerfacecolor=face, alpha=alpha, zorder=3)
     _ring_detections(main, curve, reasons, theme)
+    return _frame_words(main, residual, curve.peak_mjd, theme)
 
 
 def _line(axes: "Axes", x: NDArray, y: NDArray, **style: object) -> None:
@@ -208,37 +254,51 @@ def _strokes(x0: NDArray, y0: NDArray, x1: NDArray, y1: NDArray) -> tuple[NDArra
     return np.column_stack([x0, x1, gap]).ravel(), np.column_stack([y0, y1, gap]).ravel()
 
 
-def _frame(main: "Axes", residual: "Axes", peak_mjd: float, theme: Theme) -> None:
-    """Draw grid, ticks and their labels: days below, magnitudes at the left, dates above."""
+_N_DAYS, _N_MAGNITUDES, _N_RESIDUALS = 8, 6, 3
+"""Ticks at most."""
+
+
+def _draw_frame(main: "Axes", residual: "Axes", theme: Theme) -> None:
+    """Draw the grid and a frame around it."""
     first, last = main.get_xlim()
-    days = _ticks(first, last, 8)
-    step = days[1] - days[0]
-    for axes, n_values in ((main, 6), (residual, 3)):
+    days = _ticks(first, last, _N_DAYS)
+    for axes, n_values in ((main, _N_MAGNITUDES), (residual, _N_RESIDUALS)):
         low, high = sorted(axes.get_ylim())
         values = _ticks(low, high, n_values)
-        for strokes in (
-            _strokes(days, np.full(len(days), low), days, np.full(len(days), high)),
-            _strokes(np.full(len(values), first), values, np.full(len(values), last), values),
-        ):
-            _line(axes, *strokes, color=theme.grid, linewidth=0.6, zorder=0)
-        edge = [0, 0, 1, 1, 0], [0, 1, 1, 0, 0]
-        _line(axes, *edge, color=theme.grid, linewidth=1.0, transform=axes.transAxes, clip_on=False, zorder=0)
-        digits = max(0, -int(np.floor(np.log10(values[1] - values[0]))))
-        for value in values:
-            _label(axes, first, value, f"{value:.{digits}f}", (-5, 0), "right", "center_baseline", theme.muted)
+        up = _strokes(days, np.full(len(days), low), days, np.full(len(days), high))
+        across = _strokes(np.full(len(values), first), values, np.full(len(values), last), values)
+        _line(axes, *map(np.concatenate, zip(up, across, strict=True)), color=theme.grid, linewidth=0.6, zorder=0)
+        edge = [first, first, last, last, first], [low, high, high, low, low]
+        _line(axes, *edge, color=theme.grid, linewidth=1.0, clip_on=False, zorder=0)
     _line(residual, [first, last], [0, 0], color=theme.muted, linewidth=1.0, zorder=1)
-    low, high = residual.get_ylim()
-    for day in days:
-        _label(residual, day, low, f"{day:.{0 if step >= 1 else 1}f}", (0, -13), "center", "baseline", theme.muted)
-    brightest = main.get_ylim()[1]
+
+
+def _frame_words(main: "Axes", residual: "Axes", peak_mjd: float, theme: Theme) -> list[_Words]:
+    """Name days below, magnitudes at the left, dates above."""
+    first, last = main.get_xlim()
+    days = _ticks(first, last, _N_DAYS)
+    words = []
+    for axes, n_values, name in ((main, _N_MAGNITUDES, "magnitude"), (residual, _N_RESIDUALS, "residual, mag")):
+        low, high = sorted(axes.get_ylim())
+        values = _ticks(low, high, n_values)
+        for value, text in zip(values, _tick_names(values), strict=True):
+            words.append(_Words(axes, first, value, text, -5, -3.3, "end", theme.muted))
+        words.append(_Words(axes, first, (low + high) / 2, name, -36, 0, "middle", theme.muted, is_upright=True))
+    bottom, top = residual.get_ylim()[0], main.get_ylim()[1]
+    for day, text in zip(days, _tick_names(days), strict=True):
+        words.append(_Words(residual, day, bottom, text, 0, -13, "middle", theme.muted))
+    words.append(_Words(residual, (first + last) / 2, bottom, "days from peak", 0, -27, "middle", theme.muted))
     for mjd in _whole_days(peak_mjd + first, peak_mjd + last):
-        for text, rise, colour in ((_date(mjd), 17, theme.ink), (f"{mjd:.0f}", 5, theme.muted)):
-            _label(main, mjd - peak_mjd, brightest, text, (0, rise), "center", "baseline", colour)
-    middle = (first + last) / 2
-    _label(residual, middle, low, "days from peak", (0, -27), "center", "baseline", theme.muted)
-    for axes, name in ((main, "magnitude"), (residual, "residual, mag")):
-        at = sum(axes.get_ylim()) / 2
-        _label(axes, first, at, name, (-38, 0), "center", "center", theme.muted, rotation=90)
+        words.append(_Words(main, mjd - peak_mjd, top, _date(mjd), 0, 17, "middle", theme.ink))
+        words.append(_Words(main, mjd - peak_mjd, top, f"{mjd:.0f}", 0, 5, "middle", theme.muted))
+    return words
+
+
+def _tick_names(values: NDArray[np.float64]) -> list[str]:
+    """Write ticks with as many decimals as tell them apart."""
+    step = values[1] - values[0] if len(values) > 1 else 1.0
+    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
+    return [f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") for value in values + 0.0]
 
 
 def _ticks(low: float, high: float, n_most: int) -> NDArray[np.float64]:
@@ -246,23 +306,6 @@ def _ticks(low: float, high: float, n_most: int) -> NDArray[np.float64]:
 
     values = MaxNLocator(n_most, steps=[1, 2, 5, 10]).tick_values(low, high)
     return values[(values >= low) & (values <= high)]
-
-
-def _label(
-    axes: "Axes",
-    x: float,
-    y: float,
-    text: str,
-    offset_points: tuple[float, float],
-    across: str,
-    along: str,
-    colour: str,
-    rotation: float = 0.0,
-) -> None:
-    from matplotlib.transforms import offset_copy
-
-    place = offset_copy(axes.transData, axes.figure, *offset_points, units="points")
-    axes.text(x, y, text, transform=place, ha=across, va=along, color=colour, rotation=rotation)
 
 
 def _whole_days(first_mjd: float, last_mjd: float) -> NDArray[np.float64]:
@@ -392,7 +435,7 @@ def explain_plot(candidate: Candidate, models: ModelSet, path: Path) -> None:
         _write_title(figure, candidate)
         if shown.curve is not None:
             axes = _curve_axes(figure, (0.06, 0.42, 0.49, 0.39))
-            _draw_curve(axes, shown.curve, candidate.reasons.get("lightcurve", ()), PAPER)
+            _write_words(_draw_curve(axes, shown.curve, candidate.reasons.get("lightcurve", ()), PAPER))
             _write_legend(figure, shown.curve)
         else:
             figure.text(0.3, 0.6, f"no light curve{_why(candidate, 'lightcurve')}", color=PAPER.muted, ha="center")

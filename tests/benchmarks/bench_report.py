@@ -1,4 +1,4 @@
-"""Seconds for the report of a night of many objects, and the size of its list: `python tests/benchmarks/bench_report.py`.
+"""Seconds for the report of a night, and the size of its list: `python tests/benchmarks/bench_report.py`.
 
 Every object is simulated, with a light curve and stamps, and different from all others; making the night is not
 counted. Pages are written by two processes, which load the models themselves, as `aha-annotator report` does.
