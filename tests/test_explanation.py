@@ -1,6 +1,8 @@
 import dataclasses
+import math
 import re
 
+import numpy as np
 import pytest
 
 from annotator.annotation import MAX_EXPLANATION
@@ -9,10 +11,11 @@ from annotator.explanation import explain, state_class
 from annotator.models import Missing, ModalityScore, Scores
 from annotator.reason import Reason
 from annotator.reasons import reasons_of
+from annotator.surveys import PIXEL_ARCSEC
 from annotator.surveys.ztf import parse
 from annotator.transient import Transient
 from tests.benchmarks import known_causes as causes
-from tests.benchmarks.known_causes import ORDINARY
+from tests.benchmarks.known_causes import ORDINARY, shifted, simulated_triplets
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,15 @@ def test_the_sentence_is_short_safe_and_says_how_rare_it_is(models, night):
             r"(At most|By extrapolation) 1 in \d+ (classified supernovae|real detections) is as odd in [a-z ]+: .+\.",
             sentence,
         )
+
+
+def test_a_source_that_was_shifted_in_its_stamps_is_named_with_its_distance(models):
+    stamps = next(filter(None, (shifted(triplet, np.random.default_rng(3)) for triplet in simulated_triplets(60))))
+    transient = Transient("x", "ztf", triplet=stamps[0])
+    (scores,) = models.score([transient])
+    sentence = explain(transient, scores, "watch", reasons_of(transient, scores, models))
+    arcsec = re.search(r"as odd in its stamps: source in the difference (\d+) arcsec off centre", sentence)[1]
+    assert int(arcsec) == pytest.approx(PIXEL_ARCSEC["ztf"] * math.hypot(*stamps[1]), abs=2)
 
 
 def _scores(**by_modality: float) -> Scores:

@@ -21,7 +21,8 @@ from annotator.fits_stamps import read_stamp
 from annotator.models import ModalityScore, ModelSet, load_models
 from annotator.preprocess.lightcurve import BANDS, Detections, peak, within_grid
 from annotator.preprocess.triplet import CENTRE, SIDE, stamp_tensor
-from annotator.reasons import Reason, reasons_of
+from annotator.reason import Reason
+from annotator.reasons import reasons_of
 from annotator.sandbox.answers import candidate, object_answer
 from annotator.sandbox.database import Database
 from annotator.sandbox.simulation import simulate_night
