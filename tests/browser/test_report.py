@@ -271,6 +271,7 @@ def test_hostile_names_and_words_are_not_executed(page, tmp_path):
     page.on("dialog", lambda dialog: pytest.fail(dialog.message))
     page.goto(index.as_uri())
     assert page.title().startswith("Night of") and page.locator("tbody tr").count() == N_OBJECTS
+    assert page.evaluate("document.documentElement.scrollWidth") <= LAPTOP["width"]
     for key in ("class", "id", "words", "verdict"):
         page.locator(f"th[data-key={key}] button").click()
     page.fill("#q", "<script>")
