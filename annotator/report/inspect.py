@@ -154,6 +154,13 @@ def password_for(host: str, environ: Mapping[str, str]) -> str | None:
     return password
 
 
+def check_person(person: str) -> None:
+    """Raise ConfigError unless verdicts can be kept under this name."""
+    if len(person) > MAX_PERSON:
+        raise ConfigError(f"person must be a name of at most {MAX_PERSON} characters; found {len(person)}")
+    Verdict("any", "unknown", person, datetime.datetime.now(datetime.UTC))
+
+
 def make_app(
     folder: Path,
     ledger_path: Path,
@@ -194,7 +201,7 @@ def make_app(
     if not (folder / INDEX).is_file():
         raise ConfigError(f"expected a report at {folder}, found no {INDEX} there; write the report first")
     if password is None:
-        _check_person(person)
+        check_person(person)
     pages = {page_name(item.object_id): item.object_id for item in night.candidates}
     inspection = _Inspection(folder.resolve(), ledger_path, night, pages, tuple(in_file), clock)
     app = flask.Flask(__name__, static_folder=None, template_folder="templates")
@@ -264,12 +271,6 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
 # --- who may ask
 
 
-def _check_person(person: str) -> None:
-    if len(person) > MAX_PERSON:
-        raise ConfigError(f"person must be a name of at most {MAX_PERSON} characters; found {len(person)}")
-    Verdict("any", "unknown", person, datetime.datetime.now(datetime.UTC))
-
-
 def _host_names(allowed_hosts: Sequence[str]) -> frozenset[str]:
     names = set()
     for name in allowed_hosts:
@@ -298,7 +299,7 @@ def _guard(app: flask.Flask, host_names: frozenset[str], person: str, password: 
     def refuse_other_hosts() -> None:
         # A page of somebody else's may be given this machine's address; its name gives it away.
         if _host_name(flask.request.headers.get("Host", "")) not in host_names:
-            _refuse(400, "This server does not answer to this name; --allow-host NAME lets it.")
+            _refuse(400, "This server does not answer to this name; --allowed-host NAME lets it.")
 
     @app.before_request
     def find_person() -> None:
@@ -342,7 +343,7 @@ def _logged_in(password: str, wrong: _WrongPasswords) -> str:
         wrong.add()
         _ask_for_password("The password is another.")
     try:
-        _check_person(name)
+        check_person(name)
     except ConfigError as error:
         _ask_for_password(f"Give your name with the password, so that others know who judged: {error}.")
     flask.session["person"] = name
