@@ -175,7 +175,9 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_explain)
 
     command = commands.add_parser(
-        "verdicts", parents=[common, configured], help="print what people judged on the pages, for `aha-train exotic`"
+        "verdicts",
+        parents=[common, configured],
+        help="print what people judged, on the pages and in the configured file, for `aha-train`",
     )
     command.set_defaults(run=_verdicts)
 
@@ -418,10 +420,12 @@ def _explain(options: argparse.Namespace) -> int:
 def _verdicts(options: argparse.Namespace) -> int:
     from annotator.config import load_config
     from annotator.ledger import Ledger
-    from annotator.verdicts import verdicts_csv
+    from annotator.verdicts import merge, read_verdicts, verdicts_csv
 
-    with Ledger(load_config(options.config, os.environ).ledger) as ledger:
-        print(verdicts_csv(ledger.verdicts()), end="")
+    config = load_config(options.config, os.environ)
+    in_file = read_verdicts(config.verdicts) if config.verdicts else []
+    with Ledger(config.ledger) as ledger:
+        print(verdicts_csv(merge(in_file, ledger.verdicts())), end="")
     return EXIT_OK
 
 

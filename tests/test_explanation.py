@@ -52,7 +52,8 @@ def test_the_sentence_is_short_safe_and_says_how_rare_it_is(models, night):
         sentence = explain(transient, scores, "watch", reasons_of(transient, scores, models))
         assert len(sentence) <= MAX_EXPLANATION
         assert re.fullmatch(
-            r"(Like known SLSN or TDE with probability \d\.\d\d\. )?(At most|By extrapolation) 1 in \d+ (classified supernovae|real detections) is as odd in [a-z ]+: .+\.",
+            r"(Like known SLSN or TDE with probability \d\.\d\d\. )?"
+            r"(At most|By extrapolation) 1 in \d+ (classified supernovae|real detections) is as odd in [a-z ]+: .+\.",
             sentence,
         )
 
