@@ -149,6 +149,16 @@ def test_a_verdict_that_is_sent_twice_is_kept_once(site):
     assert len(site.kept()) == 1
 
 
+def test_a_verdict_against_a_newer_one_in_the_file_is_kept_though_it_says_what_was_said_here_before(tmp_path):
+    judge(Site(tmp_path).client(), "regular")
+    in_file = [Verdict(FIRST, "anomaly", "Grace", NOW + datetime.timedelta(seconds=30))]
+    later = Site(tmp_path, in_file=in_file, clock=lambda: NOW.timestamp() + 60)
+    for _ in range(2):
+        assert judge(later.client(), "regular").status_code == 303
+    assert len(later.kept()) == 2
+    assert "regular</b> by Ada Ångström" in shown(later, FIRST)
+
+
 def test_undoing_takes_back_ones_own_newest_verdict_and_shows_the_object(site, tmp_path):
     client = site.client()
     judge(client, "anomaly")
@@ -506,6 +516,17 @@ def test_a_ledger_that_cannot_be_read_is_named(site):
         answer = client.post(path, data=form)
         assert answer.status_code == 503 and "Nothing was kept" in answer.text
     assert 'value="a long thought"' in client.post("/verdict", data=form).text
+
+
+def test_a_ledger_that_was_taken_away_is_not_begun_anew(site):
+    client = site.client()
+    token = token_in(client.get(f"/objects/{FIRST}.html").text)
+    for path in site.ledger_path.parent.glob("ledger.sqlite*"):
+        path.unlink()
+    form = {"csrf_token": token, "object_id": FIRST, "verdict": "regular", "note": "a long thought"}
+    answer = client.post("/verdict", data=form)
+    assert answer.status_code == 503 and "no longer there" in answer.text and 'value="a long thought"' in answer.text
+    assert client.get("/index.html").status_code == 503 and not site.ledger_path.exists()
 
 
 def test_a_page_that_is_no_longer_there_is_said_to_be_missing(site):

@@ -88,6 +88,8 @@ class _Inspection:
     clock: Callable[[], float]
 
     def ledger(self) -> Ledger:
+        if not self.ledger_path.is_file():  # opening would begin an empty one, and verdicts be kept where nobody looks
+            raise LedgerError(f"the ledger {self.ledger_path} is no longer there")
         return Ledger(self.ledger_path, BUSY_TIMEOUT_S)
 
     def page_after(self, object_id: str, wanted: str) -> str:
@@ -190,11 +192,14 @@ def make_app(
     ------
     ConfigError
         If the person's name or a host name is none, or there is no report in the folder.
+    LedgerError
+        If the ledger cannot be opened.
     """
     if not (folder / INDEX).is_file():
         raise ConfigError(f"expected a report at {folder}, found no {INDEX} there; write the report first")
     if password is None:
         _check_person(person)
+    Ledger(ledger_path).close()
     pages = {page_name(item.object_id): item.object_id for item in night.candidates}
     inspection = _Inspection(folder.resolve(), ledger_path, night, pages, tuple(in_file), clock)
     app = flask.Flask(__name__, static_folder=None, template_folder="templates")
@@ -485,7 +490,7 @@ def _take_verdicts(app: flask.Flask, inspection: _Inspection) -> None:
         except ConfigError as error:
             return _message("Nothing was kept", f"{error}.", _form_again(inspection)), 400
         with inspection.ledger() as ledger:
-            ledger.add_verdict(verdict)
+            ledger.add_verdict(verdict, inspection.in_file)
         return flask.redirect(inspection.page_after(object_id, form.get("next", "")), 303)
 
     @app.post("/undo")
