@@ -124,8 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         "is new in a digest is posted, once, to the Slack-compatible webhook that the environment variable "
         f"{WEBHOOK_VARIABLE} names, if it is set.",
     )
-    command.add_argument("--night", type=_night, metavar="DATE", help="of its evening, UTC (default: the last scored)")
-    command.add_argument("--most", type=_positive, default=1000, metavar="N", help="objects listed (%(default)s)")
+    _add_night(command)
     kind = command.add_mutually_exclusive_group()
     kind.add_argument(
         "--format",
@@ -142,6 +141,31 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of the pages (default: report), or file of a table or digest (default: standard output)",
     )
     command.set_defaults(run=_report)
+
+    command = commands.add_parser(
+        "inspect",
+        parents=[common, configured],
+        help="serve the ranked night with buttons to judge it by",
+        description="Serve the pages of the ranked night with buttons; verdicts go into the ledger, and the next pass "
+        "heeds them. On another address than this machine's own the environment variable AHA_INSPECT_PASSWORD must "
+        "hold a password; who logs in says by the user name who judges. The password and what is sent are not "
+        "encrypted: reach the page through an ssh tunnel (ssh -L 8765:localhost:8765 HOST) or a proxy with TLS.",
+    )
+    _add_night(command)
+    command.add_argument(
+        "--out", type=Path, default=Path("report"), metavar="DIR", help="folder of the pages (default: report)"
+    )
+    command.add_argument("--host", default="localhost", help="address to serve on (%(default)s)")
+    command.add_argument("--port", type=_port, default=8765, help="0: any that is free (%(default)s)")
+    command.add_argument("--person", metavar="NAME", help="who judges (default: your user name on this machine)")
+    command.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name under which browsers reach the page; can be repeated",
+    )
+    command.set_defaults(run=_inspect)
 
     command = commands.add_parser(
         "explain", parents=[common, configured], help="say what carries an object's score, as it was scored last"
@@ -262,6 +286,11 @@ def _check(options: argparse.Namespace) -> int:
     return EXIT_OK if in_order else EXIT_ATTENTION
 
 
+def _add_night(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--night", type=_night, metavar="DATE", help="of its evening, UTC (default: the last scored)")
+    command.add_argument("--most", type=_positive, default=1000, metavar="N", help="objects listed (%(default)s)")
+
+
 def _night(text: str) -> int:
     from annotator.nights import night_on
 
@@ -274,6 +303,12 @@ def _night(text: str) -> int:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, found {text!r}")
     return int(text)
 
 
@@ -311,11 +346,40 @@ def _digest(options: argparse.Namespace, config: "Config", night: "Night") -> in
     write = {"text": to_text, "markdown": to_markdown}[options.digest]
     _write(write(night, flagged(night), options.top), options.out)
     if url:
+        check_webhook(url)
+        margin = config.decision.announce_margin
         with Ledger(config.ledger) as ledger:
-            posted = post_news(
-                night, ledger, check_webhook(url), config.decision.announce_margin, time.time(), options.top
-            )
+            posted = post_news(night, ledger, url, margin, time.time(), options.top)
         print(f"posted {posted} objects" if posted else "nothing new to post", file=sys.stderr)
+    return EXIT_OK
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    import getpass
+    import time
+
+    from annotator.config import load_config
+    from annotator.models import load_models
+    from annotator.report.inspect import make_app, password_for, serve
+    from annotator.report.night import read_night
+    from annotator.report.pages import write_pages
+    from annotator.verdicts import read_verdicts
+
+    password = password_for(options.host, os.environ)
+    config = load_config(options.config, os.environ)
+    models = load_models(config.models, config.survey)
+    night = read_night(config, models, time.time(), options.night, options.most)
+    write_pages(night, config.models, config.survey, options.out)
+    app = make_app(
+        options.out,
+        config.ledger,
+        night,
+        person=options.person or getpass.getuser(),
+        password=password,
+        allowed_hosts=[options.host, *options.allowed_host],
+        in_file=read_verdicts(config.verdicts) if config.verdicts else [],
+    )
+    serve(app, options.host, options.port)
     return EXIT_OK
 
 

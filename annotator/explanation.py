@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from collections.abc import Sequence
 
 from annotator.annotation import MAX_EXPLANATION, safe_text
 from annotator.models import ModalityScore, Scores
@@ -72,24 +73,20 @@ def explain(transient: Transient, scores: Scores, classification: str, reasons: 
     return safe_text(_fitted(rarity, named, others, exotic))
 
 
-def _fitted(rarity: str, named: list[str], others: list[str], exotic: str) -> str:
-    """Put together what fits: first the strongest reason, then one of another modality, then the next ones."""
-    n_named, n_others = 1, 0
+def _fitted(rarity: str, named: Sequence[str], others: Sequence[str], exotic: str) -> str:
+    """Put together what fits: the strongest reason, then one of another modality, then the next ones, in this order."""
+    kept, also = [named[0]], []
 
-    def sentence() -> str:
-        return f"{rarity}: {'; '.join(named[:n_named])}.{''.join(others[:n_others])}{exotic}"
+    def sentence(kept: Sequence[str], also: Sequence[str]) -> str:
+        return f"{rarity}: {'; '.join(kept)}.{''.join(also)}{exotic}"
 
-    for _ in others:
-        n_others += 1
-        if len(sentence()) > MAX_EXPLANATION:
-            n_others -= 1
-            break
-    for _ in named[1:]:
-        n_named += 1
-        if len(sentence()) > MAX_EXPLANATION:
-            n_named -= 1
-            break
-    return sentence()
+    for other in others:
+        if len(sentence(kept, [*also, other])) <= MAX_EXPLANATION:
+            also.append(other)
+    for words in named[1:]:
+        if len(sentence([*kept, words], also)) <= MAX_EXPLANATION:
+            kept.append(words)
+    return sentence(kept, also)
 
 
 def _rarity(scored: ModalityScore, name: str) -> str:

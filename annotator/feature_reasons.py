@@ -163,19 +163,19 @@ def _further(
 ) -> list[Reason]:
     """Name features that the reconstruction misses or that no normal has, of which the distance to normals has no part.
 
-    A feature of which a quantity is named already, in the same words, is left out.
+    A feature that is named as a quantity already is left out.
     """
     size = np.abs(np.asarray(scored.residual))
     loss = np.where(size <= 1, 0.5 * size * size, size - 0.5)  # Huber's, as the graph's error is
     is_far_off = (size >= MIN_RESIDUAL) & (loss >= MIN_ERROR_SHARE * loss.sum())
-    said, reasons = {reason.words for reason in named}, []
+    said, reasons = [WORDS[reason.where["quantity"]] for reason in named], []
     for i in np.argsort(-loss, kind="stable"):
         name = FEATURE_NAMES[i]
         if name not in transient.features:
             continue
         value = transient.features[name]
         words = _in_words(name, value, percentiles)
-        if words in said or not (is_far_off[i] or (name in percentiles and is_beyond(percentiles[name], value))):
+        if WORDS[name] in said or not (is_far_off[i] or (name in percentiles and is_beyond(percentiles[name], value))):
             continue
         reasons.append(
             Reason(f"{words}, reconstructed badly" if is_far_off[i] else words, 0.0, _where(name, value, percentiles))

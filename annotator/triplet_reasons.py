@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.errors import ModelError
 from annotator.models import ModalityScore, Model
 from annotator.preprocess.triplet import CENTRE, CHANNELS, ONE_SIGMA_TAIL, SIDE, SOFTENING_SIGMA, stamp_tensor
 from annotator.reason import Reason
@@ -38,6 +39,8 @@ SINGLE_PIXEL_SHARE = 0.75
 FLAT_TOP_SHARE, MIN_FLAT_TOP, FLAT_TOP_PIXELS, MIN_FLAT_TOP_SIGMA = 0.9, 6, 3.0, 20.0
 """A source has a flat top where as many pixels about the centre have this share of the brightest one, which must stand
 out: of a source seen through an atmosphere it is four, where it lies between them."""
+BLEEDING_PIXELS, BLEEDING_RATIO, MIN_BLEEDING_SIGMA = (5, 8), 3.0, 8.0
+"""A column bleeds where, as far from the centre, it is that much brighter than the middle row is."""
 
 _ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE] - CENTRE
 _RADIUS_PIXELS = np.hypot(_ROWS, _COLUMNS)
@@ -93,6 +96,22 @@ class Stamps:
         return bool(about.max() >= MIN_FLAT_TOP_SIGMA and n_full >= MIN_FLAT_TOP)
 
     @functools.cached_property
+    def has_bleeding(self) -> bool:
+        """Whether charge has run along a column of the science stamp, up and down from the centre."""
+        near, far = BLEEDING_PIXELS
+        middle = slice(CENTRE - 2, CENTRE + 3)
+        parts = slice(CENTRE - far, CENTRE - near + 1), slice(CENTRE + near, CENTRE + far + 1)
+        science = self.flux["science"]
+        column = min(float(science[part, middle].mean(axis=0).max()) for part in parts)
+        row = max(float(science[middle, part].mean(axis=1).max()) for part in parts)
+        return column >= max(MIN_BLEEDING_SIGMA, BLEEDING_RATIO * row)
+
+    @property
+    def full_pixels(self) -> str:
+        """What shows that the source fills its pixels; empty where nothing does."""
+        return "a flat top" if self.has_flat_top else "a bleeding column" if self.has_bleeding else ""
+
+    @functools.cached_property
     def has_host(self) -> bool:
         """Whether the template has light about its centre, beyond its own noise."""
         template = self.flux["template"]
@@ -123,7 +142,7 @@ def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Rea
     (deviation,) = model.reconstruct({"stamps": stamps.tensor[np.newaxis]})["deviation"]
     excess = np.logaddexp(0.0, np.asarray(scored.residual, dtype=np.float64)) ** 4  # as the graph combines them
     shares = excess / excess.sum()
-    terms = terms_of(model)
+    terms = terms_of(model, len(shares))
     found: dict[tuple[str, str], tuple[Finding, float]] = {}
     for number in np.argsort(-shares, kind="stable"):
         if shares[number] < MIN_SHARE:
@@ -140,10 +159,16 @@ def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Rea
 _WHERE = ("stamp", "row", "column", "radius", "kind")
 
 
-def terms_of(model: Model) -> tuple[Term, ...]:
-    """Return the terms of the error in order, from what the manifest says of the residual."""
+def terms_of(model: Model, n_terms: int) -> tuple[Term, ...]:
+    """Return the terms of the error in order, as the manifest describes the residual; raise ModelError otherwise."""
     meaning = next(tensor.meaning for tensor in model.manifest.outputs if tensor.name == "residual")
-    return tuple(Term(channel, int(box), float(radius)) for channel, box, radius in _TERM.findall(meaning))
+    terms = tuple(Term(channel, int(box), float(radius)) for channel, box, radius in _TERM.findall(meaning))
+    if len(terms) != n_terms:
+        raise ModelError(
+            f"model {model.manifest.name}: expected its manifest to describe {n_terms} terms of the residual, found "
+            f"{len(terms)} in {meaning!r:.200}; train the model again"
+        )
+    return terms
 
 
 def look_at(stamps: Stamps, deviation: NDArray[np.float32], term: Term) -> Finding:
@@ -189,6 +214,8 @@ def _in_difference(stamps: Stamps, place: tuple[int, int], is_brighter: bool) ->
             return _off_centre(stamps, centroid(flux, (int(brightest[0]), int(brightest[1]))))
         return _pixels("difference", "difference", stamps, place, is_brighter)
     at = centroid(flux, bright)
+    if stamps.full_pixels and _distance(at) <= radius:
+        return _full(stamps)
     if _distance(at) <= NEAR_PIXELS:
         return _centred(stamps, place, is_brighter, bright, at)
     main = brightest_near(flux, (CENTRE, CENTRE), radius)
@@ -212,8 +239,6 @@ def _centred(
     here = functools.partial(Finding, stamp="difference", row=at[0], column=at[1], radius=SOURCE_RADIUS_PIXELS)
     if flux[bright] >= SINGLE_PIXEL_SHARE * np.maximum(flux[rows, columns], 0.0).sum():
         return here("single pixel", words="single bright pixel at the centre of the difference")
-    if stamps.has_flat_top:
-        return here("saturated", words="source with a flat top, as of full pixels, in the difference")
     if _distance(place) <= NEAR_PIXELS:
         direction = "brighter" if is_brighter else "fainter"
         return here("shape", words=f"middle of the source in the difference {direction} than expected")
@@ -228,10 +253,15 @@ def _in_template(stamps: Stamps, place: tuple[int, int], is_brighter: bool) -> F
 
 
 def _in_science(stamps: Stamps, place: tuple[int, int], is_brighter: bool) -> Finding:
-    if stamps.has_flat_top and _distance(place) <= FLAT_TOP_PIXELS:
-        words = "source with a flat top, as of full pixels, in the science stamp"
-        return Finding("saturated", "science", float(CENTRE), float(CENTRE), FLAT_TOP_PIXELS, words)
+    if stamps.full_pixels and _distance(place) <= 2 * SOURCE_RADIUS_PIXELS:
+        return _full(stamps)
     return _pixels("science", "science stamp", stamps, place, is_brighter)
+
+
+def _full(stamps: Stamps) -> Finding:
+    """Name what fills the detector: it shows in the science stamp, whichever term found it."""
+    words = f"source with {stamps.full_pixels}, as of full pixels"
+    return Finding("saturated", "science", float(CENTRE), float(CENTRE), SOURCE_RADIUS_PIXELS, words)
 
 
 def _pixels(stamp: str, name: str, stamps: Stamps, place: tuple[int, int], is_brighter: bool) -> Finding:

@@ -1,6 +1,8 @@
 import dataclasses
+import math
 import re
 
+import numpy as np
 import pytest
 
 from annotator.annotation import MAX_EXPLANATION
@@ -9,18 +11,10 @@ from annotator.explanation import explain, state_class
 from annotator.models import Missing, ModalityScore, Scores
 from annotator.reason import Reason
 from annotator.reasons import reasons_of
+from annotator.surveys import PIXEL_ARCSEC
 from annotator.surveys.ztf import parse
 from annotator.transient import Transient
-
-# An ordinary supernova, made up by us: 19.4 mag in g, 19.0 in r, near a 17.5 mag galaxy.
-ORDINARY = {
-    "objectId": "ZTF99aaaaaaa",
-    **{"gmag": 19.4, "maggmin": 18.9, "maggmean": 19.2, "maggmax": 19.6},
-    **{"mag_g02": 19.4, "mag_g08": 19.3, "mag_g28": 19.2, "dmdt_g": -0.03, "dmdt_g_err": 0.03},
-    **{"rmag": 19.0, "magrmin": 18.8, "magrmax": 19.2, "g_minus_r": 0.4},
-    **{"mag_r02": 19.0, "mag_r08": 18.95, "mag_r28": 18.9, "dmdt_r": -0.02, "dmdt_r_err": 0.03},
-    **{"distpsnr1": 2.5, "sgmag1": 17.9, "srmag1": 17.5, "separationArcsec": 3.0, "major_axis_arcsec": 12.0},
-}
+from tests.benchmarks.known_causes import ORDINARY, shifted, simulated_triplets
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +54,15 @@ def test_the_sentence_is_short_safe_and_says_how_rare_it_is(models, night):
             r"(At most|By extrapolation) 1 in \d+ (classified supernovae|real detections) is as odd in [a-z ]+: .+\.",
             sentence,
         )
+
+
+def test_a_source_that_was_shifted_in_its_stamps_is_named_with_its_distance(models):
+    stamps = next(filter(None, (shifted(triplet, np.random.default_rng(3)) for triplet in simulated_triplets(60))))
+    transient = Transient("x", "ztf", triplet=stamps[0])
+    (scores,) = models.score([transient])
+    sentence = explain(transient, scores, "watch", reasons_of(transient, scores, models))
+    arcsec = re.search(r"as odd in its stamps: source in the difference (\d+) arcsec off centre", sentence)[1]
+    assert int(arcsec) == pytest.approx(PIXEL_ARCSEC["ztf"] * math.hypot(*stamps[1]), abs=2)
 
 
 def _scores(**by_modality: float) -> Scores:

@@ -269,6 +269,7 @@ def test_what_is_no_verdict_is_refused_and_what_was_typed_is_in_the_form_again(s
     assert answer.status_code == 400 and complaint in answer.text and site.kept() == []
     assert f'name="note" value="{fields["note"]}"' in answer.text and f'value="{LAST}.html"' in answer.text
     assert 'action="verdict"' in answer.text and token_in(answer.text)
+    assert f"<small>{FIRST}</small>" in answer.text
 
 
 def test_objects_that_are_not_in_the_report_are_not_judged(site):

@@ -194,6 +194,8 @@ def test_a_mark_lies_on_the_pixel_that_a_reason_names():
     where = {"stamp": "difference", "row": 31.0, "column": 35.0, "radius": 3.0, "kind": "dipole"}
     (mark,) = stamp_marks([Reason("a dipole", 0.5, where), Reason("no place", 0.2, {"stamp": "science"})])
     assert (mark.x, mark.y) == (2 * 66 + 35.5, 31.5) and mark.radius > 3
+    below = stamp_marks([Reason("a dipole", 0.5, where)], n_rows=3)
+    assert [(item.x, item.y) for item in below] == [(mark.x, mark.y), (mark.x, mark.y + 2 * 66)]
 
 
 def past(score: float, scored_at: float = 1.8e9) -> PastScore:

@@ -554,8 +554,14 @@ def _answer_errors(app: flask.Flask, inspection: _Inspection) -> None:
 
 
 def _message(title: str, words: str, form: str = "") -> str:
-    root = "../" * (flask.request.path.count("/") - 1)
-    return flask.render_template("verdict_message.html", title=title, words=words, form=form, root=root)
+    return flask.render_template(
+        "verdict_message.html",
+        title=title,
+        words=words,
+        form=form,
+        object_id=flask.request.form.get("object_id", "") if form else "",
+        root="../" * (flask.request.path.count("/") - 1),
+    )
 
 
 def _form_again(inspection: _Inspection) -> str:

@@ -192,8 +192,8 @@ class StampMark:
     radius: float
 
 
-def stamp_marks(reasons: Sequence[Reason]) -> list[StampMark]:
-    """Return the circles, in the first row of stamps; the other rows have the same, further down."""
+def stamp_marks(reasons: Sequence[Reason], n_rows: int = 1) -> list[StampMark]:
+    """Return the circles: in the stamps as seen, which are the first row, and in the last of so many rows."""
     marks = []
     for reason in reasons:
         where = reason.where
@@ -201,7 +201,8 @@ def stamp_marks(reasons: Sequence[Reason]) -> list[StampMark]:
         if where.get("stamp") in CHANNELS and all(isinstance(value, int | float) for value in placed):
             row, column, radius = placed
             left = CHANNELS.index(where["stamp"]) * (SIDE + GAP)
-            marks.append(StampMark(left + column + 0.5, row + 0.5, max(radius, 1.0) + 1.5))
+            for top in sorted({0, (n_rows - 1) * (SIDE + GAP)}):
+                marks.append(StampMark(left + column + 0.5, top + row + 0.5, max(radius, 1.0) + 1.5))
     return marks
 
 

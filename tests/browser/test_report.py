@@ -176,6 +176,13 @@ def test_a_click_anywhere_on_a_row_opens_the_object(opened, night):
     opened.wait_for_url(f"**/{page_name(night.candidates[2].object_id)}")
 
 
+def test_a_link_opens_in_a_tab_of_its_own_where_the_mouse_asks_for_it(opened, night):
+    with opened.context.expect_page() as another:
+        opened.locator(".id a").first.click(modifiers=["Control"])
+    another.value.wait_for_url(f"**/{page_name(night.candidates[0].object_id)}")
+    assert opened.url.endswith("index.html")
+
+
 def test_slash_searches_and_keys_typed_there_are_only_text(opened):
     opened.keyboard.press("/")
     opened.keyboard.type("jk?ar")
@@ -302,9 +309,9 @@ def test_pages_are_accessible(page, index, night, theme, size):
     for path in (index, *(index.parent / "objects" / page_name(item.object_id) for item in (judged, bare))):
         page.goto(path.as_uri())
         page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
-        found = page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'], preload: false})")[
-            "violations"
-        ]
+        found = page.evaluate(
+            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'], preload: false})"
+        )["violations"]
         said = [
             (item["id"], item["help"], item["nodes"][0]["html"], item["nodes"][0]["failureSummary"]) for item in found
         ]

@@ -205,7 +205,7 @@
     });
     body.addEventListener("focusin", (event) => {
       const item = rows.find((candidate) => candidate.row === event.target.closest("tr"));
-      if (item && item !== selected) select(item, false);
+      if (item && item !== selected && event.target.matches(":focus-visible")) select(item, false);
     });
     listen({
       j: () => step(1), k: () => step(-1), t: turnTheme, "?": openHelp,
