@@ -362,12 +362,15 @@ def _inspect(options: argparse.Namespace) -> int:
 
     from annotator.config import load_config
     from annotator.models import load_models
-    from annotator.report.inspect import make_app, password_for, serve
+    from annotator.report.inspect import check_person, make_app, password_for, serve
     from annotator.report.night import read_night
     from annotator.report.pages import write_pages
     from annotator.verdicts import read_verdicts
 
     password = password_for(options.host, os.environ)
+    person = options.person or getpass.getuser()
+    if password is None:
+        check_person(person)
     config = load_config(options.config, os.environ)
     models = load_models(config.models, config.survey)
     night = read_night(config, models, time.time(), options.night, options.most)
@@ -376,7 +379,7 @@ def _inspect(options: argparse.Namespace) -> int:
         options.out,
         config.ledger,
         night,
-        person=options.person or getpass.getuser(),
+        person=person,
         password=password,
         allowed_hosts=[options.host, *options.allowed_host],
         in_file=read_verdicts(config.verdicts) if config.verdicts else [],
