@@ -220,11 +220,14 @@ def test_a_strip_s_middle_is_the_median_and_its_ends_are_the_last_percentiles_ke
 
 def test_quantities_that_reasons_name_come_first_then_the_most_unusual_each_once():
     item = next(item for item in make_night(12).candidates if item.transient)
-    named = [reason.where["quantity"] for reason in item.reasons["features"]]
+    named = ["rate_g", "colour_now", "amplitude_r"]
     model = models().models["features"]
     shown, lacks = show_quantities(item.transient, model, named)
     names = [row.name for row in shown]
     assert names[: len(named)] == named and len(names) == len(set(names)) > 10
+    assert [row.is_reason for row in shown] == [True] * len(named) + [False] * (len(shown) - len(named))
+    by_column, _ = show_quantities(item.transient, model, ["dmdt_g", "g_minus_r", "amplitude_r", "rate_g"])
+    assert [row.name for row in by_column] == names  # a feature is shown as the quantity that says the same
     rest = [(not row.is_beyond, -abs(row.percentile - 50)) for row in shown[len(named) :]]
     assert rest == sorted(rest)
     known = {normals.name: normals for normals in model.manifest.percentiles}

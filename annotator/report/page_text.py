@@ -206,6 +206,18 @@ def stamp_marks(reasons: Sequence[Reason], n_rows: int = 1) -> list[StampMark]:
     return marks
 
 
+def legend(curve: ShownCurve, reasons: Sequence[Reason]) -> set[str]:
+    """Return what of a light curve's legend is on its plot: bands, negative, limit, unused, reason."""
+    seen = curve.light_curve
+    found = {
+        "negative": not seen.is_positive.all(),
+        "limit": len(seen.limit_time_mjd) > 0,
+        "unused": not curve.is_used.all(),
+        "reason": bool(reasons),
+    }
+    return {*seen.band.tolist(), *seen.limit_band.tolist(), *(name for name, is_there in found.items() if is_there)}
+
+
 def describe_curve(object_id: str, curve: ShownCurve, reasons: Sequence[Reason]) -> str:
     """Say what a light curve's plot shows, for those who do not see it."""
     seen = curve.light_curve

@@ -250,9 +250,11 @@ def _object_data(
 
     night = tools.work.night
     curve = history = None
+    legend: set[str] = set()
     if shown.curve is not None:
         reasons = candidate.reasons.get("lightcurve", ())
         label = page_text.describe_curve(candidate.object_id, shown.curve, reasons)
+        legend = page_text.legend(shown.curve, reasons)
         curve = markupsafe.Markup(tools.plot.svg(shown.curve, reasons, label))
     if candidate.history:
         history = markupsafe.Markup(score_history_svg(candidate.history, night.watch_score, night.anomaly_score))
@@ -265,6 +267,7 @@ def _object_data(
         "pictures": pictures,
         "stem": _stem(candidate.object_id),
         "curve": curve,
+        "legend": legend,
         "history": history,
         "modalities": page_text.modality_rows(candidate, tools.models.models),
         "marks": page_text.stamp_marks(candidate.reasons.get("triplet", ()), pictures.stamp_rows),
