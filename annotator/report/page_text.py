@@ -73,7 +73,6 @@ FILTERS: Mapping[str, Callable] = MappingProxyType(
     {
         "number": number,
         "significant": significant,
-        "date_of_mjd": date_of_mjd,
         "date_of_unix": date_of_unix,
         "percent": percent,
         "percentile": percentile,
