@@ -31,6 +31,7 @@ models: $(VENV)/.development
 	$(BIN)/aha-train triplet --data $(DATA)/cutouts.npz $(into) $(call beside,aha_triplet)
 	$(BIN)/aha-train artefact --data $(DATA)/cutouts.npz $(into) --fresh
 	$(BIN)/aha-train exotic --data $(DATA)/object_features.csv $(into) --fresh --comparisons
+	$(BIN)/aha-train known --data $(DATA) --out onnx_models/ztf
 
 recipes: $(VENV)/.development
 	$(BIN)/aha-train features --recipe aha --data $(DATA)/object_features.csv --out build/aha

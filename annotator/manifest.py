@@ -1,5 +1,6 @@
 """What a model's manifest holds, read from JSON with nothing taken on trust."""
 
+import bisect
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import TypeVar, get_args, get_origin
 from annotator.calibration import Level
 from annotator.drift import Distribution
 from annotator.errors import ModelError
+from annotator.preprocess.features import FEATURES
+from annotator.preprocess.quantities import QUANTITIES
 
 T = TypeVar("T")
 
@@ -71,6 +74,41 @@ class Tensor:
     meaning: str
 
 
+PERCENTILES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 16.0, 25.0, 50.0, 75.0, 84.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.8)
+"""At which values of the normals are kept: denser where a value is unusual."""
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """What normals have for one feature or quantity."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+    """At :data:`PERCENTILES`, ascending, in `unit`; of the normals that have a value, at least 500."""
+
+
+def percentile_of(percentiles: Percentiles, value: float) -> float:
+    """Return which percentile of the normals a value is, interpolated between those kept.
+
+    It is 0.2 to 99.8, whatever lies beyond (:func:`is_beyond`); of a value that many normals have, such as 0 of yes and
+    no, the middle of theirs.
+    """
+    knots = percentiles.values
+    first, after = bisect.bisect_left(knots, value), bisect.bisect_right(knots, value)
+    if first < after:
+        return (PERCENTILES[first] + PERCENTILES[after - 1]) / 2
+    if first in (0, len(knots)):
+        return PERCENTILES[0] if first == 0 else PERCENTILES[-1]
+    share = (value - knots[first - 1]) / (knots[first] - knots[first - 1])
+    return PERCENTILES[first - 1] + share * (PERCENTILES[first] - PERCENTILES[first - 1])
+
+
+def is_beyond(percentiles: Percentiles, value: float) -> bool:
+    """Say whether a value is below or above all percentiles of the normals that are kept."""
+    return not percentiles.values[0] <= value <= percentiles.values[-1]
+
+
 @dataclass(frozen=True)
 class Calibrated:
     """What normal objects give for one output of the graph."""
@@ -107,7 +145,7 @@ class Manifest:
     graph_bytes: int
     opset: int
     inputs: tuple[Tensor, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] = field(repr=False)
     """Of the input, in order."""
     outputs: tuple[Tensor, ...]
     training: Mapping
@@ -118,6 +156,9 @@ class Manifest:
     references: tuple[Reference, ...] = field(repr=False)
     distributions: tuple[Distribution, ...] = field(default=(), repr=False)
     """Of the numbers that are watched for drift, over the training set; empty where a recipe is for comparison only."""
+    percentiles: tuple[Percentiles, ...] = field(default=(), repr=False)
+    """Of those features and quantities that enough normals have, each at its last state; empty where the model has
+    other inputs."""
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:
@@ -146,6 +187,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
                 f"and softening, found {column.transform!r}, {column.scale}, {column.softening}; train the model again"
             )
     _check_distributions(manifest, where)
+    _check_percentiles(manifest, where)
     return manifest
 
 
@@ -205,6 +247,24 @@ def _check_distributions(manifest: Manifest, where: str) -> None:
             raise ModelError(
                 f"{where}: expected distributions of {manifest.modality} with ascending edges, one share more than "
                 f"edges, in all 1, of at least one object, found {item}; train the model again"
+            )
+
+
+def _check_percentiles(manifest: Manifest, where: str) -> None:
+    names = [item.name for item in manifest.percentiles]
+    if len(set(names)) < len(names):
+        raise ModelError(f"{where}: expected percentiles once of a name, found {', '.join(names)}; train it again")
+    units = {item.name: item.unit for item in (*FEATURES, *QUANTITIES)}
+    for item in manifest.percentiles:
+        if item.name not in units or item.unit != units[item.name]:
+            raise ModelError(
+                f"{where}: expected percentiles of this release's features and quantities in their units, found "
+                f"{item.name!r} in {item.unit!r}; train the model again"
+            )
+        if len(item.values) != len(PERCENTILES) or any(low > high for low, high in pairwise(item.values)):
+            raise ModelError(
+                f"{where}: percentiles of {item.name}: expected {len(PERCENTILES)} ascending values, found "
+                f"{list(item.values)}; train the model again"
             )
 
 

@@ -1,5 +1,6 @@
 """Model files, whole and unchanged, and the sessions that run them."""
 
+import functools
 import hashlib
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
@@ -56,6 +57,16 @@ def open_graph(path: Traversable, sha256: str, n_bytes: int) -> "onnxruntime.Inf
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as failure:  # onnxruntime's exceptions share no base below Exception
         raise ModelError(f"{path}: expected an ONNX graph, found what cannot be loaded: {failure}") from failure
+
+
+@functools.cache
+def only_asked() -> "onnxruntime.RunOptions":
+    """Return the options of a run that computes the outputs that are asked for and nothing else."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.only_execute_path_to_fetches = True
+    return options
 
 
 def check_identity(where: str, expected_and_found: dict[str, tuple[object, object]]) -> None:

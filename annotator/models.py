@@ -26,7 +26,7 @@ from annotator.errors import AhaError, MissingModalityError, ModelError
 from annotator.fits_stamps import read_stamp
 from annotator.heads import HEADS, Head, load_head
 from annotator.manifest import Manifest, parse_manifest
-from annotator.model_files import check_identity, open_graph, read_file
+from annotator.model_files import check_identity, only_asked, open_graph, read_file
 from annotator.observed import of_features, of_light_curve, of_score, of_stamps
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURES, feature_row
@@ -45,6 +45,10 @@ REFERENCE_RTOL = 1e-3
 
 REAL_BOGUS = ("rb", "drb")
 """Names of the survey's own scores of how real a detection is."""
+
+SHOWN = ("reconstruction", "deviation")
+"""Outputs that are looked at and that no score is made of: what the bottleneck stands for, and the residual in units
+of what is expected of it."""
 
 OBJECTS_AT_A_TIME = 32
 """Of which a model makes the tensors before it runs its graph on them. What a step needs then stays in the processor's
@@ -193,7 +197,7 @@ class Model:
 
     def score_prepared(self, prepared: Prepared, object_id: str) -> ModalityScore:
         """Score what was prepared of one object, named in case the graph fails."""
-        outputs = self.run(prepared.tensors)
+        outputs = self.run(prepared.tensors, self._scored_outputs)
         if not all(np.isfinite(values).all() for values in outputs.values()):
             raise ModelError(
                 f"model {self.manifest.name}: expected finite numbers for {object_id!r}, found error "
@@ -217,13 +221,42 @@ class Model:
             | of_score(self.manifest.modality, scores[self.scored_output], numbers["error"], scores.get("prior")),
         )
 
-    def run(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        """Run the graph on its inputs, a batch of any size; return its outputs by name."""
-        names = [tensor.name for tensor in self.manifest.outputs]
+    def reconstruct(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """Return what the model would have expected of a batch of any size, by :data:`SHOWN` output.
+
+        Each is ``(n, ...)`` float32, as the manifest describes it. A model without such outputs gives none: that of the
+        object features, where the reconstruction is the scaled input less the residual.
+
+        Raises
+        ------
+        ModelError
+            If the graph fails or gives a number that is not finite.
+        """
+        names = [tensor.name for tensor in self.manifest.outputs if tensor.name in SHOWN]
+        shown = self.run(tensors, names) if names else {}
+        if not all(np.isfinite(values).all() for values in shown.values()):
+            raise ModelError(
+                f"model {self.manifest.name}: expected a reconstruction in finite numbers, found others; the graph is "
+                f"faulty, train or install another"
+            )
+        return shown
+
+    def run(
+        self, tensors: Mapping[str, NDArray[np.float32]], outputs: Sequence[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Run the graph on its inputs, a batch of any size; return the named outputs, or all, by name.
+
+        What only other outputs need is not computed.
+        """
+        names = [tensor.name for tensor in self.manifest.outputs] if outputs is None else list(outputs)
         try:
-            return dict(zip(names, self.session.run(names, dict(tensors)), strict=True))
+            return dict(zip(names, self.session.run(names, dict(tensors), only_asked()), strict=True))
         except Exception as failure:  # onnxruntime's exceptions share no base below Exception
             raise ModelError(f"model {self.manifest.name}: the graph does not run: {failure}") from failure
+
+    @functools.cached_property
+    def _scored_outputs(self) -> tuple[str, ...]:
+        return tuple(tensor.name for tensor in self.manifest.outputs if tensor.name not in SHOWN)
 
 
 @dataclass(frozen=True)
@@ -302,7 +335,7 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
         If there are none, or one is damaged, changed, of another survey, preprocessing or model set, or does not
         reproduce its reference records.
     """
-    place = _place(folder, survey)
+    place = place_of_models(folder, survey)
     names = sorted({Path(entry.name).stem for entry in place.iterdir() if entry.name.endswith((".onnx", ".json"))})
     if not names:
         raise ModelError(
@@ -328,7 +361,14 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
     )
 
 
-def _place(folder: Path | None, survey: str) -> Traversable:
+def place_of_models(folder: Path | None, survey: str) -> Traversable:
+    """Return where the models of a survey are; None: those that this package ships.
+
+    Raises
+    ------
+    ModelError
+        If there is no such folder, or this package ships none for the survey.
+    """
     if folder is None:
         shipped = importlib.resources.files("annotator.onnx_models") / survey
         if not shipped.is_dir():

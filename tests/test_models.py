@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import hashlib
 import json
 import math
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 
 from annotator.drift import Distribution
 from annotator.errors import ModelError
-from annotator.manifest import parse_manifest
-from annotator.models import Missing, ModalityScore, load_models
+from annotator.manifest import PERCENTILES, Percentiles, is_beyond, parse_manifest, percentile_of
+from annotator.models import PREPARATIONS, Missing, ModalityScore, load_models, reference_transient
 from annotator.preprocess.features import FEATURE_NAMES, FEATURES
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.sandbox.simulation import simulate_night
@@ -170,6 +171,85 @@ def test_a_graph_runs_on_many_rows_too(models):
     error, residual, latent, oddity, prior = session.run(outputs, given)
     assert (error.shape, residual.shape, latent.shape) == ((5,), (5, 21), (5, 8))
     assert (error == 0).all() and len(set(oddity.tolist())) == len(set(prior.tolist())) == 1
+
+
+# What is only looked at
+
+
+def simulated_curves():
+    for simulated in simulate_night(3, 40, now_jd=2461000.5).objects:
+        epochs = [epoch for epoch in simulated.epochs if epoch.candid is not None]
+        names = ("candid", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
+        candidates = [{name: getattr(epoch, name) for name in names} for epoch in epochs]
+        yield ztf.parse({"objectId": simulated.object_id, "candidates": candidates})
+
+
+def test_a_light_curve_s_residual_is_what_its_reconstruction_leaves(all_models):
+    model, n = all_models.models["lightcurve"], 0
+    for transient in simulated_curves():
+        scored = model.score(transient)
+        if isinstance(scored, Missing):
+            continue
+        tensors = PREPARATIONS["lightcurve"](transient).tensors
+        brightness, _, support = tensors["lightcurve"][0]
+        shown = model.reconstruct(tensors)
+        assert set(shown) == {"reconstruction"} and shown["reconstruction"].shape == (1, 2, 176)
+        left = (brightness - shown["reconstruction"][0]) * support
+        np.testing.assert_allclose(np.reshape(scored.residual, (2, 176)), left, rtol=0, atol=1e-6)
+        n += 1
+    assert n > 10
+
+
+def test_a_batch_is_reconstructed_as_each_by_itself(all_models):
+    curves = [t for t in simulated_curves() if not isinstance(all_models.models["lightcurve"].score(t), Missing)][:8]
+    tensors = np.concatenate([PREPARATIONS["lightcurve"](curve).tensors["lightcurve"] for curve in curves])
+    model = all_models.models["lightcurve"]
+    together = model.reconstruct({"lightcurve": tensors})["reconstruction"]
+    for i in range(len(curves)):
+        alone = model.reconstruct({"lightcurve": tensors[i : i + 1]})["reconstruction"]
+        np.testing.assert_allclose(together[i : i + 1], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_score_asks_for_no_output_that_is_only_looked_at(all_models):
+    for name, model in all_models.models.items():
+        asked = []
+
+        class Session:
+            def run(self, names, tensors, options, graph=model.session, asked=asked):
+                asked.append((set(names), options.only_execute_path_to_fetches))
+                return graph.run(names, tensors, options)
+
+        watched = dataclasses.replace(model, session=Session())
+        scored = watched.score(reference_transient(model.manifest.references[0].record, "ztf"))
+        expected = {"error", "residual", "latent"} | ({"oddity", "prior"} if name == "features" else set())
+        assert isinstance(scored, ModalityScore) and asked == [(expected, True)]
+
+
+def test_outputs_are_named_or_all_and_the_object_features_have_none_to_look_at(all_models):
+    for model in all_models.models.values():
+        transient = reference_transient(model.manifest.references[0].record, "ztf")
+        tensors = PREPARATIONS[model.manifest.modality](transient).tensors
+        everything = model.run(tensors)
+        assert list(everything) == [tensor.name for tensor in model.manifest.outputs]
+        (latent,) = model.run(tensors, ["latent"]).values()
+        np.testing.assert_array_equal(latent, everything["latent"])
+        assert model.score(transient).latent == tuple(everything["latent"][0].tolist())
+        shown = model.reconstruct(tensors)
+        assert set(shown) == set(everything) & {"reconstruction", "deviation"}
+        for name, values in shown.items():
+            np.testing.assert_array_equal(values, everything[name])
+    assert all_models.models["features"].reconstruct(PREPARATIONS["features"](ztf.parse(ROWS[0])).tensors) == {}
+
+
+def test_a_reconstruction_that_is_not_finite_is_refused(all_models):
+    model = all_models.models["lightcurve"]
+
+    class Session:
+        def run(self, names, tensors, options):
+            return [np.full((1, 2, 176), np.nan, dtype=np.float32) for _ in names]
+
+    with pytest.raises(ModelError, match="expected a reconstruction in finite numbers"):
+        dataclasses.replace(model, session=Session()).reconstruct({"lightcurve": np.zeros((1, 3, 2, 176), np.float32)})
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="../shared/data/object_features.csv is not here")
@@ -345,6 +425,56 @@ def test_two_distributions_of_a_name_are_refused(folder):
 
 def _as_tuples(content):
     return {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+
+
+KNOTS = {"name": "amplitude_r", "unit": "mag", "values": [float(i) for i in range(len(PERCENTILES))]}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "redshift"}, ("'redshift' in 'mag'", "this release's features and quantities")),
+        ({"unit": "day"}, ("'amplitude_r' in 'day'", "in their units")),
+        ({"values": KNOTS["values"][1:]}, ("percentiles of amplitude_r", f"expected {len(PERCENTILES)} ascending")),
+        ({"values": [*KNOTS["values"], 99.0]}, ("percentiles of amplitude_r", "ascending values")),
+        ({"values": KNOTS["values"][::-1]}, ("percentiles of amplitude_r", "ascending values")),
+        ({"values": ["a"] * len(PERCENTILES)}, ("percentiles[0]: values[0]", "expected float")),
+        ({"extra": 1}, ("percentiles[0]", "unknown: extra")),
+    ],
+)
+def test_percentiles_that_are_none_are_refused(folder, change, words):
+    change_manifest(folder, percentiles=[KNOTS])
+    loaded = load_models(folder, "ztf").models["features"].manifest.percentiles
+    assert loaded == (Percentiles(**_as_tuples(KNOTS)),)
+    change_manifest(folder, percentiles=[KNOTS | change])
+    refuse(folder, *words)
+
+
+def test_percentiles_twice_of_a_name_are_refused(folder):
+    change_manifest(folder, percentiles=[KNOTS, KNOTS])
+    refuse(folder, "once of a name", "amplitude_r, amplitude_r")
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=len(PERCENTILES), max_size=len(PERCENTILES)), st.floats(-2e3, 2e3))
+def test_a_percentile_lies_between_those_of_the_knots_beside_it_and_rises_with_the_value(knots, value):
+    item = Percentiles("rmag", "mag", tuple(sorted(knots)))
+    found = percentile_of(item, value)
+    below = [p for p, knot in zip(PERCENTILES, item.values, strict=True) if knot <= value]
+    above = [p for p, knot in zip(PERCENTILES, item.values, strict=True) if knot >= value]
+    if item.values.count(value) < 2:
+        assert (below[-1] if below else 0.2) <= found <= (above[0] if above else 99.8)
+    assert 0.2 <= found <= 99.8
+    assert is_beyond(item, value) == (not below or not above)
+    assert percentile_of(item, value - 1.0) - 1e-9 <= found <= percentile_of(item, value + 1.0) + 1e-9
+
+
+def test_percentiles_are_interpolated_clamped_and_of_ties_the_middle():
+    item = Percentiles("rmag", "mag", tuple(float(i) for i in range(len(PERCENTILES))))
+    assert percentile_of(item, 8.0) == 50.0 and percentile_of(item, 8.5) == 62.5
+    assert percentile_of(item, -7.0) == 0.2 and percentile_of(item, 99.0) == 99.8
+    assert [is_beyond(item, value) for value in (-0.1, 0.0, 16.0, 16.1)] == [True, False, False, True]
+    tied = Percentiles("fade_r", "mag", (0.0,) * 6 + item.values[6:])
+    assert percentile_of(tied, 0.0) == pytest.approx((0.2 + 10.0) / 2)
 
 
 @pytest.mark.parametrize("key", ["error", "latent"])

@@ -35,10 +35,12 @@ def test_models_filters_and_the_example_are_in_the_wheel(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     shipped = {f"annotator/filters/{path.name}" for path in (ROOT / "filters").glob("*.sql")}
-    shipped |= {f"annotator/onnx_models/ztf/{name}" for name in ("features.onnx", "features.json", "MODEL_CARD.md")}
+    models = ("features.onnx", "features.json", "MODEL_CARD.md", "known.npz", "KNOWN_CARD.md")
+    shipped |= {f"annotator/onnx_models/ztf/{name}" for name in models}
     shipped |= {"annotator/example.yaml", "annotator/sandbox/server.py", "training/fetch.py"}
     assert shipped <= names
-    assert not [name for name in names if "test" in name or name.endswith((".csv", ".parquet", ".npz"))]
+    data = [name for name in names - shipped if name.endswith((".csv", ".parquet", ".npz"))]
+    assert not data and not [name for name in names if "test" in name]
 
 
 def test_the_wheel_in_a_clean_environment_runs_the_demo(wheel, tmp_path):

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from annotator.manifest import Manifest
+from annotator.manifest import PERCENTILES, Manifest
 from annotator.preprocess.features import FEATURES
 
 POPULATIONS = {"within_aha_cut": "rows within AHA's quality cut", "all": "all rows"}
@@ -73,6 +73,8 @@ missing |
 | score | {calibration_words(manifest)} |
 | prior | the same of the output `prior` |
 | thresholds | 3 and above: `anomaly` (one normal in a thousand); 2 and above: `watch` (one in a hundred) |
+| percentiles | of each feature and quantity, in the manifest: {len(PERCENTILES)}, from {PERCENTILES[0]:g} to \
+{PERCENTILES[-1]:g}, over the last states of the normals that have it |
 """
 
 
@@ -327,8 +329,8 @@ SOURCES = """
   code is here.
 - Training table: the AHA authors' databank of Lasair-ZTF objects with classes of the Transient Name Server, published
   with AHA (doi 10.5281/zenodo.18430441; its repository has no licence file). No row of it is in
-  this model: graph and manifest hold weights, errors, quantities fitted over thousands of objects, and simulated
-  records.
+  this model: graph and manifest hold weights, errors, quantities and percentiles over thousands of objects, and
+  simulated records. The index of known objects (`KNOWN_CARD.md`) is another file.
 - From licensed data alone nothing of it can be trained again: the databank carries no licence. Whoever has a Lasair
   token makes the same table with `aha-train fetch features`.
 - Lasair (Smith et al. 2019, RNAAS 3, 26; Williams et al. 2024, RASTI 3, 362; please cite), Sherlock, the Zwicky

@@ -88,6 +88,16 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--n", type=_positive, default=10, metavar="N", help="how many (%(default)s)")
     ask.add_argument("--models", type=Path, metavar="DIR", help="a folder of models (default: the shipped ones)")
     ask.set_defaults(run=_ask)
+    known = commands.add_parser(
+        "known",
+        help="make the index of known objects, nearest in the models' bottlenecks, and measure what it is worth",
+        description="Write known.npz and KNOWN_CARD.md beside the models: the classified objects of the training data "
+        "with their latents, and how many of the nearest are of an object's own class.",
+    )
+    known.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the training data")
+    known.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the model set")
+    known.add_argument("--models", type=Path, metavar="DIR", help="whose latents are kept (default: those in --out)")
+    known.set_defaults(run=_known)
     report = commands.add_parser("evaluate", help="write one report on the models: Markdown, a page, plots")
     report.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the training data")
     report.add_argument(
@@ -266,6 +276,12 @@ def _ask(arguments: argparse.Namespace) -> None:
     asked = ask(arguments.data, arguments.models, arguments.verdicts, arguments.ledger, arguments.n, settings)
     for item in asked:
         print(f"{item.object_id}  probability {item.probability:.3f}, the trees differ by {item.spread:.3f}")
+
+
+def _known(arguments: argparse.Namespace) -> None:
+    from training.known import make  # torch takes seconds to import
+
+    make(arguments.data, arguments.out, arguments.models)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -1,14 +1,21 @@
-"""How the numbers that are watched for drift are distributed over the training set."""
+"""How numbers are distributed over the training set: those watched for drift, and those that normals are known by."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annotator.drift import Distribution, bin_of
+from annotator.manifest import PERCENTILES, Percentiles
+from annotator.preprocess.features import Feature
+from annotator.preprocess.quantities import Quantity
 
 N_BINS = 10
 """Of about equal shares; fewer where values are tied."""
+
+MIN_PRESENT = 500
+"""Normals that must have a value: with fewer the outermost percentiles would be those of one object."""
 
 
 def distributions_of(modality: str, observed: Sequence[Mapping[str, float | None]]) -> tuple[Distribution, ...]:
@@ -46,3 +53,27 @@ def _edges(present: Sequence[float]) -> tuple[float, ...]:
     edges = sorted({float(f"{quantile:.4g}") for quantile in quantiles})
     # Nothing would be below an edge at the smallest value.
     return tuple(edge for edge in edges if min(present) < edge <= max(present))
+
+
+def percentiles_of(inputs: Sequence[Feature | Quantity], values: NDArray[np.float32]) -> tuple[Percentiles, ...]:
+    """Return the percentiles of each input that at least :data:`MIN_PRESENT` normals have.
+
+    Parameters
+    ----------
+    inputs
+        What they are, in order.
+    values
+        ``(n, len(inputs))`` of normals, NaN where missing.
+
+    Returns
+    -------
+    tuple
+        Rounded to four digits, so that none is a row of the data.
+    """
+    found = []
+    for item, column in zip(inputs, values.T.astype(np.float64), strict=True):
+        present = column[np.isfinite(column)]
+        if len(present) >= MIN_PRESENT:
+            knots = np.percentile(present, PERCENTILES)
+            found.append(Percentiles(item.name, item.unit, tuple(float(f"{knot:.4g}") for knot in knots)))
+    return tuple(found)

@@ -142,7 +142,11 @@ def manifest_json(manifest: Manifest | HeadManifest) -> bytes:
     """Write a manifest as JSON that :func:`annotator.manifest.parse_as` reads back equal."""
     content = asdict(manifest)
     # One line each for what nobody reads line by line.
-    long = {name: content.pop(name) for name in ("distributions", "calibrated", "references") if name in content}
+    long = {
+        name: content.pop(name)
+        for name in ("distributions", "percentiles", "calibrated", "references")
+        if name in content
+    }
     text = json.dumps(content, indent=1, allow_nan=False)[:-2]
     text += "".join(f',\n "{name}": {json.dumps(value, allow_nan=False)}' for name, value in long.items())
     return f"{text}\n}}\n".encode()

@@ -17,12 +17,13 @@ from annotator.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.models import load_models
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURE_NAMES, FEATURES, QUALITY_NAMES, feature_row
-from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
+from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantity_row
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import PARSERS
 from training import features_evaluate
 from training.card import model_card
 from training.dataset import N_BINS, Table, read_table
+from training.distributions import percentiles_of
 from training.export import OUTPUT_NAMES, describe_graph, export_graph, manifest_json, write_files
 from training.fit import MASK_GROUPS, Fit, Settings, fit_features
 from training.live_states import LiveStates, live_states, no_live_states
@@ -229,6 +230,9 @@ def _manifest(
         calibrated=calibration,
         references=simulated_references(fit.model),
         distributions=distributions,
+        percentiles=percentiles_of(
+            (*FEATURES, *QUANTITIES), np.hstack([table.features, table.quantities])[~table.is_exotic]
+        ),
     )
 
 

@@ -22,7 +22,7 @@ from training import lightcurve_evaluate
 from training.calibrating import calibrated, cross_scores, false_alarms
 from training.dataset import N_BINS
 from training.distributions import distributions_of
-from training.export import describe_graph, export_graph, manifest_json, write_files
+from training.export import OUTPUT_NAMES, describe_graph, export_graph, manifest_json, write_files
 from training.features import check_loads
 from training.lightcurve_card import lightcurve_card
 from training.lightcurve_data import CurveTable, read_curves, shared_groups
@@ -42,6 +42,7 @@ SURVEY = "ztf"
 N_REFERENCES = 10
 REFERENCE_FIELDS = ("candid", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
 MAX_REFERENCE_CANDIDATES = 40
+OUTPUTS = (*OUTPUT_NAMES, "reconstruction")
 
 
 def train(
@@ -86,7 +87,7 @@ def train(
     whole = lightcurve_evaluate.out_of_fold(scorer_of(fits), [c.detections for c in table.curves], table.bins)
     metrics = _metrics(fits, table, whole, errors, states)
     progress("exporting")
-    graph = export_graph(fits[0].model, {"lightcurve": grid([curve.detections for curve in table.curves])})
+    graph = export_graph(fits[0].model, {"lightcurve": grid([curve.detections for curve in table.curves])}, OUTPUTS)
     normal = np.flatnonzero(~table.is_exotic)
     samplings = [sampling_of(state) for state in states]
     calibration = calibrated("error", errors[normal], [samplings[i] for i in normal])
@@ -223,6 +224,11 @@ def _manifest(
             ),
             Tensor("residual", ("n", *sizes), "float32, brightness less reconstruction, mag, 0 where not supported"),
             Tensor("latent", ("n", str(N_LATENT)), "float32, the bottleneck"),
+            Tensor(
+                "reconstruction",
+                ("n", *sizes),
+                "float32, brightness that the bottleneck stands for, mag above peak, supported or not",
+            ),
         ),
         training={
             "data": table.file_name,
@@ -265,7 +271,7 @@ def simulated_references(model: LightCurveModel) -> tuple[Reference, ...]:
         except MissingModalityError:
             continue
         with torch.no_grad():
-            error, _, latent = model(torch.from_numpy(tensor[np.newaxis]))
+            error, _, latent, _ = model(torch.from_numpy(tensor[np.newaxis]))
         references.append(Reference(record, error.item(), tuple(latent[0].tolist()), {}))
         if len(references) == N_REFERENCES:
             break

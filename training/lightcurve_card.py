@@ -48,7 +48,8 @@ them. It serves to choose which objects a person looks at; its score is not a pr
 `{manifest.graph_sha256}`), `lightcurve.json` |
 | input | `lightcurve` (n, 3, 2, 176) float32: brightness (mag above the peak), its error (mag), support (1 or 0); g \
 and r; -50 to 300 days from peak by 2 |
-| outputs | `error` (n,); `residual` (n, 2, 176), mag; `latent` (n, {network.N_LATENT}) |
+| outputs | `error` (n,); `residual` (n, 2, 176), mag; `latent` (n, {network.N_LATENT}); to look at, `reconstruction` \
+(n, 2, 176), mag above the peak |
 | network | dense, 704-{network.HIDDEN_WIDTHS[0]}-{network.HIDDEN_WIDTHS[1]}-{network.N_LATENT} and its mirror to 352, \
 GELU |
 | preprocessing | version {manifest.preprocess_version}, `annotator/preprocess/lightcurve.py` |
@@ -247,7 +248,8 @@ SOURCES = """
 - Training curves: public ZTF photometry of classified transients (BTS SN Ia, Young Supernova Experiment DR1, alert
   packets; exotics, for the evaluation only, from the SLSN and TDE catalogues of Gomez et al. 2024 and manyTDE), classes
   of the Transient Name Server; several repositories carry no licence file. No detection of it is in this model: graph
-  and manifest hold weights, errors, and simulated records.
+  and manifest hold weights, errors, and simulated records. The index of known objects (`KNOWN_CARD.md`) is another
+  file.
 - From the curves of repositories with a licence alone (66 SN Ia, 30 SN II, 11 SN Ib/c) it can be trained, but hardly
   well; whoever has a Lasair token makes a larger set with `aha-train fetch lightcurves`.
 - Lasair (Smith et al. 2019, RNAAS 3, 26; Williams et al. 2024, RASTI 3, 362; please cite), the Zwicky Transient

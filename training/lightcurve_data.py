@@ -34,6 +34,8 @@ class LabelledCurve:
     group: str
     """Catalogues of like making: yse, alerts, slsne, manytde. Class follows group, so ranks compare within one."""
     detections: Detections
+    source: str = ""
+    """The catalogue within the group that most of its detections are from, where the file says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +125,10 @@ def read_curves(path: Path, labels_path: Path) -> CurveTable:
             n_unscorable += 1
             continue
         label = labelled.loc[object_id]
-        curves.append(LabelledCurve(object_id, str(label["type"]), label["source_label"], str(group), detections))
+        source = str(part["source"].mode()[0]) if "source" in part else ""
+        curves.append(
+            LabelledCurve(object_id, str(label["type"]), label["source_label"], str(group), detections, source)
+        )
     if all(curve.label == EXOTIC for curve in curves):
         raise ConfigError(f"--data {path}: expected normal objects (SN Ia, SN II, SN Ib/c) to train on, found none")
     return CurveTable(path.name, sha256, tuple(curves), n_unscorable)

@@ -121,7 +121,7 @@ def fit_lightcurves(
             rows = order[step * batch_size : (step + 1) * batch_size]
             brightness, uncertainty, support = _flat(pool[rows, version[rows]])
             hidden = torch.rand_like(support) < settings.max_hidden * torch.rand(len(rows), 1)
-            residual, noise, _ = model.compare(brightness, uncertainty, support, support * ~hidden)
+            residual, noise, *_ = model.compare(brightness, uncertainty, support, support * ~hidden)
             optimizer.zero_grad()
             mean_loss(residual / noise, support).mean().backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
@@ -150,7 +150,7 @@ def _losses(model: LightCurveModel, parts: tuple[Tensor, Tensor, Tensor]) -> Ten
     model.eval()
     brightness, uncertainty, support = parts
     with torch.no_grad():
-        residual, noise, _ = model.compare(brightness, uncertainty, support, support)
+        residual, noise, *_ = model.compare(brightness, uncertainty, support, support)
         return mean_loss(residual / noise, support)
 
 

@@ -56,24 +56,28 @@ class LightCurveModel(nn.Module):
         self.register_buffer("typical", torch.zeros(3))
         self.register_buffer("spread", torch.tensor([1.0, 0.0, 0.0]))
 
-    def forward(self, lightcurve: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``(n, 3, 2, 176)`` -> error ``(n,)``, residual ``(n, 2, 176)``, latent ``(n, 4)``."""
+    def forward(self, lightcurve: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``(n, 3, 2, 176)`` -> error ``(n,)``, residual ``(n, 2, 176)``, latent ``(n, 4)``, and the reconstruction.
+
+        The reconstruction, ``(n, 2, 176)`` mag above peak, is of the whole grid, supported or not.
+        """
         brightness, uncertainty, support = (lightcurve[:, i].flatten(1) for i in range(len(CHANNELS)))
-        residual, noise, latent = self.compare(brightness, uncertainty, support, support)
+        residual, noise, latent, reconstruction = self.compare(brightness, uncertainty, support, support)
         deviation = self.deviation(mean_loss(residual / noise, support), support)
-        return torch.exp(deviation), residual.unflatten(1, SHAPE), latent
+        return torch.exp(deviation), residual.unflatten(1, SHAPE), latent, reconstruction.unflatten(1, SHAPE)
 
     def compare(
         self, brightness: Tensor, uncertainty: Tensor, support: Tensor, shown: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruct from the points `shown`; return what is left (mag), its noise (mag), and the latent.
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Reconstruct from the points `shown`; return what is left (mag), its noise (mag), latent, reconstruction.
 
         Each argument is ``(n, 352)``.
         """
         weight = shown / (1 + (uncertainty / TRUST_ERROR_MAG) ** 2)
         latent = self.encoder(torch.cat([brightness * weight, weight], dim=1))
         noise = torch.sqrt(uncertainty**2 + MODEL_ERROR_MAG**2)
-        return (brightness - self.decoder(latent)) * support, noise, latent
+        reconstruction = self.decoder(latent)
+        return (brightness - reconstruction) * support, noise, latent, reconstruction
 
     def deviation(self, loss: Tensor, support: Tensor) -> Tensor:
         """Return how far log loss is above what is typical of as many supported points, in units of its spread."""

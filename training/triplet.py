@@ -25,17 +25,18 @@ from training import evaluate, triplet_evaluate
 from training.artefact import out_of_fold_terms, write_stamps
 from training.calibrating import ONE_LEVEL, cross_scores, false_alarms, uniform_calibrated
 from training.distributions import distributions_of
-from training.export import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
+from training.export import OUTPUT_NAMES, check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
 from training.features import check_loads
 from training.run import REFERENCE_NIGHT, check_writable, in_processes, progress, write_out_of_fold
 from training.triplet_card import triplet_card
 from training.triplet_data import N_FOLDS, StampTable, read_stamps
 from training.triplet_fit import TripletSettings, fit_triplets, outputs_of
-from training.triplet_network import CORE_LATENT, FIELD_LATENT, TERMS, TripletModel
+from training.triplet_network import CORE_LATENT, CORE_SIDE, FIELD_LATENT, TERMS, TripletModel
 
 SURVEY = "ztf"
 N_REFERENCES = 6
 N_PARITY = 100
+OUTPUTS = (*OUTPUT_NAMES, "reconstruction", "deviation")
 INJECTION_SEED = 1
 SERVED = N_FOLDS - 1
 """The fold whose model is served: it has not seen the last bin, the held-out part of :func:`evaluate.false_alarms`."""
@@ -94,8 +95,8 @@ def train(
     progress("exporting")
     model = models[SERVED]
     examples = table.tensors[table.split(SERVED).test][:N_PARITY]
-    graph = narrow(export_graph(model, {"stamps": examples}))
-    check_parity(graph, model, {"stamps": examples})
+    graph = narrow(export_graph(model, {"stamps": examples}, OUTPUTS))
+    check_parity(graph, model, {"stamps": examples}, OUTPUTS)
     manifest = _manifest(model, graph, table, picks, errors, version, settings, metrics)
     files = [
         ("triplet.onnx", graph),
@@ -261,6 +262,18 @@ def _manifest(
                 f"float32, terms of the error in robust deviations of normals: {'; '.join(t.name for t in TERMS)}",
             ),
             Tensor("latent", ("n", n_latent), "float32, the bottlenecks of the field and of its middle"),
+            Tensor(
+                "reconstruction",
+                ("n", "3", "63", "63"),
+                f"float32, what the bottlenecks stand for, in the input's scale: the field's, and in the middle "
+                f"{CORE_SIDE} x {CORE_SIDE} pixels the middle's",
+            ),
+            Tensor(
+                "deviation",
+                ("n", "3", "63", "63"),
+                "float32, pixels less reconstruction in expected deviations, composed likewise, 0 where missing: what "
+                "the terms are made of",
+            ),
         ),
         training={
             "data": table.file_name,
@@ -307,7 +320,7 @@ def simulated_references(model: TripletModel) -> tuple[Reference, ...]:
         }
         tensor = torch.from_numpy(stamp_tensor(Triplet(**rounded))[np.newaxis])
         with torch.no_grad():
-            error, _, latent = model(tensor)
+            error, _, latent, *_ = model(tensor)
         record = {"objectId": simulated.object_id, "stamps": packed}
         references.append(Reference(record, error.item(), tuple(latent[0].tolist()), {}))
     return tuple(references)

@@ -47,7 +47,8 @@ at; it is no classifier.
 `triplet.json` |
 | input | `stamps` (n, 6, 63, 63) float32: {manifest.inputs[0].meaning.removeprefix("float32, ")} |
 | outputs | `error` (n,): {manifest.outputs[0].meaning.removeprefix("float32, ")}; `residual` (n, {len(TERMS)}): the \
-terms; `latent` ({", ".join(manifest.outputs[2].shape)}) |
+terms; `latent` ({", ".join(manifest.outputs[2].shape)}); to look at, `reconstruction` and `deviation` (n, 3, 63, 63): \
+what was expected, and how far the pixels are from it in the deviations expected of them |
 | bottleneck | {manifest.outputs[2].shape[1]} numbers for 11,907 pixels (AHA's: 8,192 for 12,288) |
 | preprocessing | version {manifest.preprocess_version}: sky taken off each stamp, one noise level for all three, \
 asinh; edges padded with missing pixels, never stretched |
@@ -196,7 +197,7 @@ SOURCES = """
   code is here.
 - Training stamps: public ZTF alerts (programme 1) collected from open repositories of alert brokers. No pixel of them
   is in this model: graph and manifest hold weights, errors, quantities fitted over hundreds of objects, and simulated
-  stamps.
+  stamps. The index of known objects (`KNOWN_CARD.md`) is another file.
 - From the stamps of repositories with a licence alone (nine in ten of them: rows of the table whose `repo_licence` is
   given) it can be trained again; whoever has a Lasair token makes a set with `aha-train fetch cutouts`.
 - Lasair (Smith et al. 2019, RNAAS 3, 26; Williams et al. 2024, RASTI 3, 362; please cite), the Zwicky Transient

@@ -93,5 +93,5 @@ def turned(stamps: Tensor) -> Tensor:
 def outputs_of(model: TripletModel, stamps: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray]:
     """Return error ``(n,)``, terms ``(n, 6)`` and latent ``(n, 44)`` of tensors ``(n, 6, 63, 63)``."""
     with torch.no_grad():
-        parts = [model(part) for part in torch.from_numpy(stamps).split(128)]
+        parts = [model(part)[:3] for part in torch.from_numpy(stamps).split(128)]
     return tuple(torch.cat(output).numpy().astype(np.float64) for output in zip(*parts, strict=True))

@@ -84,16 +84,16 @@ class ConvolutionalAutoencoder(nn.Module):
             *up,
         )
 
-    def forward(self, stamps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``(n, 6, s, s)`` -> residual in expected deviations and log noise, ``(n, 3, s, s)``, and latent."""
+    def forward(self, stamps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``(n, 6, s, s)`` -> residual in expected deviations, log noise and mean, ``(n, 3, s, s)``, and latent."""
         latent = self.encoder(stamps)
         decoded = self.decoder(latent)
         mean, log_noise = decoded[:, :3], decoded[:, 3:].clamp(*LOG_NOISE_RANGE)
-        return (stamps[:, :3] - mean) * torch.exp(-log_noise) * stamps[:, 3:], log_noise, latent
+        return (stamps[:, :3] - mean) * torch.exp(-log_noise) * stamps[:, 3:], log_noise, mean, latent
 
     def loss(self, stamps: Tensor) -> Tensor:
         """Return the mean over pixels that are there of Huber's loss plus log noise: a robust likelihood."""
-        residual, log_noise, _ = self(stamps)
+        residual, log_noise, *_ = self(stamps)
         size, present = residual.abs(), stamps[:, 3:]
         huber = torch.where(size < HUBER_DELTA, 0.5 * size * size, HUBER_DELTA * (size - 0.5 * HUBER_DELTA))
         return ((huber + log_noise) * present).sum() / present.sum()
@@ -127,11 +127,15 @@ class TripletModel(nn.Module):
         brightness = torch.minimum(torch.maximum(peak, self.brightness_range[0]), self.brightness_range[1])
         return torch.stack([torch.ones_like(brightness), brightness, brightness * brightness], dim=1)
 
-    def terms(self, stamps: Tensor) -> tuple[Tensor, Tensor]:
-        """``(n, 6, 63, 63)`` -> log of each term ``(n, 6)``, latent ``(n, 44)``."""
+    def terms(self, stamps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``(n, 6, 63, 63)`` -> log of each term ``(n, 6)``, latent ``(n, 44)``, reconstruction and deviation.
+
+        Reconstruction, in the input's scale, and deviation, the residual in expected deviations, are
+        ``(n, 3, 63, 63)``; their middle is the core's.
+        """
         core = stamps[:, :, _CORE, _CORE]
-        field_residual, _, field_latent = self.field(stamps)
-        core_residual, _, core_latent = self.core(core)
+        field_residual, _, field_mean, field_latent = self.field(stamps)
+        core_residual, _, core_mean, core_latent = self.core(core)
         logs, boxed = [], {}
         for number, term in enumerate(TERMS):
             residual, present = (
@@ -145,13 +149,19 @@ class TripletModel(nn.Module):
             total = (boxed[key] * weight).sum(dim=(1, 2, 3))
             mean = total / weight.sum(dim=(1, 2, 3)).clamp(min=1.0)
             logs.append(0.25 * torch.log(mean.clamp(min=1e-6)))
-        return torch.stack(logs, dim=1), torch.cat([field_latent, core_latent], dim=1)
+        latent = torch.cat([field_latent, core_latent], dim=1)
+        return (
+            torch.stack(logs, dim=1),
+            latent,
+            _composed(field_mean, core_mean),
+            _composed(field_residual, core_residual),
+        )
 
-    def forward(self, stamps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``(n, 6, 63, 63)`` -> error ``(n,)``, terms in robust deviations ``(n, 6)``, latent ``(n, 44)``."""
-        logs, latent = self.terms(stamps)
+    def forward(self, stamps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """``(n, 6, 63, 63)`` -> error ``(n,)``, terms in robust deviations ``(n, 6)``, and what :meth:`terms` adds."""
+        logs, *others = self.terms(stamps)
         excess = ((logs - self.powers(stamps) @ self.coefficients) / self.scale).clamp(-MAX_EXCESS, MAX_EXCESS)
-        return combined(excess), excess, latent
+        return combined(excess), excess, *others
 
 
 def combined(excess: Tensor) -> Tensor:
@@ -187,6 +197,13 @@ def _boxed(residual: Tensor, box_pixels: int) -> Tensor:
         residual = functional.avg_pool2d(residual, box_pixels, stride=1, padding=box_pixels // 2) * box_pixels
     square = residual.clamp(-MAX_RESIDUAL, MAX_RESIDUAL).square()
     return square * square
+
+
+def _composed(field: Tensor, core: Tensor) -> Tensor:
+    """Put the core in the middle of the field: ``(n, 3, 63, 63)`` and ``(n, 3, 21, 21)`` -> ``(n, 3, 63, 63)``."""
+    left, right = field[:, :, _CORE, : _CORE.start], field[:, :, _CORE, _CORE.stop :]
+    middle = torch.cat([left, core, right], dim=3)
+    return torch.cat([field[:, :, : _CORE.start], middle, field[:, :, _CORE.stop :]], dim=2)
 
 
 def _disc(term: Term) -> Tensor:

@@ -196,6 +196,15 @@ def test_points_that_are_not_supported_change_nothing():
         torch.testing.assert_close(found, expected)
 
 
+def test_the_residual_is_what_the_reconstruction_leaves_where_there_is_support(table):
+    torch.manual_seed(0)
+    tensor = torch.from_numpy(grid([curve.detections for curve in table.curves[:20]]))
+    with torch.no_grad():
+        _, residual, _, reconstruction = LightCurveModel().eval()(tensor)
+    torch.testing.assert_close(residual, (tensor[:, 0] - reconstruction) * tensor[:, 2], rtol=0, atol=0)
+    assert (reconstruction[tensor[:, 2] == 0] != 0).all()  # of the whole grid
+
+
 def test_the_loss_is_that_of_its_formula_and_linear_far_away():
     deviation = torch.tensor([[0.1, -3.0, 1e6, 7.0]])
     support = torch.tensor([[1.0, 1.0, 1.0, 0.0]])

@@ -19,7 +19,7 @@ from training.triplet_aha import AhaTripletModel, aha_tensor
 from training.triplet_data import read_stamps
 from training.triplet_fit import TripletSettings, fit_triplets, outputs_of
 from training.triplet_injection import INJECTIONS
-from training.triplet_network import TripletModel, combined, fit_terms
+from training.triplet_network import TERMS, TripletModel, combined, fit_terms
 
 N_OBJECTS = 180
 
@@ -215,8 +215,30 @@ def test_missing_pixels_add_nothing_to_the_error_s_terms(model, table):
     """What stands under the mask cannot matter: it is multiplied away before the network's errors are averaged."""
     tensor = torch.from_numpy(table.tensors[:1].copy())
     tensor[:, 5, :12] = 0
-    residual, _, _ = model.field(tensor)
+    residual, *_ = model.field(tensor)
     assert (residual[:, 2, :12] == 0).all()
+
+
+def test_what_is_shown_is_the_field_s_with_the_core_s_middle_and_explains_the_terms(model, table):
+    """The terms of the field's box of one pixel, by a second implementation, from the deviation that is shown."""
+    stamps = torch.from_numpy(table.tensors[:20].copy())
+    stamps[:, 4, :9] = stamps[:, 1, :9] = 0  # missing rows of the template
+    with torch.no_grad():
+        _, _, _, reconstruction, deviation = model(stamps)
+        logs = model.terms(stamps)[0].numpy()
+        field_residual, _, field_mean, _ = model.field(stamps)
+        core_residual, _, core_mean, _ = model.core(stamps[:, :, 21:42, 21:42])
+    for shown, field, core in ((reconstruction, field_mean, core_mean), (deviation, field_residual, core_residual)):
+        expected = field.numpy().copy()
+        expected[:, :, 21:42, 21:42] = core.numpy()
+        np.testing.assert_array_equal(shown.numpy(), expected)
+    assert (deviation[:, 1, :9] == 0).all() and (reconstruction[:, 1, :9] != 0).any()
+    place = next(i for i, t in enumerate(TERMS) if (t.network, t.channel, t.box_pixels) == ("core", "template", 1))
+    rows, columns = np.mgrid[:63, :63] - 31
+    disc = (np.hypot(rows, columns) <= TERMS[place].radius_pixels) * stamps[:, 4].numpy()
+    clipped = np.clip(deviation[:, 1].numpy().astype(np.float64), -30, 30)
+    means = (clipped**4 * disc).sum(axis=(1, 2)) / disc.sum(axis=(1, 2))
+    np.testing.assert_allclose(logs[:, place], np.log(means) / 4, rtol=1e-3, atol=1e-4)
 
 
 def test_training_lowers_the_loss(table):
@@ -288,6 +310,22 @@ def test_the_shipped_model_turns_with_the_sky_and_takes_batches(all_models):
     assert (error.shape, terms.shape, latent.shape) == ((60,), (60, 6), (60, 44))
     turned = session.run(["error"], {"stamps": np.ascontiguousarray(np.rot90(tensors, axes=(2, 3)))})[0]
     assert np.median(np.abs(turned - error)) < 0.5 * np.std(error)
+
+
+def test_the_shipped_model_shows_what_it_expected_of_simulated_stamps_in_finite_numbers(all_models):
+    model = all_models.models["triplet"]
+    tensors = np.array([stamp_tensor(triplet) for triplet in TRIPLETS[:20]])
+    tensors[0, [1, 4], :15] = 0
+    shown = model.reconstruct({"stamps": tensors})
+    assert set(shown) == {"reconstruction", "deviation"}
+    for values in shown.values():
+        assert values.shape == (20, 3, 63, 63) and values.dtype == np.float32 and np.isfinite(values).all()
+    assert (shown["deviation"][tensors[:, 3:] == 0] == 0).all()
+    # A pixel above what was expected deviates upwards, one below downwards.
+    apart = tensors[:, :3] - shown["reconstruction"]
+    is_apart = (tensors[:, 3:] == 1) & (np.abs(apart) > 1e-3)
+    assert is_apart.mean() > 0.5
+    assert (np.sign(apart) == np.sign(shown["deviation"]))[is_apart].all()
 
 
 def test_the_shipped_references_are_simulated(all_models):
