@@ -54,10 +54,10 @@ $(VENV)/.python: Makefile
 	touch $@
 
 $(VENV)/.annotator: $(VENV)/.python setup.cfg pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[report]'
 	touch $@
 
 $(VENV)/.development: $(VENV)/.python setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet --editable '.[train,test]'
+	$(BIN)/pip install --quiet --editable '.[report,train,test]'
 	touch $@ $(VENV)/.annotator

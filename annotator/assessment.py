@@ -13,9 +13,10 @@ from annotator.completion import Completed
 from annotator.config import Config, DecisionConfig
 from annotator.drift import bins_of
 from annotator.errors import RecordError
-from annotator.explanation import explain, explain_verdict, state_class
+from annotator.explanation import explain, explain_verdict, is_verdict, state_class
 from annotator.ledger import Assessment, Ledger, ScoredState
 from annotator.models import Missing, ModalityScore, ModelSet, Scores
+from annotator.reasons import reasons_of
 from annotator.sources import Unreadable, readable
 from annotator.surveys import PARSERS
 from annotator.transient import Transient
@@ -143,12 +144,15 @@ def _assessment(
     first_mjd = known.first_flagged_mjd if known else None
     if first_mjd is None and classification in FLAGS:
         first_mjd = transient.last_mjd
+    # Of a normal object nobody hears why; whoever looks at it later is told by what is kept of it.
+    reasons = None if decided == "normal" else reasons_of(transient, scores, models)
+    explanation = explain(transient, scores, decided, reasons or {})
     annotation = Annotation(
         object_id=transient.object_id,
         topic=config.annotation.topic,
         classification=classification,
         version=models.version,
-        explanation=_explanation(transient, scores, classification, said, models),
+        explanation=_with_what_people_say(explanation, classification, said),
         classdict=classdict(transient, scores, first_mjd),
     )
     return Assessment(
@@ -172,14 +176,16 @@ def _assessment(
             for name, found in scores.modalities.items()
             if isinstance(found, ModalityScore)
         },
+        explanation=explanation,
+        reasons=reasons,
+        transient=transient,
     )
 
 
-def _explanation(transient: Transient, scores: Scores, classification: str, said: _Said, models: ModelSet) -> str:
+def _with_what_people_say(explanation: str, classification: str, said: _Said) -> str:
     if said.asked_class is not None:
         return explain_verdict(said.verdict)
-    sentence = explain(transient, scores, classification, models)
-    return state_class(sentence, said.tns_type) if said.tns_type and classification in FLAGS else sentence
+    return state_class(explanation, said.tns_type) if said.tns_type and classification in FLAGS else explanation
 
 
 def as_judged(held: Annotation, verdict: Verdict) -> Annotation | None:
@@ -231,6 +237,8 @@ def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], 
     if held is None:
         return new.classification in classes
     if new.classification != held.classification:
+        return True
+    if is_verdict(held.explanation) and not is_verdict(new.explanation):
         return True
     if new.classification not in classes:
         return False

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from annotator.annotation import Annotation
     from annotator.config import Config
     from annotator.models import ModelSet
+    from annotator.report.night import Night
 
 EXIT_OK, EXIT_ATTENTION, EXIT_USAGE = 0, 1, 2
 MAX_CACHE_BYTES = 500e6
+WEBHOOK_VARIABLE = "AHA_WEBHOOK_URL"
 
 _DESCRIPTION = """Score the objects of a Lasair filter for anomaly, and write annotations back.
 
@@ -113,6 +115,69 @@ def _parser() -> argparse.ArgumentParser:
         "check", parents=[common, configured], help="say point by point whether everything is in order"
     )
     command.set_defaults(run=_check)
+
+    command = commands.add_parser(
+        "report",
+        parents=[common, configured],
+        help="write the ranked night: pages, a table, or a digest",
+        description="Write the ranked night as a folder of pages that open from disk, as a table, or as a digest. What "
+        "is new in a digest is posted, once, to the Slack-compatible webhook that the environment variable "
+        f"{WEBHOOK_VARIABLE} names, if it is set.",
+    )
+    _add_night(command)
+    kind = command.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--format",
+        choices=["html", "csv", "json", "votable"],
+        default="html",
+        help="pages (the default), or a table for your own tools",
+    )
+    kind.add_argument("--digest", choices=["text", "markdown"], nargs="?", const="text", help="print the night's best")
+    command.add_argument("--top", type=_positive, default=10, metavar="N", help="objects of a digest (%(default)s)")
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="folder of the pages (default: report), or file of a table or digest (default: standard output)",
+    )
+    command.set_defaults(run=_report)
+
+    command = commands.add_parser(
+        "inspect",
+        parents=[common, configured],
+        help="serve the ranked night with buttons to judge it by",
+        description="Serve the pages of the ranked night with buttons; verdicts go into the ledger, and the next pass "
+        "heeds them. On another address than this machine's own the environment variable AHA_INSPECT_PASSWORD must "
+        "hold a password; who logs in says by the user name who judges. The password and what is sent are not "
+        "encrypted: reach the page through an ssh tunnel (ssh -L 8765:localhost:8765 HOST) or a proxy with TLS.",
+    )
+    _add_night(command)
+    command.add_argument(
+        "--out", type=Path, default=Path("report"), metavar="DIR", help="folder of the pages (default: report)"
+    )
+    command.add_argument("--host", default="localhost", help="address to serve on (%(default)s)")
+    command.add_argument("--port", type=_port, default=8765, help="0: any that is free (%(default)s)")
+    command.add_argument("--person", metavar="NAME", help="who judges (default: your user name on this machine)")
+    command.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name under which browsers reach the page; can be repeated",
+    )
+    command.set_defaults(run=_inspect)
+
+    command = commands.add_parser(
+        "explain", parents=[common, configured], help="say what carries an object's score, as it was scored last"
+    )
+    command.add_argument("object_id", metavar="OBJECTID")
+    command.add_argument("--plot", type=Path, metavar="FILE.png", help="draw it, too")
+    command.set_defaults(run=_explain)
+
+    command = commands.add_parser(
+        "verdicts", parents=[common, configured], help="print what people judged on the pages, for `aha-train exotic`"
+    )
+    command.set_defaults(run=_verdicts)
 
     command = commands.add_parser(
         "filters", parents=[common], help="list the SQL filters, or print one ready to paste into Lasair"
@@ -219,6 +284,145 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{'ok ' if point.in_order else 'NOT'}  {point.name}: {point.words}")
         in_order &= point.in_order
     return EXIT_OK if in_order else EXIT_ATTENTION
+
+
+def _add_night(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--night", type=_night, metavar="DATE", help="of its evening, UTC (default: the last scored)")
+    command.add_argument("--most", type=_positive, default=1000, metavar="N", help="objects listed (%(default)s)")
+
+
+def _night(text: str) -> int:
+    from annotator.nights import night_on
+
+    try:
+        return night_on(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a date such as 2026-11-24, found {text!r}") from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, found {text!r}")
+    return int(text)
+
+
+def _report(options: argparse.Namespace) -> int:
+    import time
+
+    from annotator.config import load_config
+    from annotator.models import load_models
+    from annotator.report.night import read_night
+
+    config = load_config(options.config, os.environ)
+    models = load_models(config.models, config.survey)
+    night = read_night(config, models, time.time(), options.night, options.most)
+    if options.digest:
+        return _digest(options, config, night)
+    if options.format == "html":
+        from annotator.report.pages import write_pages
+
+        folder = options.out or Path("report")
+        print(write_pages(night, config.models, config.survey, folder).resolve())
+    else:
+        from annotator.report.tables import to_table
+
+        _write(to_table(night, options.format), options.out)
+    return EXIT_OK
+
+
+def _digest(options: argparse.Namespace, config: "Config", night: "Night") -> int:
+    import time
+
+    from annotator.ledger import Ledger
+    from annotator.report.digest import check_webhook, flagged, post_news, to_markdown, to_text
+
+    url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
+    write = {"text": to_text, "markdown": to_markdown}[options.digest]
+    _write(write(night, flagged(night), options.top), options.out)
+    if url:
+        check_webhook(url)
+        margin = config.decision.announce_margin
+        with Ledger(config.ledger) as ledger:
+            posted = post_news(night, ledger, url, margin, time.time(), options.top)
+        print(f"posted {posted} objects" if posted else "nothing new to post", file=sys.stderr)
+    return EXIT_OK
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    import getpass
+    import time
+
+    from annotator.config import load_config
+    from annotator.models import load_models
+    from annotator.report.inspect import make_app, password_for, serve
+    from annotator.report.night import read_night
+    from annotator.report.pages import write_pages
+    from annotator.verdicts import read_verdicts
+
+    password = password_for(options.host, os.environ)
+    config = load_config(options.config, os.environ)
+    models = load_models(config.models, config.survey)
+    night = read_night(config, models, time.time(), options.night, options.most)
+    write_pages(night, config.models, config.survey, options.out)
+    app = make_app(
+        options.out,
+        config.ledger,
+        night,
+        person=options.person or getpass.getuser(),
+        password=password,
+        allowed_hosts=[options.host, *options.allowed_host],
+        in_file=read_verdicts(config.verdicts) if config.verdicts else [],
+    )
+    serve(app, options.host, options.port)
+    return EXIT_OK
+
+
+def _write(text: str, path: Path | None) -> None:
+    if path is None:
+        print(text, end="", flush=True)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _explain(options: argparse.Namespace) -> int:
+
+    from annotator.config import load_config
+    from annotator.models import load_models
+    from annotator.report.night import read_object
+
+    config = load_config(options.config, os.environ)
+    models = load_models(config.models, config.survey)
+    candidate = read_object(config, models, options.object_id)
+    print(f"{candidate.object_id}  {candidate.classification}  {candidate.score:.2f}\n{candidate.explanation}")
+    for name, said in candidate.modalities.items():
+        print(f"\n{name}: {said.missing or f'{said.score:.2f}'}")
+        for reason in candidate.reasons.get(name, ()):
+            print(f"  {reason.share:4.0%}  {reason.words}")
+    if options.plot:
+        from annotator.report.plots import explain_plot
+
+        explain_plot(candidate, models, options.plot)
+        print(f"\n{options.plot.resolve()}")
+    return EXIT_OK
+
+
+def _verdicts(options: argparse.Namespace) -> int:
+    from annotator.config import load_config
+    from annotator.ledger import Ledger
+    from annotator.verdicts import verdicts_csv
+
+    with Ledger(load_config(options.config, os.environ).ledger) as ledger:
+        print(verdicts_csv(ledger.verdicts()), end="")
+    return EXIT_OK
 
 
 def _filters(options: argparse.Namespace) -> int:

@@ -13,8 +13,11 @@ from annotator.errors import ConfigError
 from annotator.filter_files import FilterFile, list_filters, load_filter
 from annotator.lasair_api import LasairApi
 from annotator.ledger import Ledger
-from annotator.models import load_models
+from annotator.models import ModelSet, load_models
 from annotator.quota import CallBudget
+from annotator.report.night import read_night
+from annotator.report.pages import write_pages
+from annotator.report.plots import need_matplotlib
 from annotator.sandbox.server import Sandbox
 from annotator.sandbox.simulation import simulate_night
 from annotator.sandbox.stream import StreamBroker, filter_rows
@@ -86,7 +89,8 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
         print(f"An embedded Lasair is up at {sandbox.url}, with {what}.")
         print(f"Its filter {INPUT_FILTER} has put {n_messages} messages into Kafka: {STREAM} at {broker.bootstrap}.")
         config = _configure(folder, sandbox, broker)
-        report = run_pass(config, load_models(config.models, config.survey))
+        models = load_models(config.models, config.survey)
+        report = run_pass(config, models)
         print("\nOne pass of the annotator over the stream, with Lasair's own client, over HTTP:")
         print("  " + report.in_words().replace("\n", "\n  "))
         note_announced(config, report)
@@ -101,9 +105,20 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
         print("  aha.yaml          the configuration of this pass")
         print("  ledger.sqlite     every score and annotation, the calls, the refused records")
         print("  annotations.json  what the embedded Lasair holds now")
+        print("\nThe ranked night, to be opened in a browser (`aha-annotator report`, and `inspect` to judge it on):")
+        print(_report(config, models, folder / "report"), flush=True)
         if keep:
             _wait_for_interrupt(sandbox, folder)
     return 1 if status.attention else 0
+
+
+def _report(config: Config, models: ModelSet, folder: Path) -> Path | str:
+    """Write the night's pages and return where they begin, or how to get what they are made with."""
+    try:
+        need_matplotlib()
+    except ConfigError as error:
+        return str(error)
+    return write_pages(read_night(config, models, time.time()), config.models, config.survey, folder).resolve()
 
 
 def _replayed(path: Path, sandbox: Sandbox) -> tuple[int, list[Mapping[str, object]]]:

@@ -73,3 +73,7 @@ class QuotaError(LasairApiError):
 
 class RejectedError(LasairApiError):
     """Lasair refuses this request; others may pass."""
+
+
+class WebhookError(AhaError):
+    """A message could not be posted."""

@@ -1,11 +1,12 @@
 """The ledger: one SQLite file that holds all state between passes.
 
-It knows which objects were scored and in what state, every score ever given, the outbox, the calls of the last hour,
-the passes and the refused records. Scores, outgoing annotations and the source's position are written in one
-transaction: after a crash at any point the next pass repeats at most what was not yet committed.
+It knows which objects were scored and in what state, every score ever given, what people said of objects, the outbox,
+the calls of the last hour, the passes and the refused records. Scores, outgoing annotations and the source's position
+are written in one transaction: after a crash at any point the next pass repeats at most what was not yet committed.
 """
 
 import contextlib
+import datetime
 import fcntl
 import json
 import math
@@ -15,10 +16,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from annotator import reason
 from annotator.annotation import Annotation
 from annotator.announcement import Anomaly
 from annotator.errors import LedgerBusyError, LedgerError
+from annotator.evidence import read_evidence, stamps_bytes, transient_json
 from annotator.nights import night_of, start_of
+from annotator.reason import Reasons
+from annotator.transient import Transient
+from annotator.verdicts import Verdict, latest
 
 BUSY_TIMEOUT_S = 30.0
 MAX_REFUSED = 10_000
@@ -29,6 +35,8 @@ MAX_WAITING = 20_000
 """Records that wait for a call, the newest."""
 MAX_NIGHTS = 60
 """Nights whose distributions are kept."""
+MAX_EVIDENCE = 5000
+"""Objects of which what was scored is kept, the last scored: a quarter of a gigabyte where all have stamps."""
 HOUR_S = 3600.0
 WRITING = ("annotate", "annotatelist")
 """Endpoints that write; all others read."""
@@ -109,6 +117,33 @@ CREATE TABLE to_announce (object_id TEXT PRIMARY KEY, score_id INTEGER NOT NULL)
 CREATE INDEX scores_by_time ON scores (model_set, scored_at);
 CREATE INDEX outbox_anomalies ON outbox (sent_at) WHERE json_extract(annotation, '$.classification') = 'anomaly'
 """,
+    """
+ALTER TABLE scores ADD COLUMN explanation TEXT;
+ALTER TABLE scores ADD COLUMN reasons TEXT;
+CREATE TABLE evidence (
+    object_id TEXT PRIMARY KEY,
+    score_id INTEGER NOT NULL,
+    transient TEXT NOT NULL,
+    stamps BLOB
+);
+CREATE TABLE posted (
+    object_id TEXT PRIMARY KEY,
+    score REAL NOT NULL,
+    modalities TEXT NOT NULL,
+    posted_at REAL NOT NULL
+);
+CREATE TABLE verdicts (
+    verdict_id INTEGER PRIMARY KEY,
+    object_id TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    person TEXT NOT NULL,
+    given_at REAL NOT NULL,
+    note TEXT NOT NULL,
+    undone_at REAL,
+    undone_by TEXT
+);
+CREATE INDEX verdicts_of_object ON verdicts (object_id, verdict_id)
+""",
 )
 """What makes each schema version out of the one before; a ledger is brought to the newest when it is opened."""
 
@@ -125,6 +160,19 @@ SELECT
         AND earlier.score_id < scores.score_id AND earlier.model_set = scores.model_set
         AND earlier.classification IN ('anomaly', 'watch')) THEN object_id END)
 FROM scores WHERE model_set = ? AND scored_at >= ? AND scored_at < ?
+"""
+
+_SCORED_BETWEEN = """
+SELECT scores.*, objects.first_flagged_mjd,
+    NOT EXISTS (SELECT 1 FROM scores AS earlier WHERE earlier.object_id = scores.object_id
+        AND earlier.scored_at < :since) AS is_new,
+    scores.classification IN ('anomaly', 'watch') AND NOT EXISTS (SELECT 1 FROM scores AS earlier
+        WHERE earlier.object_id = scores.object_id AND earlier.scored_at < :since
+        AND earlier.classification IN ('anomaly', 'watch')) AS is_newly_flagged
+FROM scores JOIN (SELECT max(score_id) AS score_id FROM scores
+    WHERE model_set = :model_set AND scored_at >= :since AND scored_at < :until GROUP BY object_id) USING (score_id)
+LEFT JOIN objects USING (object_id)
+ORDER BY scores.score DESC, scores.object_id
 """
 
 
@@ -161,6 +209,12 @@ class Assessment:
     """JSON of what the heads learn from: kept of an object's last state, for whoever judges it later."""
     bins: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By modality that is present, then by name: the bin of what is watched for drift."""
+    explanation: str = ""
+    """What the models say of it in one sentence, whatever people or TNS say."""
+    reasons: Reasons | None = None
+    """What carries the scores; None where nobody was told of them yet."""
+    transient: Transient | None = None
+    """What was scored, to be kept."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +273,40 @@ class LifetimeCount:
 
 
 @dataclass(frozen=True)
+class NightScore:
+    """The last scoring of an object in a span of time."""
+
+    score_id: int
+    object_id: str
+    scored_at: float
+    last_mjd: float | None
+    n_det: int | None
+    classification: str
+    score: float
+    modalities: Mapping[str, object]
+    """As :class:`Assessment` has them, read from JSON."""
+    explanation: str
+    reasons: Reasons | None
+    """None where nobody asked for them yet."""
+    first_flagged_mjd: float | None
+    is_new: bool
+    """Not scored before."""
+    is_newly_flagged: bool
+    """Flagged, and never before."""
+
+
+@dataclass(frozen=True)
+class KeptVerdict:
+    """A verdict as the ledger keeps it: one that was undone stays for the record."""
+
+    verdict_id: int
+    verdict: Verdict
+    undone_at: float | None
+    """Seconds since 1970; None while it holds."""
+    undone_by: str | None
+
+
+@dataclass(frozen=True)
 class PassRecord:
     """How a pass ended."""
 
@@ -236,6 +324,8 @@ class Ledger:
     ----------
     path
         The SQLite file; made where it does not exist. ":memory:" holds nothing after it is closed.
+    busy_timeout_s
+        How long to wait for another writer before it is an error.
 
     Raises
     ------
@@ -243,10 +333,10 @@ class Ledger:
         If the file is no ledger, or one of a newer release.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
         try:
-            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._db = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -359,6 +449,11 @@ class Ledger:
             self._execute(
                 "DELETE FROM waiting WHERE rowid <= (SELECT max(rowid) FROM waiting) - ?", (MAX_WAITING,)
             )  # a row that is replaced gets a new rowid
+            self._execute(
+                "DELETE FROM evidence WHERE rowid IN"
+                " (SELECT rowid FROM evidence ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
+                (MAX_EVIDENCE,),
+            )
             if position is not None:
                 self._execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", position)
 
@@ -369,8 +464,8 @@ class Ledger:
             (item.object_id, item.state, item.model_set, item.last_mjd, item.first_flagged_mjd, item.numbers),
         )
         scored = self._execute(
-            "INSERT INTO scores (object_id, scored_at, last_mjd, n_det, model_set, classification, score, modalities)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO scores (object_id, scored_at, last_mjd, n_det, model_set, classification, score, modalities,"
+            " explanation, reasons) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 item.object_id,
                 now,
@@ -380,8 +475,15 @@ class Ledger:
                 item.classification,
                 item.score,
                 item.modalities,
+                item.explanation,
+                None if item.reasons is None else reason.to_json(item.reasons),
             ),
         )
+        if item.transient is not None:
+            self._execute(
+                "INSERT OR REPLACE INTO evidence VALUES (?, ?, ?, ?)",
+                (item.object_id, scored.lastrowid, transient_json(item.transient), stamps_bytes(item.transient)),
+            )
         if item.outgoing is not None:
             self._queue(item.outgoing, now)
         if item.classification == "anomaly":
@@ -435,13 +537,29 @@ class Ledger:
 
     def score_history(self, object_id: str) -> list[Mapping[str, object]]:
         """Return every score an object was ever given, oldest first."""
-        rows = self._execute("SELECT * FROM scores WHERE object_id = ? ORDER BY score_id", (object_id,))
-        return [{**row, "modalities": json.loads(row["modalities"])} for row in map(dict, rows)]
+        return self.score_histories([object_id]).get(object_id, [])
+
+    def evidence(self, object_ids: Sequence[str]) -> dict[str, tuple[int, Transient]]:
+        """Return what is kept of these objects as they were scored last, each with the number of that scoring."""
+        rows = self._rows_of("SELECT * FROM evidence WHERE object_id IN ({})", object_ids)
+        return {row["object_id"]: (row["score_id"], read_evidence(row["transient"], row["stamps"])) for row in rows}
+
+    def record_reasons(self, found: Mapping[int, Reasons]) -> None:
+        """Write down what carries the scores of scorings, by their number, that nobody had asked for before."""
+        with self._transaction():
+            for score_id, of_scoring in found.items():
+                values = (reason.to_json(of_scoring), score_id)
+                self._execute("UPDATE scores SET reasons = ? WHERE score_id = ?", values)
 
     def waiting_records(self, most: int) -> list[object]:
         """Draw records at random whose objects wait for a modality to be fetched."""
         rows = self._execute("SELECT record FROM waiting ORDER BY random() LIMIT ?", (most,)).fetchall()
         return [json.loads(row["record"]) for row in rows]
+
+    def waiting_of(self, object_ids: Sequence[str]) -> set[str]:
+        """Return those of these objects that wait for a modality to be fetched."""
+        rows = self._rows_of("SELECT object_id FROM waiting WHERE object_id IN ({})", object_ids)
+        return {row["object_id"] for row in rows}
 
     def count_waiting(self) -> int:
         """Count the objects that wait for a modality to be fetched."""
@@ -591,6 +709,21 @@ class Ledger:
                 values = (item.object_id, item.score_id)
                 self._execute("DELETE FROM to_announce WHERE object_id = ? AND score_id = ?", values)
 
+    def posted(self, object_ids: Sequence[str]) -> dict[str, Anomaly]:
+        """Look up these objects as they were when they were last posted in a digest."""
+        rows = self._rows_of("SELECT * FROM posted WHERE object_id IN ({})", object_ids)
+        return {
+            row["object_id"]: Anomaly(row["object_id"], row["score"], frozenset(row["modalities"].split()), "", 0)
+            for row in rows
+        }
+
+    def mark_posted(self, items: Iterable[Anomaly], now: float) -> None:
+        """Note what was posted in a digest."""
+        with self._transaction():
+            for item in items:
+                values = (item.object_id, item.score, " ".join(sorted(item.modalities)), now)
+                self._execute("INSERT OR REPLACE INTO posted VALUES (?, ?, ?, ?)", values)
+
     def leave_unannounced(self, object_ids: Iterable[str]) -> None:
         """Take objects off the list of what is to be announced."""
         with self._transaction():
@@ -674,6 +807,76 @@ class Ledger:
         ).fetchone()
         return PassRecord(row["ended_at"], row["outcome"], json.loads(row["counts"])) if row else None
 
+    def passes_between(self, since: float, until: float) -> list[PassRecord]:
+        """Return the passes that ended in a span of time, oldest first."""
+        rows = self._execute(
+            "SELECT ended_at, outcome, counts FROM passes WHERE ended_at >= ? AND ended_at < ? ORDER BY pass_id",
+            (since, until),
+        )
+        return [PassRecord(row["ended_at"], row["outcome"], json.loads(row["counts"])) for row in rows]
+
+    # --- a night's objects
+
+    def last_scored(self, before: float = math.inf) -> tuple[float, str] | None:
+        """Return when something was last scored, and with which model set; None where nothing was."""
+        row = self._execute(
+            "SELECT scored_at, model_set FROM scores WHERE scored_at < ? ORDER BY score_id DESC LIMIT 1", (before,)
+        ).fetchone()
+        return (row["scored_at"], row["model_set"]) if row else None
+
+    def scored_between(self, model_set: str, since: float, until: float) -> list[NightScore]:
+        """Return the last scoring of each object that one model set scored in a span of time, highest score first."""
+        rows = self._execute(_SCORED_BETWEEN, {"model_set": model_set, "since": since, "until": until})
+        return [_night_score(row) for row in rows]
+
+    def score_histories(self, object_ids: Sequence[str]) -> dict[str, list[Mapping[str, object]]]:
+        """Return every score these objects were ever given, oldest first."""
+        rows = self._rows_of("SELECT * FROM scores WHERE object_id IN ({}) ORDER BY score_id", object_ids)
+        histories: dict[str, list[Mapping[str, object]]] = {}
+        for row in map(dict, rows):
+            histories.setdefault(row["object_id"], []).append({**row, "modalities": json.loads(row["modalities"])})
+        return histories
+
+    # --- what people said
+
+    def add_verdict(self, verdict: Verdict) -> int:
+        """Keep a verdict; return its number.
+
+        Who repeats what holds already, word for word, adds nothing: a form that is sent twice is one verdict.
+        """
+        with self._transaction():
+            kept = [item for item in self.verdicts_of(verdict.object_id) if item.undone_at is None]
+            holds = latest(item.verdict for item in kept).get(verdict.object_id)
+            if holds is not None and _said(holds) == _said(verdict):
+                return next(item.verdict_id for item in kept if item.verdict is holds)
+            return self._execute(
+                "INSERT INTO verdicts (object_id, verdict, person, given_at, note) VALUES (?, ?, ?, ?, ?)",
+                (verdict.object_id, verdict.verdict, verdict.person, verdict.when.timestamp(), verdict.note),
+            ).lastrowid
+
+    def undo_verdict(self, verdict_id: int, person: str, now: float) -> bool:
+        """Take a verdict back; return whether it held until now. It stays for the record."""
+        undone = self._execute(
+            "UPDATE verdicts SET undone_at = ?, undone_by = ? WHERE verdict_id = ? AND undone_at IS NULL",
+            (now, person, verdict_id),
+        )
+        return undone.rowcount > 0
+
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdicts that were not undone, oldest first; of an object, the newest holds, whoever gave it."""
+        rows = self._execute("SELECT * FROM verdicts WHERE undone_at IS NULL ORDER BY given_at, verdict_id")
+        return [_verdict(row) for row in rows]
+
+    def ever_judged(self) -> list[str]:
+        """Return the objects of which anything was ever said, undone or not."""
+        rows = self._execute("SELECT DISTINCT object_id FROM verdicts ORDER BY object_id")
+        return [row["object_id"] for row in rows]
+
+    def verdicts_of(self, object_id: str) -> list[KeptVerdict]:
+        """Return all that people said of one object, undone or not, in the order in which it was stored."""
+        rows = self._execute("SELECT * FROM verdicts WHERE object_id = ? ORDER BY verdict_id", (object_id,))
+        return [KeptVerdict(row["verdict_id"], _verdict(row), row["undone_at"], row["undone_by"]) for row in rows]
+
     # --- how often something is flagged
 
     def night_counts(self, model_set: str, most: int) -> list[NightCount]:
@@ -717,11 +920,38 @@ class Ledger:
         return [Refusal(*row) for row in rows]
 
 
+def _verdict(row: sqlite3.Row) -> Verdict:
+    when = datetime.datetime.fromtimestamp(row["given_at"], datetime.UTC)
+    return Verdict(row["object_id"], row["verdict"], row["person"], when, row["note"])
+
+
+def _said(verdict: Verdict) -> tuple[str, str, str]:
+    return verdict.person, verdict.verdict, verdict.note
+
+
 def _add(counts: dict[str, list[int]], bins: Mapping[str, int]) -> None:
     for name, number in bins.items():
         of_name = counts.setdefault(name, [])
         of_name += [0] * (number + 1 - len(of_name))
         of_name[number] += 1
+
+
+def _night_score(row: sqlite3.Row) -> NightScore:
+    return NightScore(
+        score_id=row["score_id"],
+        object_id=row["object_id"],
+        scored_at=row["scored_at"],
+        last_mjd=row["last_mjd"],
+        n_det=row["n_det"],
+        classification=row["classification"],
+        score=row["score"],
+        modalities=json.loads(row["modalities"]),
+        explanation=row["explanation"] or "",
+        reasons=None if row["reasons"] is None else reason.from_json(row["reasons"]),
+        first_flagged_mjd=row["first_flagged_mjd"],
+        is_new=bool(row["is_new"]),
+        is_newly_flagged=bool(row["is_newly_flagged"]),
+    )
 
 
 def _scored(modalities: Mapping[str, object]) -> frozenset[str]:

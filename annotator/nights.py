@@ -1,5 +1,6 @@
 """What a night is, for everything that is counted by the night."""
 
+import datetime
 import math
 
 DAY_S = 86_400.0
@@ -17,3 +18,20 @@ def night_of(unix_s: float) -> int:
 def start_of(night: int) -> float:
     """Return when a night begins, in seconds since 1970; it ends when the next one begins."""
     return (night - _UNIX_EPOCH_MJD + 0.5) * DAY_S
+
+
+def date_of(night: int) -> str:
+    """Return the date of the day on whose noon a night begins, UTC, as in 2026-11-24."""
+    return datetime.datetime.fromtimestamp(start_of(night), datetime.UTC).date().isoformat()
+
+
+def night_on(date: str) -> int:
+    """Return the night that begins on a day.
+
+    Raises
+    ------
+    ValueError
+        If it is no date such as 2026-11-24.
+    """
+    noon = datetime.datetime.combine(datetime.date.fromisoformat(date), datetime.time(12), datetime.UTC)
+    return night_of(noon.timestamp())

@@ -1,36 +1,34 @@
 """What carries a score: features, epochs, pixels, each with how much of the oddity goes away without it."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from annotator import feature_reasons, lightcurve_reasons, triplet_reasons
+from annotator.models import ModalityScore, ModelSet, Scores
+from annotator.reason import MAX_REASONS, Reason
+from annotator.transient import Transient
 
-MAX_REASONS = 5
-"""Reasons that are kept of a modality, the strongest."""
-
-
-@dataclass(frozen=True)
-class Reason:
-    """One thing that carries a modality's score."""
-
-    words: str
-    """In the characters that Lasair's SQL survives, with units, without a full stop."""
-    share: float
-    """How much of the modality's oddity goes away without it, 0 to 1."""
-    where: Mapping[str, float | str]
-    """For plots. Of a feature: ``quantity``, ``value``, ``percentile``. Of a light curve: ``band``, ``first_mjd``,
-    ``last_mjd``, ``difference_mag`` (negative is brighter than expected), ``detections``. Of stamps: ``stamp``,
-    ``row``, ``column``, ``radius`` (pixels), ``kind``."""
+_REASONS_OF = {
+    "features": feature_reasons.find,
+    "lightcurve": lightcurve_reasons.find,
+    "triplet": triplet_reasons.find,
+}
 
 
-Reasons = Mapping[str, Sequence[Reason]]
-"""By modality, strongest first."""
+def reasons_of(transient: Transient, scores: Scores, model_set: ModelSet) -> dict[str, tuple[Reason, ...]]:
+    """Say what carries an object's scores.
 
+    Parameters
+    ----------
+    transient, scores
+        The object and what these models said of it.
+    model_set
+        The models; each is asked again without parts of its input.
 
-def to_json(reasons: Reasons) -> str:
-    """Write reasons as the ledger keeps them."""
-    return json.dumps({modality: [vars(reason) for reason in found] for modality, found in reasons.items()})
-
-
-def from_json(text: str) -> dict[str, tuple[Reason, ...]]:
-    """Read what :func:`to_json` wrote."""
-    return {modality: tuple(Reason(**item) for item in found) for modality, found in json.loads(text).items()}
+    Returns
+    -------
+    dict
+        By modality that is present, strongest first, at most :data:`MAX_REASONS` each; none where no part stands out.
+    """
+    return {
+        name: _REASONS_OF[name](transient, scored, model_set.models[name])[:MAX_REASONS]
+        for name, scored in scores.modalities.items()
+        if isinstance(scored, ModalityScore)
+    }

@@ -24,6 +24,7 @@ from annotator.errors import (
     RecordError,
     SourceError,
 )
+from annotator.explanation import is_verdict
 from annotator.filter_files import load_filter
 from annotator.lasair_api import LasairApi
 from annotator.ledger import Assessment, Ledger, Refusal, TnsEntry, pass_lock
@@ -33,7 +34,7 @@ from annotator.sources import Batch, file_batches, query_batches, record_name
 from annotator.stream import stream_batches
 from annotator.surveys import PARSERS
 from annotator.tns import MAX_LOOKED_UP, tns_entries
-from annotator.verdicts import Verdict, latest, read_verdicts
+from annotator.verdicts import Verdict, latest, merge, read_verdicts
 
 log = logging.getLogger(__name__)
 
@@ -166,8 +167,9 @@ def run_pass(
     """
     is_dry = on_dry_annotation is not None
     with _recorded_pass(config, clock, is_dry) as (ledger, api, report):
-        verdicts = latest(read_verdicts(config.verdicts)) if config.verdicts else {}
-        report.judged = report.queued = _apply(verdicts, ledger, clock())
+        verdicts = _verdicts(config, ledger)
+        report.judged = _apply(verdicts, ledger, clock()) + _take_back(verdicts, config, ledger, models, clock())
+        report.queued = report.judged
         try:
             _assess_source(config, ledger, api, models, verdicts, report, clock, should_stop, commit=not is_dry)
         except QuotaError as error:
@@ -261,6 +263,12 @@ def _recorded_pass(
                 ledger.close()
 
 
+def _verdicts(config: Config, ledger: Ledger) -> dict[str, Verdict]:
+    """Return the verdict that holds for each object, of those in the file and those given on the inspection page."""
+    in_file = read_verdicts(config.verdicts) if config.verdicts else []
+    return latest(merge(in_file, ledger.verdicts()))
+
+
 def _apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
     """Rewrite what Lasair holds against people's verdicts, whether or not the objects are still in the stream.
 
@@ -273,6 +281,25 @@ def _apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
     ledger.queue(outgoing, now)
     ledger.leave_unannounced(overruling)
     return len(outgoing)
+
+
+def _take_back(verdicts: Mapping[str, Verdict], config: Config, ledger: Ledger, models: ModelSet, now: float) -> int:
+    """Let the models speak again, by what is kept of them, of objects whose verdict was taken back.
+
+    An object that waits for a modality is scored again anyway. Returns how many annotations are rewritten.
+    """
+    ever_judged = dict.fromkeys((*ledger.ever_judged(), *verdicts))
+    free = [name for name in ever_judged if name not in verdicts or verdicts[name].asked_class is None]
+    held = ledger.last_annotations(free)
+    stale = [name for name, annotation in held.items() if is_verdict(annotation.explanation)]
+    waiting = ledger.waiting_of(stale)
+    kept = [transient for name, (_, transient) in ledger.evidence(stale).items() if name not in waiting]
+    states = ledger.scored_states([transient.object_id for transient in kept])
+    completed = [Completed(transient, waits=False) for transient in kept]
+    assessments = assess([(transient, None) for transient in kept], completed, config, ledger, models, verdicts)
+    # The state stays that of the record it was scored by: the next record is news only where it is another.
+    ledger.record([dataclasses.replace(item, state=states[item.object_id].state) for item in assessments], [], now)
+    return sum(item.outgoing is not None for item in assessments)
 
 
 def _take_classes(config: Config, ledger: Ledger, api: LasairApi, report: PassReport, now: float) -> None:

@@ -1,5 +1,8 @@
 """What people have judged: a plain file of verdicts, one a line, read at the start of every pass.
 
+Verdicts that are given on the inspection page are kept in the ledger, count like those of the file, and can be exported
+in its format.
+
 Four columns, `objectId,verdict,person,when`, and a fifth, `note`, for whoever likes. The file is people's work: it is
 read strictly, so that a verdict is never lost in silence, and the names in it never leave this machine.
 """
@@ -7,11 +10,9 @@ read strictly, so that a verdict is never lost in silence, and the names in it n
 import contextlib
 import csv
 import datetime
-import fcntl
 import io
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -134,58 +135,16 @@ def latest(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
     return holding
 
 
-def append_verdict(path: Path, verdict: Verdict) -> None:
-    """Add one verdict to the file, which is begun where it is not there; writers wait for one another.
-
-    Raises
-    ------
-    ConfigError
-        If the file breaks the rules: nothing is added to what nobody could read.
-    """
-    with _lock(path):
-        before = read_verdicts(path) if path.exists() else []
-        write_verdicts(path, [*before, verdict])
+def merge(*sources: Iterable[Verdict]) -> list[Verdict]:
+    """Return the verdicts of several sources, oldest first; what more than one of them holds is there once."""
+    return sorted(dict.fromkeys(itertools.chain(*sources)), key=lambda verdict: verdict.when)
 
 
-def write_verdicts(path: Path, verdicts: Iterable[Verdict]) -> None:
-    """Write the whole file in one step: after a crash it is the old or the new one, and the new one is on the disk."""
+def verdicts_csv(verdicts: Iterable[Verdict]) -> str:
+    """Return verdicts as the text of a file that :func:`read_verdicts` reads."""
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow((*COLUMNS, *_OPTIONAL))
     for item in verdicts:
         rows.writerow((item.object_id, item.verdict, item.person, item.when.isoformat(), item.note))
-    try:
-        _replace(path, text.getvalue().encode())
-    except OSError as error:
-        raise ConfigError(f"cannot write the verdicts {path}: {error.strerror}") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as new:
-            new.write(content)
-            new.flush()
-            os.fchmod(new.fileno(), path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            os.fsync(new.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the name of the new file, too, has to outlive a power cut
-    finally:
-        os.close(folder)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    lock_path = path.with_name(path.name + ".lock")
-    try:
-        lock_file = open(lock_path, "a")  # noqa: SIM115 - it must outlive the with of opening
-    except OSError as error:
-        raise ConfigError(f"cannot open the verdicts' lock {lock_path}: {error.strerror}") from error
-    with lock_file:
-        fcntl.flock(lock_file, fcntl.LOCK_EX)
-        yield
+    return text.getvalue()

@@ -1,10 +1,16 @@
 """Models that stand in for those of the light curve and the triplet: what they say follows from what was fetched."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.manifest import Tensor
 from annotator.models import Missing, ModalityScore, ModelSet
+from annotator.preprocess.lightcurve import SHAPE
+from annotator.preprocess.triplet import CHANNELS, SIDE
 from annotator.transient import Transient
 
 
@@ -14,12 +20,30 @@ class StandIn:
     error: Callable[[Transient], float | None]
     """None where the object lacks what it needs."""
     lacks: str
+    scored_output: str = "error"
+
+    @property
+    def manifest(self) -> SimpleNamespace:
+        """Say of the residual what a reason is read from."""
+        return SimpleNamespace(outputs=(Tensor("residual", ("n", "1"), "terms: core difference, box 1, radius 6"),))
+
+    def run(
+        self, tensors: Mapping[str, NDArray[np.float32]], outputs: Sequence[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Reconstruct nothing, without an error."""
+        n = len(next(iter(tensors.values())))
+        shape = SHAPE if self.modality == "lightcurve" else (len(CHANNELS), SIDE, SIDE)
+        nothing = np.zeros((n, *shape), dtype=np.float32)
+        return {"error": np.zeros(n, dtype=np.float32), "reconstruction": nothing, "deviation": nothing}
+
+    def reconstruct(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        return self.run(tensors)
 
     def score(self, transient: Transient) -> ModalityScore | Missing:
         error = self.error(transient)
         if error is None:
             return Missing(transient.why_missing.get(self.modality, self.lacks))
-        return ModalityScore(score=1.0, error=error, residual=(0.0,), latent=(0.0,))
+        return ModalityScore(score=1.0, error=error, residual=(0.0,), latent=(0.0,), numbers={"error": error})
 
     def score_all(self, transients: Sequence[Transient]) -> list[ModalityScore | Missing]:
         return [self.score(transient) for transient in transients]

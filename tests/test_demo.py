@@ -5,6 +5,9 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from annotator.cli import main
 from annotator.filter_files import list_filters
@@ -14,8 +17,7 @@ COMMUNITY = [item.name for item in list_filters() if "annotator:" in item.tables
 
 
 def test_the_demo_annotates_a_night_and_every_community_filter_finds_something(tmp_path, capsys):
-    for _ in range(2):  # it can be repeated
-        assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
     printed = capsys.readouterr().out
     for name in COMMUNITY:
         assert re.search(rf"^{name}: [1-9]\d* objects", printed, re.MULTILINE), name
@@ -23,12 +25,24 @@ def test_the_demo_annotates_a_night_and_every_community_filter_finds_something(t
     annotations = json.loads((tmp_path / "demo" / "annotations.json").read_text())
     assert {row["classification"] for row in annotations} == {"anomaly", "watch", "artefact"}
     assert 5 <= len(annotations) <= 60
+    page = Path(printed.splitlines()[-1])
+    assert page == (tmp_path / "demo" / "report" / "index.html").resolve()
+    written = page.read_text(encoding="utf-8")
+    for row in annotations:
+        assert row["objectId"] in written and (page.parent / "objects" / f"{row['objectId']}.html").is_file()
 
 
-def test_recorded_records_are_replayed_instead(tmp_path, capsys):
-    (tmp_path / "recorded.jsonl").write_text("\n".join(map(json.dumps, simulate_night(3, 40).rows())) + "\n{broken\n")
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--records", str(tmp_path / "recorded.jsonl")]) == 0
-    assert "40 recorded objects" in capsys.readouterr().out
+@pytest.fixture
+def recorded(tmp_path) -> Path:
+    path = tmp_path / "recorded.jsonl"
+    path.write_text("\n".join(map(json.dumps, simulate_night(3, 40).rows())) + "\n{broken\n")
+    return path
+
+
+def test_recorded_records_are_replayed_instead_as_often_as_one_likes(tmp_path, capsys, recorded):
+    for _ in range(2):
+        assert main(["demo", "--out", str(tmp_path / "demo"), "--records", str(recorded)]) == 0
+        assert "40 recorded objects" in capsys.readouterr().out
     (tmp_path / "nothing.json").write_text("[]")
     assert main(["demo", "--out", str(tmp_path / "demo"), "--records", str(tmp_path / "nothing.json")]) == 2
 
@@ -41,8 +55,8 @@ def stopped_at_the_end(process: subprocess.Popen):
         process.kill()  # a failed assertion must not wait for it
 
 
-def test_the_sandbox_stays_up_when_asked_to_and_answers_a_check(tmp_path):
-    command = [sys.executable, "-m", "annotator", "demo", "--keep", "--out", str(tmp_path)]
+def test_the_sandbox_stays_up_when_asked_to_and_answers_a_check(tmp_path, recorded):
+    command = [sys.executable, "-m", "annotator", "demo", "--keep", "--out", str(tmp_path), "--records", str(recorded)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo, stopped_at_the_end(demo):
         for line in demo.stdout:
             if "LASAIR_TOKEN" in line:

@@ -1,3 +1,4 @@
+import datetime
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from annotator.errors import LedgerBusyError, LedgerError, QuotaError
 from annotator.ledger import MAX_NIGHTS, MAX_REFUSED, Assessment, Ledger, Refusal, pass_lock
 from annotator.nights import DAY_S as NIGHT_S
 from annotator.quota import CallBudget
+from annotator.reason import Reason
+from annotator.transient import Transient
+from annotator.verdicts import Verdict, latest
 
 
 def annotation(object_id="ZTF99aaaaaaa", score=3.0, classification="anomaly") -> Annotation:
@@ -122,6 +126,53 @@ def test_every_score_is_kept_and_the_outbox_holds_the_newest_annotation_only(led
         ledger.record([assessment(score=score)], [], 1000.0)
     assert [row["score"] for row in ledger.score_history("ZTF99aaaaaaa")] == [2.5, 3.5, 3.1]
     assert list(ledger.due_annotations(2000.0)) == [annotation(score=3.1)]
+
+
+def test_what_was_scored_is_kept_of_an_object_as_it_was_last_with_the_number_of_that_scoring(ledger):
+    for n_det in (4, 5):
+        transient = Transient("ZTF99aaaaaaa", "ztf", {"gmag": 18.5}, n_det=n_det)
+        ledger.record([assessment(transient=transient, explanation=f"{n_det} of them")], [], 1000.0)
+    ((score_id, kept),) = ledger.evidence(["ZTF99aaaaaaa", "unknown"]).values()
+    assert kept == Transient("ZTF99aaaaaaa", "ztf", {"gmag": 18.5}, n_det=5)
+    first, second = ledger.score_history("ZTF99aaaaaaa")
+    assert score_id == second["score_id"]
+    assert [first["explanation"], second["explanation"]] == ["4 of them", "5 of them"]
+
+
+def test_what_was_scored_is_kept_of_the_last_objects_however_often_one_of_them_comes(ledger, monkeypatch):
+    monkeypatch.setattr(ledger_module, "MAX_EVIDENCE", 3)
+    for number in (0, 1, 2, 2, 2, 3, 3):
+        object_id = f"ZTF99aaaaaa{number}"
+        ledger.record([assessment(object_id, transient=Transient(object_id, "ztf"))], [], 1000.0)
+    assert sorted(ledger.evidence([f"ZTF99aaaaaa{number}" for number in range(4)])) == [
+        "ZTF99aaaaaa1",
+        "ZTF99aaaaaa2",
+        "ZTF99aaaaaa3",
+    ]
+
+
+def test_reasons_are_kept_with_their_scoring_whether_they_came_with_it_or_later(ledger):
+    reason = Reason("r faded 1.3 mag", 0.5, {"quantity": "fade_r", "value": 1.3})
+    ledger.record([assessment("ZTF99aaaaaaa", reasons={"features": (reason,)}), assessment("ZTF99aaaaaab")], [], 1000.0)
+    first, second = ledger.scored_between("aha-ztf-1.0", 0.0, 2000.0)
+    assert (first.reasons, second.reasons) == ({"features": (reason,)}, None)
+    ledger.record_reasons({second.score_id: {"features": (reason, reason)}})
+    assert ledger.scored_between("aha-ztf-1.0", 0.0, 2000.0)[1].reasons == {"features": (reason, reason)}
+
+
+def test_a_span_of_time_tells_what_was_new_in_it_and_what_was_flagged_first(ledger):
+    ledger.record([assessment("ZTF99aaaaaaa", classification="normal"), assessment("ZTF99aaaaaab")], [], 1000.0)
+    ledger.record(
+        [assessment("ZTF99aaaaaaa", 4.0), assessment("ZTF99aaaaaab", 5.0), assessment("ZTF99aaaaaac")], [], 2000.0
+    )
+    ledger.record([assessment("ZTF99aaaaaaa", 9.0, model_set="aha-ztf-0.9")], [], 2100.0)
+    found = ledger.scored_between("aha-ztf-1.0", 1500.0, 2500.0)
+    assert [(item.object_id, item.score, item.is_new, item.is_newly_flagged) for item in found] == [
+        ("ZTF99aaaaaab", 5.0, False, False),
+        ("ZTF99aaaaaaa", 4.0, False, True),
+        ("ZTF99aaaaaac", 3.0, True, True),
+    ]
+    assert ledger.last_scored() == (2100.0, "aha-ztf-0.9") and ledger.last_scored(2100.0) == (2000.0, "aha-ztf-1.0")
 
 
 def test_the_highest_score_is_sent_first(ledger):
@@ -280,3 +331,73 @@ def test_after_a_429_there_is_an_hour_of_silence(ledger):
             budget.spend("annotate")
     now[0] = 3601.0
     budget.spend("annotate")
+
+
+# --- what people said
+
+
+def verdict(name="regular", object_id="ZTF99aaaaaaa", person="Ada Ångström", second=0.0, note="") -> Verdict:
+    when = datetime.datetime(2099, 3, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=second)
+    return Verdict(object_id, name, person, when, note)
+
+
+def test_verdicts_of_several_people_are_kept_with_person_time_and_note(ledger):
+    given = [
+        verdict("anomaly", second=5.000001, note="<b>rises</b> again"),
+        verdict("regular", person="Grace", second=9),
+        verdict("artefact", "ZTF99aaaaaab", second=1),
+    ]
+    for item in given:
+        ledger.add_verdict(item)
+    with reopened(ledger) as again:
+        assert again.verdicts() == [given[2], *given[:2]]  # oldest first
+        assert [item.verdict for item in again.verdicts_of("ZTF99aaaaaaa")] == given[:2]
+        assert latest(again.verdicts())["ZTF99aaaaaaa"] == given[1]
+        assert again.verdicts_of("ZTF99aaaaaac") == []
+
+
+def test_a_verdict_that_is_undone_stays_for_the_record_and_the_one_before_holds_again(ledger):
+    ledger.add_verdict(verdict("anomaly"))
+    number = ledger.add_verdict(verdict("regular", person="Grace", second=1))
+    assert ledger.undo_verdict(number, "Grace", 2000.0)
+    assert not ledger.undo_verdict(number, "Ada", 3000.0) and not ledger.undo_verdict(number + 1, "Ada", 3000.0)
+    assert ledger.verdicts() == [verdict("anomaly")]
+    first, second = ledger.verdicts_of("ZTF99aaaaaaa")
+    assert (first.undone_at, first.undone_by) == (None, None)
+    assert (second.verdict_id, second.undone_at, second.undone_by) == (number, 2000.0, "Grace")
+
+
+def test_a_verdict_that_is_sent_twice_is_kept_once_unless_something_was_said_in_between(ledger):
+    first = ledger.add_verdict(verdict("regular", note="host"))
+    assert ledger.add_verdict(verdict("regular", note="host", second=1)) == first
+    assert len(ledger.verdicts()) == 1
+    ledger.add_verdict(verdict("regular", note="host, and dull", second=2))
+    ledger.add_verdict(verdict("anomaly", person="Grace", second=3))
+    again = ledger.add_verdict(verdict("regular", note="host, and dull", second=4))
+    assert len(ledger.verdicts()) == 4
+    ledger.undo_verdict(again, "Ada", 5.0)
+    ledger.add_verdict(verdict("regular", note="host, and dull", second=6))
+    assert len(ledger.verdicts()) == 4 and len(ledger.verdicts_of("ZTF99aaaaaaa")) == 5
+
+
+def test_people_who_judge_at_the_same_time_lose_nothing(ledger):
+    def judge(person: str) -> None:
+        with Ledger(ledger.path) as own:
+            for n in range(10):
+                own.add_verdict(verdict("regular", person=person, second=n, note=str(n)))
+
+    judges = [threading.Thread(target=judge, args=(person,)) for person in ("Ada", "Grace", "Vera")]
+    for judge_thread in judges:
+        judge_thread.start()
+    for judge_thread in judges:
+        judge_thread.join()
+    assert len(ledger.verdicts()) == 30
+
+
+def test_who_would_not_wait_long_for_another_writer_is_told_soon(ledger):
+    with ledger._transaction(), Ledger(ledger.path, busy_timeout_s=0.05) as hurried:
+        began = time.monotonic()
+        with pytest.raises(LedgerError, match="locked"):
+            hurried.add_verdict(verdict())
+        assert time.monotonic() - began < 5.0
+    assert ledger.verdicts() == []

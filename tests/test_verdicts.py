@@ -1,13 +1,11 @@
 """Verdicts: the file, and what becomes of them in whole passes over HTTP."""
 
 import datetime
-import os
-import threading
 import time
 from string import ascii_letters, digits
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import judged
@@ -18,7 +16,7 @@ from annotator.errors import ConfigError
 from annotator.explanation import explain_verdict
 from annotator.ledger import Ledger
 from annotator.service import note_announced, run_pass
-from annotator.verdicts import VERDICTS, Verdict, append_verdict, latest, read_verdicts, write_verdicts
+from annotator.verdicts import VERDICTS, Verdict, latest, merge, read_verdicts, verdicts_csv
 from tests.conftest import TOKEN
 
 HEADER = "objectId,verdict,person,when\n"
@@ -41,6 +39,11 @@ def file_of(folder, content: str | bytes):
 def verdict(name="regular", object_id="ZTF99aaaaaaa", person=PERSON, hour=0, note="") -> Verdict:
     when = datetime.datetime(2099, 3, 1, tzinfo=datetime.UTC) + datetime.timedelta(hours=hour)
     return Verdict(object_id, name, person, when, note)
+
+
+def write_down(path, item: Verdict) -> None:
+    """Add a line to a file of verdicts, as people do."""
+    path.write_text(verdicts_csv([*read_verdicts(path), item]))
 
 
 # --- the file
@@ -132,16 +135,18 @@ verdict_objects = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)  # it waits for the disk
 @given(st.lists(verdict_objects, max_size=5))
-def test_what_was_written_is_read_again(tmp_path_factory, verdicts):
-    path = tmp_path_factory.getbasetemp() / "written.csv"
-    write_verdicts(path, verdicts)
+def test_what_was_exported_is_read_again(tmp_path_factory, verdicts):
+    path = tmp_path_factory.getbasetemp() / "exported.csv"
+    path.write_text(verdicts_csv(verdicts), encoding="utf-8", newline="")
     assert read_verdicts(path) == verdicts
-    path.unlink()
-    for item in verdicts:
-        append_verdict(path, item)
-    assert not verdicts or read_verdicts(path) == verdicts
+
+
+@given(st.lists(verdict_objects, max_size=5), st.lists(verdict_objects, max_size=5))
+def test_verdicts_of_two_sources_are_merged_by_time_each_once(first, second):
+    merged = merge(first, second, first)
+    assert set(merged) == {*first, *second} and len(merged) == len(set(merged))
+    assert [item.when for item in merged] == sorted(item.when for item in merged)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(VERDICTS), st.integers(0, 3)), max_size=12))
@@ -156,46 +161,9 @@ def test_the_newest_verdict_of_an_object_holds_and_of_two_at_one_time_the_later_
                 assert (other.when, n) <= (found.when, place)
 
 
-def test_what_is_no_verdict_is_not_written_and_a_broken_file_is_not_added_to(tmp_path):
+def test_a_time_without_a_zone_is_no_verdict():
     with pytest.raises(ConfigError, match="when must be a time with its zone"):
         Verdict("ZTF99aaaaaaa", "regular", "Ada", datetime.datetime(2099, 3, 1))
-    path = file_of(tmp_path, HEADER + "broken\n")
-    with pytest.raises(ConfigError, match="line 2"):
-        append_verdict(path, verdict())
-    assert path.read_text() == HEADER + "broken\n"
-    with pytest.raises(ConfigError, match="cannot open the verdicts' lock"):
-        append_verdict(tmp_path / "no" / "such" / "verdicts.csv", verdict())
-
-
-def test_writers_at_the_same_time_lose_nothing(tmp_path):
-    path = tmp_path / "verdicts.csv"
-    writers = [
-        threading.Thread(target=lambda n=n: [append_verdict(path, verdict(hour=10 * n + m)) for m in range(10)])
-        for n in range(4)
-    ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert {item.when for item in read_verdicts(path)} == {verdict(hour=hour).when for hour in range(40)}
-
-
-@pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_write_that_does_not_come_to_its_end_leaves_the_file_as_it_was(tmp_path, monkeypatch, failing):
-    path = file_of(tmp_path, HEADER + GOOD)
-    path.chmod(0o640)
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, failing, full)
-    with pytest.raises(ConfigError, match="No space left"):
-        append_verdict(path, verdict())
-    assert path.read_text() == HEADER + GOOD
-    monkeypatch.undo()
-    append_verdict(path, verdict())
-    assert len(read_verdicts(path)) == 2 and path.stat().st_mode & 0o777 == 0o640
-    assert sorted(item.name for item in tmp_path.iterdir()) == ["verdicts.csv", "verdicts.csv.lock"]
 
 
 # --- what they do to a classification
@@ -258,7 +226,7 @@ def test_a_verdict_overwrites_the_flag_of_an_object_that_is_no_longer_in_the_str
     run_pass(config, models)
     before, written = held(sandbox), writes(sandbox)
     flagged = of_class(sandbox, "anomaly")["objectId"]
-    append_verdict(verdicts_file, verdict(said, flagged))
+    write_down(verdicts_file, verdict(said, flagged))
     sandbox.load([], replace=True)
     report = run_pass(config, models)
     assert (report.read, report.judged, report.queued, report.delivery.sent) == (0, 1, 1, 1)
@@ -276,7 +244,7 @@ def test_a_verdict_overwrites_the_flag_of_an_object_that_is_no_longer_in_the_str
 def test_a_silenced_object_stays_silent_when_it_is_seen_again(sandbox, config, models, verdicts_file, night):
     run_pass(config, models)
     flagged = of_class(sandbox, "anomaly")["objectId"]
-    append_verdict(verdicts_file, verdict("regular", flagged))
+    write_down(verdicts_file, verdict("regular", flagged))
     first = run_pass(config, models)
     assert flagged not in {item.object_id for item in first.announcement.news}
     written = writes(sandbox)
@@ -293,7 +261,7 @@ def test_an_object_that_was_judged_before_it_was_first_seen_is_never_written(san
     (tmp_path / "first").mkdir()
     run_pass(configure(sandbox, ledger="first/ledger.sqlite"), models)
     flagged = of_class(sandbox, "anomaly")["objectId"]
-    append_verdict(tmp_path / "verdicts.csv", verdict("regular", flagged))
+    write_down(file_of(tmp_path, HEADER), verdict("regular", flagged))
     written = writes(sandbox)
     config = configure(sandbox, verdicts="verdicts.csv", ledger="second.sqlite")
     report = run_pass(config, models)
@@ -308,32 +276,63 @@ def test_the_other_verdicts_change_no_annotation(sandbox, config, models, verdic
     run_pass(config, models)
     before = sandbox.annotations()
     for classification in ("anomaly", "watch"):
-        append_verdict(verdicts_file, verdict(said, of_class(sandbox, classification)["objectId"]))
+        write_down(verdicts_file, verdict(said, of_class(sandbox, classification)["objectId"]))
     ordinary = next(row["objectId"] for row in night.rows() if row["objectId"] not in held(sandbox))
-    append_verdict(verdicts_file, verdict(said, ordinary))
+    write_down(verdicts_file, verdict(said, ordinary))
     seen_again(sandbox, night, ordinary)
     assert run_pass(config, models).classes == {"normal": 1}
     assert sandbox.annotations() == before
 
 
-def test_a_verdict_that_is_taken_back_acts_when_the_object_is_scored_next(
-    sandbox, config, models, verdicts_file, night
+def test_a_verdict_that_is_taken_back_lets_the_models_speak_again_at_the_next_pass(
+    sandbox, config, models, verdicts_file
 ):
     run_pass(config, models)
     flagged = of_class(sandbox, "anomaly")["objectId"]
-    append_verdict(verdicts_file, verdict("regular", flagged))
+    write_down(verdicts_file, verdict("regular", flagged))
     run_pass(config, models)
-    append_verdict(verdicts_file, verdict("unknown", flagged, "Grace", hour=1))
-    assert run_pass(config, models).delivery.sent == 0
-    assert held(sandbox)[flagged]["classification"] == "normal"
-    seen_again(sandbox, night, flagged)
-    run_pass(config, models)
+    write_down(verdicts_file, verdict("unknown", flagged, "Grace", hour=1))
+    assert run_pass(config, models).delivery.sent == 1
     assert held(sandbox)[flagged]["classification"] == "anomaly"
+
+
+@pytest.mark.parametrize(("said", "becomes"), [("regular", "normal"), ("artefact", "artefact")])
+def test_a_verdict_in_the_ledger_silences_an_object_at_the_next_pass_until_it_is_undone(
+    sandbox, configure, models, night, said, becomes
+):
+    config = configure(sandbox)
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    with Ledger(config.ledger) as ledger:
+        number = ledger.add_verdict(verdict(said, flagged))
+    assert run_pass(config, models).judged == 1
+    assert held(sandbox)[flagged]["classification"] == becomes
+    seen_again(sandbox, night, flagged)
+    assert run_pass(config, models).classes == {becomes: 1}
+    with Ledger(config.ledger) as ledger:
+        assert ledger.score_history(flagged)[-1]["score"] > 1.0
+        ledger.undo_verdict(number, PERSON, time.time())
+    report = run_pass(config, models)
+    assert (report.judged, report.read, report.scored) == (1, report.unchanged, 0)
+    assert held(sandbox)[flagged]["classification"] == "anomaly"
+    assert "Judged" not in held(sandbox)[flagged]["explanation"]
+    assert (run_pass(config, models).judged, run_pass(config, models).scored) == (0, 0)
+
+
+@pytest.mark.parametrize("newer", ["file", "ledger"])
+def test_of_a_verdict_in_the_file_and_one_in_the_ledger_the_newer_holds(sandbox, config, models, verdicts_file, newer):
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    write_down(verdicts_file, verdict("regular", flagged, hour=2 if newer == "file" else 1))
+    with Ledger(config.ledger) as ledger:
+        ledger.add_verdict(verdict("artefact", flagged, "Grace", hour=1 if newer == "file" else 2))
+    run_pass(config, models)
+    assert held(sandbox)[flagged]["classification"] == {"file": "normal", "ledger": "artefact"}[newer]
 
 
 def test_an_announcement_that_was_due_is_dropped_with_the_verdict(sandbox, config, models, verdicts_file):
     due = run_pass(config, models).announcement.news
-    append_verdict(verdicts_file, verdict("regular", due[0].object_id))
+    write_down(verdicts_file, verdict("regular", due[0].object_id))
     report = run_pass(config, models)
     assert [item.object_id for item in report.announcement.news] == [item.object_id for item in due[1:]]
 
@@ -361,7 +360,7 @@ def test_a_verdict_in_a_dry_run_is_shown_and_nothing_kept(sandbox, config, model
     note_announced(config, report, time.time)
     before = sandbox.annotations()
     flagged = of_class(sandbox, "watch")["objectId"]
-    append_verdict(verdicts_file, verdict("regular", flagged))
+    write_down(verdicts_file, verdict("regular", flagged))
     shown = []
     run_pass(config, models, on_dry_annotation=shown.append)
     assert [(item.object_id, item.classification) for item in shown] == [(flagged, "normal")]

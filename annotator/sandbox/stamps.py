@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from annotator.sandbox.simulation import SimulatedObject
 from annotator.sandbox.survey import Epoch
+from annotator.surveys.ztf import PIXEL_ARCSEC
 
 SIDE = 63
-PIXEL_ARCSEC = 1.012
 ZERO_POINT_MAG = 26.2
 """Of a data number."""
 KINDS = ("Science", "Template", "Difference")

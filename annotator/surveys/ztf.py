@@ -21,6 +21,9 @@ from annotator.transient import Transient
 SENTINEL = -999.0
 """What ZTF and AHA's databank write for "unknown"."""
 
+PIXEL_ARCSEC = 1.012
+"""Side of a pixel of the stamps (Masci et al. 2019)."""
+
 
 def parse(record: object) -> Transient:
     """Read one Lasair-ZTF record.

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from annotator.errors import ConfigError
-from annotator.verdicts import Verdict, write_verdicts
+from annotator.verdicts import Verdict, verdicts_csv
 from training import ask as asking
 from training import cli
 from training.ask import Asked, ask, simulate_year, teaching_value
@@ -46,7 +46,7 @@ def write_ledger(path, known):
 
 def write_all_verdicts(path, verdicts):
     moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    write_verdicts(path, [Verdict(name, verdict, "somebody", moment) for name, verdict in verdicts.items()])
+    path.write_text(verdicts_csv([Verdict(name, verdict, "somebody", moment) for name, verdict in verdicts.items()]))
     return path
 
 

@@ -13,10 +13,11 @@ from sklearn.metrics import roc_auc_score
 
 from annotator.errors import ConfigError, ModelError
 from annotator.heads import load_head
+from annotator.ledger import Ledger
 from annotator.models import load_models
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from annotator.surveys import PARSERS
-from annotator.verdicts import Verdict, write_verdicts
+from annotator.verdicts import Verdict, verdicts_csv
 from training import cli, evaluate, head_files
 from training.dataset import name_bin, read_table
 from training.exotic import (
@@ -396,8 +397,25 @@ def files_of(folder):
 
 def write_all_verdicts(path, verdicts):
     moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    write_verdicts(path, [Verdict(name, verdict, "somebody", moment) for name, verdict in verdicts.items()])
+    path.write_text(verdicts_csv([Verdict(name, verdict, "somebody", moment) for name, verdict in verdicts.items()]))
     return path
+
+
+def test_what_the_ledger_exports_is_what_training_reads(tmp_path):
+    """Of one object the newest that was not undone, whoever gave it; a note may hold what a CSV would trip over."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        given = [
+            ("ZTF99aaaaaaa", "anomaly", "Ada"),
+            ("ZTF99aaaaaab", "artefact", "Ada"),
+            ("ZTF99aaaaaaa", "regular", "Bo"),
+        ]
+        for second, (object_id, said, person) in enumerate([*given, ("ZTF99aaaaaab", "regular", "Bo")]):
+            when = datetime.datetime(2026, 1, 1, 0, 0, second, tzinfo=datetime.UTC)
+            last = ledger.add_verdict(Verdict(object_id, said, person, when, note='<b>"fades", or not</b>'))
+        ledger.undo_verdict(last, "Bo", 0.0)
+        exported = verdicts_csv(ledger.verdicts())
+    (tmp_path / "exported.csv").write_text(exported, encoding="utf-8", newline="")
+    assert head_files.verdicts_in(tmp_path / "exported.csv") == {"ZTF99aaaaaaa": "regular", "ZTF99aaaaaab": "artefact"}
 
 
 def test_a_released_head_is_small_and_served_under_the_set_s_version(released, databank):

@@ -1,0 +1,77 @@
+"""What is kept of an object that was scored, so that people can be shown what the models saw, to the last bit."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.errors import LedgerError
+from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
+
+_CURVE_KINDS = {field.name: np.str_ if "band" in field.name else np.float64 for field in dataclasses.fields(LightCurve)}
+_CURVE_KINDS["is_positive"] = np.bool_
+_STAMPS = ("science", "template", "difference")
+
+
+def transient_json(transient: Transient) -> str:
+    """Write everything but the stamps' pixels; what is not finite is null."""
+    plain = {**vars(transient), "features": dict(transient.features), "extras": dict(transient.extras)}
+    plain["why_missing"] = dict(transient.why_missing)
+    if transient.light_curve is not None:
+        plain["light_curve"] = {name: _plain(values) for name, values in vars(transient.light_curve).items()}
+    if transient.triplet is not None:
+        plain["triplet"] = {"shape": transient.triplet.science.shape, "time_mjd": transient.triplet.time_mjd}
+    if transient.cutouts is not None:
+        plain["cutouts"] = vars(transient.cutouts)
+    return json.dumps(plain, allow_nan=False, separators=(",", ":"))
+
+
+def stamps_bytes(transient: Transient) -> bytes | None:
+    """Write the three stamps' pixels one after the other; None where there are none, or not three of one shape."""
+    stamps = transient.triplet
+    if stamps is None or len({getattr(stamps, name).shape for name in _STAMPS}) != 1:
+        return None
+    return np.stack([getattr(stamps, name) for name in _STAMPS]).astype("<f4").tobytes()
+
+
+def read_evidence(text: str, stamps: bytes | None) -> Transient:
+    """Read what :func:`transient_json` and :func:`stamps_bytes` wrote.
+
+    Raises
+    ------
+    LedgerError
+        If it is not what these two write.
+    """
+    try:
+        values = json.loads(text)
+        if values["light_curve"] is not None:
+            values["light_curve"] = LightCurve(
+                **{name: _array(name, column) for name, column in values["light_curve"].items()}
+            )
+        if values["cutouts"] is not None:
+            values["cutouts"] = CutoutReference(**values["cutouts"])
+        if values["triplet"] is not None:
+            values["triplet"] = None if stamps is None else _triplet(values["triplet"], stamps)
+        return Transient(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise LedgerError(f"what the ledger keeps of an object cannot be read: {error!r}") from error
+
+
+def _plain(values: NDArray) -> list:
+    if values.dtype.kind != "f":
+        return values.tolist()
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _array(name: str, column: list) -> NDArray:
+    kind = _CURVE_KINDS[name]
+    if kind is np.float64:
+        return np.array([math.nan if value is None else value for value in column], dtype=np.float64)
+    return np.array(column, dtype=kind) if column else np.empty(0, dtype="<U1" if kind is np.str_ else kind)
+
+
+def _triplet(said: dict, stamps: bytes) -> Triplet:
+    pixels = np.frombuffer(stamps, dtype="<f4").astype(np.float32).reshape(len(_STAMPS), *said["shape"])
+    return Triplet(*pixels, time_mjd=said["time_mjd"])

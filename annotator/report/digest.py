@@ -1,0 +1,179 @@
+"""The night's few best objects as a message: plain text, Markdown, and a post to a Slack-compatible webhook."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from annotator.announcement import Anomaly, is_to_be_announced
+from annotator.errors import ConfigError, WebhookError
+from annotator.ledger import Ledger
+from annotator.links import links
+from annotator.report.night import Candidate, Night
+
+WEBHOOK_VARIABLE = "AHA_WEBHOOK_URL"
+TOP = 10
+"""Objects that a digest names."""
+TRIES = 5
+FIRST_PAUSE_S = 2.0
+"""Before the second try; it doubles from one to the next."""
+MAX_PAUSE_S = 60.0
+TIMEOUT_S = 15.0
+LOCAL_HOSTS = ("127.0.0.1", "localhost")
+_FLAGS = ("anomaly", "watch")
+
+
+def flagged(night: Night) -> list[Candidate]:
+    """Return the night's anomalies, then what is to be watched, each highest score first."""
+    found = [item for item in night.candidates if item.classification in _FLAGS]
+    return sorted(found, key=lambda item: (_FLAGS.index(item.classification), item.rank))
+
+
+def news(night: Night, ledger: Ledger, margin: float) -> list[Candidate]:
+    """Return those of the flagged that were not posted, or to which more is known than when they were.
+
+    Parameters
+    ----------
+    margin
+        By how much a score has to have risen since.
+    """
+    found = flagged(night)
+    posted = ledger.posted([item.object_id for item in found])
+    return [item for item in found if is_to_be_announced(_as_anomaly(item), posted.get(item.object_id), margin)]
+
+
+def to_text(night: Night, items: Sequence[Candidate], top: int = TOP) -> str:
+    """Write a digest for a terminal, a mail or a chat."""
+    lines = [_headline(night), _in_numbers(night), ""]
+    for place, item in enumerate(items[:top], 1):
+        lines += [f"{place}. {_title(item)}", f"   {item.explanation}"]
+        lines += [f"   {name}: {address}" for name, address in _addresses(night, item).items()]
+    return "\n".join([*lines, *_ending(night, items, top)]) + "\n"
+
+
+def to_markdown(night: Night, items: Sequence[Candidate], top: int = TOP) -> str:
+    """Write a digest in Markdown."""
+    lines = [f"## {_headline(night)}", "", _in_numbers(night), ""]
+    for place, item in enumerate(items[:top], 1):
+        addresses = " · ".join(f"[{name}]({address})" for name, address in _addresses(night, item).items())
+        lines += [f"{place}. **{_escaped(_title(item))}**  ", f"   {_escaped(item.explanation)}  ", f"   {addresses}"]
+    return "\n".join([*lines, *map(_escaped, _ending(night, items, top))]) + "\n"
+
+
+def _headline(night: Night) -> str:
+    return f"AHA for Lasair: night of {night.date}, {night.survey.upper()}, {night.model_set}"
+
+
+def _in_numbers(night: Night) -> str:
+    summary = night.summary
+    scored = ", ".join(f"{name} {count}" for name, count in summary.by_modality.items())
+    anomalies, watched, artefacts = (summary.classes.get(name, 0) for name in ("anomaly", "watch", "artefact"))
+    return (
+        f"{summary.objects} objects scored ({scored}): {anomalies} anomalies, {watched} to watch, "
+        f"{artefacts} artefacts; {summary.newly_flagged} flagged for the first time."
+    )
+
+
+def _title(item: Candidate) -> str:
+    parts = [item.object_id, f"{item.classification} {item.score:.2f}"]
+    parts += [f"exotic {item.exotic:.2f}"] if item.exotic is not None else []
+    parts += [f"{item.tns_name} {item.tns_type}".strip()] if item.tns_name else []
+    parts += ["first flagged tonight"] if item.is_newly_flagged else []
+    parts += [f"judged {item.judgement.verdict}"] if item.judgement else []
+    return ", ".join(parts)
+
+
+def _addresses(night: Night, item: Candidate) -> dict[str, str]:
+    found = links(night.survey, item.object_id, item.transient, item.tns_name)
+    return {name: found[name] for name in ("Lasair", "TNS") if name in found}
+
+
+def _ending(night: Night, items: Sequence[Candidate], top: int) -> list[str]:
+    lines = [] if items else ["Nothing is flagged."]
+    if len(items) > top:
+        lines += ["", f"and {len(items) - top} more, in the report."]
+    attention = [f"ATTENTION: {words}" for words in night.summary.attention]
+    return [*lines, *(["", *attention] if attention else [])]
+
+
+def _escaped(text: str) -> str:
+    """Escape what Markdown would take for a sign."""
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#+-!|~" else sign for sign in text)
+
+
+def _as_anomaly(item: Candidate) -> Anomaly:
+    scored = frozenset(name for name, said in item.modalities.items() if said.score is not None)
+    return Anomaly(item.object_id, item.score, scored, "", 0)
+
+
+# --- to people
+
+
+def check_webhook(url: str) -> None:
+    """Raise ConfigError where a webhook's address is none. It is a secret: no message repeats it."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS):
+        raise ConfigError(f"{WEBHOOK_VARIABLE} must be an https URL (http only to this machine)")
+
+
+def post_news(
+    night: Night,
+    ledger: Ledger,
+    url: str,
+    margin: float,
+    now: float,
+    top: int = TOP,
+    pause: Callable[[float], None] = time.sleep,
+) -> int:
+    """Post what is new in a night to a webhook; where it is nothing, post nothing. Return how many objects it names.
+
+    What was posted is noted after the webhook took it: a crash in between posts twice, and never fails to post.
+
+    Raises
+    ------
+    WebhookError
+        If it did not take it, after several tries where another might help.
+    """
+    items = news(night, ledger, margin)[:top]
+    if items:
+        post(to_text(night, items, top), url, pause)
+        ledger.mark_posted([_as_anomaly(item) for item in items], now)
+    return len(items)
+
+
+def post(text: str, url: str, pause: Callable[[float], None] = time.sleep) -> None:
+    """Post a text to a Slack-compatible webhook.
+
+    Raises
+    ------
+    WebhookError
+        If it did not take it. The message names neither the address nor what is in it.
+    """
+    # The three characters that Slack takes for its own signs, as its documentation asks for.
+    message = {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+    for attempt in range(TRIES):
+        failure, asked_pause_s = _attempt(message, url)
+        if not failure:
+            return
+        if asked_pause_s is None:
+            break
+        if attempt < TRIES - 1:
+            pause(min(max(asked_pause_s, FIRST_PAUSE_S * 2**attempt), MAX_PAUSE_S))
+    raise WebhookError(
+        f"the digest was not posted: {failure}; its objects are in the next digest. Is {WEBHOOK_VARIABLE} right?"
+    )
+
+
+def _attempt(message: Mapping[str, str], url: str) -> tuple[str, float | None]:
+    """Return what went wrong, empty if nothing, and the pause asked for before another try, None if it is no use."""
+    import requests
+
+    try:
+        response = requests.post(url, json=message, timeout=TIMEOUT_S, allow_redirects=False)
+    except requests.RequestException as error:
+        return f"no answer ({type(error).__name__})", 0.0
+    if response.status_code == 200:
+        return "", None
+    may_pass = response.status_code == 429 or response.status_code >= 500
+    retry_after = response.headers.get("Retry-After", "")
+    asked_pause_s = float(retry_after) if retry_after.isdigit() else 0.0
+    return f"it answered {response.status_code}", asked_pause_s if may_pass else None

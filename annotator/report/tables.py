@@ -1,0 +1,156 @@
+"""A night as a table for people's own tools: CSV, JSON, VOTable."""
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from annotator.links import lasair_page
+from annotator.report.night import Candidate, Night
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+TEXT, WHOLE, REAL, YES_NO = "text", "whole", "real", "yes_no"
+_KINDS: Mapping[str, tuple[str, object]] = MappingProxyType(
+    {TEXT: ("U", ""), WHOLE: ("int64", -1), REAL: ("float64", float("nan")), YES_NO: ("bool", False)}
+)
+"""numpy's type, and what stands under the mask of a missing value."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column: what it holds, as VOTable wants it."""
+
+    name: str
+    kind: str
+    value: Callable[[Candidate], object]
+    """None or empty where the object has none."""
+    meaning: str
+    unit: str = ""
+    ucd: str = ""
+
+
+def fields(night: Night) -> list[Field]:
+    """Return the columns of a night's table, in order: the same for every object, and for every night of a survey."""
+    modalities = list(dict.fromkeys(name for item in night.candidates for name in item.modalities))
+    return [
+        Field("rank", WHOLE, attrgetter("rank"), "by combined score, from 1", "", "meta.number"),
+        Field("objectId", TEXT, attrgetter("object_id"), "the survey's name of the object", "", "meta.id;meta.main"),
+        Field("ra", REAL, _of_transient("ra_deg"), "right ascension", "deg", "pos.eq.ra;meta.main"),
+        Field("dec", REAL, _of_transient("dec_deg"), "declination", "deg", "pos.eq.dec;meta.main"),
+        Field("classification", TEXT, attrgetter("classification"), "anomaly, watch, artefact or normal"),
+        Field("score", REAL, attrgetter("score"), "combined: -log10 of the tail probability among normals"),
+        *(field for name in modalities for field in _of_modality(name)),
+        Field("exotic", REAL, attrgetter("exotic"), "like known SLSN or TDE", "", "stat.probability"),
+        Field("prior", REAL, attrgetter("prior"), "-log10 of the tail probability of how blue, nuclear and slow"),
+        Field("n_det", WHOLE, attrgetter("n_det"), "detections", "", "meta.number;obs"),
+        Field("mjd", REAL, attrgetter("mjd"), "epoch of the last detection", "d", "time.epoch"),
+        Field("first_mjd", REAL, attrgetter("first_flagged_mjd"), "epoch when first flagged", "d", "time.epoch"),
+        Field("is_new", YES_NO, attrgetter("is_new"), "not scored in any night before"),
+        Field("is_newly_flagged", YES_NO, attrgetter("is_newly_flagged"), "first flagged in this night"),
+        Field("sherlock", TEXT, attrgetter("sherlock_class"), "class by position, by Sherlock", "", "src.class"),
+        Field("tns_name", TEXT, attrgetter("tns_name"), "name in TNS", "", "meta.id"),
+        Field("tns_type", TEXT, attrgetter("tns_type"), "spectroscopic class in TNS", "", "src.class"),
+        Field("verdict", TEXT, _verdict, "what a person said of it"),
+        Field("explanation", TEXT, attrgetter("explanation"), "what carries the score", "", "meta.note"),
+        Field("url", TEXT, partial(_lasair_page, night.survey), "its page at Lasair", "", "meta.ref.url"),
+    ]
+
+
+def _of_transient(name: str) -> Callable[[Candidate], object]:
+    return lambda item: getattr(item.transient, name) if item.transient is not None else None
+
+
+def _verdict(item: Candidate) -> str | None:
+    return item.judgement.verdict if item.judgement else None
+
+
+def _lasair_page(survey: str, item: Candidate) -> str:
+    return lasair_page(survey, item.object_id)
+
+
+def _of_modality(name: str) -> list[Field]:
+    def said(what: str) -> Callable[[Candidate], object]:
+        return lambda item: getattr(item.modalities[name], what) if name in item.modalities else None
+
+    return [
+        Field(f"{name}_score", REAL, said("score"), f"-log10 of the tail probability of its {name}"),
+        Field(f"{name}_error", REAL, said("error"), f"reconstruction error of its {name}"),
+        Field(f"{name}_missing", TEXT, said("missing"), f"why its {name} was not scored"),
+    ]
+
+
+def to_table(night: Night, format_name: str) -> str:
+    """Write a night as a table.
+
+    Parameters
+    ----------
+    format_name
+        ``csv``: a header and a row an object, an empty cell where there is no value; ``json``: one object of the
+        night's date, model set and thresholds, and its objects, in which a missing value is absent; ``votable``: with
+        units and UCDs, a missing value masked.
+    """
+    return {"csv": _csv, "json": _json, "votable": _votable}[format_name](night)
+
+
+def _csv(night: Night) -> str:
+    text = io.StringIO()
+    _astropy_table(night).write(text, format="ascii.csv")
+    return text.getvalue()
+
+
+def _json(night: Night) -> str:
+    columns = fields(night)
+    rows = [
+        {field.name: value for field in columns if (value := field.value(item)) not in (None, "")}
+        | {"reasons": {name: [vars(reason) for reason in found] for name, found in item.reasons.items()}}
+        for item in night.candidates
+    ]
+    return json.dumps({**_about(night), "objects": rows}, indent=1, allow_nan=False) + "\n"
+
+
+def _votable(night: Night) -> str:
+    from astropy.io.votable import from_table
+
+    document = from_table(_astropy_table(night))
+    columns = {field.name: field for field in fields(night)}
+    for column in document.get_first_table().fields:
+        if ucd := columns[column.name].ucd:
+            column.ucd = ucd
+    document.description = "; ".join(f"{name} {value}" for name, value in _about(night).items())
+    text = io.BytesIO()
+    document.to_xml(text)
+    return text.getvalue().decode()
+
+
+def _about(night: Night) -> dict[str, object]:
+    about = {
+        "night": night.date,
+        "survey": night.survey,
+        "model_set": night.model_set,
+        "made_at": night.made_at,
+        "anomaly_score": night.anomaly_score,
+        "watch_score": night.watch_score,
+        "exotic_threshold": night.exotic_threshold,
+        "left_out": night.n_left_out,
+    }
+    return {name: value for name, value in about.items() if value is not None}
+
+
+def _astropy_table(night: Night) -> "Table":
+    from astropy.table import MaskedColumn, Table
+
+    table = Table()
+    for field in fields(night):
+        kind, blank = _KINDS[field.kind]
+        values = [field.value(item) for item in night.candidates]
+        mask = [value in (None, "") for value in values]
+        filled = [blank if missing else value for value, missing in zip(values, mask, strict=True)]
+        unit = field.unit or None
+        table[field.name] = MaskedColumn(filled, mask=mask, dtype=kind, unit=unit, description=field.meaning)
+    return table
