@@ -134,16 +134,14 @@ def _as_element(text: str, texts: Sequence[str], label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<style type=\"text/css\">.*?</style>", "", text, flags=re.DOTALL)
     text = text.replace("</svg>", "".join(texts) + "</svg>")
-    view_box = re.search(r'viewBox="([^"]*)"', text).group(1)
-    text = re.sub(
-        r"<svg[^>]*>",
-        f'<svg class="plot" viewBox="{view_box}" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
-        f'aria-label="{html.escape(label)}">',
-        text,
-        count=1,
-    )
     text = re.sub("|".join(_SENTINELS), lambda found: _SENTINELS[found.group()], text)
-    return re.sub(r"\n\s*", "\n", text).strip()
+    text = re.sub(r"\n\s*", "\n", text).strip()
+    view_box = re.search(r'viewBox="([^"]*)"', text).group(1)
+    head = (
+        f'<svg class="plot" viewBox="{view_box}" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+        f'aria-label="{html.escape(label)}">'
+    )
+    return head + text[text.index(">") + 1 :]
 
 
 @dataclass(frozen=True)

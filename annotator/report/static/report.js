@@ -147,7 +147,9 @@
 
     function readHash() {
       const state = new URLSearchParams(location.hash.slice(1));
-      for (const name of ["q", "class", "sherlock", "min", "judged"]) field(name).value = state.get(name) ?? "";
+      for (const name of ["q", "class", "sherlock", "judged"]) field(name).value = state.get(name) ?? "";
+      const least = Number(state.get("min") ?? "");  // a field of numbers complains of any other text
+      field("min").value = least > 0 ? least : "";
       field("new").checked = state.get("new") === "1";
       const [key, direction] = (state.get("sort") ?? "").split(":");
       const isKnown = columns.has(key) && ["ascending", "descending"].includes(direction);
@@ -203,7 +205,7 @@
     });
     body.addEventListener("focusin", (event) => {
       const item = rows.find((candidate) => candidate.row === event.target.closest("tr"));
-      if (item && item !== selected) select(item, false);
+      if (item && item !== selected && event.target.matches(":focus-visible")) select(item, false);
     });
     listen({
       j: () => step(1), k: () => step(-1), t: turnTheme, "?": openHelp,
