@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from annotator.annotation import MAX_EXPLANATION, safe_text
 from annotator.models import ModalityScore, Scores
-from annotator.reason import Reasons
+from annotator.reason import Reason, Reasons
 from annotator.transient import Transient
 from annotator.verdicts import Verdict
 
 STRONGEST = 3
 """How many reasons of the modality with the highest score are named, where they fit."""
+
+ORDINARY_PERCENTILES = (5.0, 95.0)
+"""Of normals, between which a value by itself tells a person little, though its distance from the others counts."""
 
 ALSO_ODD = 2.0
 """From this score on another modality's strongest reason is named, too."""
@@ -62,7 +65,7 @@ def explain(transient: Transient, scores: Scores, classification: str, reasons: 
     rarity = _rarity(present[ranked[0]], ranked[0])
     if classification == "normal":
         return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
-    named = [reason.words for reason in reasons.get(ranked[0], ())[:STRONGEST]] or [_AS_A_WHOLE[ranked[0]]]
+    named = [reason.words for reason in _to_name(reasons.get(ranked[0], ()))] or [_AS_A_WHOLE[ranked[0]]]
     others = [
         f" Also odd in its {_ALSO[name]}: {reasons[name][0].words}."
         for name in ranked[1:]
@@ -70,7 +73,17 @@ def explain(transient: Transient, scores: Scores, classification: str, reasons: 
     ]
     is_like_exotics = scores.exotic is not None and scores.exotic >= WORTH_SAYING
     exotic = f" Like known SLSN or TDE with probability {scores.exotic:.2f}." if is_like_exotics else ""
+    if exotic and present[ranked[0]].score < ALSO_ODD:
+        # It is a flag for being like them, and not for being rare: that comes first.
+        rarity, exotic = f"{exotic.strip()} {rarity}", ""
     return safe_text(_fitted(rarity, named, others, exotic))
+
+
+def _to_name(reasons: Sequence[Reason]) -> list[Reason]:
+    """Choose the strongest, and of the others rather those with a value that few normals have."""
+    low, high = ORDINARY_PERCENTILES
+    others = sorted(reasons[1:], key=lambda reason: low < reason.where.get("percentile", 100.0) < high)
+    return [*reasons[:1], *others][:STRONGEST]
 
 
 def _fitted(rarity: str, named: Sequence[str], others: Sequence[str], exotic: str) -> str:

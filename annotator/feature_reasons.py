@@ -28,11 +28,16 @@ _SHERLOCK = "sherlock_"
 
 def _signed(above: str, below: str) -> Callable[[float], str]:
     """Word a number by its sign; what is worded as its opposite has the opposite percentile."""
-    return lambda value: (above if value >= 0 else below).format(f"{abs(value):.1f}")
+    return lambda value: (above if value >= 0 else below).format(_tenths(abs(value)))
 
 
 def _plain(words: str) -> Callable[[float], str]:
-    return lambda value: words.format(f"{value:.1f}")
+    return lambda value: words.format(_tenths(value))
+
+
+def _tenths(value: float) -> str:
+    """Write a number to a tenth, and a smaller one, which can be the very thing that is odd, to a hundredth."""
+    return f"{value:z.1f}" if abs(value) >= 0.1 else f"{value:z.2f}"
 
 
 def _size(words: str) -> Callable[[float], str]:
@@ -50,7 +55,7 @@ def _few_digits(value: float) -> str:
 
 def _fade(band: str) -> Callable[[float], str]:
     return lambda value: (
-        f"{band} faded {value:.1f} mag since its peak" if value >= 0.05 else f"{band} has not faded since its peak"
+        f"{band} faded {_tenths(value)} mag since its peak" if value >= 0.05 else f"{band} has not faded since its peak"
     )
 
 

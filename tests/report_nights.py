@@ -6,7 +6,7 @@ Nothing in them is an observation. What the ledger would know, of earlier nights
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,9 @@ from annotator.config import DecisionConfig
 from annotator.errors import MissingModalityError
 from annotator.explanation import explain
 from annotator.fits_stamps import read_stamp
-from annotator.manifest import percentile_of
-from annotator.models import PREPARATIONS, ModalityScore, ModelSet, Scores, load_models
+from annotator.models import ModalityScore, ModelSet, Scores, load_models
 from annotator.nights import night_of
-from annotator.preprocess.lightcurve import peak, usable_detections
-from annotator.preprocess.quantities import QUANTITIES, quantities
-from annotator.reasons import Reason
+from annotator.reasons import Reason, reasons_of
 from annotator.report.night import Candidate, Judgement, ModalityResult, Night, NightSummary, PastScore
 from annotator.sandbox.answers import candidate, object_answer
 from annotator.sandbox.database import Database
@@ -152,7 +149,7 @@ def _without_parts(transient: Transient, number: int) -> Transient:
 
 
 def _candidate(rank: int, transient: Transient, scores: Scores, with_gaps: bool) -> Candidate:
-    present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
+    reasons = reasons_of(transient, scores, models())
     classification = decide(transient, scores, DECISION, models().exotic_threshold(DECISION))
     rng = np.random.default_rng(rank)
     is_new, has_name = bool(rank % 3 == 1), rank % 6 == 2
@@ -169,8 +166,8 @@ def _candidate(rank: int, transient: Transient, scores: Scores, with_gaps: bool)
         },
         prior=scores.prior,
         exotic=scores.exotic,
-        explanation=explain(transient, scores, classification, models()),
-        reasons={name: _REASONS[name](transient, item) for name, item in present.items()},
+        explanation=explain(transient, scores, classification, reasons),
+        reasons=reasons,
         n_det=transient.n_det,
         mjd=transient.last_mjd,
         first_flagged_mjd=transient.last_mjd if classification != "normal" else None,
@@ -218,53 +215,6 @@ def _history(
             )
         )
     return tuple(past)
-
-
-def _feature_reasons(transient: Transient, _scored: ModalityScore) -> tuple[Reason, ...]:
-    known = {item.name: item for item in models().models["features"].manifest.percentiles}
-    meaning = {item.name: item.meaning for item in QUANTITIES}
-    found = {
-        name: (value, percentile_of(known[name], value))
-        for name, value in quantities(transient).items()
-        if name in known and not name.startswith("sherlock_")
-    }
-    strongest = sorted(found, key=lambda name: -abs(found[name][1] - 50))[:3]
-    return tuple(
-        Reason(
-            f"{meaning[name]} {found[name][0]:.2f} {known[name].unit}, percentile {found[name][1]:.1f} of normals",
-            0.6 / (number + 1),
-            {"quantity": name, "value": found[name][0], "percentile": found[name][1]},
-        )
-        for number, name in enumerate(strongest)
-    )
-
-
-def _light_curve_reasons(transient: Transient, _scored: ModalityScore) -> tuple[Reason, ...]:
-    used = usable_detections(transient.light_curve)
-    about_mjd, _ = peak(used)
-    band = int(used.band[np.argmax(np.abs(used.time_days - about_mjd))])
-    times = used.time_days[used.band == band][-3:]
-    where: Mapping[str, float | str] = {
-        "band": "gr"[band],
-        "first_mjd": float(times[0]),
-        "last_mjd": float(times[-1]),
-        "difference_mag": -0.8,
-        "detections": len(times),
-    }
-    words = f"{len(times)} detections in {'gr'[band]} from MJD {times[0]:.1f} on 0.8 mag brighter than expected"
-    return (Reason(words, 0.55, where),)
-
-
-def _triplet_reasons(transient: Transient, _scored: ModalityScore) -> tuple[Reason, ...]:
-    tensors = PREPARATIONS["triplet"](transient).tensors
-    deviation = models().models["triplet"].reconstruct(tensors)["deviation"][0]
-    channel, row, column = np.unravel_index(int(np.argmax(np.abs(deviation))), deviation.shape)
-    stamp = ("science", "template", "difference")[channel]
-    where = {"stamp": stamp, "row": float(row), "column": float(column), "radius": 4.0, "kind": "off-centre"}
-    return (Reason(f"light in the {stamp} stamp where none was expected", 0.48, where),)
-
-
-_REASONS = {"features": _feature_reasons, "lightcurve": _light_curve_reasons, "triplet": _triplet_reasons}
 
 
 def _hostile(item: Candidate, number: int) -> Candidate:

@@ -6,7 +6,7 @@ import pytest
 from annotator.cli import _parser, main
 
 HEAVY = ("onnxruntime", "astropy", "torch", "sklearn", "pandas", "imblearn", "requests", "yaml", "numpy")
-FORBIDDEN = ("torch", "sklearn", "pandas", "imblearn", "training")
+FORBIDDEN = ("torch", "sklearn", "pandas", "imblearn", "training", "matplotlib", "jinja2", "flask", "waitress")
 
 
 def imported_by(code: str) -> set[str]:
@@ -25,9 +25,10 @@ def test_help_is_light_to_start():
     assert not loaded & set(HEAVY)
 
 
-def test_scoring_loads_nothing_that_only_training_may():
+def test_scoring_loads_nothing_that_only_training_and_reports_may():
     loaded = imported_by(
-        "import annotator.service, annotator.scoring, annotator.demo; from annotator.models import *;"
+        "import annotator.service, annotator.scoring, annotator.demo, annotator.report.tables, annotator.report.digest;"
+        "from annotator.models import *;"
         "load_models(None, 'ztf')"
     )
     assert "onnxruntime" in loaded

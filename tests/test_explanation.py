@@ -1,6 +1,8 @@
 import dataclasses
+import math
 import re
 
+import numpy as np
 import pytest
 
 from annotator.annotation import MAX_EXPLANATION
@@ -9,9 +11,11 @@ from annotator.explanation import explain, state_class
 from annotator.models import Missing, ModalityScore, Scores
 from annotator.reason import Reason
 from annotator.reasons import reasons_of
+from annotator.surveys import PIXEL_ARCSEC
 from annotator.surveys.ztf import parse
 from annotator.transient import Transient
-from tests.benchmarks.known_causes import ORDINARY
+from tests.benchmarks import known_causes as causes
+from tests.benchmarks.known_causes import ORDINARY, shifted, simulated_triplets
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +52,19 @@ def test_the_sentence_is_short_safe_and_says_how_rare_it_is(models, night):
         sentence = explain(transient, scores, "watch", reasons_of(transient, scores, models))
         assert len(sentence) <= MAX_EXPLANATION
         assert re.fullmatch(
+            r"(Like known SLSN or TDE with probability \d\.\d\d\. )?"
             r"(At most|By extrapolation) 1 in \d+ (classified supernovae|real detections) is as odd in [a-z ]+: .+\.",
             sentence,
         )
+
+
+def test_a_source_that_was_shifted_in_its_stamps_is_named_with_its_distance(models):
+    stamps = next(filter(None, (shifted(triplet, np.random.default_rng(3)) for triplet in simulated_triplets(60))))
+    transient = Transient("x", "ztf", triplet=stamps[0])
+    (scores,) = models.score([transient])
+    sentence = explain(transient, scores, "watch", reasons_of(transient, scores, models))
+    arcsec = re.search(r"as odd in its stamps: source in the difference (\d+) arcsec off centre", sentence)[1]
+    assert int(arcsec) == pytest.approx(PIXEL_ARCSEC["ztf"] * math.hypot(*stamps[1]), abs=2)
 
 
 def _scores(**by_modality: float) -> Scores:
@@ -89,6 +103,24 @@ def test_three_reasons_are_named_where_they_fit_and_none_is_cut():
     long = {"features": tuple(_reason("a" * 70) for _ in range(3))}
     sentence = explain(NOBODY, _scores(features=2.5), "watch", long)
     assert len(sentence) <= MAX_EXPLANATION and sentence.endswith(f": {'a' * 70}; {'a' * 70}.")
+
+
+def test_what_few_normals_have_is_named_before_what_most_have_but_after_the_strongest():
+    found = [Reason(f"{p:g}th", 0.5, {"quantity": "peak_r", "value": 1.0, "percentile": p}) for p in (40, 60, 99.8, 4)]
+    sentence = explain(NOBODY, _scores(features=2.5), "watch", {"features": found})
+    assert sentence.endswith(": 40th; 99.8th; 4th.")
+
+
+@pytest.mark.parametrize("move", causes.MOVES, ids=lambda move: move.column)
+def test_a_feature_that_was_moved_in_simulated_rows_is_named_in_the_sentence(move, night, models):
+    only = dataclasses.replace(models, models={"features": models.models["features"]}, heads={})
+    is_named = []
+    for transient in causes.moved(night.rows(), move):
+        (scores,) = only.score([transient])
+        found = reasons_of(transient, scores, only)
+        sentence = explain(transient, scores, "watch", found)
+        is_named.append(any(r.words in sentence for r in found["features"] if r.where["quantity"] in move.names))
+    assert len(is_named) >= 40 and causes.share(is_named).value >= 0.85
 
 
 def test_a_modality_without_a_reason_of_its_own_is_odd_as_a_whole():
@@ -134,6 +166,18 @@ def test_how_like_known_exotics_it_is_stands_in_the_sentence_where_it_is_worth_s
     for probability, words in ((0.47, "Like known SLSN or TDE with probability 0.47."), (0.01, None), (None, None)):
         sentence = explain(transient, dataclasses.replace(scores, exotic=probability), "watch", REASONS)
         assert words in sentence if words else "Like known" not in sentence
+
+
+def test_how_like_known_exotics_it_is_comes_first_where_that_alone_makes_the_flag(models):
+    transient, scores = _scored(models)
+    features = scores.modalities["features"]
+    for score, comes_first in ((1.9, True), (2.1, False)):
+        modalities = {"features": dataclasses.replace(features, score=score, is_extrapolated=False)}
+        sentence = explain(
+            transient, dataclasses.replace(scores, modalities=modalities, exotic=0.47), "anomaly", REASONS
+        )
+        assert sentence.startswith("Like known SLSN or TDE with probability 0.47. At most 1 in") is comes_first
+        assert sentence.endswith("Like known SLSN or TDE with probability 0.47.") is not comes_first
 
 
 def test_an_artefact_says_why_and_an_object_without_scores_says_so():

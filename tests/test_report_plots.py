@@ -194,6 +194,8 @@ def test_a_mark_lies_on_the_pixel_that_a_reason_names():
     where = {"stamp": "difference", "row": 31.0, "column": 35.0, "radius": 3.0, "kind": "dipole"}
     (mark,) = stamp_marks([Reason("a dipole", 0.5, where), Reason("no place", 0.2, {"stamp": "science"})])
     assert (mark.x, mark.y) == (2 * 66 + 35.5, 31.5) and mark.radius > 3
+    below = stamp_marks([Reason("a dipole", 0.5, where)], n_rows=3)
+    assert [(item.x, item.y) for item in below] == [(mark.x, mark.y), (mark.x, mark.y + 2 * 66)]
 
 
 def past(score: float, scored_at: float = 1.8e9) -> PastScore:
@@ -218,11 +220,14 @@ def test_a_strip_s_middle_is_the_median_and_its_ends_are_the_last_percentiles_ke
 
 def test_quantities_that_reasons_name_come_first_then_the_most_unusual_each_once():
     item = next(item for item in make_night(12).candidates if item.transient)
-    named = [reason.where["quantity"] for reason in item.reasons["features"]]
+    named = ["rate_g", "colour_now", "amplitude_r"]
     model = models().models["features"]
     shown, lacks = show_quantities(item.transient, model, named)
     names = [row.name for row in shown]
     assert names[: len(named)] == named and len(names) == len(set(names)) > 10
+    assert [row.is_reason for row in shown] == [True] * len(named) + [False] * (len(shown) - len(named))
+    by_column, _ = show_quantities(item.transient, model, ["dmdt_g", "g_minus_r", "amplitude_r", "rate_g"])
+    assert [row.name for row in by_column] == names  # a feature is shown as the quantity that says the same
     rest = [(not row.is_beyond, -abs(row.percentile - 50)) for row in shown[len(named) :]]
     assert rest == sorted(rest)
     known = {normals.name: normals for normals in model.manifest.percentiles}

@@ -94,7 +94,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Write known.npz and KNOWN_CARD.md beside the models: the classified objects of the training data "
         "with their latents, and how many of the nearest are of an object's own class.",
     )
-    known.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the training data")
+    known.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="with object_features.csv, lightcurves.parquet, lightcurve_labels.csv, cutouts.npz and cutouts.csv",
+    )
     known.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the model set")
     known.add_argument("--models", type=Path, metavar="DIR", help="whose latents are kept (default: those in --out)")
     known.set_defaults(run=_known)

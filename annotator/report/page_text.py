@@ -192,8 +192,8 @@ class StampMark:
     radius: float
 
 
-def stamp_marks(reasons: Sequence[Reason]) -> list[StampMark]:
-    """Return the circles, in the first row of stamps; the other rows have the same, further down."""
+def stamp_marks(reasons: Sequence[Reason], n_rows: int = 1) -> list[StampMark]:
+    """Return the circles: in the stamps as seen, which are the first row, and in the last of so many rows."""
     marks = []
     for reason in reasons:
         where = reason.where
@@ -201,8 +201,21 @@ def stamp_marks(reasons: Sequence[Reason]) -> list[StampMark]:
         if where.get("stamp") in CHANNELS and all(isinstance(value, int | float) for value in placed):
             row, column, radius = placed
             left = CHANNELS.index(where["stamp"]) * (SIDE + GAP)
-            marks.append(StampMark(left + column + 0.5, row + 0.5, max(radius, 1.0) + 1.5))
+            for top in sorted({0, (n_rows - 1) * (SIDE + GAP)}):
+                marks.append(StampMark(left + column + 0.5, top + row + 0.5, max(radius, 1.0) + 1.5))
     return marks
+
+
+def legend(curve: ShownCurve, reasons: Sequence[Reason]) -> set[str]:
+    """Return what of a light curve's legend is on its plot: bands, negative, limit, unused, reason."""
+    seen = curve.light_curve
+    found = {
+        "negative": not seen.is_positive.all(),
+        "limit": len(seen.limit_time_mjd) > 0,
+        "unused": not curve.is_used.all(),
+        "reason": bool(reasons),
+    }
+    return {*seen.band.tolist(), *seen.limit_band.tolist(), *(name for name, is_there in found.items() if is_there)}
 
 
 def describe_curve(object_id: str, curve: ShownCurve, reasons: Sequence[Reason]) -> str:

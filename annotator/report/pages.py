@@ -18,9 +18,18 @@ from annotator.errors import ConfigError
 from annotator.known import Known, load_known
 from annotator.links import lasair_page, links
 from annotator.models import ModelSet, load_models
+from annotator.preprocess.triplet import CHANNELS
 from annotator.report import page_text
 from annotator.report.night import Candidate, Night
-from annotator.report.pictures import light_curve_thumbnail, score_history_svg, stamps_png, stamps_thumbnail_png
+from annotator.report.pictures import (
+    DEVIATION_RANGE,
+    THUMBNAIL_SIDE,
+    light_curve_thumbnail,
+    score_history_svg,
+    stamps_png,
+    stamps_side,
+    stamps_thumbnail_png,
+)
 from annotator.report.plots import LightCurvePlot, need_matplotlib
 from annotator.report.shown import Shown, show
 
@@ -241,9 +250,11 @@ def _object_data(
 
     night = tools.work.night
     curve = history = None
+    legend: set[str] = set()
     if shown.curve is not None:
         reasons = candidate.reasons.get("lightcurve", ())
         label = page_text.describe_curve(candidate.object_id, shown.curve, reasons)
+        legend = page_text.legend(shown.curve, reasons)
         curve = markupsafe.Markup(tools.plot.svg(shown.curve, reasons, label))
     if candidate.history:
         history = markupsafe.Markup(score_history_svg(candidate.history, night.watch_score, night.anomaly_score))
@@ -256,9 +267,13 @@ def _object_data(
         "pictures": pictures,
         "stem": _stem(candidate.object_id),
         "curve": curve,
+        "legend": legend,
         "history": history,
         "modalities": page_text.modality_rows(candidate, tools.models.models),
-        "marks": page_text.stamp_marks(candidate.reasons.get("triplet", ())),
+        "marks": page_text.stamp_marks(candidate.reasons.get("triplet", ()), pictures.stamp_rows),
+        "stamps_width": stamps_side(len(CHANNELS)),
+        "stamps_height": stamps_side(pictures.stamp_rows),
+        "deviation_range": f"{DEVIATION_RANGE:g}",
         "n_first": max(FIRST_QUANTITIES, sum(item.is_reason for item in shown.quantities)),
         "facts": page_text.facts(candidate),
         "links": links(night.survey, candidate.object_id, candidate.transient, candidate.tns_name),
@@ -275,6 +290,9 @@ def _index_data(night: Night, pictures: Sequence[Pictures]) -> dict[str, object]
         "classes": sorted({item.classification for item in night.candidates}),
         "sherlock_classes": sorted({item.sherlock_class for item in night.candidates}),
         "score_scale": page_text.score_scale(night),
+        "thumbnail_side": THUMBNAIL_SIDE,
+        "stamps_width": stamps_side(len(CHANNELS)),
+        "stamps_height": stamps_side(1),
         "root": "",
     }
 

@@ -33,6 +33,11 @@ THUMBNAIL_SIDE = (144, 52)
 """Width and height of a light curve's thumbnail."""
 
 
+def stamps_side(n_stamps: int) -> int:
+    """Return how many pixels a row or column of stamps takes."""
+    return n_stamps * (SIDE + GAP) - GAP
+
+
 def stamps_png(stamps: ShownStamps) -> bytes:
     """Draw the stamps as seen, below them what was expected and the deviation, three by three with gaps."""
     ranges = [_range(stamps.seen[n][stamps.is_present[n]]) for n in range(3)]
@@ -73,7 +78,7 @@ def _diverging(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _tiled(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
     step = SIDE + GAP
-    canvas = np.full((step * len(rows) - GAP, step * len(rows[0]) - GAP), _TRANSPARENT, dtype=np.uint8)
+    canvas = np.full((stamps_side(len(rows)), stamps_side(len(rows[0]))), _TRANSPARENT, dtype=np.uint8)
     for i, row in enumerate(rows):
         for j, stamp in enumerate(row):
             canvas[i * step : i * step + SIDE, j * step : j * step + SIDE] = stamp

@@ -308,7 +308,7 @@ def _ticks(low: float, high: float, n_most: int) -> NDArray[np.float64]:
 
 def _whole_days(first_mjd: float, last_mjd: float) -> NDArray[np.float64]:
     """Choose at most six days to name, far enough from the ends that their names fit."""
-    spare = 0.04 * (last_mjd - first_mjd)
+    spare = 0.075 * (last_mjd - first_mjd)
     first_mjd, last_mjd = first_mjd + spare, last_mjd - spare
     steps = (1, 2, 5, 10, 20, 50, 100)
     step = next((days for days in steps if (last_mjd - first_mjd) / days < 6), steps[-1])
@@ -530,10 +530,8 @@ def _draw_stamps(
         axes.text(number * (SIDE + GAP) + SIDE / 2, -4, name, ha="center", va="bottom", color=PAPER.muted)
     for number, name in enumerate(_STAMP_ROWS[:n_rows]):
         axes.text(-4, number * (SIDE + GAP) + SIDE / 2, name, ha="right", va="center", color=PAPER.muted, rotation=90)
-    for mark in stamp_marks(reasons):
-        for row in {0, n_rows - 1}:
-            place = (mark.x - 0.5, mark.y - 0.5 + row * (SIDE + GAP))
-            axes.add_patch(Circle(place, mark.radius, fill=False, color="#ffd54a", linewidth=1.4))
+    for mark in stamp_marks(reasons, n_rows):
+        axes.add_patch(Circle((mark.x - 0.5, mark.y - 0.5), mark.radius, fill=False, color="#ffd54a", linewidth=1.4))
     note = f"deviation from {-DEVIATION_RANGE:g} (blue) to {DEVIATION_RANGE:g} (red) of those expected"
     if n_rows == len(_STAMP_ROWS):
         axes.text(picture.shape[1], picture.shape[0] + 4, note, ha="right", va="top", fontsize=8.5, color=PAPER.muted)

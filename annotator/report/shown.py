@@ -25,10 +25,24 @@ NEAREST = 5
 EDGE_SIGMA = NormalDist().inv_cdf(PERCENTILES[-1] / 100)
 """Where the scale of normals ends, in standard deviations of a normal distribution: beyond, no percentile is kept."""
 
-# The quantities say the same, named as an astronomer would.
-_SAID_BY_A_QUANTITY = frozenset(
-    ("gmag", "rmag", "g_minus_r", "dmdt_g", "dmdt_r", "maggmin", "magrmin", "distpsnr1", "sgmag1", "srmag1")
-) | {"separationArcsec", "major_axis_arcsec"}
+_SAID_BY: Mapping[str, str] = MappingProxyType(
+    {
+        "gmag": "now_g",
+        "rmag": "now_r",
+        "g_minus_r": "colour_now",
+        "dmdt_g": "rate_g",
+        "dmdt_r": "rate_r",
+        "maggmin": "peak_g",
+        "magrmin": "peak_r",
+        "distpsnr1": "ps1_separation",
+        "sgmag1": "host_g",
+        "srmag1": "host_r",
+        "separationArcsec": "host_separation",
+        "major_axis_arcsec": "host_size",
+    }
+)
+"""Which quantity says the same as a feature: it is shown once."""
+
 _YES_OR_NO = "sherlock_"
 _MEANINGS = MappingProxyType({item.name: item.meaning for item in (*FEATURES, *QUANTITIES)})
 
@@ -225,16 +239,17 @@ def show_quantities(
     if model is None:
         return (), ()
     found = {**transient.features, **quantities(transient)}
-    wanted = [item for item in model.manifest.percentiles if item.name in named or not _is_said_otherwise(item.name)]
+    named = [_SAID_BY.get(name, name) for name in named]
+    wanted = [
+        item
+        for item in model.manifest.percentiles
+        if item.name not in _SAID_BY and not item.name.startswith(_YES_OR_NO)
+    ]
     have = [_beside(item, found[item.name], item.name in named) for item in wanted if item.name in found]
-    order = {name: number for number, name in enumerate(named)}
+    order = {name: number for number, name in reversed(list(enumerate(named)))}
     have.sort(key=lambda item: (order.get(item.name, len(order)), not item.is_beyond, -abs(item.percentile - 50)))
     lacks = tuple(_MEANINGS[item.name] for item in wanted if item.name not in found)
     return tuple(have), lacks
-
-
-def _is_said_otherwise(name: str) -> bool:
-    return name in _SAID_BY_A_QUANTITY or name.startswith(_YES_OR_NO)
 
 
 def _beside(normals: Percentiles, value: float, is_reason: bool) -> ShownQuantity:

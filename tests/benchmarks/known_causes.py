@@ -21,7 +21,8 @@ from annotator.fits_stamps import read_stamp
 from annotator.models import ModalityScore, ModelSet, load_models
 from annotator.preprocess.lightcurve import BANDS, Detections, peak, within_grid
 from annotator.preprocess.triplet import CENTRE, SIDE, stamp_tensor
-from annotator.reasons import Reason, reasons_of
+from annotator.reason import Reason
+from annotator.reasons import reasons_of
 from annotator.sandbox.answers import candidate, object_answer
 from annotator.sandbox.database import Database
 from annotator.sandbox.simulation import simulate_night
@@ -35,6 +36,8 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 MIN_CURVE_DETECTIONS = 12
 MIN_REST_DETECTIONS = 5
+MIN_OUTLIER_DETECTIONS = 8
+MIN_DECLINE_MAG, MIN_PLATEAU_MAG = 0.7, 0.5
 SHIFT_TOLERANCE_PIXELS = 1.5
 
 _ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE] - CENTRE
@@ -163,6 +166,53 @@ def second_peak(
     if is_fainter and abs(peak(after)[0] - first_days) > 3:
         return None
     return after, touched
+
+
+def outlier(curve: Detections, rng: np.random.Generator) -> tuple[Detections, NDArray[np.bool_]] | None:
+    """Make one detection 1 to 2 mag brighter or fainter; None where there are fewer than eight."""
+    if len(curve) < MIN_OUTLIER_DETECTIONS:
+        return None
+    touched = np.zeros(len(curve), dtype=bool)
+    touched[rng.choice(np.flatnonzero(within_grid(curve)))] = True
+    shift_mag = rng.choice([-1, 1]) * rng.uniform(1, 2)
+    after = replace(curve, magnitude=curve.magnitude + shift_mag * touched)
+    return (after, touched) if within_grid(after)[touched].all() else None
+
+
+def plateau(curve: Detections, rng: np.random.Generator) -> tuple[Detections, NDArray[np.bool_]] | None:
+    """Stop the decline for 25 to 50 days from 15 to 30 days after the peak; return the curve and what is 0.5 mag off.
+
+    It goes on afterwards as if nothing had been. None where the curve was about as flat there, or too little else is.
+    """
+    first_days, _ = peak(curve)
+    phase = curve.time_days - first_days
+    start = rng.uniform(15, 30)
+    end = start + rng.uniform(25, 50)
+    magnitude = curve.magnitude.copy()
+    for number in range(len(BANDS)):
+        before, during = (
+            (curve.band == number) & (phase > low) & (phase <= high)
+            for low, high in ((start - 10, start), (start, end))
+        )
+        if before.any() and during.sum() >= 2:
+            level_mag = np.median(curve.magnitude[before])
+            if curve.magnitude[during].mean() - level_mag >= MIN_DECLINE_MAG:
+                magnitude[during] = level_mag + rng.normal(0, curve.error_mag[during])
+    touched = curve.magnitude - magnitude > MIN_PLATEAU_MAG
+    after = replace(curve, magnitude=magnitude)
+    if touched.sum() < 2 or (~touched).sum() < MIN_REST_DETECTIONS or abs(peak(after)[0] - first_days) > 3:
+        return None
+    return (after, touched) if within_grid(after)[touched].all() else None
+
+
+CURVE_CAUSES: Mapping[str, Callable] = {"outlier": outlier, "plateau": plateau}
+
+
+def with_cause(curves: Sequence[Detections], cause: str) -> list[tuple[Detections, NDArray[np.bool_]]]:
+    """Put a cause into all light curves that lend themselves."""
+    rng = np.random.default_rng(SEED)
+    cases = [CURVE_CAUSES[cause](curve, rng) for curve in curves]
+    return [case for case in cases if case is not None]
 
 
 def with_second_peaks(
@@ -350,6 +400,10 @@ def main() -> None:
             f"second peak in {n_bands} of 2 bands, {'fainter than the first' if is_fainter else 'of any brightness'}"
         )
         print(f"{words}: strongest {share(any(f[:1]) for f in found)}; in all {share(map(any, found))}")
+    for cause in CURVE_CAUSES:
+        cases = with_cause(curves, cause)
+        found = [[names_epochs(r, *case) for r in curve_reasons(case[0], models)] for case in cases]
+        print(f"{cause}: strongest {share(any(f[:1]) for f in found)}; in all {share(map(any, found))}")
     for kind, triplets in (("real", real_triplets(options.n)), ("simulated", simulated_triplets(300))):
         untouched = [
             _reasons(Transient("ZTF99aaaaaaa", "ztf", triplet=t), models, "triplet")
