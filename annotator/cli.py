@@ -175,7 +175,9 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_explain)
 
     command = commands.add_parser(
-        "verdicts", parents=[common, configured], help="print what people judged on the pages, for `aha-train exotic`"
+        "verdicts",
+        parents=[common, configured],
+        help="print what people judged, on the pages and in the configured file, for `aha-train`",
     )
     command.set_defaults(run=_verdicts)
 
@@ -360,12 +362,15 @@ def _inspect(options: argparse.Namespace) -> int:
 
     from annotator.config import load_config
     from annotator.models import load_models
-    from annotator.report.inspect import make_app, password_for, serve
+    from annotator.report.inspect import check_person, make_app, password_for, serve
     from annotator.report.night import read_night
     from annotator.report.pages import write_pages
     from annotator.verdicts import read_verdicts
 
     password = password_for(options.host, os.environ)
+    person = options.person or getpass.getuser()
+    if password is None:
+        check_person(person)
     config = load_config(options.config, os.environ)
     models = load_models(config.models, config.survey)
     night = read_night(config, models, time.time(), options.night, options.most)
@@ -374,7 +379,7 @@ def _inspect(options: argparse.Namespace) -> int:
         options.out,
         config.ledger,
         night,
-        person=options.person or getpass.getuser(),
+        person=person,
         password=password,
         allowed_hosts=[options.host, *options.allowed_host],
         in_file=read_verdicts(config.verdicts) if config.verdicts else [],
@@ -418,10 +423,12 @@ def _explain(options: argparse.Namespace) -> int:
 def _verdicts(options: argparse.Namespace) -> int:
     from annotator.config import load_config
     from annotator.ledger import Ledger
-    from annotator.verdicts import verdicts_csv
+    from annotator.verdicts import merge, read_verdicts, verdicts_csv
 
-    with Ledger(load_config(options.config, os.environ).ledger) as ledger:
-        print(verdicts_csv(ledger.verdicts()), end="")
+    config = load_config(options.config, os.environ)
+    in_file = read_verdicts(config.verdicts) if config.verdicts else []
+    with Ledger(config.ledger) as ledger:
+        print(verdicts_csv(merge(in_file, ledger.verdicts())), end="")
     return EXIT_OK
 
 

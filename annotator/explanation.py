@@ -73,6 +73,9 @@ def explain(transient: Transient, scores: Scores, classification: str, reasons: 
     ]
     is_like_exotics = scores.exotic is not None and scores.exotic >= WORTH_SAYING
     exotic = f" Like known SLSN or TDE with probability {scores.exotic:.2f}." if is_like_exotics else ""
+    if exotic and present[ranked[0]].score < ALSO_ODD:
+        # It is a flag for being like them, and not for being rare: that comes first.
+        rarity, exotic = f"{exotic.strip()} {rarity}", ""
     return safe_text(_fitted(rarity, named, others, exotic))
 
 

@@ -839,16 +839,18 @@ class Ledger:
 
     # --- what people said
 
-    def add_verdict(self, verdict: Verdict) -> int:
+    def add_verdict(self, verdict: Verdict, in_file: Iterable[Verdict] = ()) -> int:
         """Keep a verdict; return its number.
 
-        Who repeats what holds already, word for word, adds nothing: a form that is sent twice is one verdict.
+        Who repeats what holds already, word for word, adds nothing: a form that is sent twice is one verdict. Where one
+        of the configured file holds, nothing in here is repeated.
         """
         with self._transaction():
             kept = [item for item in self.verdicts_of(verdict.object_id) if item.undone_at is None]
-            holds = latest(item.verdict for item in kept).get(verdict.object_id)
-            if holds is not None and _said(holds) == _said(verdict):
-                return next(item.verdict_id for item in kept if item.verdict is holds)
+            holds = latest([*in_file, *(item.verdict for item in kept)]).get(verdict.object_id)
+            for item in kept:
+                if item.verdict is holds and _said(holds) == _said(verdict):
+                    return item.verdict_id
             return self._execute(
                 "INSERT INTO verdicts (object_id, verdict, person, given_at, note) VALUES (?, ?, ?, ?, ?)",
                 (verdict.object_id, verdict.verdict, verdict.person, verdict.when.timestamp(), verdict.note),

@@ -52,6 +52,7 @@ def test_the_sentence_is_short_safe_and_says_how_rare_it_is(models, night):
         sentence = explain(transient, scores, "watch", reasons_of(transient, scores, models))
         assert len(sentence) <= MAX_EXPLANATION
         assert re.fullmatch(
+            r"(Like known SLSN or TDE with probability \d\.\d\d\. )?"
             r"(At most|By extrapolation) 1 in \d+ (classified supernovae|real detections) is as odd in [a-z ]+: .+\.",
             sentence,
         )
@@ -165,6 +166,18 @@ def test_how_like_known_exotics_it_is_stands_in_the_sentence_where_it_is_worth_s
     for probability, words in ((0.47, "Like known SLSN or TDE with probability 0.47."), (0.01, None), (None, None)):
         sentence = explain(transient, dataclasses.replace(scores, exotic=probability), "watch", REASONS)
         assert words in sentence if words else "Like known" not in sentence
+
+
+def test_how_like_known_exotics_it_is_comes_first_where_that_alone_makes_the_flag(models):
+    transient, scores = _scored(models)
+    features = scores.modalities["features"]
+    for score, comes_first in ((1.9, True), (2.1, False)):
+        modalities = {"features": dataclasses.replace(features, score=score, is_extrapolated=False)}
+        sentence = explain(
+            transient, dataclasses.replace(scores, modalities=modalities, exotic=0.47), "anomaly", REASONS
+        )
+        assert sentence.startswith("Like known SLSN or TDE with probability 0.47. At most 1 in") is comes_first
+        assert sentence.endswith("Like known SLSN or TDE with probability 0.47.") is not comes_first
 
 
 def test_an_artefact_says_why_and_an_object_without_scores_says_so():

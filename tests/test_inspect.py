@@ -85,7 +85,7 @@ def basic(name: str, password: str = PASSWORD) -> dict[str, str]:
 @pytest.mark.parametrize("said", ["anomaly", "regular", "artefact", "unknown"])
 def test_a_verdict_is_kept_with_person_time_and_note_and_the_next_object_shown(site, said):
     answer = judge(site.client(), said, note="  fades, then rises ")
-    assert (answer.status_code, answer.location) == (303, f"objects/{SECOND}.html")
+    assert (answer.status_code, answer.location) == (303, f"objects/{SECOND}.html?judged={FIRST}")
     (kept,) = site.kept()
     assert (kept.object_id, kept.verdict, kept.person) == (FIRST, said, "Ada Ångström")
     assert (kept.when, kept.note) == (NOW + datetime.timedelta(seconds=1), "fades, then rises")
@@ -139,7 +139,7 @@ def test_the_list_knows_the_verdicts_that_hold(site):
 )
 def test_after_a_verdict_only_pages_of_this_report_are_shown(site, judged, wanted, becomes):
     answer = judge(site.client(), "regular", judged, next=wanted)
-    assert (answer.status_code, answer.location) == (303, becomes)
+    assert (answer.status_code, answer.location) == (303, f"{becomes}?judged={judged}")
 
 
 def test_a_verdict_that_is_sent_twice_is_kept_once(site):
@@ -147,6 +147,16 @@ def test_a_verdict_that_is_sent_twice_is_kept_once(site):
     for _ in range(2):
         assert judge(client, "regular", note="host").status_code == 303
     assert len(site.kept()) == 1
+
+
+def test_a_verdict_against_a_newer_one_in_the_file_is_kept_though_it_says_what_was_said_here_before(tmp_path):
+    judge(Site(tmp_path).client(), "regular")
+    in_file = [Verdict(FIRST, "anomaly", "Grace", NOW + datetime.timedelta(seconds=30))]
+    later = Site(tmp_path, in_file=in_file, clock=lambda: NOW.timestamp() + 60)
+    for _ in range(2):
+        assert judge(later.client(), "regular").status_code == 303
+    assert len(later.kept()) == 2
+    assert "regular</b> by Ada Ångström" in shown(later, FIRST)
 
 
 def test_undoing_takes_back_ones_own_newest_verdict_and_shows_the_object(site, tmp_path):
@@ -162,6 +172,25 @@ def test_undoing_takes_back_ones_own_newest_verdict_and_shows_the_object(site, t
     with Ledger(site.ledger_path) as ledger:
         undone = ledger.verdicts_of(FIRST)[1]
     assert (undone.undone_by, undone.undone_at) == ("Ada Ångström", NOW.timestamp() + 3)
+
+
+@pytest.mark.parametrize("wanted", ["", f"{FIRST}.html"], ids=["an object", "the list"])
+def test_the_page_that_a_verdict_led_to_takes_it_back_and_not_an_earlier_one_of_its_own(site, wanted):
+    client = site.client()
+    judge(client, "anomaly", SECOND)
+    page = client.get(judge(client, "artefact", FIRST, next=wanted).location).text
+    (button,) = re.findall(r'name="verdict_id" value="(\d+)">\s*<button type="submit" class="verdict-undo">', page)
+    assert post(client, "/undo", FIRST, verdict_id=button).location == f"objects/{FIRST}.html"
+    assert [(item.object_id, item.verdict) for item in site.kept()] == [(SECOND, "anomaly")]
+    for again in (f"/objects/{SECOND}.html?judged={FIRST}", f"/objects/{SECOND}.html?judged={SECOND}"):
+        page = client.get(again).text
+        assert page.count('class="verdict-undo"') == 1 and FIRST not in page.split("verdict-current")[1]
+
+
+def test_an_address_that_names_no_judged_object_is_as_any_other(site):
+    for name in ("", "ZTF99nosuch", "<script>"):
+        page = site.client().get("/index.html", query_string={"judged": name})
+        assert page.status_code == 200 and "verdict-last" not in page.text and "<script>" not in page.text
 
 
 def test_an_undo_that_is_sent_twice_takes_back_one_verdict(site):
@@ -203,7 +232,7 @@ def test_an_object_whose_name_no_verdict_could_carry_has_a_page_without_a_form(t
     (report / "objects" / name).write_text("<!-- aha:verdict-bar -->")
     client = make_app(report, tmp_path / "ledger.sqlite", hostile, "Ada").test_client()
     assert client.get(f"/objects/{name}").text == "<!-- aha:verdict-bar -->"
-    assert judge(client).location == f"objects/{name}"
+    assert judge(client).location == f"objects/{name}?judged={FIRST}"
 
 
 # --- what people type is text
@@ -509,6 +538,17 @@ def test_a_ledger_that_cannot_be_read_is_named(site):
     assert 'value="a long thought"' in client.post("/verdict", data=form).text
 
 
+def test_a_ledger_that_was_taken_away_is_not_begun_anew(site):
+    client = site.client()
+    token = token_in(client.get(f"/objects/{FIRST}.html").text)
+    for path in site.ledger_path.parent.glob("ledger.sqlite*"):
+        path.unlink()
+    form = {"csrf_token": token, "object_id": FIRST, "verdict": "regular", "note": "a long thought"}
+    answer = client.post("/verdict", data=form)
+    assert answer.status_code == 503 and "no longer there" in answer.text and 'value="a long thought"' in answer.text
+    assert client.get("/index.html").status_code == 503 and not site.ledger_path.exists()
+
+
 def test_a_page_that_is_no_longer_there_is_said_to_be_missing(site):
     (site.ledger_path.parent / "report" / "objects" / f"{FIRST}.html").unlink()
     answer = site.client().get(f"/objects/{FIRST}.html")
@@ -523,7 +563,7 @@ def test_over_http_a_verdict_is_kept_and_undone(site):
         page = browser.get(f"{url}/objects/{FIRST}.html")
         form = {"csrf_token": token_in(page.text), "object_id": FIRST, "verdict": "anomaly", "note": "é" * 500}
         there = browser.post(f"{url}/verdict", data=form, headers={"Origin": url})
-        assert there.url == f"{url}/objects/{SECOND}.html" and there.history[0].status_code == 303
+        assert there.url == f"{url}/objects/{SECOND}.html?judged={FIRST}" and there.history[0].status_code == 303
         assert [item.note for item in site.kept()] == ["é" * 500]
         back = browser.post(f"{url}/undo", data=form, headers={"Origin": url})
         assert back.url == f"{url}/objects/{FIRST}.html" and site.kept() == []

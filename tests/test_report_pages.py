@@ -178,6 +178,38 @@ def test_what_is_no_file_of_the_earlier_report_stays(night, tmp_path):
         assert (index.parent / name).read_text() == "mine"
 
 
+def test_a_link_to_somebody_s_folder_stays_too(night, tmp_path):
+    few = night_with(night.candidates[:1])
+    folder = write(few, tmp_path / "report").parent
+    (tmp_path / "notes").mkdir()
+    (folder / "notes").symlink_to(tmp_path / "notes")
+    write(few, folder)
+    assert (folder / "notes").resolve() == tmp_path / "notes"
+
+
+@pytest.mark.parametrize("n_renames", [1, 2])
+def test_the_next_report_finishes_what_one_was_killed_at(n_renames, night, tmp_path, monkeypatch):
+    few = night_with(night.candidates[:1])
+    folder = write(few, tmp_path / "report").parent
+    (folder / "mine.txt").write_text("mine")
+    left = iter(range(n_renames))
+    rename = Path.rename
+
+    def killed(self, target):
+        if next(left, None) is None:
+            raise SystemExit
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed)
+        with pytest.raises(SystemExit):
+            write(few, folder)
+    assert not (folder / "mine.txt").exists()
+    write(few, folder)
+    assert (folder / "mine.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
 def test_an_interrupted_report_leaves_the_earlier_one(night, tmp_path, monkeypatch):
     few = night_with(night.candidates[:3])
     index = write(few, tmp_path / "report")

@@ -88,6 +88,8 @@ class _Inspection:
     clock: Callable[[], float]
 
     def ledger(self) -> Ledger:
+        if not self.ledger_path.is_file():  # opening would begin an empty one, and verdicts be kept where nobody looks
+            raise LedgerError(f"the ledger {self.ledger_path} is no longer there")
         return Ledger(self.ledger_path, BUSY_TIMEOUT_S)
 
     def page_after(self, object_id: str, wanted: str) -> str:
@@ -154,6 +156,13 @@ def password_for(host: str, environ: Mapping[str, str]) -> str | None:
     return password
 
 
+def check_person(person: str) -> None:
+    """Raise ConfigError unless verdicts can be kept under this name."""
+    if len(person) > MAX_PERSON:
+        raise ConfigError(f"person must be a name of at most {MAX_PERSON} characters; found {len(person)}")
+    Verdict("any", "unknown", person, datetime.datetime.now(datetime.UTC))
+
+
 def make_app(
     folder: Path,
     ledger_path: Path,
@@ -190,11 +199,14 @@ def make_app(
     ------
     ConfigError
         If the person's name or a host name is none, or there is no report in the folder.
+    LedgerError
+        If the ledger cannot be opened.
     """
     if not (folder / INDEX).is_file():
         raise ConfigError(f"expected a report at {folder}, found no {INDEX} there; write the report first")
     if password is None:
-        _check_person(person)
+        check_person(person)
+    Ledger(ledger_path).close()
     pages = {page_name(item.object_id): item.object_id for item in night.candidates}
     inspection = _Inspection(folder.resolve(), ledger_path, night, pages, tuple(in_file), clock)
     app = flask.Flask(__name__, static_folder=None, template_folder="templates")
@@ -264,12 +276,6 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
 # --- who may ask
 
 
-def _check_person(person: str) -> None:
-    if len(person) > MAX_PERSON:
-        raise ConfigError(f"person must be a name of at most {MAX_PERSON} characters; found {len(person)}")
-    Verdict("any", "unknown", person, datetime.datetime.now(datetime.UTC))
-
-
 def _host_names(allowed_hosts: Sequence[str]) -> frozenset[str]:
     names = set()
     for name in allowed_hosts:
@@ -298,7 +304,7 @@ def _guard(app: flask.Flask, host_names: frozenset[str], person: str, password: 
     def refuse_other_hosts() -> None:
         # A page of somebody else's may be given this machine's address; its name gives it away.
         if _host_name(flask.request.headers.get("Host", "")) not in host_names:
-            _refuse(400, "This server does not answer to this name; --allow-host NAME lets it.")
+            _refuse(400, "This server does not answer to this name; --allowed-host NAME lets it.")
 
     @app.before_request
     def find_person() -> None:
@@ -342,7 +348,7 @@ def _logged_in(password: str, wrong: _WrongPasswords) -> str:
         wrong.add()
         _ask_for_password("The password is another.")
     try:
-        _check_person(name)
+        check_person(name)
     except ConfigError as error:
         _ask_for_password(f"Give your name with the password, so that others know who judged: {error}.")
     flask.session["person"] = name
@@ -369,14 +375,19 @@ def _serve_pages(app: flask.Flask, inspection: _Inspection) -> None:
     @app.get(f"/{INDEX}")
     def index() -> flask.typing.ResponseReturnValue:
         with inspection.ledger() as ledger:
-            holding = latest(merge(inspection.in_file, ledger.verdicts()))
+            holding, last = latest(merge(inspection.in_file, ledger.verdicts())), _last(inspection, ledger)
         shown = {name: holding[name] for name in inspection.pages.values() if name in holding}
         told = {
             name: {"verdict": item.verdict, "person": item.person, "when": item.when.isoformat(timespec="seconds")}
             for name, item in shown.items()
         }
         words = flask.render_template(
-            "verdict_list.html", verdicts=told, n_objects=len(inspection.pages), person=flask.g.person
+            "verdict_list.html",
+            verdicts=told,
+            n_objects=len(inspection.pages),
+            person=flask.g.person,
+            last=last,
+            page_name=page_name,
         )
         return _filled(inspection.folder / INDEX, {"session": _session_html(), "verdicts": words})
 
@@ -429,20 +440,29 @@ class _Said:
     holds: Verdict | None
     others: tuple[Verdict, ...]
     """The last of everybody whose verdict does not hold, newest first."""
-    own_id: int | None
-    """Of the asking person's newest verdict that can be taken back."""
+    own: KeptVerdict | None
+    """The asking person's newest verdict that can be taken back."""
+    last: KeptVerdict | None
+    """The one on another object that led to this page: it can be taken back from here."""
 
 
 def _said_of(inspection: _Inspection, object_id: str) -> _Said:
     with inspection.ledger() as ledger:
-        kept = ledger.verdicts_of(object_id)
+        kept, last = ledger.verdicts_of(object_id), _last(inspection, ledger)
     own = _own(kept, flask.g.person)
+    last = None if last is None or last.verdict.object_id == object_id else last
     in_file = (item for item in inspection.in_file if item.object_id == object_id)
     said = merge(in_file, (item.verdict for item in kept if item.undone_at is None))
     holds = latest(said).get(object_id)
     by_person = {item.person: item for item in said}
     others = sorted((item for item in by_person.values() if item is not holds), key=lambda v: v.when, reverse=True)
-    return _Said(holds, tuple(others), own.verdict_id if own else None)
+    return _Said(holds, tuple(others), own, last)
+
+
+def _last(inspection: _Inspection, ledger: Ledger) -> KeptVerdict | None:
+    """Return the asking person's verdict on the object that the address names as the one just judged."""
+    object_id = flask.request.args.get("judged", "")
+    return _own(ledger.verdicts_of(object_id), flask.g.person) if object_id in inspection.pages.values() else None
 
 
 def _own(kept: Sequence[KeptVerdict], person: str) -> KeptVerdict | None:
@@ -465,6 +485,7 @@ def _bar(
         verdicts=VERDICTS,
         minute=_minute,
         max_note=MAX_NOTE,
+        page_name=page_name,
     )
 
 
@@ -485,8 +506,9 @@ def _take_verdicts(app: flask.Flask, inspection: _Inspection) -> None:
         except ConfigError as error:
             return _message("Nothing was kept", f"{error}.", _form_again(inspection)), 400
         with inspection.ledger() as ledger:
-            ledger.add_verdict(verdict)
-        return flask.redirect(inspection.page_after(object_id, form.get("next", "")), 303)
+            ledger.add_verdict(verdict, inspection.in_file)
+        page = inspection.page_after(object_id, form.get("next", ""))
+        return flask.redirect(f"{page}?judged={object_id}", 303)
 
     @app.post("/undo")
     def undo() -> flask.typing.ResponseReturnValue:

@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import functools
+import glob
 import hashlib
 import importlib.resources
 import multiprocessing
@@ -45,6 +46,9 @@ MODALITIES: Mapping[str, str] = page_text.MODALITIES
 
 FIRST_QUANTITIES = 14
 """Rows of features that are shown at once; the others are folded."""
+
+_OLD = "-old"
+"""Ends the name of an earlier report while another takes its place."""
 
 _OBJECTS_AT_A_TIME = 20
 """That a process is given at once: few enough that the last of them does not keep everybody waiting."""
@@ -133,6 +137,7 @@ def write_pages(night: Night, models_folder: Path | None, survey: str, folder: P
     need_matplotlib()
     environment = _environment()
     folder = folder.resolve()
+    _finish_swaps(folder)
     _refuse_foreign(folder)
     new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
@@ -164,7 +169,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _swap(folder: Path, new: Path) -> None:
     """Put a report in its place; move over what lies in the earlier one and is not its own."""
-    old = new.with_name(f"{new.name}-old")
+    old = new.with_name(f"{new.name}{_OLD}")
     if folder.is_dir():
         folder.rename(old)
     try:
@@ -173,13 +178,26 @@ def _swap(folder: Path, new: Path) -> None:
         if old.is_dir():
             old.rename(folder)
         raise
-    if not old.is_dir():
-        return
+    if old.is_dir():
+        _move_over(old, folder)
+
+
+def _finish_swaps(folder: Path) -> None:
+    """Finish what a report was killed at: put the earlier one back, or move over what is not its own."""
+    for old in sorted(folder.parent.glob(f".{glob.escape(folder.name)}.*{_OLD}")):
+        if not folder.exists():
+            old.rename(folder)
+        elif (folder / MARKER).is_file():
+            _move_over(old, folder)
+
+
+def _move_over(old: Path, folder: Path) -> None:
     marker = old / MARKER
     own = set(marker.read_text(encoding="utf-8").splitlines()) if marker.is_file() else set()
     for path in sorted(old.rglob("*")):
         relative = path.relative_to(old)
-        if not path.is_dir() and relative.as_posix() not in own and not (folder / relative).exists():
+        is_file = path.is_symlink() or not path.is_dir()
+        if is_file and relative.as_posix() not in own and not (folder / relative).exists():
             (folder / relative).parent.mkdir(parents=True, exist_ok=True)
             path.rename(folder / relative)
     shutil.rmtree(old)

@@ -64,7 +64,7 @@ def test_a_click_on_a_button_judges_with_the_note_and_shows_the_next_object(page
     page.goto(site.page_of(0))
     page.get_by_label("Note").fill("two peaks")
     page.get_by_role("button", name="Artefact").click()
-    page.wait_for_url(site.page_of(1))
+    page.wait_for_url(f"{site.page_of(1)}?judged=*")
     (kept,) = site.kept()
     assert (kept.object_id, kept.verdict, kept.note) == (site.object_ids[0], "artefact", "two peaks")
     page.goto(site.page_of(0))
@@ -79,11 +79,19 @@ def test_keys_judge_one_object_after_the_other_to_the_end_of_the_list_and_take_b
     page.goto(site.page_of(0))
     for number, key in enumerate("arbu"):
         page.keyboard.press(key)
-        page.wait_for_url(site.page_of(number + 1))
+        page.wait_for_url(f"{site.page_of(number + 1)}?judged=*")
     said = [(item.object_id, item.verdict) for item in site.kept()]
     assert said == list(zip(site.object_ids, ["anomaly", "regular", "artefact", "unknown"], strict=False))
     page.keyboard.press("z")
+    page.wait_for_url(site.page_of(3))
+    assert [item.object_id for item in site.kept()] == site.object_ids[:3]
+    page.keyboard.press("z")
     page.wait_for_selector("#hint:has-text('There is no verdict to take back')")
+    for key, then in (("u", f"{site.page_of(4)}?judged=*"), ("a", f"{site.url}/index.html*")):
+        page.keyboard.press(key)
+        page.wait_for_url(then)
+    page.keyboard.press("z")
+    page.wait_for_url(site.page_of(4))
     page.keyboard.press("r")
     page.wait_for_url(f"{site.url}/index.html*")
     shown = [cell.split()[0] for cell in page.locator("#night tbody td.verdict").all_inner_texts()]
@@ -104,7 +112,7 @@ def test_the_next_object_is_the_next_of_the_list_as_it_was_sorted(page: "Page", 
     page.wait_for_url(f"{site.url}/objects/{order[0]}.html")
     for object_id in order[1:]:
         page.keyboard.press("r")
-        page.wait_for_url(f"{site.url}/objects/{object_id}.html")
+        page.wait_for_url(f"{site.url}/objects/{object_id}.html?judged=*")
     page.keyboard.press("r")
     page.wait_for_url(f"{site.url}/index.html*")
     assert [item.object_id for item in site.kept()] == order
@@ -119,7 +127,7 @@ def test_while_a_note_is_typed_letters_and_enter_judge_nothing(page: "Page", sit
     assert page.url == site.page_of(0) and site.kept() == []
     page.keyboard.press("Escape")
     page.keyboard.press("a")
-    page.wait_for_url(site.page_of(1))
+    page.wait_for_url(f"{site.page_of(1)}?judged=*")
     assert [item.note for item in site.kept()] == ["a bruz"]
 
 
@@ -127,7 +135,7 @@ def test_a_note_with_a_script_is_shown_as_text(page: "Page", site):
     page.goto(site.page_of(0))
     page.get_by_label("Note").fill(HOSTILE)
     page.get_by_role("button", name="Anomaly").click()
-    page.wait_for_url(site.page_of(1))
+    page.wait_for_url(f"{site.page_of(1)}?judged=*")
     page.goto(site.page_of(0))
     assert HOSTILE in page.locator(".verdict-current").inner_text()
     assert site.object_ids[0] in page.title() and page.locator(".verdict-bar img, .verdict-bar script").count() == 0
@@ -146,7 +154,7 @@ def test_a_page_from_before_a_restart_comes_back_with_the_note(browser: "Browser
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     page.get_by_role("button", name="Regular").click()
-    page.wait_for_url(site.page_of(1))
+    page.wait_for_url(f"{site.page_of(1)}?judged=*")
     assert [item.note for item in site.kept()] == ["a long thought"]
     page.close()
 
@@ -160,7 +168,8 @@ def test_the_pages_with_verdicts_are_accessible_and_fit(page: "Page", site, them
             ledger.add_verdict(Verdict(site.object_ids[0], "anomaly", person, when, "a long note " * 40))
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=theme)
-    for url in (site.page_of(0), site.page_of(1), f"{site.url}/index.html"):
+    judged = f"?judged={site.object_ids[0]}"
+    for url in (site.page_of(0), site.page_of(1) + judged, f"{site.url}/index.html{judged}", f"{site.url}/index.html"):
         page.goto(url)
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
