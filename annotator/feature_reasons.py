@@ -13,7 +13,7 @@ from annotator.reason import Reason
 from annotator.transient import Transient
 
 MAX_QUANTITIES = 3
-"""Reasons of the distance; those of the reconstruction follow."""
+"""Of those without which the object would be nearer to normal ones; further features follow."""
 
 MIN_SHARE = 0.02
 """Of the oddity: a quantity that carries less is none of the reasons."""
@@ -166,9 +166,9 @@ def strongest_quantities(transient: Transient, scored: ModalityScore, model: Mod
 def _further(
     transient: Transient, scored: ModalityScore, percentiles: Mapping[str, Percentiles], named: Sequence[Reason]
 ) -> list[Reason]:
-    """Name features that the reconstruction misses or that no normal has, of which the distance to normals has no part.
+    """Name features that the reconstruction misses, or beyond almost all normals.
 
-    A feature that is named as a quantity already is left out.
+    The score is not made of them, so that their share is 0. One that is named as a quantity already is left out.
     """
     size = np.abs(np.asarray(scored.residual))
     loss = np.where(size <= 1, 0.5 * size * size, size - 0.5)  # Huber's, as the graph's error is

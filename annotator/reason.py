@@ -15,7 +15,7 @@ class Reason:
     words: str
     """In the characters that Lasair's SQL survives, with units, without a full stop."""
     share: float
-    """How much of the modality's oddity goes away without it, 0 to 1."""
+    """How much of the modality's oddity goes away without it, 0 to 1; 0 of what stands out beside it."""
     where: Mapping[str, float | str]
     """For plots. Of a feature: ``quantity``, ``value``, and ``percentile`` where enough normals have the quantity. Of a
     light curve: ``band``, ``first_mjd``, ``last_mjd``, ``difference_mag`` (negative is brighter than expected),
