@@ -3,7 +3,7 @@
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
 # make bench   measure objects per second, where the time goes, and memory, against the straightforward way; stream,
-#              ledger and outbox
+#              ledger and outbox; and seconds for a report of a thousand objects
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,6 +41,7 @@ recipes: $(VENV)/.development
 bench: $(VENV)/.development
 	$(BIN)/python tests/benchmarks/bench_modalities.py
 	$(BIN)/python tests/benchmarks/bench_stream.py
+	$(BIN)/python -m tests.benchmarks.bench_report
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -44,8 +44,8 @@ def links(survey: str, object_id: str, transient: Transient | None, tns_name: st
     """
     pages = {name: page.format(object_id) for name, page in _OBJECT_PAGES[survey].items()}
     found = {"Lasair": pages["Lasair"]}
-    if tns_name:
-        found["TNS"] = f"{_TNS}/object/{quote(tns_name.split()[-1], safe='')}"
+    if words := tns_name.split():
+        found["TNS"] = f"{_TNS}/object/{quote(words[-1], safe='')}"
     if transient is not None and transient.ra_deg is not None and transient.dec_deg is not None:
         place = {"ra": f"{transient.ra_deg:.6f}", "dec": f"{transient.dec_deg:.6f}"}
         near = {"radius": f"{SEARCH_RADIUS_ARCSEC:g}", "coords_unit": "arcsec"}

@@ -294,6 +294,8 @@ def _take_back(verdicts: Mapping[str, Verdict], config: Config, ledger: Ledger, 
     stale = [name for name, annotation in held.items() if is_verdict(annotation.explanation)]
     waiting = ledger.waiting_of(stale)
     kept = [transient for name, (_, transient) in ledger.evidence(stale).items() if name not in waiting]
+    if not kept:
+        return 0
     states = ledger.scored_states([transient.object_id for transient in kept])
     completed = [Completed(transient, waits=False) for transient in kept]
     assessments = assess([(transient, None) for transient in kept], completed, config, ledger, models, verdicts)

@@ -9,11 +9,16 @@ from types import MappingProxyType
 import annotator.onnx_models
 import pytest
 import yaml
+from hypothesis import settings
 
 from annotator.config import Config, load_config
 from annotator.models import ModelSet, load_models
 from annotator.sandbox.server import Account, Sandbox, Topic
 from annotator.sandbox.simulation import Night, simulate_night
+
+# Speed is told by the benchmarks: a busy machine fails no property.
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TOKEN = "token-of-the-tests"

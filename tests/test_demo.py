@@ -35,7 +35,7 @@ def test_the_demo_annotates_a_night_and_every_community_filter_finds_something(t
 @pytest.fixture
 def recorded(tmp_path) -> Path:
     path = tmp_path / "recorded.jsonl"
-    path.write_text("\n".join(map(json.dumps, simulate_night(3, 40).rows())) + "\n{broken\n")
+    path.write_text("\n".join(["{broken", *map(json.dumps, simulate_night(3, 40).rows())]))
     return path
 
 

@@ -29,5 +29,9 @@ def test_a_name_from_outside_stays_inside_the_path():
     )
 
 
+def test_a_name_of_nothing_is_none():
+    assert links("ztf", "ZTF20abcdefg", HERE, " ") == links("ztf", "ZTF20abcdefg", HERE)
+
+
 def test_without_a_position_what_is_searched_by_position_is_left_out():
     assert list(links("ztf", "ZTF20abcdefg", None)) == ["Lasair", "ALeRCE", "Fink"]
