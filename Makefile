@@ -20,10 +20,11 @@ beside = $(if $(wildcard build/$(1)),--beside build/$(1))
 demo: $(VENV)/.annotator
 	$(BIN)/aha-annotator demo
 
+# Three at a time on two cores: much of a test of a stream or of a killed pass is waiting.
 test: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 3 --dist loadfile
 
 models: $(VENV)/.development
 	$(BIN)/aha-train features --data $(DATA)/object_features.csv $(into) $(call beside,aha)
