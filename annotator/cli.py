@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 EXIT_OK, EXIT_ATTENTION, EXIT_USAGE = 0, 1, 2
 MAX_CACHE_BYTES = 500e6
-WEBHOOK_VARIABLE = "AHA_WEBHOOK_URL"
 
 _DESCRIPTION = """Score the objects of a Lasair filter for anomaly, and write annotations back.
 
@@ -122,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write the ranked night: pages, a table, or a digest",
         description="Write the ranked night as a folder of pages that open from disk, as a table, or as a digest. What "
         "is new in a digest is posted, once, to the Slack-compatible webhook that the environment variable "
-        f"{WEBHOOK_VARIABLE} names, if it is set.",
+        "AHA_WEBHOOK_URL names, if it is set.",
     )
     _add_night(command)
     kind = command.add_mutually_exclusive_group()
@@ -226,12 +225,13 @@ def _score(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _configured(options: argparse.Namespace) -> tuple["Config", "ModelSet"]:
+def _configured(options: argparse.Namespace, needs_token: bool = True) -> tuple["Config", "ModelSet"]:
     from annotator.config import load_config
     from annotator.models import load_models
 
     config = load_config(options.config, os.environ)
-    config.require_token()
+    if needs_token:
+        config.require_token()
     return config, load_models(config.models, config.survey)
 
 
@@ -317,12 +317,9 @@ def _port(text: str) -> int:
 def _report(options: argparse.Namespace) -> int:
     import time
 
-    from annotator.config import load_config
-    from annotator.models import load_models
     from annotator.report.night import read_night
 
-    config = load_config(options.config, os.environ)
-    models = load_models(config.models, config.survey)
+    config, models = _configured(options, needs_token=False)
     night = read_night(config, models, time.time(), options.night, options.most)
     if options.digest:
         return _digest(options, config, night)
@@ -342,7 +339,7 @@ def _digest(options: argparse.Namespace, config: "Config", night: "Night") -> in
     import time
 
     from annotator.ledger import Ledger
-    from annotator.report.digest import check_webhook, flagged, post_news, to_markdown, to_text
+    from annotator.report.digest import WEBHOOK_VARIABLE, check_webhook, flagged, post_news, to_markdown, to_text
 
     url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
     write = {"text": to_text, "markdown": to_markdown}[options.digest]
@@ -360,19 +357,16 @@ def _inspect(options: argparse.Namespace) -> int:
     import getpass
     import time
 
-    from annotator.config import load_config
-    from annotator.models import load_models
     from annotator.report.inspect import check_person, make_app, password_for, serve
     from annotator.report.night import read_night
     from annotator.report.pages import write_pages
-    from annotator.verdicts import read_verdicts
+    from annotator.verdicts import read_if_any
 
     password = password_for(options.host, os.environ)
     person = options.person or getpass.getuser()
     if password is None:
         check_person(person)
-    config = load_config(options.config, os.environ)
-    models = load_models(config.models, config.survey)
+    config, models = _configured(options, needs_token=False)
     night = read_night(config, models, time.time(), options.night, options.most)
     write_pages(night, config.models, config.survey, options.out)
     app = make_app(
@@ -382,7 +376,7 @@ def _inspect(options: argparse.Namespace) -> int:
         person=person,
         password=password,
         allowed_hosts=[options.host, *options.allowed_host],
-        in_file=read_verdicts(config.verdicts) if config.verdicts else [],
+        in_file=read_if_any(config.verdicts),
     )
     serve(app, options.host, options.port)
     return EXIT_OK
@@ -400,12 +394,9 @@ def _write(text: str, path: Path | None) -> None:
 
 def _explain(options: argparse.Namespace) -> int:
 
-    from annotator.config import load_config
-    from annotator.models import load_models
     from annotator.report.night import read_object
 
-    config = load_config(options.config, os.environ)
-    models = load_models(config.models, config.survey)
+    config, models = _configured(options, needs_token=False)
     candidate = read_object(config, models, options.object_id)
     print(f"{candidate.object_id}  {candidate.classification}  {candidate.score:.2f}\n{candidate.explanation}")
     for name, said in candidate.modalities.items():
@@ -423,12 +414,11 @@ def _explain(options: argparse.Namespace) -> int:
 def _verdicts(options: argparse.Namespace) -> int:
     from annotator.config import load_config
     from annotator.ledger import Ledger
-    from annotator.verdicts import merge, read_verdicts, verdicts_csv
+    from annotator.verdicts import merge, read_if_any, verdicts_csv
 
     config = load_config(options.config, os.environ)
-    in_file = read_verdicts(config.verdicts) if config.verdicts else []
     with Ledger(config.ledger) as ledger:
-        print(verdicts_csv(merge(in_file, ledger.verdicts())), end="")
+        print(verdicts_csv(merge(read_if_any(config.verdicts), ledger.verdicts())), end="")
     return EXIT_OK
 
 

@@ -1,12 +1,10 @@
 """Which epochs make a light curve odd: runs of detections without which the rest is less odd."""
 
-import datetime
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from annotator.models import ModalityScore, Model
+from annotator.nights import day_of
 from annotator.preprocess.lightcurve import BANDS, GRID_DAYS, MIN_DETECTIONS, Detections, grid, peak, usable_detections
 from annotator.preprocess.lightcurve import within_grid as is_within_grid
 from annotator.reason import Reason
@@ -30,7 +28,6 @@ MAX_RUNS = 24
 MIN_SHARE, MIN_DIFFERENCE_MAG = 0.05, 0.05
 """Of the error that goes away, and of the difference from what is expected: less is no reason."""
 
-_MJD_0 = datetime.date(1858, 11, 17)
 _LAST_MJD = 2_000_000
 
 
@@ -140,4 +137,4 @@ def _date(mjd: float) -> str:
     """Return the day, or the MJD itself where a calendar ends."""
     if not 0 <= mjd < _LAST_MJD:
         return f"MJD {mjd:.6g}"
-    return (_MJD_0 + datetime.timedelta(days=math.floor(mjd))).isoformat()
+    return day_of(mjd)

@@ -4,6 +4,8 @@ import datetime
 import math
 
 DAY_S = 86_400.0
+MJD_0 = datetime.datetime(1858, 11, 17)
+"""Where MJDs are counted from, UTC."""
 _UNIX_EPOCH_MJD = 40_587
 
 
@@ -18,6 +20,16 @@ def night_of(unix_s: float) -> int:
 def start_of(night: int) -> float:
     """Return when a night begins, in seconds since 1970; it ends when the next one begins."""
     return (night - _UNIX_EPOCH_MJD + 0.5) * DAY_S
+
+
+def mjd_of(unix_s: float) -> float:
+    """Return the MJD of a moment, UTC."""
+    return unix_s / DAY_S + _UNIX_EPOCH_MJD
+
+
+def day_of(mjd: float) -> str:
+    """Return the day that an epoch is on, UTC, as in 2026-11-24."""
+    return (MJD_0.date() + datetime.timedelta(days=math.floor(mjd))).isoformat()
 
 
 def date_of(night: int) -> str:

@@ -34,7 +34,7 @@ from annotator.sources import Batch, file_batches, query_batches, record_name
 from annotator.stream import stream_batches
 from annotator.surveys import PARSERS
 from annotator.tns import MAX_LOOKED_UP, tns_entries
-from annotator.verdicts import Verdict, latest, merge, read_verdicts
+from annotator.verdicts import Verdict, latest, merge, read_if_any
 
 log = logging.getLogger(__name__)
 
@@ -265,8 +265,7 @@ def _recorded_pass(
 
 def _verdicts(config: Config, ledger: Ledger) -> dict[str, Verdict]:
     """Return the verdict that holds for each object, of those in the file and those given on the inspection page."""
-    in_file = read_verdicts(config.verdicts) if config.verdicts else []
-    return latest(merge(in_file, ledger.verdicts()))
+    return latest(merge(read_if_any(config.verdicts), ledger.verdicts()))
 
 
 def _apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:

@@ -90,6 +90,11 @@ def read_verdicts(path: Path) -> list[Verdict]:
         raise ConfigError(f"the verdicts {path}, line {max(1, rows.line_num)}: {error}") from error
 
 
+def read_if_any(path: Path | None) -> list[Verdict]:
+    """Read the configured file of verdicts, as :func:`read_verdicts` does; none where none is configured."""
+    return read_verdicts(path) if path else []
+
+
 def _header(row: Sequence[str]) -> list[str]:
     header = [name.strip() for name in row]
     if missing := [name for name in COLUMNS if name not in header]:

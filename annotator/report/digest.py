@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from annotator.announcement import Anomaly, is_to_be_announced
+from annotator.assessment import FLAGS
+from annotator.cutouts import LOCAL_HOSTS
 from annotator.errors import ConfigError, WebhookError
 from annotator.ledger import Ledger
 from annotator.links import links
@@ -18,14 +20,12 @@ FIRST_PAUSE_S = 2.0
 """Before the second try; it doubles from one to the next."""
 MAX_PAUSE_S = 60.0
 TIMEOUT_S = 15.0
-LOCAL_HOSTS = ("127.0.0.1", "localhost")
-_FLAGS = ("anomaly", "watch")
 
 
 def flagged(night: Night) -> list[Candidate]:
     """Return the night's anomalies, then what is to be watched, each highest score first."""
-    found = [item for item in night.candidates if item.classification in _FLAGS]
-    return sorted(found, key=lambda item: (_FLAGS.index(item.classification), item.rank))
+    found = [item for item in night.candidates if item.classification in FLAGS]
+    return sorted(found, key=lambda item: (FLAGS.index(item.classification), item.rank))
 
 
 def news(night: Night, ledger: Ledger, margin: float) -> list[Candidate]:

@@ -18,7 +18,7 @@ from annotator.reason import Reason, Reasons
 from annotator.reasons import reasons_of
 from annotator.status import Status, read_status
 from annotator.transient import Transient
-from annotator.verdicts import Verdict, latest, merge, read_verdicts
+from annotator.verdicts import Verdict, latest, merge, read_if_any
 
 MOST = 1000
 """Objects that a report lists."""
@@ -249,7 +249,7 @@ def _candidates(
     }
     found = _other_reasons(scored, transients, config, ledger, models, jobs)
     histories, tns = ledger.score_histories(object_ids), ledger.tns(object_ids)
-    verdicts = latest(merge(read_verdicts(config.verdicts) if config.verdicts else [], ledger.verdicts()))
+    verdicts = latest(merge(read_if_any(config.verdicts), ledger.verdicts()))
     candidates = []
     for rank, item in enumerate(scored, 1):
         entry, verdict = tns.get(item.object_id), verdicts.get(item.object_id)

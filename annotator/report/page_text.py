@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from annotator.nights import MJD_0
 from annotator.preprocess.triplet import CHANNELS, SIDE
 from annotator.reasons import Reason
 from annotator.report.night import Candidate, Night, NightSummary
@@ -43,8 +44,7 @@ def date_of_mjd(mjd: float | None) -> str:
     """Write an epoch as date and time, UTC."""
     if mjd is None:
         return NO_VALUE
-    moment = datetime.datetime(1858, 11, 17) + datetime.timedelta(days=mjd)
-    return moment.strftime("%Y-%m-%d %H:%M")
+    return (MJD_0 + datetime.timedelta(days=mjd)).strftime("%Y-%m-%d %H:%M")
 
 
 def date_of_unix(seconds: float) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.nights import mjd_of
 from annotator.preprocess.triplet import SIDE
 from annotator.report.night import PastScore
 from annotator.report.shown import ShownCurve, ShownStamps
@@ -164,7 +165,7 @@ def score_history_svg(history: Sequence[PastScore], watch_score: float, anomaly_
     Only numbers are written into it, and colours are classes of the style sheet.
     """
     width, height, left, right, top, bottom = 520, 170, 34, 74, 10, 26
-    times = [item.scored_at / 86400 + 40587 for item in history]
+    times = [mjd_of(item.scored_at) for item in history]
     first, last = min(times), max(times)
     if last - first < 1:
         first, last = first - 0.5, last + 0.5

@@ -1,6 +1,5 @@
 """Plots of one object: its light curve as SVG for a page, and all that explains it as one figure."""
 
-import datetime
 import html
 import io
 import re
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
 from annotator.models import ModelSet
+from annotator.nights import day_of
 from annotator.preprocess.lightcurve import BANDS
 from annotator.preprocess.triplet import CHANNELS, SIDE
 from annotator.reasons import Reason
@@ -287,7 +287,7 @@ def _frame_words(main: "Axes", residual: "Axes", peak_mjd: float, theme: Theme) 
         words.append(_Words(residual, day, bottom, text, 0, -13, "middle", theme.muted))
     words.append(_Words(residual, (first + last) / 2, bottom, "days from peak", 0, -27, "middle", theme.muted))
     for mjd in _whole_days(peak_mjd + first, peak_mjd + last):
-        words.append(_Words(main, mjd - peak_mjd, top, _date(mjd), 0, 17, "middle", theme.ink))
+        words.append(_Words(main, mjd - peak_mjd, top, day_of(mjd), 0, 17, "middle", theme.ink))
         words.append(_Words(main, mjd - peak_mjd, top, f"{mjd:.0f}", 0, 5, "middle", theme.muted))
     return words
 
@@ -313,10 +313,6 @@ def _whole_days(first_mjd: float, last_mjd: float) -> NDArray[np.float64]:
     steps = (1, 2, 5, 10, 20, 50, 100)
     step = next((days for days in steps if (last_mjd - first_mjd) / days < 6), steps[-1])
     return np.arange(np.ceil(first_mjd / step) * step, last_mjd, step)
-
-
-def _date(mjd: float) -> str:
-    return (datetime.date(1858, 11, 17) + datetime.timedelta(days=int(mjd))).isoformat()
 
 
 def _shown_days(curve: ShownCurve) -> tuple[float, float]:
