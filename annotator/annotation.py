@@ -12,20 +12,12 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from annotator.config import CLASSIFICATIONS, DecisionConfig
-from annotator.errors import AnnotationError
-from annotator.models import ModalityScore, Scores
-from annotator.transient import Transient
+from annotator.errors import AnnotationError, ConfigError
 
 MAX_EXPLANATION = 250
 """Characters of one sentence that a person reads in a table; Lasair takes 1,024."""
 MAX_CLASSDICT = 4096
 _MAX_URL = 1024
-
-VOUCHING_DETECTIONS = 2
-"""One good detection can be a satellite or a ghost; two of one place are not."""
-VOUCHING_DRB = 0.9
-"""From which on training calls a detection clearly real (:mod:`training.artefact`)."""
 
 _SAFE_TEXT = re.compile(r"[A-Za-z0-9 .,:;+\-_/()=<>]*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;+\-_/()=<>]+")
@@ -111,82 +103,31 @@ def safe_text(text: str, max_length: int = MAX_EXPLANATION) -> str:
     return safe if len(safe) <= max_length else safe[: max(0, max_length - 3)].rstrip() + "..."
 
 
-def decide(
-    transient: Transient, scores: Scores, decision: DecisionConfig, exotic_threshold: float | None = None
-) -> str:
-    """Classify one scored object: `artefact`, `anomaly`, `watch` or `normal`.
+CLASSIFICATIONS = ("artefact", "anomaly", "watch", "normal")
+_TOPIC = re.compile(r"[a-z][a-z0-9_]{0,15}")
+# Lasair's web form takes the topic's text out of the table list by plain replacement.
+_TABLES = ("objects", "sherlock_classifications", "crossmatch_tns", "watchlist_hits", "area_hits", "annotations")
+# The topic becomes a bare name in SELECT and WHERE: Lasair refuses limit and offset inside any word there, and words of
+# SQL; annotations of topics tags_* are stored in another way.
+_REFUSED_TOPICS = re.compile(
+    r".*(?:limit|offset).*|tags_.*"
+    r"|create|select|from|where|join|inner|outer|with|high_priority|straight_join|sleep|union|exists|window|for|into"
+    r"|outfile|dumpfile|and|or|not|in|is|null|as|order|by|group|having|between|like|case"
+)
 
-    An artefact is an object with enough detections of which none is positive and passes real-bogus, where the record
-    counts them; or one whose detection is bogus by its stamps and real-bogus scores, unless it is vouched for by
-    :data:`VOUCHING_DETECTIONS` good detections and a drb of :data:`VOUCHING_DRB`.
 
-    Parameters
-    ----------
-    exotic_threshold
-        The probability of being exotic from which on an object is an anomaly, whatever its score; None: no such.
+def check_topic(topic: str) -> None:
+    """Refuse a topic that Lasair's SQL could not carry.
+
+    Raises
+    ------
+    ConfigError
+        Unless it is a lower-case bare SQL name of at most 16 characters that is no word of SQL, no part of a table's
+        name, and does not start with ``tags_``, which Lasair keeps for annotations of another kind.
     """
-    n_det, n_good = transient.n_det, transient.n_det_good
-    if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
-        return "artefact"
-    is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and transient.extras.get("drb", 0.0) >= VOUCHING_DRB
-    if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
-        return "artefact"
-    is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold
-    if scores.score >= decision.anomaly_score or is_exotic:
-        return "anomaly"
-    return "watch" if scores.score >= decision.watch_score else "normal"
-
-
-def judged(classification: str, asked_class: str | None, tns_type: str, decision: DecisionConfig) -> str:
-    """Let people have the last word on a classification.
-
-    Parameters
-    ----------
-    classification
-        What :func:`decide` said.
-    asked_class
-        What a person's verdict asks for, None where it asks for nothing.
-    tns_type
-        The spectroscopic class in TNS, empty where there is none.
-    decision
-        Whether a class in TNS makes `watch` of `anomaly`.
-    """
-    if asked_class is not None:
-        return asked_class
-    is_demoted = classification == "anomaly" and tns_type and decision.classified == "demote"
-    return "watch" if is_demoted else classification
-
-
-def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> dict[str, float]:
-    """Gather the numbers that the community filters on, absent rather than null.
-
-    Parameters
-    ----------
-    transient, scores
-        The object and what the models said of it.
-    first_mjd
-        Epoch (MJD) at which it was first flagged, None if it never was.
-    """
-    numbers: dict[str, float] = {"score": round(scores.score, 4)}
-    for name, modality in scores.modalities.items():
-        if isinstance(modality, ModalityScore):
-            numbers[f"{name}_score"] = round(modality.score, 4)
-            numbers[f"{name}_error"] = float(f"{modality.error:.6g}")
-    for name, value in learned(scores).items():
-        numbers[name] = value
-    if transient.n_det is not None:
-        numbers["n_det"] = transient.n_det
-    if transient.last_mjd is not None:
-        numbers["mjd"] = round(transient.last_mjd, 5)
-    if first_mjd is not None:
-        numbers["first_mjd"] = round(first_mjd, 5)
-    return numbers
-
-
-def learned(scores: Scores) -> dict[str, float]:
-    """Return what stands beside the scores, `exotic` and `prior`, as it is written; absent where there is none."""
-    return {
-        name: round(value, 4)
-        for name, value in (("exotic", scores.exotic), ("prior", scores.prior))
-        if value is not None
-    }
+    refused = _REFUSED_TOPICS.fullmatch(topic) or any(topic in table for table in _TABLES)
+    if refused or not _TOPIC.fullmatch(topic):
+        raise ConfigError(
+            "a topic is a lower-case SQL name of at most 16 characters, such as aha_ztf; no word of SQL, nothing with"
+            f" limit or offset, no part of a table's name, not tags_*; found {topic!r}"
+        )

@@ -14,8 +14,9 @@ from annotator.errors import AhaError, ConfigError
 if TYPE_CHECKING:
     from annotator.annotation import Annotation
     from annotator.config import Config
-    from annotator.models import ModelSet
+    from annotator.models.model_set import ModelSet
     from annotator.report.night import Night
+
 
 EXIT_OK, EXIT_ATTENTION, EXIT_USAGE = 0, 1, 2
 MAX_CACHE_BYTES = 500e6
@@ -200,11 +201,13 @@ def _parser() -> argparse.ArgumentParser:
 def _score(options: argparse.Namespace) -> int:
     from urllib.parse import urlsplit
 
-    from annotator.config import ENDPOINTS, DecisionConfig
-    from annotator.cutouts import CutoutCache, CutoutFetcher
-    from annotator.models import load_models
-    from annotator.scoring import score_lines
-    from annotator.sources import read_records
+    from annotator.config import DecisionConfig
+    from annotator.lasair.cutout_cache import CutoutCache
+    from annotator.lasair.cutouts import CutoutFetcher
+    from annotator.models.load import load_models
+    from annotator.passes.score_file import score_lines
+    from annotator.sources.files import read_records
+    from annotator.surveys.survey import ENDPOINTS
 
     for name in options.files:
         if name != "-" and not Path(name).is_file():
@@ -227,7 +230,7 @@ def _score(options: argparse.Namespace) -> int:
 
 def _configured(options: argparse.Namespace, needs_token: bool = True) -> tuple["Config", "ModelSet"]:
     from annotator.config import load_config
-    from annotator.models import load_models
+    from annotator.models.load import load_models
 
     config = load_config(options.config, os.environ)
     if needs_token:
@@ -240,7 +243,7 @@ def _print_dry(options: argparse.Namespace) -> Callable[["Annotation"], None] | 
 
 
 def _once(options: argparse.Namespace) -> int:
-    from annotator.service import note_announced, run_pass
+    from annotator.passes.run import note_announced, run_pass
 
     config, models = _configured(options)
     report = run_pass(config, models, on_dry_annotation=_print_dry(options))
@@ -251,7 +254,7 @@ def _once(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from annotator.schedule import run_on_schedule
+    from annotator.passes.schedule import run_on_schedule
 
     run_on_schedule(*_configured(options), on_dry_annotation=_print_dry(options))
     return EXIT_OK
@@ -262,7 +265,7 @@ def _status(options: argparse.Namespace) -> int:
     import time
 
     from annotator.config import load_config
-    from annotator.status import in_words, read_status
+    from annotator.monitor.status import in_words, read_status
 
     status = read_status(load_config(options.config, os.environ), time.time())
     print(json.dumps(status.to_dict()) if options.json else in_words(status))
@@ -270,7 +273,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _retract(options: argparse.Namespace) -> int:
-    from annotator.service import retract
+    from annotator.passes.retract import retract
 
     config, models = _configured(options)
     report = retract(config, models, options.bad_version)
@@ -279,7 +282,7 @@ def _retract(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from annotator.checks import check
+    from annotator.monitor.check import check
 
     in_order = True
     for point in check(options.config, os.environ):
@@ -324,7 +327,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.digest:
         return _digest(options, config, night)
     if options.format == "html":
-        from annotator.report.pages import write_pages
+        from annotator.report.pages.write import write_pages
 
         folder = options.out or Path("report")
         print(write_pages(night, config.models, config.survey, folder).resolve())
@@ -338,7 +341,7 @@ def _report(options: argparse.Namespace) -> int:
 def _digest(options: argparse.Namespace, config: "Config", night: "Night") -> int:
     import time
 
-    from annotator.ledger import Ledger
+    from annotator.ledger.ledger import Ledger
     from annotator.report.digest import WEBHOOK_VARIABLE, check_webhook, flagged, post_news, to_markdown, to_text
 
     url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
@@ -357,9 +360,11 @@ def _inspect(options: argparse.Namespace) -> int:
     import getpass
     import time
 
-    from annotator.report.inspect import check_person, make_app, password_for, serve
+    from annotator.report.inspect.access import check_person, password_for
+    from annotator.report.inspect.app import make_app
+    from annotator.report.inspect.serve import serve
     from annotator.report.night import read_night
-    from annotator.report.pages import write_pages
+    from annotator.report.pages.write import write_pages
     from annotator.verdicts import read_if_any
 
     password = password_for(options.host, os.environ)
@@ -404,7 +409,7 @@ def _explain(options: argparse.Namespace) -> int:
         for reason in candidate.reasons.get(name, ()):
             print(f"  {reason.share:4.0%}  {reason.words}")
     if options.plot:
-        from annotator.report.plots import explain_plot
+        from annotator.report.explain_plot import explain_plot
 
         explain_plot(candidate, models, options.plot)
         print(f"\n{options.plot.resolve()}")
@@ -413,7 +418,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _verdicts(options: argparse.Namespace) -> int:
     from annotator.config import load_config
-    from annotator.ledger import Ledger
+    from annotator.ledger.ledger import Ledger
     from annotator.verdicts import merge, read_if_any, verdicts_csv
 
     config = load_config(options.config, os.environ)
@@ -423,7 +428,7 @@ def _verdicts(options: argparse.Namespace) -> int:
 
 
 def _filters(options: argparse.Namespace) -> int:
-    from annotator.filter_files import boxes, for_topic, list_filters, load_filter
+    from annotator.lasair.filters import boxes, for_topic, list_filters, load_filter
 
     if options.name:
         print(boxes(for_topic(load_filter(options.name), options.topic)))

@@ -15,12 +15,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from annotator.annotation import CLASSIFICATIONS, check_topic
 from annotator.errors import ConfigError
-from annotator.filter_files import check_topic
+from annotator.surveys.survey import ENDPOINTS
 
 TOKEN_VARIABLE = "LASAIR_TOKEN"
-CLASSIFICATIONS = ("artefact", "anomaly", "watch", "normal")
-ENDPOINTS: Mapping[str, str] = types.MappingProxyType({"ztf": "https://lasair-ztf.lsst.ac.uk/api"})
 
 
 def _is_topic(value: str) -> str | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from annotator.cli import main
-from annotator.filter_files import list_filters
-from annotator.sandbox.simulation import simulate_night
+from annotator.lasair.filters import list_filters
+from annotator.sandbox.sky.night import simulate_night
 
 COMMUNITY = [item.name for item in list_filters() if "annotator:" in item.tables]
 

@@ -12,7 +12,7 @@ from annotator.errors import AhaError, ConfigError
 
 if TYPE_CHECKING:
     from annotator.config import LasairConfig
-    from annotator.lasair_api import LasairApi
+    from annotator.lasair.api import LasairApi
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -204,8 +204,9 @@ def _add_account(command: argparse.ArgumentParser) -> None:
 
 
 def _features(arguments: argparse.Namespace) -> None:
-    from training import comparison, features  # torch takes seconds to import
-    from training.fit import Settings
+    from training.features import aha_compare as comparison
+    from training.features import train as features
+    from training.features.fit import Settings
 
     if arguments.recipe == "aha":
         comparison.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
@@ -226,8 +227,9 @@ def _features(arguments: argparse.Namespace) -> None:
 
 
 def _lightcurve(arguments: argparse.Namespace) -> None:
-    from training import lightcurve, lightcurve_aha  # torch takes seconds to import
-    from training.lightcurve_fit import LightCurveSettings
+    from training.lightcurve import aha as lightcurve_aha
+    from training.lightcurve import train as lightcurve
+    from training.lightcurve.fit import LightCurveSettings
 
     labels = arguments.labels or arguments.data.parent / "lightcurve_labels.csv"
     if arguments.recipe == "aha":
@@ -239,8 +241,9 @@ def _lightcurve(arguments: argparse.Namespace) -> None:
 
 
 def _triplet(arguments: argparse.Namespace) -> None:
-    from training import triplet, triplet_aha  # torch takes seconds to import
-    from training.triplet_fit import TripletSettings
+    from training.triplet import aha as triplet_aha
+    from training.triplet import train as triplet
+    from training.triplet.fit import TripletSettings
 
     if arguments.recipe == "aha":
         triplet_aha.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
@@ -258,8 +261,8 @@ def _curves(arguments: argparse.Namespace) -> Path | None:
 
 
 def _exotic(arguments: argparse.Namespace) -> None:
-    from training.exotic import ForestSettings  # torch takes seconds to import
-    from training.exotic_train import Sources, train
+    from training.exotic.model import ForestSettings
+    from training.exotic.train import Sources, train
 
     sources = Sources(arguments.data, arguments.out_of_fold, arguments.verdicts, arguments.ledger, _curves(arguments))
     settings = ForestSettings(seed=arguments.seed)
@@ -267,14 +270,14 @@ def _exotic(arguments: argparse.Namespace) -> None:
 
 
 def _artefact(arguments: argparse.Namespace) -> None:
-    from training.artefact_train import train  # torch takes seconds to import
+    from training.artefact.train import train
 
     train(arguments.data, arguments.out, arguments.out_of_fold, arguments.verdicts, arguments.fresh)
 
 
 def _ask(arguments: argparse.Namespace) -> None:
-    from training.ask import ask  # torch takes seconds to import
-    from training.exotic import ForestSettings
+    from training.exotic.ask import ask
+    from training.exotic.model import ForestSettings
 
     if arguments.ledger is None:
         raise ConfigError("--ledger: expected the annotator's ledger, whose objects are to be judged; name the file")
@@ -285,19 +288,19 @@ def _ask(arguments: argparse.Namespace) -> None:
 
 
 def _known(arguments: argparse.Namespace) -> None:
-    from training.known import make  # torch takes seconds to import
+    from training.known.index import make
 
     make(arguments.data, arguments.out, arguments.models)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from training.report import write_report  # torch and matplotlib take seconds to import
+    from training.report.write import write_report
 
     write_report(arguments.data, arguments.out, arguments.models, arguments.beside)
 
 
 def _fetch_features(arguments: argparse.Namespace) -> None:
-    from training.fetch import fetch_features
+    from training.data.fetch_table import fetch_features
 
     with _account(arguments) as (api, _):
         counts = fetch_features(api, arguments.out, wait=arguments.wait)
@@ -306,7 +309,7 @@ def _fetch_features(arguments: argparse.Namespace) -> None:
 
 
 def _fetch_lightcurves(arguments: argparse.Namespace) -> None:
-    from training.fetch_objects import fetch_lightcurves
+    from training.data.fetch_objects import fetch_lightcurves
 
     with _account(arguments) as (api, _):
         result = fetch_lightcurves(api, arguments.table, arguments.out, wait=arguments.wait)
@@ -314,8 +317,9 @@ def _fetch_lightcurves(arguments: argparse.Namespace) -> None:
 
 
 def _fetch_cutouts(arguments: argparse.Namespace) -> None:
-    from annotator.cutouts import CutoutCache, CutoutFetcher
-    from training.fetch_objects import fetch_cutouts
+    from annotator.lasair.cutout_cache import CutoutCache
+    from annotator.lasair.cutouts import CutoutFetcher
+    from training.data.fetch_objects import fetch_cutouts
 
     cache = CutoutCache(arguments.out / "stamps", max_bytes=float("inf"))
     with _account(arguments) as (api, lasair):
@@ -327,10 +331,11 @@ def _fetch_cutouts(arguments: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "LasairConfig"]]:
     """Open one account's access to Lasair, its calls counted."""
-    from annotator.config import ENDPOINTS, TOKEN_VARIABLE, LasairConfig
-    from annotator.lasair_api import LasairApi
-    from annotator.ledger import Ledger
-    from annotator.quota import CallBudget
+    from annotator.config import TOKEN_VARIABLE, LasairConfig
+    from annotator.lasair.api import LasairApi
+    from annotator.lasair.budget import CallBudget
+    from annotator.ledger.ledger import Ledger
+    from annotator.surveys.survey import ENDPOINTS
 
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token:

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from annotator.announcement import Anomaly, is_to_be_announced
-from annotator.assessment import FLAGS
-from annotator.cutouts import LOCAL_HOSTS
+from annotator.decision.announcement import Anomaly, is_to_be_announced
+from annotator.decision.sending import FLAGS
 from annotator.errors import ConfigError, WebhookError
-from annotator.ledger import Ledger
-from annotator.links import links
+from annotator.lasair.cutouts import LOCAL_HOSTS
+from annotator.ledger.ledger import Ledger
 from annotator.report.night import Candidate, Night
+from annotator.surveys.links import links
 
 WEBHOOK_VARIABLE = "AHA_WEBHOOK_URL"
 TOP = 10

@@ -8,15 +8,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotator.annotation import judged
 from annotator.config import Config
+from annotator.decision.classify import judged
 from annotator.errors import ConfigError
-from annotator.ledger import Ledger, NightScore, PassRecord
-from annotator.models import ModelSet, load_models
+from annotator.ledger.ledger import Ledger
+from annotator.ledger.pass_log import PassRecord
+from annotator.ledger.scores import NightScore
+from annotator.models.load import load_models
+from annotator.models.model_set import ModelSet
+from annotator.monitor.status import Status, read_status
 from annotator.nights import date_of, night_of, start_of
-from annotator.reason import Reason, Reasons
-from annotator.reasons import reasons_of
-from annotator.status import Status, read_status
+from annotator.reasons.find import reasons_of
+from annotator.reasons.reason import Reason, Reasons
 from annotator.transient import Transient
 from annotator.verdicts import Verdict, latest, merge, read_if_any
 

@@ -9,11 +9,12 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from annotator.links import lasair_page
 from annotator.report.night import Candidate, Night
+from annotator.surveys.links import lasair_page
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
 
 TEXT, WHOLE, REAL, YES_NO = "text", "whole", "real", "yes_no"
 _KINDS: Mapping[str, tuple[str, object]] = MappingProxyType(

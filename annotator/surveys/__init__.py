@@ -3,11 +3,8 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from annotator.surveys import ztf
+from annotator.surveys.ztf import parse as ztf
 from annotator.transient import Transient
 
 PARSERS: Mapping[str, Callable[[object], Transient]] = MappingProxyType({"ztf": ztf.parse})
 """How a record of each survey becomes a :class:`~annotator.transient.Transient`."""
-
-PIXEL_ARCSEC: Mapping[str, float] = MappingProxyType({"ztf": ztf.PIXEL_ARCSEC})
-"""Side of a pixel of each survey's stamps."""

@@ -19,20 +19,25 @@ from pathlib import Path
 
 import numpy as np
 
-from annotator.assessment import state_digest
-from annotator.completion import Completer
 from annotator.config import TOKEN_VARIABLE, Config, load_config
-from annotator.cutouts import CutoutFetcher
+from annotator.decision.assessment import Assessment
+from annotator.decision.changes import state_digest
 from annotator.errors import MissingModalityError
-from annotator.fits_stamps import read_stamp
-from annotator.ledger import Assessment, Ledger
-from annotator.models import PREPARATIONS, Model, ModelSet, load_models
-from annotator.sandbox.answers import candidate, object_answer
-from annotator.sandbox.database import Database
-from annotator.sandbox.simulation import SimulatedObject, simulate_night
-from annotator.sandbox.stamps import KINDS, render
-from annotator.service import PassReport, _assess_batch
-from annotator.surveys.ztf import parse
+from annotator.lasair.cutouts import CutoutFetcher
+from annotator.ledger.ledger import Ledger
+from annotator.models.inputs import PREPARATIONS
+from annotator.models.load import load_models
+from annotator.models.model import Model
+from annotator.models.model_set import ModelSet
+from annotator.passes.batch import assess_batch
+from annotator.passes.enrich import Completer
+from annotator.passes.report import PassReport
+from annotator.preprocess.fits import read_stamp
+from annotator.sandbox.lasair.answers import candidate, object_answer
+from annotator.sandbox.lasair.database import Database
+from annotator.sandbox.sky.night import SimulatedObject, simulate_night
+from annotator.sandbox.sky.stamps import KINDS, render
+from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient, Triplet
 
 BATCH = 500
@@ -94,7 +99,7 @@ class Bench:
     def annotate(self, texts: Sequence[str]) -> list[Assessment]:
         """Take one batch from text to the ledger."""
         records = [json.loads(text) for text in texts]
-        assessments, refusals = _assess_batch(
+        assessments, refusals = assess_batch(
             records, self.config, self.ledger, self.models, self.completer, PassReport()
         )
         self.ledger.record(assessments, refusals, NOW)

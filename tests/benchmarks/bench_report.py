@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from annotator.report.night import Night
-from annotator.report.pages import write_pages
-from tests.report_nights import MODELS_FOLDER, make_night
+from annotator.report.pages.write import write_pages
+from tests.report.report_nights import MODELS_FOLDER, make_night
 
 OBJECTS = 1000
 PROCESSES = 2

@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 from annotator.config import load_config
-from annotator.ledger import Ledger
-from annotator.models import load_models
-from annotator.sandbox.server import Sandbox
-from annotator.sandbox.simulation import simulate_night
-from annotator.sandbox.stream import StreamBroker
-from annotator.service import run_pass
-from annotator.stream import stream_batches
+from annotator.ledger.ledger import Ledger
+from annotator.models.load import load_models
+from annotator.passes.run import run_pass
+from annotator.sandbox.kafka import StreamBroker
+from annotator.sandbox.lasair.server import Sandbox
+from annotator.sandbox.sky.night import simulate_night
+from annotator.sources.kafka import stream_batches
 
 MESSAGES = 3000
 TOPIC = "lasair_1bench"

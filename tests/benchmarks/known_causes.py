@@ -17,19 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import MissingModalityError
-from annotator.fits_stamps import read_stamp
-from annotator.models import ModalityScore, ModelSet, load_models
+from annotator.models.load import load_models
+from annotator.models.model_set import ModelSet
+from annotator.models.scores import ModalityScore
+from annotator.preprocess.fits import read_stamp
 from annotator.preprocess.lightcurve import BANDS, Detections, peak, within_grid
 from annotator.preprocess.triplet import CENTRE, SIDE, stamp_tensor
-from annotator.reason import Reason
-from annotator.reasons import reasons_of
-from annotator.sandbox.answers import candidate, object_answer
-from annotator.sandbox.database import Database
-from annotator.sandbox.simulation import simulate_night
-from annotator.sandbox.stamps import KINDS, render, simulate
-from annotator.surveys.ztf import parse
+from annotator.reasons.find import reasons_of
+from annotator.reasons.reason import Reason
+from annotator.sandbox.lasair.answers import candidate, object_answer
+from annotator.sandbox.lasair.database import Database
+from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox.sky.stamps import KINDS, render, simulate
+from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet
-from training.triplet_injection import dipole, host_gone, noise, saturation, second_source, trail
+from training.triplet.injection import dipole, host_gone, noise, saturation, second_source, trail
 
 SEED = 1
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -136,7 +138,7 @@ def feature_reasons(transient: Transient, models: ModelSet) -> tuple[Reason, ...
 
 def real_curves(n: int) -> list[Detections]:
     """Return light curves of normal objects."""
-    from training.lightcurve_data import read_curves
+    from training.data.curves import read_curves
 
     data = SHARED / "data"
     table = read_curves(data / "lightcurves.parquet", data / "lightcurve_labels.csv")
@@ -249,7 +251,7 @@ def names_epochs(reason: Reason, curve: Detections, touched: NDArray[np.bool_]) 
 
 def real_triplets(n: int) -> list[Triplet]:
     """Return stamps of real detections of objects that are not labelled exotic."""
-    from training.triplet_data import read_stamps
+    from training.data.stamps import read_stamps
 
     table = read_stamps(SHARED / "data" / "cutouts.npz")
     triplets = table.subset(table.is_normal & table.is_pick).triplets

@@ -22,11 +22,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from annotator.config import load_config
-from annotator.models import load_models
-from annotator.sandbox.server import Account, Sandbox, Topic
-from annotator.sandbox.simulation import simulate_night
-from annotator.service import run_pass
-from tests.kafka_faults import FaultyBroker
+from annotator.models.load import load_models
+from annotator.passes.run import run_pass
+from annotator.sandbox.lasair.server import Account, Sandbox, Topic
+from annotator.sandbox.sky.night import simulate_night
+from tests.sources.kafka_faults import FaultyBroker
 
 MESSAGES = 200_000
 OBJECTS = 20_000
@@ -92,7 +92,7 @@ class Samples(logging.Handler):
         self.read = 0
         self._passes: list[list[tuple[int, float]]] = [[(0, resident_mb())]]
         self._before = 0
-        logger = logging.getLogger("annotator.service")
+        logger = logging.getLogger("annotator.passes.run")
         logger.setLevel(logging.INFO)
         logger.propagate = False
         logger.addHandler(self)

@@ -15,9 +15,9 @@ from astropy.io import fits
 from torch.nn import functional
 
 from annotator.preprocess.features import FEATURE_NAMES
-from training.aha import AhaModel
-from training.lightcurve_aha import AhaCurveModel
-from training.triplet_aha import AhaTripletModel
+from training.features.aha import AhaModel
+from training.lightcurve.aha import AhaCurveModel
+from training.triplet.aha import AhaTripletModel
 
 GRID_DAYS = np.arange(-50.0, 301.0, 2.0)
 

@@ -14,12 +14,12 @@ pytest.importorskip("axe_playwright_python", reason="no axe-playwright-python: n
 
 from axe_playwright_python.sync_playwright import Axe
 
-from annotator.ledger import Ledger
-from annotator.report.inspect import make_app
-from annotator.report.pages import write_pages
+from annotator.ledger.ledger import Ledger
+from annotator.report.inspect.app import make_app
+from annotator.report.pages.write import write_pages
 from annotator.verdicts import Verdict
-from tests.inspection import answering
-from tests.report_nights import make_night
+from tests.report.inspection import answering
+from tests.report.report_nights import make_night
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

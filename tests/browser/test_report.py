@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from annotator.report.pages import page_name, write_pages
-from tests.report_nights import MODELS_FOLDER, make_night
+from annotator.report.pages.write import page_name, write_pages
+from tests.report.report_nights import MODELS_FOLDER, make_night
 
 N_OBJECTS = 26
 PHONE = {"width": 390, "height": 844}

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from annotator.models import ModelSet, load_models
+from annotator.models.load import load_models
+from annotator.models.model_set import ModelSet
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
-from annotator.sandbox.simulation import NORMAL_KINDS, Night, simulate_night
-from training import features, features_evaluate
-from training.dataset import Table, read_table
-from training.export import export_graph, manifest_json, write_files
-from training.fit import Settings
-from training.live_states import SURROUNDINGS, no_live_states
+from annotator.sandbox.sky.night import NORMAL_KINDS, Night, simulate_night
+from training.data.live_states import SURROUNDINGS, no_live_states
+from training.data.table import Table, read_table
+from training.export.graph import export_graph, manifest_json, write_files
+from training.features import evaluate as features_evaluate
+from training.features import train as features
+from training.features.fit import Settings
 
 COLUMNS = tuple(dict.fromkeys(("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *features.REFERENCE_COLUMNS, *SURROUNDINGS)))
 POSITIONS = ("ramean", "decmean", "glatmean", "glonmean")

@@ -6,13 +6,15 @@ import pytest
 import torch
 
 from annotator.errors import ConfigError, ModelError
-from annotator.manifest import parse_manifest
-from annotator.models import load_models
+from annotator.models.load import load_models
+from annotator.models.manifest import parse_manifest
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
-from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
-from training import aha, comparison, evaluate
+from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
 from training.cli import main
-from training.dataset import read_table
+from training.data.table import read_table
+from training.features import aha
+from training.features import aha_compare as comparison
+from training.metrics import ranking as evaluate
 
 
 @pytest.fixture(autouse=True, scope="module")

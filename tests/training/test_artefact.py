@@ -6,7 +6,8 @@ import torch
 
 from annotator.config import DecisionConfig
 from annotator.errors import ConfigError
-from training.artefact import (
+from training.artefact.measure import measure, share, top_rows
+from training.artefact.model import (
     INPUTS,
     THRESHOLD,
     VERDICT_WEIGHT,
@@ -15,14 +16,11 @@ from training.artefact import (
     artefact_labels,
     fit_artefact,
     hidden,
-    measure,
     out_of_fold,
     probabilities,
-    share,
-    top_rows,
 )
-from training.evaluate import ranking
-from training.triplet_data import StampTable, read_stamps
+from training.data.stamps import StampTable, read_stamps
+from training.metrics.ranking import ranking
 
 N = 400
 RB, DRB, TERM = (INPUTS.index(name) for name in ("rb", "drb", "triplet_term_1"))

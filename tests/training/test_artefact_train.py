@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 
 from annotator.errors import ConfigError
-from annotator.heads import load_head
-from annotator.models import load_models
+from annotator.models.heads import load_head
+from annotator.models.load import load_models
 from annotator.preprocess.triplet import CHANNELS
-from annotator.sandbox.simulation import simulate_night
-from annotator.sandbox.stamps import simulate
+from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox.sky.stamps import simulate
 from annotator.transient import Transient, Triplet
-from training import artefact, artefact_train, evaluate
+from training.artefact import model as artefact
+from training.artefact import train as artefact_train
 from training.cli import main
-from training.triplet_data import read_stamps
+from training.data.stamps import read_stamps
+from training.metrics import ranking as evaluate
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
 NIGHT = simulate_night(41, 400, now_jd=2461000.5)

@@ -9,11 +9,11 @@ import torch
 
 from annotator.errors import ConfigError
 from annotator.verdicts import Verdict, verdicts_csv
-from training import ask as asking
 from training import cli
-from training.ask import Asked, ask, simulate_year, teaching_value
-from training.exotic import INPUTS, NEEDS, Examples, ForestSettings, fit_exotic
-from training.exotic_data import ledger_numbers, read_databank, with_verdicts
+from training.exotic import ask as asking
+from training.exotic.ask import Asked, ask, simulate_year, teaching_value
+from training.exotic.examples import ledger_numbers, read_databank, with_verdicts
+from training.exotic.model import INPUTS, NEEDS, Examples, ForestSettings, fit_exotic
 
 SMALL = ForestSettings(n_trees=20, max_depth=6)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from annotator.calibration import Calibration, Sampling
-from training.calibrating import (
+from annotator.models.calibration import Calibration, Sampling
+from training.metrics.calibrate import (
     LEVELS,
     MIN_PER_LEVEL,
     ONE_LEVEL,

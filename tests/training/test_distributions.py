@@ -4,12 +4,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotator.drift import bin_of
-from annotator.manifest import PERCENTILES, parse_manifest, percentile_of
+from annotator.models.distribution import bin_of
+from annotator.models.manifest import parse_manifest
+from annotator.models.percentiles import PERCENTILES, percentile_of
 from annotator.preprocess.features import FEATURES
 from annotator.preprocess.quantities import QUANTITIES
-from training.distributions import MIN_PRESENT, N_BINS, distributions_of, percentiles_of
-from training.export import manifest_json
+from training.export.graph import manifest_json
+from training.metrics.distributions import MIN_PRESENT, N_BINS, distributions_of, percentiles_of
 
 VALUES = st.lists(st.none() | st.floats(-1e6, 1e6) | st.integers(-3, 3).map(float), min_size=1, max_size=60)
 
@@ -67,7 +68,7 @@ def test_what_fewer_than_five_hundred_normals_have_gets_no_percentiles():
 
 
 def test_the_shipped_percentiles_are_of_all_features_and_quantities_of_the_databank(shared, all_models):
-    from training.dataset import read_table
+    from training.data.table import read_table
 
     table = read_table(shared / "data" / "object_features.csv", "ztf")
     normals = np.hstack([table.features, table.quantities])[~table.is_exotic]

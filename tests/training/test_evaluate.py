@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from training import evaluate
+from training.metrics import ranking as evaluate
 
 GENERATOR = np.random.default_rng(0)
 SCORES = np.round(GENERATOR.normal(size=400), 1)  # with ties

@@ -12,15 +12,18 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from annotator.errors import ConfigError, ModelError
-from annotator.heads import load_head
-from annotator.ledger import Ledger
-from annotator.models import load_models
+from annotator.ledger.ledger import Ledger
+from annotator.models.heads import load_head
+from annotator.models.load import load_models
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from annotator.surveys import PARSERS
 from annotator.verdicts import Verdict, verdicts_csv
-from training import cli, evaluate, head_files
-from training.dataset import name_bin, read_table
-from training.exotic import (
+from training import cli
+from training.data.live_states import LiveStates
+from training.data.table import name_bin, read_table
+from training.exotic.evaluate import calibration_table, half_precision_threshold, presence_auc
+from training.exotic.examples import Databank, ledger_numbers, read_databank, with_verdicts
+from training.exotic.model import (
     INPUTS,
     MODALITY_INPUTS,
     NEEDS,
@@ -32,11 +35,10 @@ from training.exotic import (
     fit_exotic,
     with_modalities_dropped,
 )
-from training.exotic_data import Databank, ledger_numbers, read_databank, with_verdicts
-from training.exotic_evaluate import calibration_table, half_precision_threshold, presence_auc
-from training.exotic_train import Sources, train
-from training.live_states import LiveStates
-from training.run import write_out_of_fold
+from training.exotic.train import Sources, train
+from training.export import head as head_files
+from training.metrics import ranking as evaluate
+from training.recipe import write_out_of_fold
 
 SMALL = ForestSettings(n_trees=20, max_depth=6)
 FORBIDDEN = (
@@ -141,7 +143,7 @@ def test_no_input_has_a_forbidden_name():
 
 
 def test_numbers_of_the_databank_are_those_that_the_annotator_gives_a_head(databank, small_models):
-    from annotator.models import head_numbers
+    from annotator.models.model_set import head_numbers
 
     rows = databank.table.rows
     for place in np.flatnonzero(databank.table.bins == 9)[:10]:
@@ -430,7 +432,7 @@ def test_a_released_head_is_small_and_served_under_the_set_s_version(released, d
 
 def test_a_head_of_full_size_is_below_two_megabytes(labelled_file, small_models_folder, tmp_path, databank):
     """As many trees as are served, with examples of which no two are alike, so that they grow as deep as they may."""
-    from training.export import export_graph, narrow
+    from training.export.graph import export_graph, narrow
 
     rng = np.random.default_rng(0)
     numbers = rng.normal(1, 0.1, (4000, len(INPUTS))).astype(np.float32)

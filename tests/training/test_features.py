@@ -10,17 +10,19 @@ import pytest
 import torch
 
 from annotator.errors import ConfigError, ModelError
-from annotator.manifest import parse_manifest
-from annotator.models import load_models
+from annotator.models.load import load_models
+from annotator.models.manifest import parse_manifest
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
-from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
-from annotator.surveys import ztf
-from training import evaluate, export, features
+from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
+from annotator.surveys.ztf import parse as ztf
 from training.cli import main
-from training.dataset import name_bin, read_table
-from training.fit import Settings, fit_features
-from training.networks import Autoencoder, FeatureModel, mean_huber
-from training.scaling import fit_columns
+from training.data.table import name_bin, read_table
+from training.export import graph as export
+from training.features import train as features
+from training.features.fit import Settings, fit_features
+from training.features.network import Autoencoder, FeatureModel, mean_huber
+from training.features.scaling import fit_columns
+from training.metrics import ranking as evaluate
 
 NIGHT = simulate_night(11, 700, now_jd=2461000.5)
 

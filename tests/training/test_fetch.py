@@ -6,15 +6,15 @@ import math
 import pytest
 
 from annotator.errors import ConfigError, LasairApiError, QuotaError, SourceError
-from annotator.lasair_api import LasairApi
-from annotator.ledger import Ledger
-from annotator.quota import CallBudget
-from annotator.sandbox.server import Account, Sandbox
-from annotator.sandbox.simulation import simulate_night
-from training import fetch
+from annotator.lasair.api import LasairApi
+from annotator.lasair.budget import CallBudget
+from annotator.ledger.ledger import Ledger
+from annotator.sandbox.lasair.server import Account, Sandbox
+from annotator.sandbox.sky.night import simulate_night
 from training.cli import main
-from training.dataset import read_table
-from training.fetch import COLUMNS, fetch_features
+from training.data import fetch_table as fetch
+from training.data.fetch_table import COLUMNS, fetch_features
+from training.data.table import read_table
 
 TOKEN = "token-of-the-tests"
 TYPES = ("SN Ia", "SN Ia-CSM", "SN II", "SN IIn", "SN Ib", "SN Ic-BL", "SLSN-I", "TDE-He", "AGN", "CV", None)

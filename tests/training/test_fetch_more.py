@@ -7,17 +7,18 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from annotator.cutouts import CutoutCache, CutoutFetcher
 from annotator.errors import ConfigError, LasairUnreachableError, QuotaError
-from annotator.fits_stamps import read_stamp
-from annotator.lasair_api import LasairApi
-from annotator.ledger import Ledger
-from annotator.quota import CallBudget
-from annotator.sandbox.server import Account, Sandbox
-from annotator.sandbox.simulation import simulate_night
-from annotator.sandbox.stamps import render
+from annotator.lasair.api import LasairApi
+from annotator.lasair.budget import CallBudget
+from annotator.lasair.cutout_cache import CutoutCache
+from annotator.lasair.cutouts import CutoutFetcher
+from annotator.ledger.ledger import Ledger
+from annotator.preprocess.fits import read_stamp
+from annotator.sandbox.lasair.server import Account, Sandbox
+from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox.sky.stamps import render
 from training.cli import main
-from training.fetch_objects import CURVE_COLUMNS, STAMP_COLUMNS, fetch_cutouts, fetch_lightcurves, read_objects
+from training.data.fetch_objects import CURVE_COLUMNS, STAMP_COLUMNS, fetch_cutouts, fetch_lightcurves, read_objects
 
 TOKEN = "token-of-the-tests"
 NIGHT = simulate_night(seed=4, n_objects=40)
@@ -93,7 +94,7 @@ def test_the_light_curves_have_the_layout_of_the_training_data_and_the_detection
 
 
 def test_the_light_curves_are_what_training_reads(api, table, tmp_path):
-    lightcurve_data = pytest.importorskip("training.lightcurve_data")
+    lightcurve_data = pytest.importorskip("training.data.curves")
     fetch_lightcurves(api, table, tmp_path / "lightcurves.parquet")
     curves = lightcurve_data.read_curves(tmp_path / "lightcurves.parquet", tmp_path / "lightcurve_labels.csv").curves
     assert 20 < len(curves) <= len(OBJECTS)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
-from training.export import export_graph, narrow
-from training.forest import Forest
+from training.exotic.forest import Forest
+from training.export.graph import export_graph, narrow
 
 
 def examples(n=600, seed=0):

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from annotator.errors import ModelError
-from annotator.known import FILE_NAME, KnownLatents, load_known
-from annotator.models import load_models
+from annotator.models.known import FILE_NAME, KnownLatents, load_known
+from annotator.models.load import load_models
 from annotator.surveys import PARSERS
-from training import cli, known_evaluate
-from training.known import read_labelled
-from training.known_card import known_card
-from training.known_evaluate import ALL, WITHIN, measure
+from training import cli
+from training.known import evaluate as known_evaluate
+from training.known.card import known_card
+from training.known.evaluate import ALL, WITHIN, measure
+from training.known.index import read_labelled
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import pandas
 import pytest
 import torch
 
-from annotator.calibration import Calibration, Sampling
 from annotator.errors import MissingModalityError
-from annotator.manifest import parse_manifest
-from annotator.models import ModalityScore, load_models
+from annotator.models.calibration import Calibration, Sampling
+from annotator.models.load import load_models
+from annotator.models.manifest import parse_manifest
+from annotator.models.scores import ModalityScore
 from annotator.preprocess.lightcurve import (
     BANDS,
     GRID_DAYS,
@@ -20,15 +21,13 @@ from annotator.preprocess.lightcurve import (
     usable_detections,
     within_grid,
 )
-from annotator.sandbox.simulation import simulate_night
+from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import PARSERS
-from training import cli, evaluate
-from training.calibrating import uniform_calibrated
-from training.injection import EVOLUTIONS, MAX_ERROR_MAG, make_pair, single_numbers, smooth_magnitudes
-from training.lightcurve_aha import AhaCurveModel, aha_tensor
-from training.lightcurve_data import read_curves
-from training.lightcurve_evaluate import dependence, injections, within_groups
-from training.lightcurve_fit import (
+from training import cli
+from training.data.curves import read_curves
+from training.lightcurve.aha import AhaCurveModel, aha_tensor
+from training.lightcurve.evaluate import dependence, injections, within_groups
+from training.lightcurve.fit import (
     LightCurveSettings,
     fit_lightcurves,
     make_versions,
@@ -36,7 +35,10 @@ from training.lightcurve_fit import (
     truncated,
     vary,
 )
-from training.lightcurve_network import LightCurveModel, mean_loss
+from training.lightcurve.injection import EVOLUTIONS, MAX_ERROR_MAG, make_pair, single_numbers, smooth_magnitudes
+from training.lightcurve.network import LightCurveModel, mean_loss
+from training.metrics import ranking as evaluate
+from training.metrics.calibrate import uniform_calibrated
 
 LABELS = {"SN Ia": "SN Ia", "SN II": "SN II", "SN Ib/c": "SN Ib/c", "TDE": "Exotic", "SLSN": "Exotic"}
 

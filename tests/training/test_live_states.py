@@ -8,9 +8,9 @@ from annotator.errors import ConfigError
 from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
 from annotator.surveys import PARSERS
-from annotator.surveys.ztf_columns import Detection, lasair_columns
-from training.lightcurve_data import shared_groups
-from training.live_states import STATES_PER_OBJECT, SURROUNDINGS, live_states, no_live_states
+from annotator.surveys.ztf.columns import Detection, lasair_columns
+from training.data.curves import shared_groups
+from training.data.live_states import STATES_PER_OBJECT, SURROUNDINGS, live_states, no_live_states
 
 N_OBJECTS = 40
 NAMES = ("jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
@@ -146,7 +146,7 @@ def test_the_same_seed_gives_the_same_states_and_another_gives_others(states, ta
 
 
 def test_photometry_of_other_telescopes_and_of_unknown_objects_makes_no_state(states, table, objects, tmp_path):
-    from training.lightcurve_data import OTHER_TELESCOPES
+    from training.data.curves import OTHER_TELESCOPES
 
     frame = pandas.read_parquet(write_curves(tmp_path / "one.parquet", objects, source="simulated"))
     foreign = frame.assign(source=sorted(OTHER_TELESCOPES)[0], magpsf=frame["magpsf"] - 4, jd=frame["jd"] + 0.01)

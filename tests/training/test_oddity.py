@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from annotator.preprocess.quantities import QUANTITY_NAMES
-from training.export import OUTPUT_NAMES, check_parity, export_graph
-from training.networks import FeatureModel
-from training.oddity import (
+from training.export.graph import OUTPUT_NAMES, check_parity, export_graph
+from training.features.network import FeatureModel
+from training.features.oddity import (
     CLIP,
     EXPECTED_SMALL,
     MIN_MEMBERS,
@@ -17,7 +17,7 @@ from training.oddity import (
     fit_prior,
     fit_quantity_columns,
 )
-from training.scaling import fit_columns
+from training.features.scaling import fit_columns
 
 OUTPUTS = (*OUTPUT_NAMES, "oddity", "prior")
 

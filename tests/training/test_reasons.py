@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from annotator import lightcurve_reasons
 from annotator.errors import ModelError
-from annotator.models import load_models
-from annotator.sandbox.simulation import simulate_night
-from annotator.sandbox.stamps import KINDS, simulate
+from annotator.models.load import load_models
+from annotator.reasons import lightcurve as lightcurve_reasons
+from annotator.reasons.triplet import Term, find, terms_of
+from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox.sky.stamps import KINDS, simulate
 from annotator.transient import Transient, Triplet
-from annotator.triplet_reasons import Term, find, terms_of
-from training import lightcurve_network, triplet_network
+from training.lightcurve import network as lightcurve_network
+from training.triplet import network as triplet_network
 
 MODEL = load_models(Path(__file__).parents[2] / "onnx_models", "ztf").models["triplet"]
 

@@ -13,27 +13,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.calibration import Calibration, Level, Sampling, Tail
-from annotator.manifest import parse_manifest
-from annotator.models import load_models
+from annotator.models.calibration import Calibration, Level, Sampling, Tail
+from annotator.models.load import load_models
+from annotator.models.manifest import parse_manifest
 from annotator.preprocess.features import FEATURE_NAMES
 from annotator.preprocess.triplet import CHANNELS
-from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
-from annotator.sandbox.stamps import simulate
-from training import (
-    ask,
-    evaluate,
-    lightcurve,
-    report,
-    report_layout,
-    report_measure,
-    report_page,
-    report_plots,
-    report_statistics,
-)
+from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
+from annotator.sandbox.sky.stamps import simulate
 from training.cli import main
-from training.export import manifest_json
-from training.lightcurve_data import read_curves
+from training.data.curves import read_curves
+from training.exotic import ask
+from training.export.graph import manifest_json
+from training.lightcurve import train as lightcurve
+from training.metrics import ranking as evaluate
+from training.report import layout as report_layout
+from training.report import measure as report_measure
+from training.report import page as report_page
+from training.report import plots as report_plots
+from training.report import statistics as report_statistics
+from training.report import write as report
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
 NIGHT = simulate_night(31, 1000, now_jd=2461000.5)

@@ -7,19 +7,20 @@ import pytest
 import torch
 
 from annotator.errors import ConfigError, ModelError
-from annotator.manifest import parse_manifest
-from annotator.models import Missing, load_models
+from annotator.models.load import load_models
+from annotator.models.manifest import parse_manifest
+from annotator.models.scores import Missing
 from annotator.preprocess.triplet import CENTRE, CHANNELS, stamp_tensor
-from annotator.sandbox.simulation import simulate_night
-from annotator.sandbox.stamps import simulate
+from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox.sky.stamps import simulate
 from annotator.transient import Transient, Triplet
-from training import triplet_evaluate
 from training.cli import main
-from training.triplet_aha import AhaTripletModel, aha_tensor
-from training.triplet_data import read_stamps
-from training.triplet_fit import TripletSettings, fit_triplets, outputs_of
-from training.triplet_injection import INJECTIONS
-from training.triplet_network import TERMS, TripletModel, combined, fit_terms
+from training.data.stamps import read_stamps
+from training.triplet import evaluate as triplet_evaluate
+from training.triplet.aha import AhaTripletModel, aha_tensor
+from training.triplet.fit import TripletSettings, fit_triplets, outputs_of
+from training.triplet.injection import INJECTIONS
+from training.triplet.network import TERMS, TripletModel, combined, fit_terms
 
 N_OBJECTS = 180
 

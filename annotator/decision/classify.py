@@ -1,0 +1,91 @@
+"""From scores to a classification, and to the numbers that stand beside it."""
+
+from annotator.config import DecisionConfig
+from annotator.models.scores import ModalityScore, Scores
+from annotator.transient import Transient
+
+VOUCHING_DETECTIONS = 2
+"""One good detection can be a satellite or a ghost; two of one place are not."""
+VOUCHING_DRB = 0.9
+"""From which on training calls a detection clearly real (:mod:`training.artefact`)."""
+
+
+def decide(
+    transient: Transient, scores: Scores, decision: DecisionConfig, exotic_threshold: float | None = None
+) -> str:
+    """Classify one scored object: `artefact`, `anomaly`, `watch` or `normal`.
+
+    An artefact is an object with enough detections of which none is positive and passes real-bogus, where the record
+    counts them; or one whose detection is bogus by its stamps and real-bogus scores, unless it is vouched for by
+    :data:`VOUCHING_DETECTIONS` good detections and a drb of :data:`VOUCHING_DRB`.
+
+    Parameters
+    ----------
+    exotic_threshold
+        The probability of being exotic from which on an object is an anomaly, whatever its score; None: no such.
+    """
+    n_det, n_good = transient.n_det, transient.n_det_good
+    if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
+        return "artefact"
+    is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and transient.extras.get("drb", 0.0) >= VOUCHING_DRB
+    if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
+        return "artefact"
+    is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold
+    if scores.score >= decision.anomaly_score or is_exotic:
+        return "anomaly"
+    return "watch" if scores.score >= decision.watch_score else "normal"
+
+
+def judged(classification: str, asked_class: str | None, tns_type: str, decision: DecisionConfig) -> str:
+    """Let people have the last word on a classification.
+
+    Parameters
+    ----------
+    classification
+        What :func:`decide` said.
+    asked_class
+        What a person's verdict asks for, None where it asks for nothing.
+    tns_type
+        The spectroscopic class in TNS, empty where there is none.
+    decision
+        Whether a class in TNS makes `watch` of `anomaly`.
+    """
+    if asked_class is not None:
+        return asked_class
+    is_demoted = classification == "anomaly" and tns_type and decision.classified == "demote"
+    return "watch" if is_demoted else classification
+
+
+def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> dict[str, float]:
+    """Gather the numbers that the community filters on, absent rather than null.
+
+    Parameters
+    ----------
+    transient, scores
+        The object and what the models said of it.
+    first_mjd
+        Epoch (MJD) at which it was first flagged, None if it never was.
+    """
+    numbers: dict[str, float] = {"score": round(scores.score, 4)}
+    for name, modality in scores.modalities.items():
+        if isinstance(modality, ModalityScore):
+            numbers[f"{name}_score"] = round(modality.score, 4)
+            numbers[f"{name}_error"] = float(f"{modality.error:.6g}")
+    for name, value in learned(scores).items():
+        numbers[name] = value
+    if transient.n_det is not None:
+        numbers["n_det"] = transient.n_det
+    if transient.last_mjd is not None:
+        numbers["mjd"] = round(transient.last_mjd, 5)
+    if first_mjd is not None:
+        numbers["first_mjd"] = round(first_mjd, 5)
+    return numbers
+
+
+def learned(scores: Scores) -> dict[str, float]:
+    """Return what stands beside the scores, `exotic` and `prior`, as it is written; absent where there is none."""
+    return {
+        name: round(value, 4)
+        for name, value in (("exotic", scores.exotic), ("prior", scores.prior))
+        if value is not None
+    }

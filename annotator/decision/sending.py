@@ -1,0 +1,70 @@
+"""Whether an annotation is worth a write, which triggers other people's filters."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from annotator.annotation import Annotation
+from annotator.config import DecisionConfig
+from annotator.decision.classify import judged
+from annotator.reasons.sentence import explain_verdict, is_verdict, state_class
+from annotator.verdicts import Verdict
+
+FLAGS = ("anomaly", "watch")
+
+
+def as_judged(held: Annotation, verdict: Verdict) -> Annotation | None:
+    """Rewrite an annotation after a verdict; None where the verdict asks for nothing else than what is held."""
+    if verdict.asked_class in (None, held.classification):
+        return None
+    return dataclasses.replace(held, classification=verdict.asked_class, explanation=explain_verdict(verdict))
+
+
+def as_classified(flag: Annotation, tns_type: str, decision: DecisionConfig) -> Annotation:
+    """Rewrite a flag after its object's class in TNS has become known, to what it would be had it been known."""
+    classification = judged(flag.classification, None, tns_type, decision)
+    explanation = state_class(flag.explanation, tns_type)
+    return dataclasses.replace(flag, classification=classification, explanation=explanation)
+
+
+def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], margin: float) -> bool:
+    """Decide whether an annotation is worth a write, which triggers other people's filters.
+
+    Parameters
+    ----------
+    new
+        What would be written.
+    held
+        What Lasair holds, or will hold once the outbox is empty.
+    classes
+        Classes that are written; any other is only written over one of these.
+    margin
+        By how much the combined score has to move while all else is the same.
+    """
+    if held is None:
+        return new.classification in classes
+    if new.classification != held.classification:
+        return True
+    if is_verdict(held.explanation) and not is_verdict(new.explanation):
+        return True
+    if new.classification not in classes:
+        return False
+    return (
+        new.version != held.version
+        or new.topic != held.topic
+        or not _modalities(new) <= _modalities(held)
+        # Rounded, since 3.5 - 3.2 is a little less than 0.3 in binary.
+        or round(abs(new.classdict["score"] - held.classdict.get("score", 0.0)), 6) >= margin
+    )
+
+
+def is_weaker_without(new: Annotation, held: Annotation) -> bool:
+    """Tell whether a score is lower than the one held and lacks a modality that the held one has.
+
+    While that modality waits to be fetched, a lower score is no news of the object.
+    """
+    is_lower = new.classdict["score"] < held.classdict.get("score", 0.0)
+    return is_lower and new.version == held.version and not _modalities(held) <= _modalities(new)
+
+
+def _modalities(annotation: Annotation) -> set[str]:
+    return {key for key in annotation.classdict if key.endswith("_score")}

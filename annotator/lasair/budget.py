@@ -1,0 +1,60 @@
+"""The hour's calls: counted in the ledger across restarts, refused here before Lasair has to."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from annotator.errors import QuotaError
+from annotator.ledger.calls import HOUR_S, WRITING
+from annotator.ledger.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class CallBudget:
+    """The right to call Lasair.
+
+    Lasair counts rejected calls too and sends no Retry-After: whoever goes on calling after a 429 stays locked out. So
+    after one there is an hour's silence, across restarts.
+    """
+
+    ledger: Ledger
+    calls_per_hour: int
+    """Calls that may be made in any sliding hour."""
+    read_share: float
+    """Part of them that is kept for reading; the rest is for writing, so that neither can starve the other."""
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970."""
+
+    def spend(self, endpoint: str) -> None:
+        """Count a call that is about to be made; raise QuotaError where there is no room for it."""
+        now = self.clock()
+        throttled_at = self.ledger.last_throttled(now)
+        if throttled_at is not None:
+            until = time.strftime("%Y-%m-%d %H:%M", time.gmtime(throttled_at + HOUR_S))
+            raise QuotaError(f"Lasair answered 429 within the last hour: no calls until {until} UTC")
+        reads_left, writes_left = self.left()
+        kind, left, room = ("read", reads_left, self.reads_per_hour)
+        if endpoint in WRITING:
+            kind, left, room = ("write", writes_left, self.writes_per_hour)
+        if left <= 0:
+            raise QuotaError(f"all {room} calls an hour that are kept to {kind} were made: the rest waits")
+        self.ledger.count_call(endpoint, now)
+
+    def left(self) -> tuple[int, int]:
+        """Return how many calls are left of this hour: to read, and to write."""
+        reads, writes = self.ledger.calls_last_hour(self.clock())
+        return max(0, self.reads_per_hour - reads), max(0, self.writes_per_hour - writes)
+
+    @property
+    def reads_per_hour(self) -> int:
+        """Calls an hour for reading; of two calls or more, one at the least for each."""
+        return min(max(1, round(self.calls_per_hour * self.read_share)), self.calls_per_hour - 1)
+
+    @property
+    def writes_per_hour(self) -> int:
+        """Calls an hour for writing."""
+        return self.calls_per_hour - self.reads_per_hour
+
+    def throttled(self) -> None:
+        """Note that Lasair answered 429."""
+        self.ledger.note_throttled(self.clock())

@@ -1,0 +1,243 @@
+"""Cutouts: from a reference to three stamps, over https from the survey's own hosts or from files beside a record.
+
+What comes over the wire is not trusted: only configured hosts, no redirect to another, a limit on size, and whatever
+is not a stamp is a missing cutout with its reason. Fetched files are kept on disk, up to a limit.
+"""
+
+import logging
+import stat
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.errors import LasairUnreachableError, MissingModalityError
+from annotator.lasair.cutout_cache import CutoutCache
+from annotator.preprocess.fits import MAX_BYTES, read_stamp
+from annotator.transient import CutoutReference, Triplet
+
+if TYPE_CHECKING:
+    import requests
+
+
+log = logging.getLogger(__name__)
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost")
+MAX_FAILURES_IN_A_ROW = 6
+"""After this many requests without an answer the host is left alone, so that an outage does not hold a pass up."""
+SILENCE_S = 60.0
+"""For how long."""
+_RETRY_PAUSE_S = 0.5
+_MAX_REDIRECTS = 3
+_PATIENCE = 3  # times the timeout: for all parts of an answer together
+_CHUNK_BYTES = 65_536
+_KINDS = ("science", "template", "difference")
+
+Outcome = Triplet | MissingModalityError | LasairUnreachableError
+"""The stamps; or why there are none; or why there are none just now."""
+
+
+class CutoutFetcher:
+    """Turns references into triplets, several at a time.
+
+    Parameters
+    ----------
+    hosts
+        Whose URLs may be fetched: by https, or by http where the host is this machine.
+    parallel
+        Requests under way at a time.
+    timeout_s
+        Seconds to wait for a connection, and for each part of an answer.
+    cache
+        Where fetched files are kept; None to keep none.
+    folder
+        Where local paths start from; None where there may be none.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        parallel: int = 4,
+        timeout_s: float = 10.0,
+        cache: CutoutCache | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._parallel = parallel
+        self._timeout_s = timeout_s
+        self._cache = cache
+        self._folder = folder
+        self._of_thread = threading.local()
+        self._failures_in_a_row = 0
+        self._silent_until = 0.0
+
+    def fetch(
+        self, references: Sequence[CutoutReference], should_stop: Callable[[], bool] = lambda: False
+    ) -> list[Outcome]:
+        """Fetch the stamps of several epochs, in order.
+
+        Parameters
+        ----------
+        references
+            Where they are.
+        should_stop
+            Asked before each request; what is left then counts as unreachable for now.
+        """
+        if not references:
+            return []
+
+        def outcome(reference: CutoutReference) -> Outcome:
+            try:
+                stamps = [self._stamp(getattr(reference, kind), kind, should_stop) for kind in _KINDS]
+            except (MissingModalityError, LasairUnreachableError) as reason:
+                return reason
+            return Triplet(*stamps, time_mjd=reference.time_mjd)
+
+        with ThreadPoolExecutor(min(self._parallel, len(references)), thread_name_prefix="cutouts") as pool:
+            outcomes = list(pool.map(outcome, references))
+        if self._cache:
+            self._cache.trim()
+        return outcomes
+
+    def _stamp(self, place: str, kind: str, should_stop: Callable[[], bool]) -> NDArray[np.float32]:
+        try:
+            if "://" not in place:
+                return read_stamp(_read_local(place, self._folder))
+            kept = self._cache.get(place) if self._cache else None
+            if kept is not None:
+                try:
+                    return read_stamp(kept)
+                except MissingModalityError:
+                    self._cache.forget(place)
+            content = self._download(place, should_stop)
+            stamp = read_stamp(content)
+        except MissingModalityError as reason:
+            raise MissingModalityError(f"{kind} cutout: {reason}") from reason
+        if self._cache:
+            self._cache.put(place, content)
+        return stamp
+
+    def _download(self, url: str, should_stop: Callable[[], bool]) -> bytes:
+        check_url(url, self._hosts)
+        try:
+            return self._attempt(url, should_stop)
+        except LasairUnreachableError:
+            if should_stop() or time.monotonic() < self._silent_until:
+                raise
+            time.sleep(_RETRY_PAUSE_S)
+            return self._attempt(url, should_stop)
+
+    def _attempt(self, url: str, should_stop: Callable[[], bool]) -> bytes:
+        if should_stop():
+            raise LasairUnreachableError("cutouts: no time left to fetch them")
+        if time.monotonic() < self._silent_until:
+            raise LasairUnreachableError("cutouts: their host did not answer")
+        try:
+            content = self._get(url)
+        except LasairUnreachableError:
+            self._failures_in_a_row += 1
+            if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+                self._silent_until = time.monotonic() + SILENCE_S
+            raise
+        self._failures_in_a_row = 0
+        return content
+
+    def _get(self, url: str) -> bytes:
+        """Make one request, and those that it is sent on to on the same host."""
+        import requests
+        import urllib3
+
+        host = urlsplit(url).hostname
+        try:
+            for _ in range(_MAX_REDIRECTS + 1):
+                with self._session().get(url, timeout=self._timeout_s, stream=True, allow_redirects=False) as response:
+                    if not response.is_redirect:
+                        return _body(response, time.monotonic() + _PATIENCE * self._timeout_s)
+                    url = urljoin(url, response.headers["Location"])
+                    if urlsplit(url).hostname != host:
+                        raise MissingModalityError("its host sends on to another host")
+                    check_url(url, self._hosts)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise LasairUnreachableError(f"cutouts: no answer from {host}: {type(error).__name__}") from error
+        raise MissingModalityError("its host sends on without end")
+
+    def _session(self) -> "requests.Session":
+        import requests
+
+        # One a thread: a session is not made for several.
+        if not hasattr(self._of_thread, "session"):
+            self._of_thread.session = requests.Session()
+            self._of_thread.session.headers["Accept-Encoding"] = "identity"
+        return self._of_thread.session
+
+
+def check_url(url: str, hosts: frozenset[str]) -> None:
+    """Refuse a URL that may not be fetched.
+
+    Raises
+    ------
+    MissingModalityError
+        Unless it is https to one of the hosts, or http to one of them that is this machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise MissingModalityError("its address is no URL") from None
+    if host not in hosts:
+        raise MissingModalityError(f"{str(host)[:60]} is none of the survey's hosts: {', '.join(sorted(hosts))}")
+    is_local = host in LOCAL_HOSTS and parts.scheme == "http"
+    if not is_local and (parts.scheme != "https" or port not in (None, 443)):
+        raise MissingModalityError("its address is not https")
+    if parts.username is not None:
+        raise MissingModalityError("its address names a user")
+
+
+def _body(response: "requests.Response", ends_at: float) -> bytes:
+    if response.status_code >= 500 or response.status_code == 429:
+        raise LasairUnreachableError(f"cutouts: their host answered {response.status_code}")
+    if response.status_code != 200:
+        raise MissingModalityError(f"its host answered {response.status_code}")
+    content = bytearray()
+    # Not decoded on the way: what is compressed is unpacked by the reader of stamps, within its limits.
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
+        content += chunk
+        if time.monotonic() > ends_at:
+            raise LasairUnreachableError("cutouts: their host is too slow")
+        if len(content) > MAX_BYTES:
+            raise MissingModalityError(f"it has more than {MAX_BYTES} bytes")
+    if not content:
+        raise MissingModalityError("its host has an empty file")  # how Lasair says that there is none
+    return bytes(content)
+
+
+def _read_local(place: str, folder: Path | None) -> bytes:
+    """Read a file inside the record's own folder."""
+    if folder is None:
+        raise MissingModalityError("a path is only read beside a record's own file; expected a URL")
+    root = folder.resolve()
+    try:
+        if Path(place).is_absolute() or ".." in Path(place).parts:
+            raise MissingModalityError("its path leads out of the record's folder")
+        path = (root / place).resolve(strict=True)
+        if not path.is_relative_to(root):
+            raise MissingModalityError("its path leads out of the record's folder")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise MissingModalityError("its path is no file")
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise MissingModalityError("there is no such file") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise MissingModalityError(f"its file cannot be read: {type(error).__name__}") from error
+    if len(content) > MAX_BYTES:
+        raise MissingModalityError(f"it has more than {MAX_BYTES} bytes")
+    if not content:
+        raise MissingModalityError("its file is empty")
+    return content

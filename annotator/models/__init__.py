@@ -1,0 +1,1 @@
+"""The models: manifests, sessions, inputs, calibration, heads, known objects; scores."""

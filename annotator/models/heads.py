@@ -1,0 +1,122 @@
+"""Heads: small models of what the others say, which learn from labels and from people's verdicts.
+
+A head is given numbers by name (:func:`annotator.models.head_numbers`), NaN where one is missing, and gives one
+probability. It can be swapped by itself, so that its revision stands in the model set's version.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from annotator.errors import ModelError
+from annotator.models.files import check_identity, open_graph, read_file
+from annotator.models.manifest import parse_as
+from annotator.preprocess import PREPROCESS_VERSION
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+HEADS = ("exotic", "artefact")
+"""Names of heads, and of their files."""
+
+REFERENCE_ATOL = 1e-4
+"""How far a reference's probability may be from the training framework's."""
+
+
+@dataclass(frozen=True)
+class HeadReference:
+    """Numbers of a simulated record, and the probability that the training framework gave them."""
+
+    numbers: Mapping
+    probability: float
+
+
+@dataclass(frozen=True)
+class HeadManifest:
+    """What a head is, what it was made from, and what it must answer."""
+
+    name: str
+    """One of :data:`HEADS`."""
+    version: str
+    """Of the model set it belongs to."""
+    revision: int
+    """0 as released with the set; one more each time it was trained again."""
+    survey: str
+    preprocess_version: str
+    graph_sha256: str
+    graph_bytes: int
+    opset: int
+    inputs: tuple[str, ...] = field(repr=False)
+    """Names of the numbers it is given, in order."""
+    needs: str
+    """The number without which it says nothing."""
+    threshold: float
+    """The probability from which on it decides; :attr:`training` says how it was found."""
+    training: Mapping = field(repr=False)
+    metrics: Mapping = field(repr=False)
+    references: tuple[HeadReference, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head, ready to run."""
+
+    manifest: HeadManifest
+    session: "onnxruntime.InferenceSession"
+
+    def probability(self, numbers: Mapping[str, float]) -> float | None:
+        """Return what the head says of an object's numbers; None where the one it needs is missing.
+
+        Raises
+        ------
+        ModelError
+            If the graph fails, or gives no probability.
+        """
+        if self.manifest.needs not in numbers:
+            return None
+        row = np.array([[numbers.get(name, math.nan) for name in self.manifest.inputs]], dtype=np.float32)
+        try:
+            (values,) = self.session.run(["probability"], {"inputs": row})
+        except Exception as failure:  # onnxruntime's exceptions share no base below Exception
+            raise ModelError(f"head {self.manifest.name}: the graph does not run: {failure}") from failure
+        probability = float(values[0])
+        if not 0.0 <= probability <= 1.0:
+            raise ModelError(
+                f"head {self.manifest.name}: expected a probability, found {probability}; the graph is faulty, train "
+                f"or install another"
+            )
+        return probability
+
+
+def load_head(place: Traversable, name: str, survey: str, version: str) -> Head:
+    """Load and check the head of a model set.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged, changed, of another survey, preprocessing or model set, or does not reproduce its references.
+    """
+    path = place / f"{name}.json"
+    where = str(path)
+    manifest = parse_as(HeadManifest, read_file(path), where)
+    expected = {"name": name, "survey": survey, "version": version, "preprocess_version": PREPROCESS_VERSION}
+    check_identity(where, {key: (value, getattr(manifest, key)) for key, value in expected.items()})
+    if manifest.needs not in manifest.inputs or not manifest.references:
+        raise ModelError(
+            f"{where}: expected references to prove the head by, and {manifest.needs!r} among its inputs; train it "
+            f"again"
+        )
+    head = Head(manifest, open_graph(place / f"{name}.onnx", manifest.graph_sha256, manifest.graph_bytes))
+    for number, reference in enumerate(manifest.references):
+        found = head.probability(reference.numbers)
+        if found is None or not math.isclose(found, reference.probability, rel_tol=0, abs_tol=REFERENCE_ATOL):
+            raise ModelError(
+                f"{where}: expected probability {reference.probability} for reference {number}, as in training, found "
+                f"{found}; the graph or onnxruntime changed: train the head again"
+            )
+    return head

@@ -1,0 +1,81 @@
+"""The models: what their manifests promise, checked at the door, and the scores they give.
+
+A model is two files, ``<modality>.onnx`` and ``<modality>.json``. All constants of a model live inside its graph; the
+manifest says what it is, and holds records with the scores it must give: a model that doesn't is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from annotator.config import DecisionConfig
+from annotator.models.calibration import combined_score
+from annotator.models.distribution import Distribution
+from annotator.models.heads import Head
+from annotator.models.model import Model
+from annotator.models.scores import Missing, ModalityScore, Scores
+from annotator.preprocess.quantities import quantities
+from annotator.transient import Transient
+
+REAL_BOGUS = ("rb", "drb")
+"""Names of the survey's own scores of how real a detection is."""
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """The models of one survey that belong together."""
+
+    version: str
+    """Names the set in every annotation, for example ``aha-ztf-1.0``."""
+    survey: str
+    models: Mapping[str, Model]
+    """By modality."""
+    heads: Mapping[str, Head] = field(default_factory=dict)
+    """Models of what the modalities say, by name: ``exotic``, ``artefact``."""
+    distributions: tuple[Distribution, ...] = field(default=(), repr=False)
+    """Over the training sets of all models, of what is watched for drift."""
+
+    def score(self, transients: Sequence[Transient]) -> list[Scores]:
+        """Score objects, in order; an object's scores are the same to the bit whatever the others are."""
+        by_model = zip(*(model.score_all(transients) for model in self.models.values()), strict=True)
+        return [
+            self._combined(transient, dict(zip(self.models, scores, strict=True)))
+            for transient, scores in zip(transients, by_model, strict=True)
+        ]
+
+    def exotic_threshold(self, decision: DecisionConfig) -> float | None:
+        """Return the probability of being exotic that makes an anomaly: the configured one, or the head's own."""
+        if "exotic" not in self.heads:
+            return None
+        return decision.exotic_probability or self.heads["exotic"].manifest.threshold
+
+    def learned_from(self, scores: Scores) -> dict[str, float]:
+        """Return those numbers of an object that a head asks for."""
+        wanted = {name for head in self.heads.values() for name in head.manifest.inputs}
+        return {name: value for name, value in scores.numbers.items() if name in wanted}
+
+    def _combined(self, transient: Transient, modalities: dict[str, ModalityScore | Missing]) -> Scores:
+        present = {name: item for name, item in modalities.items() if isinstance(item, ModalityScore)}
+        said = head_numbers(transient, present) if self.heads else {}
+        return Scores(
+            score=combined_score(item.score for item in present.values()),
+            modalities=MappingProxyType(modalities),
+            prior=next((item.prior for item in present.values() if item.prior is not None), None),
+            **{name: head.probability(said) for name, head in self.heads.items()},
+            numbers=said,
+        )
+
+
+def head_numbers(transient: Transient, present: Mapping[str, ModalityScore]) -> dict[str, float]:
+    """Gather, by name, all numbers that a head may learn from.
+
+    Quantities, and of each modality that is present its single numbers, residual terms of the stamps, and latent. No
+    name, position, date, redshift or spectroscopic class is among them: a head can ask for no other number.
+    """
+    numbers = quantities(transient) | {name: transient.extras[name] for name in REAL_BOGUS if name in transient.extras}
+    for modality, item in present.items():
+        numbers |= {f"{modality}_{output}": value for output, value in item.numbers.items()}
+        numbers |= {f"{modality}_latent_{i}": value for i, value in enumerate(item.latent)}
+    if "triplet" in present:
+        numbers |= {f"triplet_term_{i}": value for i, value in enumerate(present["triplet"].residual)}
+    return numbers

@@ -1,0 +1,52 @@
+"""What the models say of one object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A modality that an object lacks."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class ModalityScore:
+    """What one model says of one object."""
+
+    score: float
+    """-log10 of the tail probability among normal objects."""
+    error: float
+    """AHA's reconstruction error."""
+    residual: tuple[float, ...]
+    """Input less reconstruction, in the graph's scaled units; 0 where the value is missing."""
+    latent: tuple[float, ...]
+    """The object's place in the bottleneck."""
+    is_extrapolated: bool = False
+    """Whether the score is beyond what the number of known normals can tell, and follows the fitted tail."""
+    prior: float | None = None
+    """-log10 of the tail probability of the physical prior, of a model that has one."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """All single numbers that the graph gives, by output, and those of the input that a head learns from."""
+    observed: Mapping[str, float | None] = field(default_factory=dict, compare=False)
+    """What is watched for drift (:mod:`annotator.observed`), None where a value is missing; of the input, so that like
+    verdicts on unlike objects are equal."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the model set says of one object."""
+
+    score: float
+    """All present modalities combined (:func:`annotator.calibration.combined_score`); 0 when there are none."""
+    modalities: Mapping[str, ModalityScore | Missing]
+    """By the model set's modalities, each of them present."""
+    prior: float | None = None
+    """-log10 of the tail probability of how blue, nuclear and slow it is: an openly stated prior, beside the score."""
+    exotic: float | None = None
+    """Probability of being of a kind that earned a night before, learned from known exotics and people's verdicts."""
+    artefact: float | None = None
+    """Probability that the detection is bogus, by its stamps and real-bogus scores; None without stamps."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """What the heads were given, by name (:func:`head_numbers`)."""

@@ -1,0 +1,1 @@
+"""Whether the annotator is alive, keeps up, and still fits the stream."""

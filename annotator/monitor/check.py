@@ -1,0 +1,140 @@
+"""`aha-annotator check`: is everything in order to go live, point by point, and what to do where not."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotator.config import Config, FileSource, StreamSource, load_config
+from annotator.errors import AhaError, LasairApiError, UnauthorizedError
+from annotator.lasair.api import LasairApi
+from annotator.lasair.budget import CallBudget
+from annotator.lasair.filters import load_filter
+from annotator.ledger.ledger import Ledger
+from annotator.models.load import load_models
+from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
+from annotator.sources.files import read_records
+from annotator.sources.kafka_lag import peek
+from annotator.sources.records import record_name
+from annotator.surveys.survey import ENDPOINTS, OBJECT_IDS
+from annotator.verdicts import latest, read_verdicts
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point that was looked at."""
+
+    name: str
+    in_order: bool
+    words: str
+    """What was found, and what to do where it is not in order."""
+
+
+def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
+    """Look at configuration, models, ledger, token, endpoint, source and topic, in this order.
+
+    It reads from Lasair (three calls at most, counted in the ledger) and writes nothing there.
+    """
+    try:
+        config = load_config(path, environ)
+    except AhaError as error:
+        yield Point("configuration", False, str(error))
+        return
+    yield Point("configuration", True, f"{path}: survey {config.survey}, source {type(config.source).__name__}")
+    yield _models(config)
+    if config.verdicts:
+        yield _verdicts(config.verdicts)
+    try:
+        ledger = Ledger(config.ledger)
+    except AhaError as error:
+        yield Point("ledger", False, str(error))
+        return
+    with ledger:
+        yield Point("ledger", True, str(config.ledger))
+        yield from _lasair(config, ledger)
+
+
+def _models(config: Config) -> Point:
+    try:
+        models = load_models(config.models, config.survey)
+    except AhaError as error:
+        return Point("models", False, str(error))
+    names = ", ".join(models.models)
+    return Point("models", True, f"{models.version} ({names}): unchanged, and their reference records reproduced")
+
+
+def _verdicts(path: Path) -> Point:
+    try:
+        verdicts = read_verdicts(path)
+    except AhaError as error:
+        return Point("verdicts", False, str(error))
+    return Point("verdicts", True, f"{path}: {len(verdicts)} verdicts on {len(latest(verdicts))} objects")
+
+
+def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
+    try:
+        token = config.require_token()
+    except AhaError as error:
+        yield Point("token", False, str(error))
+        return
+    budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share)
+    api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
+    probe = ("objects.objectId", "objects", "objects.ncand > 0")
+    try:
+        rows = api.query(*probe, 1)
+    except UnauthorizedError as error:
+        yield Point("token", False, f"{error} Accounts and tokens of the two Lasairs are separate.")
+        return
+    except LasairApiError as error:
+        hint = f"the {config.survey} Lasair is at {ENDPOINTS[config.survey]}"
+        yield Point("endpoint", False, f"{config.lasair.endpoint} did not answer as Lasair does: {error}; {hint}")
+        return
+    yield Point("token", True, "accepted")
+    yield _endpoint(config, rows)
+    yield _source(config, api)
+    yield _topic(config, api)
+
+
+def _endpoint(config: Config, rows: list[dict]) -> Point:
+    object_id = record_name(rows[0]) if rows else ""
+    if OBJECT_IDS[config.survey].fullmatch(object_id):
+        return Point("endpoint", True, f"{config.lasair.endpoint} serves objects such as {object_id}")
+    found = f"an object named {object_id!r}" if rows else "no objects"
+    return Point(
+        "endpoint",
+        False,
+        f"{config.lasair.endpoint} has {found}: for survey {config.survey} use {ENDPOINTS[config.survey]}",
+    )
+
+
+def _source(config: Config, api: LasairApi) -> Point:
+    """Look whether objects come in with every column that the models use."""
+    source = config.source
+    try:
+        if isinstance(source, FileSource):
+            name, record = str(source.path), next(read_records(source.path), None)
+        elif isinstance(source, StreamSource):
+            name, record = f"stream {source.topic}", peek(source)
+        else:
+            input_filter = load_filter(source.filter)
+            rows = api.query(input_filter.selected, input_filter.tables, input_filter.conditions, 1)
+            name, record = f"filter {input_filter.name}", rows[0] if rows else None
+    except AhaError as error:
+        return Point("source", False, str(error))
+    if not isinstance(record, Mapping):
+        return Point("source", True, f"{name} can be read; it holds no object just now, so its columns were not seen")
+    missing = [name for name in ("objectId", "jdmax", *FEATURE_NAMES, *QUALITY_NAMES) if name not in record]
+    if missing:
+        words = f"{name} does not have {', '.join(missing)}: objects would be scored without; select them in the filter"
+        return Point("source", False, words)
+    return Point("source", True, f"{name} can be read and has every column that the models use")
+
+
+def _topic(config: Config, api: LasairApi) -> Point:
+    topic = config.annotation.topic
+    try:
+        api.query("objects.objectId", f"objects,annotator:{topic}", "objects.ncand > 0", 1)
+    except LasairApiError as error:
+        return Point("topic", False, f"{topic} cannot be filtered on: {error}")
+    return Point(
+        "topic", True, f"{topic} can be filtered on; whether it is yours to write shows at the first annotation"
+    )

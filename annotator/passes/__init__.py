@@ -1,0 +1,1 @@
+"""One pass, and the steps it is made of."""

@@ -1,0 +1,49 @@
+"""Taking back what a bad release flagged."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+from annotator.annotation import Annotation
+from annotator.config import Config
+from annotator.errors import ConfigError
+from annotator.models.model_set import ModelSet
+from annotator.passes.delivery import deliver
+from annotator.passes.report import PassReport
+from annotator.passes.run import recorded_pass
+
+
+def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[[], float] = time.time) -> PassReport:
+    """Rewrite as normal what a bad release flagged; what doesn't fit into the hour's calls follows in later passes.
+
+    Parameters
+    ----------
+    config, clock
+        As for :func:`run_pass`.
+    models
+        The models that are installed now; every object is scored with them when it is next seen.
+    bad_version
+        The model set to retract.
+
+    Raises
+    ------
+    ConfigError
+        If that is the set that is installed: the next pass would flag the same objects again.
+    """
+    if models.version == bad_version:
+        raise ConfigError(f"{bad_version} is still installed: install another model set first, then retract this one")
+    with recorded_pass(config, clock) as (ledger, api, report):
+        flagged = [item for item in ledger.annotations_of_version(bad_version) if item.classification != "normal"]
+        ledger.queue([_retraction(annotation) for annotation in flagged], clock())
+        report.queued = len(flagged)
+        report.delivery = deliver(ledger, api, config.lasair.batch_annotations, clock, lambda: False)
+    return report
+
+
+def _retraction(annotation: Annotation) -> Annotation:
+    return dataclasses.replace(
+        annotation,
+        classification="normal",
+        explanation=f"Retracted: {annotation.classification} by {annotation.version}, a release found to be faulty.",
+        classdict={name: value for name, value in annotation.classdict.items() if name in ("n_det", "mjd")},
+    )

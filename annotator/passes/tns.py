@@ -1,0 +1,54 @@
+"""Names and classes from the Transient Name Server, as Lasair's cross-match has them: for people, never for a score.
+
+The text comes from outside: it goes to Lasair, and to a terminal, through :func:`annotator.annotation.safe_text` alone.
+"""
+
+from collections.abc import Sequence
+
+from annotator.decision.assessment import TnsEntry
+from annotator.lasair.api import LasairApi
+from annotator.ledger.ledger import Ledger
+from annotator.passes.report import MAX_LOOKED_UP
+
+CACHED_S = 86_400.0
+"""How long an answer is good for, no name included."""
+
+
+def tns_entries(ledger: Ledger, api: LasairApi, object_ids: Sequence[str], now: float) -> dict[str, TnsEntry]:
+    """Look objects up: in the ledger, and what is not there, or too old, in at most one query.
+
+    Parameters
+    ----------
+    ledger
+        Keeps the answers.
+    api
+        Lasair; raises a LasairApiError as it always does.
+    object_ids
+        Most important first.
+    now
+        Seconds since 1970.
+
+    Returns
+    -------
+    dict
+        The objects that have a name; an object without one is as good as any other.
+    """
+    unknown = ledger.without_tns_since(object_ids, now - CACHED_S)[:MAX_LOOKED_UP]
+    if unknown:
+        names = ", ".join(f"'{object_id}'" for object_id in unknown)
+        rows = api.query(
+            "objects.objectId, crossmatch_tns.tns_prefix, crossmatch_tns.tns_name, crossmatch_tns.type",
+            "objects, crossmatch_tns",
+            f"objects.objectId IN ({names})",
+            MAX_LOOKED_UP,
+        )
+        found = {
+            row["objectId"]: TnsEntry(
+                " ".join(str(row[key]) for key in ("tns_prefix", "tns_name") if row.get(key)),
+                str(row.get("type") or "").strip(),
+            )
+            for row in rows
+            if row.get("objectId") in unknown and row.get("tns_name")
+        }
+        ledger.remember_tns({object_id: found.get(object_id) for object_id in unknown}, now)
+    return ledger.tns(object_ids)

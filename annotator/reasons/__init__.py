@@ -1,0 +1,1 @@
+"""What carries a score, and the sentence that says it."""

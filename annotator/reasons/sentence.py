@@ -1,0 +1,143 @@
+"""Why: one sentence for a person on what carries the score."""
+
+import datetime
+import re
+from collections.abc import Sequence
+
+from annotator.annotation import MAX_EXPLANATION, safe_text
+from annotator.models.scores import ModalityScore, Scores
+from annotator.reasons.reason import Reason, Reasons
+from annotator.transient import Transient
+from annotator.verdicts import Verdict
+
+STRONGEST = 3
+"""How many reasons of the modality with the highest score are named, where they fit."""
+
+ORDINARY_PERCENTILES = (5.0, 95.0)
+"""Of normals, between which a value by itself tells a person little, though its distance from the others counts."""
+
+ALSO_ODD = 2.0
+"""From this score on another modality's strongest reason is named, too."""
+
+WORTH_SAYING = 0.1
+"""From this probability of being exotic on it stands in the sentence."""
+
+MAX_TNS_TYPE = 24
+"""Characters of a class in TNS that are stated."""
+
+_LAST_REASON = re.compile(r"(?P<before>.*: .*)(?:; |\. ).+")
+"""What may go is behind the rarity's colon: a reason, or a sentence after the reasons."""
+
+_JUDGED = "Judged"
+_STATED_CLASS = re.compile(rf"(?:.{{1,{MAX_TNS_TYPE}}} in TNS\. )?")
+
+_RARITY = {
+    "features": "classified supernovae is as odd in object features",
+    "lightcurve": "classified supernovae is as odd in its light curve",
+    "triplet": "real detections is as odd in its stamps",  # too few classified supernovae have stamps
+}
+_AS_A_WHOLE = {
+    "features": "its features as a whole, none by itself",
+    "lightcurve": "its course as a whole, no single epochs",
+    "triplet": "its stamps as a whole, no single place",
+}
+_ALSO = {"features": "features", "lightcurve": "light curve", "triplet": "stamps"}
+
+
+def explain(transient: Transient, scores: Scores, classification: str, reasons: Reasons) -> str:
+    """Say what was found in one sentence, in the characters that Lasair's SQL survives.
+
+    The modality with the highest score has the word. What does not fit is left out, never cut.
+
+    Parameters
+    ----------
+    transient, scores, classification
+        The object, what the models said of it, and what was decided.
+    reasons
+        What :func:`annotator.reasons.reasons_of` found; only a flag needs any.
+    """
+    if classification == "artefact":
+        return safe_text(_artefact_reason(transient, scores))
+    present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
+    if not present:
+        return "Not scored: no modality has what it needs."
+    ranked = sorted(present, key=lambda modality: -present[modality].score)
+    rarity = _rarity(present[ranked[0]], ranked[0])
+    if classification == "normal":
+        return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
+    named = [reason.words for reason in _to_name(reasons.get(ranked[0], ()))] or [_AS_A_WHOLE[ranked[0]]]
+    others = [
+        f" Also odd in its {_ALSO[name]}: {reasons[name][0].words}."
+        for name in ranked[1:]
+        if present[name].score >= ALSO_ODD and reasons.get(name)
+    ]
+    is_like_exotics = scores.exotic is not None and scores.exotic >= WORTH_SAYING
+    exotic = f" Like known SLSN or TDE with probability {scores.exotic:.2f}." if is_like_exotics else ""
+    if exotic and present[ranked[0]].score < ALSO_ODD:
+        # It is a flag for being like them, and not for being rare: that comes first.
+        rarity, exotic = f"{exotic.strip()} {rarity}", ""
+    return safe_text(_fitted(rarity, named, others, exotic))
+
+
+def _to_name(reasons: Sequence[Reason]) -> list[Reason]:
+    """Choose the strongest, and of the others rather those with a value that few normals have."""
+    low, high = ORDINARY_PERCENTILES
+    others = sorted(reasons[1:], key=lambda reason: low < reason.where.get("percentile", 100.0) < high)
+    return [*reasons[:1], *others][:STRONGEST]
+
+
+def _fitted(rarity: str, named: Sequence[str], others: Sequence[str], exotic: str) -> str:
+    """Put together what fits: the strongest reason, then one of another modality, then the next ones, in this order."""
+    kept, also = [named[0]], []
+
+    def sentence(kept: Sequence[str], also: Sequence[str]) -> str:
+        return f"{rarity}: {'; '.join(kept)}.{''.join(also)}{exotic}"
+
+    for other in others:
+        if len(sentence(kept, [*also, other])) <= MAX_EXPLANATION:
+            also.append(other)
+    for words in named[1:]:
+        if len(sentence([*kept, words], also)) <= MAX_EXPLANATION:
+            kept.append(words)
+    return sentence(kept, also)
+
+
+def _rarity(scored: ModalityScore, name: str) -> str:
+    """Say how rare it is; of an extrapolation two digits are more than enough."""
+    one_in = 10**scored.score
+    if scored.is_extrapolated:
+        return f"By extrapolation 1 in {float(f'{one_in:.2g}'):.0f} {_RARITY[name]}"
+    return f"At most 1 in {one_in:.0f} {_RARITY[name]}"
+
+
+def explain_verdict(verdict: Verdict) -> str:
+    """Say that a person has judged; who it was stays here."""
+    found = {"regular": "regular", "artefact": "an artefact"}[verdict.verdict]
+    return safe_text(f"{_JUDGED} {found} by a person on {verdict.when.astimezone(datetime.UTC).date().isoformat()}.")
+
+
+def is_verdict(explanation: str) -> bool:
+    """Tell whether an explanation is what :func:`explain_verdict` says."""
+    return explanation.startswith(f"{_JUDGED} ")
+
+
+def state_class(explanation: str, tns_type: str) -> str:
+    """Put an object's class in TNS before what is odd about it, in the place of one that was stated before.
+
+    Where that is too long, the last reasons go, whole.
+    """
+    rest = explanation[_STATED_CLASS.match(explanation).end() :]
+    stated = safe_text(tns_type, MAX_TNS_TYPE) or "Classified"  # it may be in letters that Lasair does not survive
+    sentence = f"{stated} in TNS. {rest}"
+    while len(sentence) > MAX_EXPLANATION and (cut := _LAST_REASON.fullmatch(sentence)):
+        sentence = f"{cut['before']}."
+    return safe_text(sentence)
+
+
+def _artefact_reason(transient: Transient, scores: Scores) -> str:
+    if scores.artefact is None or (transient.n_det_good == 0 and transient.n_det > 1):
+        return f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus."
+    has_stamps = isinstance(scores.modalities.get("triplet"), ModalityScore)
+    seen = ["its stamps"] if has_stamps else []
+    seen += [f"{name} {transient.extras[name]:.2f}" for name in ("rb", "drb") if name in transient.extras]
+    return f"Artefact: bogus with a probability of {scores.artefact:.2f}, judged by {', '.join(seen)}."

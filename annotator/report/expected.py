@@ -1,0 +1,278 @@
+"""What is shown of one object: the models' expectation beside what was seen, and what normal objects have."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.errors import MissingModalityError
+from annotator.models.inputs import PREPARATIONS
+from annotator.models.known import Known, KnownObject
+from annotator.models.model import Model
+from annotator.models.model_set import ModelSet
+from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
+from annotator.models.scores import ModalityScore
+from annotator.preprocess.features import FEATURES
+from annotator.preprocess.lightcurve import BANDS, CHANNELS, GRID_DAYS, peak, usable_detections, within_grid
+from annotator.preprocess.quantities import QUANTITIES, quantities
+from annotator.reasons.reason import Reason
+from annotator.transient import LightCurve, Transient
+
+NEAREST = 5
+"""Known objects that are shown of a modality."""
+
+EDGE_SIGMA = NormalDist().inv_cdf(PERCENTILES[-1] / 100)
+"""Where the scale of normals ends, in standard deviations of a normal distribution: beyond, no percentile is kept."""
+
+_SAID_BY: Mapping[str, str] = MappingProxyType(
+    {
+        "gmag": "now_g",
+        "rmag": "now_r",
+        "g_minus_r": "colour_now",
+        "dmdt_g": "rate_g",
+        "dmdt_r": "rate_r",
+        "maggmin": "peak_g",
+        "magrmin": "peak_r",
+        "distpsnr1": "ps1_separation",
+        "sgmag1": "host_g",
+        "srmag1": "host_r",
+        "separationArcsec": "host_separation",
+        "major_axis_arcsec": "host_size",
+    }
+)
+"""Which quantity says the same as a feature: it is shown once."""
+
+_YES_OR_NO = "sherlock_"
+_MEANINGS = MappingProxyType({item.name: item.meaning for item in (*FEATURES, *QUANTITIES)})
+
+
+@dataclass(frozen=True, eq=False)
+class ShownCurve:
+    """A light curve, and what the model expects of it."""
+
+    light_curve: LightCurve
+    is_used: NDArray[np.bool_]
+    """Of each detection, whether the model is given it ``(n,)``."""
+    peak_mjd: float
+    peak_mag: float
+    expected_mag: NDArray[np.float64] | None
+    """On the whole grid ``(2, 176)``: bands, days from peak; None where the modality is missing."""
+    is_supported: NDArray[np.bool_] | None
+    """Where on the grid a detection supports it ``(2, 176)``."""
+
+    @property
+    def grid_mjd(self) -> NDArray[np.float64]:
+        """The grid's epochs ``(176,)``."""
+        return self.peak_mjd + GRID_DAYS
+
+    def residual_mag(self) -> NDArray[np.float64]:
+        """Magnitude less the expected one of each detection ``(n,)``, NaN where nothing is expected of it."""
+        curve = self.light_curve
+        residual = np.full(len(curve.time_mjd), np.nan)
+        if self.expected_mag is None:
+            return residual
+        for number, band in enumerate(BANDS):
+            members = self.is_used & (curve.band == band)
+            expected = np.interp(curve.time_mjd[members], self.grid_mjd, self.expected_mag[number])
+            residual[members] = curve.magnitude[members] - expected
+        return residual
+
+
+@dataclass(frozen=True, eq=False)
+class ShownStamps:
+    """Stamps as the model is given them, and what it expects."""
+
+    seen: NDArray[np.float32]
+    """``(3, 63, 63)``: science, template, difference, scaled."""
+    is_present: NDArray[np.bool_]
+    """``(3, 63, 63)``."""
+    expected: NDArray[np.float32] | None
+    """Likewise; None where the model shows none."""
+    deviation: NDArray[np.float32] | None
+    """Likewise, in expected deviations, 0 where missing."""
+
+
+@dataclass(frozen=True)
+class ShownQuantity:
+    """One number of an object beside those of normal objects."""
+
+    name: str
+    meaning: str
+    value: float
+    unit: str
+    low: float
+    high: float
+    """What the middle 68 % of normals lie between."""
+    percentile: float
+    """0.2 to 99.8."""
+    is_beyond: bool
+    """Whether it lies beyond all percentiles that are kept."""
+    is_reason: bool
+    """Whether a reason names it."""
+
+    @property
+    def sigma(self) -> float:
+        """The percentile as standard deviations of a normal distribution."""
+        return NormalDist().inv_cdf(self.percentile / 100)
+
+    @property
+    def place(self) -> float:
+        """Where on a strip it lies, 0 to 1; the middle 68 % of normals are one standard deviation about 1/2."""
+        return 0.5 + self.sigma / (2 * EDGE_SIGMA)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """All that is shown of one object besides what was kept of it."""
+
+    curve: ShownCurve | None = None
+    stamps: ShownStamps | None = None
+    quantities: tuple[ShownQuantity, ...] = ()
+    """Those that reasons name first, then the most unusual."""
+    not_known: tuple[str, ...] = ()
+    """In words, what normals have and this object lacks."""
+    nearest: Mapping[str, tuple[KnownObject, ...]] = dataclasses.field(default_factory=dict)
+    """By modality; empty where there is no index of known objects."""
+
+
+def show(
+    transient: Transient | None,
+    models: ModelSet,
+    known: Known | None = None,
+    reasons: Mapping[str, Sequence[Reason]] = MappingProxyType({}),
+) -> Shown:
+    """Ask the models what they expect of an object.
+
+    Parameters
+    ----------
+    transient
+        None where it is no longer kept: nothing is shown.
+    known
+        The index of known objects, where there is one.
+    reasons
+        What carries the scores, by modality.
+    """
+    if transient is None:
+        return Shown()
+    named = [str(reason.where.get("quantity", "")) for reason in reasons.get("features", ())]
+    shown, not_known = show_quantities(transient, models.models.get("features"), named)
+    return Shown(
+        curve=show_curve(transient, models.models.get("lightcurve")),
+        stamps=show_stamps(transient, models.models.get("triplet")),
+        quantities=shown,
+        not_known=not_known,
+        nearest={} if known is None else _nearest(transient, models, known),
+    )
+
+
+def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
+    """Return the light curve with what the model expects; None where there is neither detection nor upper limit."""
+    curve = transient.light_curve
+    if curve is None or not len(curve.time_mjd) + len(curve.limit_time_mjd):
+        return None
+    used = usable_detections(curve)
+    if len(used):
+        about = peak(used)
+        used = used.where(within_grid(used))
+    elif len(curve.time_mjd):
+        brightest = int(np.argmin(curve.magnitude))
+        about = float(curve.time_mjd[brightest]), float(curve.magnitude[brightest])
+    else:
+        about = float(curve.limit_time_mjd.max()), float(np.median(curve.limit_magnitude))
+    keys = set(_rows(used.time_days, np.array(BANDS)[used.band], used.magnitude))
+    is_used = np.array(
+        [row in keys for row in _rows(curve.time_mjd, curve.band, curve.magnitude)], dtype=bool
+    ) & np.asarray(curve.is_positive, dtype=bool)
+    tensors = _tensors("lightcurve", transient) if model else None
+    brightness = model.reconstruct(tensors).get("reconstruction") if tensors else None
+    if brightness is None:
+        return ShownCurve(curve, is_used, *about, None, None)
+    is_supported = tensors["lightcurve"][0, CHANNELS.index("support")] > 0
+    return ShownCurve(curve, is_used, *about, about[1] - brightness[0].astype(np.float64), is_supported)
+
+
+def _rows(*columns: NDArray) -> zip:
+    return zip(*(column.tolist() for column in columns), strict=True)
+
+
+def show_stamps(transient: Transient, model: Model | None) -> ShownStamps | None:
+    """Return the stamps with what the model expects; None where they are missing, or cannot be laid out."""
+    tensors = _tensors("triplet", transient)
+    if tensors is None:
+        return None
+    stamps = tensors["stamps"][0]
+    said = model.reconstruct(tensors) if model else {}
+    expected, deviation = said.get("reconstruction"), said.get("deviation")
+    return ShownStamps(
+        stamps[:3],
+        stamps[3:] > 0,
+        None if expected is None else expected[0],
+        None if deviation is None else deviation[0],
+    )
+
+
+def _tensors(modality: str, transient: Transient) -> Mapping[str, NDArray[np.float32]] | None:
+    try:
+        return PREPARATIONS[modality](transient).tensors
+    except MissingModalityError:
+        return None
+
+
+def show_quantities(
+    transient: Transient, model: Model | None, named: Sequence[str]
+) -> tuple[tuple[ShownQuantity, ...], tuple[str, ...]]:
+    """Lay an object's features and quantities beside the normals'.
+
+    Parameters
+    ----------
+    named
+        Quantities that reasons name: they come first, in this order.
+
+    Returns
+    -------
+    tuple
+        What the object has, each once.
+    tuple
+        In words, what it lacks.
+    """
+    if model is None:
+        return (), ()
+    found = {**transient.features, **quantities(transient)}
+    named = [_SAID_BY.get(name, name) for name in named]
+    wanted = [
+        item
+        for item in model.manifest.percentiles
+        if item.name not in _SAID_BY and not item.name.startswith(_YES_OR_NO)
+    ]
+    have = [_beside(item, found[item.name], item.name in named) for item in wanted if item.name in found]
+    order = {name: number for number, name in reversed(list(enumerate(named)))}
+    have.sort(key=lambda item: (order.get(item.name, len(order)), not item.is_beyond, -abs(item.percentile - 50)))
+    lacks = tuple(_MEANINGS[item.name] for item in wanted if item.name not in found)
+    return tuple(have), lacks
+
+
+def _beside(normals: Percentiles, value: float, is_reason: bool) -> ShownQuantity:
+    return ShownQuantity(
+        name=normals.name,
+        meaning=_MEANINGS[normals.name],
+        value=value,
+        unit=normals.unit,
+        low=normals.values[PERCENTILES.index(16.0)],
+        high=normals.values[PERCENTILES.index(84.0)],
+        percentile=percentile_of(normals, value),
+        is_beyond=is_beyond(normals, value),
+        is_reason=is_reason,
+    )
+
+
+def _nearest(transient: Transient, models: ModelSet, known: Known) -> dict[str, tuple[KnownObject, ...]]:
+    scored = {name: model.score(transient) for name, model in models.models.items()}
+    return {
+        name: known.nearest(name, item.latent, NEAREST, leave_out=transient.object_id)
+        for name, item in scored.items()
+        if isinstance(item, ModalityScore)
+    }

@@ -1,0 +1,1 @@
+"""The ranked night as a folder of pages that open from disk."""

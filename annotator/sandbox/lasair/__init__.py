@@ -1,0 +1,1 @@
+"""How Lasair answers: its REST API, its SQL, its faults."""

@@ -1,0 +1,1 @@
+"""Where records come from. Each source yields batches of records with a position."""

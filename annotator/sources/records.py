@@ -1,0 +1,54 @@
+"""Where objects come from: recorded files and the query API. Each yields batches of records with a position."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from annotator.errors import RecordError
+
+
+def as_text(record: object) -> str:
+    """Return a record as it can be kept for inspection or for later."""
+    return record.text if isinstance(record, Unreadable) else json.dumps(record, default=str)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Text that stands where a record should, and why it is none."""
+
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records that belong together: when they are in the ledger, the source has been read up to `position`."""
+
+    records: list[object]
+    """What the survey's parser takes, or :class:`Unreadable`."""
+    position: str | None = None
+
+
+def decoded(text: str) -> object:
+    """Decode JSON as Lasair writes it, literal NaN included."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        return Unreadable(f"not JSON: {error}", text)
+    except RecursionError:
+        return Unreadable("not JSON that can be read: nested too deeply", text)
+    except ValueError as error:  # a number of more digits than Python converts
+        return Unreadable(f"not JSON that can be read: {str(error).split(';')[0]}", text)
+
+
+def record_name(record: object) -> str:
+    """Return the object id that a refused record claims, or an empty text."""
+    object_id = record.get("objectId") if isinstance(record, Mapping) else None
+    return object_id if isinstance(object_id, str) else ""
+
+
+def readable(record: object) -> object:
+    """Pass a record on; raise RecordError for text that is none."""
+    if isinstance(record, Unreadable):
+        raise RecordError(record.reason)
+    return record

@@ -1,0 +1,148 @@
+"""Lasair-ZTF: rows of a query or a stream, object answers and alerts, as :class:`~annotator.transient.Transient`."""
+
+from collections.abc import Mapping
+
+from annotator.errors import MissingModalityError, RecordError
+from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES, physical_features
+from annotator.preprocess.quantities import MAX_AGE_DAYS
+from annotator.surveys.ztf.candidates import (
+    JD_MINUS_MJD,
+    JD_RANGE,
+    column_detections,
+    cutouts,
+    light_curve,
+    number,
+    real_bogus,
+    within,
+)
+from annotator.surveys.ztf.columns import lasair_columns
+from annotator.transient import Transient
+
+SENTINEL = -999.0
+"""What ZTF and AHA's databank write for "unknown"."""
+
+PIXEL_ARCSEC = 1.012
+"""Side of a pixel of the stamps (Masci et al. 2019)."""
+
+
+def parse(record: object) -> Transient:
+    """Read one Lasair-ZTF record.
+
+    Parameters
+    ----------
+    record
+        A flat row of ``query``, of a filter's stream or of a table (numbers may be text), or the answer of ``object``
+        with its ``candidates``: they are the light curve, the columns are computed from them as Lasair computes them,
+        and the stamps are those of the brightest positive one. ``cutouts`` names the stamps' files or URLs instead.
+        Or a ZTF alert packet, whose ``candidate`` and ``prv_candidates`` are read in the same way.
+
+    Raises
+    ------
+    RecordError
+        If it is no mapping, or has no object id. Anything else that is wrong with a value makes that value missing.
+    """
+    if not isinstance(record, Mapping):
+        raise RecordError(f"expected a record with named values, found {_kind(record)}")
+    object_id = record.get("objectId")
+    if not isinstance(object_id, str) or not object_id:
+        found = "nothing" if object_id in (None, "") else _kind(object_id)
+        raise RecordError(f"expected objectId to be a non-empty text, found {found}")
+    if isinstance(record.get("candidate"), Mapping):
+        record = _as_object_answer(record)
+    columns = _columns(record)
+    values = {name: value for name in _NUMBERS if (value := _known(columns.get(name))) is not None}
+    # Lasair stores a count of 0 as NULL: no good detections, not an unknown number of them.
+    n_good = values.get("ncandgp", 0.0 if "ncandgp" in columns and "ncand" in values else None)
+    last_jd = within(values.get("jdmax"), *JD_RANGE)
+    sherlock_class = columns.get("classification")
+    candidates = record.get("candidates")
+    reference, why_missing = None, {}
+    try:
+        reference = cutouts(record)
+    except MissingModalityError as reason:
+        why_missing["triplet"] = str(reason)
+    return Transient(
+        object_id=object_id,
+        survey="ztf",
+        features=physical_features(values),
+        n_det=_count(values.get("ncand")),
+        n_det_good=_count(n_good),
+        last_mjd=None if last_jd is None else last_jd - JD_MINUS_MJD,
+        ra_deg=within(values.get("ramean"), 0.0, 360.0),
+        dec_deg=within(values.get("decmean"), -90.0, 90.0),
+        sherlock_class=sherlock_class if isinstance(sherlock_class, str) and sherlock_class else None,
+        light_curve=light_curve(candidates) if isinstance(candidates, list) else None,
+        cutouts=reference,
+        why_missing=why_missing,
+        extras=_extras(values) | (real_bogus(candidates) if isinstance(candidates, list) else {}),
+    )
+
+
+def _extras(values: Mapping[str, float]) -> dict[str, float]:
+    """Return further physical values; the age is a difference of two dates, which themselves go nowhere."""
+    extras = {
+        name: value
+        for name, column, low, high in _EXTRAS
+        if (value := within(values.get(column), low, high)) is not None
+    }
+    first_jd = within(values.get("jdmin"), *JD_RANGE)
+    last_jd = within(values.get("jd_g_minus_r", values.get("jdmax")), *JD_RANGE)
+    if first_jd is not None and last_jd is not None and last_jd >= first_jd:
+        extras["age_days"] = min(last_jd - first_jd, MAX_AGE_DAYS)
+    return extras
+
+
+_EXTRAS = (
+    ("physical_separation_kpc", "physical_separation_kpc", 0.0, 1e4),
+    ("distance_mpc", "distance", 0.1, 2e4),
+)
+"""Name, Lasair's column, and the range in which it is physical."""
+
+_HOST_NUMBERS = ("separationArcsec", "major_axis_arcsec", "physical_separation_kpc", "distance")
+_DATES = ("jdmin", "jdmax", "jd_g_minus_r")
+_NUMBERS = (*FEATURE_NAMES, *QUALITY_NAMES, *_HOST_NUMBERS[2:], *_DATES, "ncand", "ncandgp", "ramean", "decmean")
+_SHERLOCK = ("classification", *_HOST_NUMBERS)
+_PS1 = ("distpsnr1", "sgmag1", "srmag1")
+
+
+def _as_object_answer(packet: Mapping[str, object]) -> Mapping[str, object]:
+    """Lay an alert packet out as Lasair answers for its object; Lasair adds Sherlock's part to the packet."""
+    candidate, earlier, added = packet["candidate"], packet.get("prv_candidates"), packet.get("annotations")
+    sherlock = added.get("sherlock") if isinstance(added, Mapping) else None
+    return {
+        **{name: candidate.get(name) for name in _PS1},
+        "objectId": packet["objectId"],
+        "candidates": [candidate, *(earlier if isinstance(earlier, list) else [])],
+        "sherlock": sherlock[0] if isinstance(sherlock, list) and sherlock else None,
+    }
+
+
+def _columns(record: Mapping[str, object]) -> dict[str, object]:
+    """Return the record's own columns, and for what it lacks its Sherlock part's and those of its candidates."""
+    columns = {name: record[name] for name in (*_NUMBERS, *_SHERLOCK) if record.get(name) is not None}
+    sherlock, candidates = record.get("sherlock"), record.get("candidates")
+    if isinstance(sherlock, Mapping):
+        columns = {name: sherlock.get(name) for name in _SHERLOCK} | columns
+    if isinstance(candidates, list):
+        columns = lasair_columns(column_detections(candidates)) | columns
+    return {name: record[name] for name in _NUMBERS if name in record} | columns
+
+
+def _known(value: object) -> float | None:
+    """Return a number that is neither the sentinel nor exactly 0.
+
+    0 stands for "unknown" in every column: Sherlock's for no host or a catalogue without sizes, and Lasair itself
+    stores a 0 of its own as NULL.
+    """
+    result = number(value)
+    return None if result in (None, SENTINEL, 0.0) else result
+
+
+def _count(value: float | None) -> int | None:
+    return int(value) if value is not None and 0 <= value < 1e9 else None
+
+
+def _kind(value: object) -> str:
+    return {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "null"}.get(
+        type(value), "a number" if isinstance(value, int | float) else type(value).__name__
+    )

@@ -1,0 +1,91 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from annotator.errors import LedgerError
+from annotator.ledger.evidence import read_evidence, stamps_bytes, transient_json
+from annotator.surveys import PARSERS
+from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def kept(transient: Transient) -> Transient:
+    return read_evidence(transient_json(transient), stamps_bytes(transient))
+
+
+def assert_same(found: object, expected: object) -> None:
+    """Compare to the last bit, arrays and their types included."""
+    if isinstance(expected, np.ndarray):
+        assert found.dtype.kind == expected.dtype.kind
+        np.testing.assert_array_equal(found, expected)
+    elif dataclasses.is_dataclass(expected):
+        assert type(found) is type(expected)
+        for field in dataclasses.fields(expected):
+            assert_same(getattr(found, field.name), getattr(expected, field.name))
+    else:
+        assert found == expected
+
+
+def curve(n: int, limits: int = 0) -> LightCurve:
+    random = np.random.default_rng(n)
+    return LightCurve(
+        time_mjd=60_000 + random.random(n).cumsum(),
+        band=random.choice(["g", "r"], n).astype("<U1"),
+        magnitude=random.normal(19, 1, n),
+        magnitude_error=np.where(random.random(n) < 0.3, np.nan, random.random(n)),
+        is_positive=random.random(n) < 0.8,
+        limit_time_mjd=59_990 + random.random(limits),
+        limit_band=np.array(["g"] * limits, dtype="<U1"),
+        limit_magnitude=np.full(limits, 20.5),
+    )
+
+
+@pytest.mark.parametrize("n", [0, 1, 30])
+def test_a_light_curve_comes_back_as_it_was(n):
+    transient = Transient("ZTF99aaaaaaa", "ztf", light_curve=curve(n, limits=n))
+    assert_same(kept(transient), transient)
+
+
+@given(
+    hnp.arrays(np.float32, (3, 5, 4), elements=st.floats(width=32)),
+    st.one_of(st.none(), FINITE),
+    st.dictionaries(st.text(), FINITE),
+)
+def test_stamps_and_numbers_come_back_to_the_bit(pixels, time_mjd, features):
+    transient = Transient(
+        "ZTF99aaaaaaa",
+        "ztf",
+        features=features,
+        n_det=3,
+        triplet=Triplet(*pixels, time_mjd=time_mjd),
+        cutouts=CutoutReference("a", "b", "c", 60_000.25),
+        why_missing={"lightcurve": "none"},
+        extras={"rb": 0.5},
+    )
+    assert_same(kept(transient), transient)
+
+
+def test_stamps_of_different_shapes_are_not_kept_and_the_rest_is():
+    stamps = [np.zeros((63, 63), np.float32), np.zeros((63, 63), np.float32), np.zeros((63, 40), np.float32)]
+    found = kept(Transient("ZTF99aaaaaaa", "ztf", n_det=4, triplet=Triplet(*stamps)))
+    assert found.triplet is None and found.n_det == 4
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", json.dumps({"light_curve": None})])
+def test_what_cannot_be_read_is_said(text):
+    with pytest.raises(LedgerError, match="cannot be read"):
+        read_evidence(text, None)
+
+
+def test_a_simulated_night_comes_back_with_the_same_scores(night, all_models):
+    transients = [
+        PARSERS["ztf"](item.columns | {"classification": item.sherlock["classification"]})
+        for item in night.objects[:40]
+    ]
+    assert all_models.score([kept(item) for item in transients]) == all_models.score(transients)

@@ -1,0 +1,83 @@
+import pytest
+
+from annotator.cli import main
+from annotator.monitor.check import check
+from annotator.sandbox.kafka import StreamBroker
+from annotator.sandbox.lasair.server import Account, Sandbox
+from annotator.sources.kafka_lag import read_lag
+from tests.conftest import TOKEN
+
+
+def points(tmp_path, token=TOKEN) -> dict[str, tuple[bool, str]]:
+    found = check(tmp_path / "aha.yaml", {"LASAIR_TOKEN": token} if token else {})
+    return {point.name: (point.in_order, point.words) for point in found}
+
+
+def test_everything_in_order_is_said_point_by_point(sandbox, configure, tmp_path, capsys, monkeypatch):
+    configure(sandbox)
+    found = points(tmp_path)
+    assert list(found) == ["configuration", "models", "ledger", "token", "endpoint", "source", "topic"]
+    assert all(in_order for in_order, _ in found.values())
+    monkeypatch.setenv("LASAIR_TOKEN", TOKEN)
+    assert main(["check", "-c", str(tmp_path / "aha.yaml")]) == 0
+    assert capsys.readouterr().out.count("ok ") == 7
+    assert sandbox.annotations() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "token", "point", "words"),
+    [
+        ({}, None, "token", "set the environment variable LASAIR_TOKEN"),
+        ({}, "wrong", "token", "does not accept the token"),
+        ({"models": "nowhere"}, TOKEN, "models", "expected a folder of models"),
+        ({"ledger": "no/such/folder/ledger.sqlite"}, TOKEN, "ledger", "cannot open the ledger"),
+        ({"source__filter": "absent"}, TOKEN, "source", "no filter is called"),
+        ({"source__filter": "thin.sql"}, TOKEN, "source", "does not have"),
+    ],
+)
+def test_what_is_not_in_order_is_named_with_what_to_do(sandbox, configure, tmp_path, changes, token, point, words):
+    (tmp_path / "thin.sql").write_text(
+        "-- thin\nSELECT\nobjects.objectId, objects.jdmax\nFROM\nobjects\nWHERE\nobjects.ncand > 0\n"
+    )
+    configure(sandbox, **changes)
+    in_order, said = points(tmp_path, token)[point]
+    assert not in_order and words in said
+
+
+def test_a_stream_is_looked_into_without_reading_it(sandbox, configure, tmp_path, night):
+    def source(topic):
+        return {"kind": "stream", "topic": topic, "group_id": "check", "broker": broker.bootstrap}
+
+    with StreamBroker() as broker:
+        broker.publish("lasair_1full", night.rows()[:3])
+        broker.publish("lasair_1thin", [{"objectId": "ZTF99aaaaaaa"}])
+        broker.create_topic("lasair_1empty")
+        configure(sandbox, source=source("lasair_1full"))
+        assert points(tmp_path)["source"][0]
+        configure(sandbox, source=source("lasair_1thin"))
+        in_order, said = points(tmp_path)["source"]
+        assert not in_order and "does not have jdmax, gmag" in said
+        configure(sandbox, source=source("lasair_1empty"))
+        assert "holds no object just now" in points(tmp_path)["source"][1]
+        assert read_lag(configure(sandbox, source=source("lasair_1full")).source).messages == 3
+
+
+def test_a_wrong_endpoint_is_told_from_a_wrong_token(sandbox, configure, tmp_path):
+    configure(sandbox)
+    text = (tmp_path / "aha.yaml").read_text()
+    (tmp_path / "aha.yaml").write_text(text.replace(sandbox.url, sandbox.url.replace("/api", "/elsewhere/api")))
+    in_order, said = points(tmp_path)["endpoint"]
+    assert not in_order and "lasair-ztf.lsst.ac.uk/api" in said
+
+
+def test_an_endpoint_that_serves_another_survey_is_found_out(configure, tmp_path):
+    with Sandbox(accounts=[Account(TOKEN, "power")]) as other:
+        other.load([{"objectId": "169342390923427937", "ncand": 3}])
+        configure(other)
+        in_order, said = points(tmp_path)["endpoint"]
+    assert not in_order and "169342390923427937" in said
+
+
+def test_a_broken_configuration_is_the_only_point(tmp_path):
+    (tmp_path / "aha.yaml").write_text("survey: ztf\n")
+    assert list(points(tmp_path)) == ["configuration"]

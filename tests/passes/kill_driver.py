@@ -1,0 +1,89 @@
+"""Run the command line, and kill it from within just before a chosen step.
+
+    python tests/kill_driver.py N SECONDS_AHEAD ARGUMENTS...
+
+runs ``aha-annotator ARGUMENTS`` with a clock that is so many seconds ahead, and sends the process SIGKILL before its
+Nth step; 0 is never. A step is everything that outlives the process, or that another process sees: each SQL statement
+of the ledger, and what comes before and after each call to Lasair, each batch of messages that is read, each commit of
+their offsets, joining and leaving the group, and taking the lock. Each step is named on standard error before it is
+taken, so that the last name is where the process died, and the number of names how many steps there are.
+"""
+
+import fcntl
+import functools
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import lasair
+
+from annotator import cli
+from annotator.passes import run as service
+from annotator.sources import kafka as stream
+
+
+def main(kill_before: int, seconds_ahead: float, arguments: Sequence[str]) -> int:
+    """Take the steps, and their names, into the program; then run it."""
+    step = _counter(kill_before)
+    _let_connections_step(step)
+    for owner, name in (
+        (lasair.lasair_client, "query"),
+        (lasair.lasair_client, "annotate"),
+        (lasair.lasair_client, "annotate_list"),
+        (stream._Reader, "__init__"),
+        (stream._Reader, "read"),
+        (stream._Reader, "commit"),
+        (stream._Reader, "close"),
+        (fcntl, "flock"),
+    ):
+        _let_step_around(owner, name, step)
+    for name in ("run_pass", "retract"):
+        shifted = functools.partial(getattr(service, name), clock=lambda: time.time() + seconds_ahead)
+        setattr(service, name, shifted)
+    return cli.main(arguments)
+
+
+def _counter(kill_before: int) -> Callable[[str], None]:
+    count = 0
+
+    def step(name: str) -> None:
+        nonlocal count
+        count += 1
+        os.write(sys.stderr.fileno(), f"step {count}: {name}\n".encode())
+        if count == kill_before:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return step
+
+
+def _let_connections_step(step: Callable[[str], None]) -> None:
+    connect = sqlite3.connect
+
+    def traced(*args: object, **kwargs: object) -> sqlite3.Connection:
+        connection = connect(*args, **kwargs)
+        # SQLite calls this when a statement is about to run.
+        connection.set_trace_callback(lambda sql: step(" ".join(sql.split()[:3])))
+        return connection
+
+    sqlite3.connect = traced
+
+
+def _let_step_around(owner: object, name: str, step: Callable[[str], None]) -> None:
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def stepped(*args: object, **kwargs: object) -> object:
+        step(f"before {name}")
+        try:
+            return original(*args, **kwargs)
+        finally:
+            step(f"after {name}")
+
+    setattr(owner, name, stepped)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]))

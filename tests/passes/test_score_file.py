@@ -1,0 +1,169 @@
+import json
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotator.cli import main
+from annotator.config import DecisionConfig
+from annotator.models.load import load_models
+from annotator.passes.score_file import score_lines
+from annotator.preprocess.features import FEATURE_NAMES
+from annotator.sandbox.sky.night import simulate_night
+from annotator.surveys.ztf.parse import SENTINEL
+
+
+@pytest.fixture(scope="module")
+def models():
+    return load_models(None, "ztf")
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict]:
+    return simulate_night(seed=5, n_objects=60).rows()
+
+
+def scored(records, models) -> list[dict]:
+    return [json.loads(line) for line in score_lines(records, models, DecisionConfig())]
+
+
+def test_every_record_gets_its_line_in_order_repeats_included(rows, models):
+    records = [rows[3], rows[1], rows[3], {"objectId": ""}, rows[2]]
+    lines = scored(records, models)
+    assert [line["objectId"] for line in lines] == [record["objectId"] for record in records]
+    assert lines[0] == lines[2]
+    assert set(lines[0]) == {"objectId", "score", "classification", "exotic", "prior", *models.models}
+    assert set(lines[0]["features"]) == {"score", "error"}
+    assert "refused" in lines[3]
+
+
+def test_scores_do_not_depend_on_order_or_company(rows, models):
+    alone = {row["objectId"]: next(score_lines([row], models, DecisionConfig())) for row in rows}
+    shuffled = random.Random(3).sample(rows * 2, 2 * len(rows))
+    for row, line in zip(shuffled, score_lines(shuffled, models, DecisionConfig()), strict=True):
+        assert line == alone[row["objectId"]]
+
+
+def test_the_columns_the_model_does_not_use_change_nothing(rows, models):
+    used = {*FEATURE_NAMES, "dmdt_g_err", "dmdt_r_err", "objectId", "ncand", "jdmin", "jdmax", "jd_g_minus_r"}
+    used |= {"classification", "physical_separation_kpc", "distance"}
+    forbidden = {"z": 3.0, "type": "SLSN-I", "tns_name": "2099aaa", "glatmean": 5.0, "source_label": "Exotic"}
+    for row in rows[:20]:
+        bare = {name: value for name, value in row.items() if name in used}
+        whole, cut, dressed = scored([row, bare, row | forbidden], models)
+        for said in ("features", "exotic", "prior"):
+            assert cut[said] == whole[said] == dressed[said]
+
+
+def test_numbers_as_text_score_as_numbers(rows, models):
+    for row in rows[:20]:
+        as_text = {name: str(value) if isinstance(value, float) else value for name, value in row.items()}
+        assert scored([as_text], models) == scored([row], models)
+
+
+@pytest.mark.parametrize(
+    "value", [None, math.nan, math.inf, -999, -999.0, "", "bright", [19.0], {}, True, 1e300, -1e300, 10**400, "1e999"]
+)
+def test_a_value_that_is_none_scores_as_if_its_column_were_absent(rows, models, value):
+    for name in FEATURE_NAMES:
+        damaged, absent = scored([rows[0] | {name: value}, {k: v for k, v in rows[0].items() if k != name}], models)
+        assert damaged == absent
+
+
+@given(st.dictionaries(st.sampled_from(FEATURE_NAMES), st.floats(allow_nan=True) | st.integers() | st.text(max_size=5)))
+def test_no_combination_of_values_gives_a_huge_or_an_unfinite_score(models, values):
+    (line,) = scored([{"objectId": "any"} | values], models)
+    assert line["classification"] in ("anomaly", "watch", "normal")
+    assert 0 <= line["score"] < 6
+    assert "missing" in line["features"] or 0 <= line["features"]["error"] < 1000
+
+
+def test_unphysical_values_all_over_are_missing_and_not_an_anomaly(models):
+    for value in (SENTINEL, 0, 1e9, None):
+        (line,) = scored([{"objectId": "x"} | dict.fromkeys(FEATURE_NAMES, value)], models)
+        assert line["score"] == 0 and line["classification"] == "normal"
+        assert "physical value" in line["features"]["missing"]
+
+
+def test_an_object_without_one_band_is_scored_all_the_same(rows, models):
+    for band in "gr":
+        columns = [name for name in FEATURE_NAMES if f"mag{band}" in name or f"_{band}" in name or name == f"{band}mag"]
+        (line,) = scored([rows[0] | dict.fromkeys(columns)], models)
+        assert "score" in line["features"]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=8,
+    )
+)
+def test_any_json_gets_a_line_without_null_nan_or_infinity(models, record):
+    (line,) = score_lines([record], models, DecisionConfig())
+    parsed = json.loads(line, parse_constant=pytest.fail)
+    assert parsed.keys() >= {"objectId", "refused"} or parsed.keys() >= {"objectId", "score"}
+    assert "null" not in line.replace(json.dumps(parsed["objectId"]), "").replace(
+        json.dumps(parsed.get("refused", "")), ""
+    )
+
+
+@given(st.text(min_size=1))
+def test_any_non_empty_text_is_an_id(models, object_id):
+    (line,) = scored([{"objectId": object_id, "gmag": 19.0}], models)
+    assert line["objectId"] == object_id and "refused" not in line
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ({}, "found nothing"),
+        ({"objectId": None}, "found nothing"),
+        ({"objectId": 5}, "found a number"),
+        ({"objectId": ["a"]}, "found a list"),
+        ([1, 2], "found a list"),
+        ("text", "found text"),
+        (None, "found null"),
+    ],
+)
+def test_a_record_without_an_id_is_refused_and_says_why(models, record, why):
+    (line,) = scored([record], models)
+    assert line["objectId"] == "" and why in line["refused"]
+
+
+def test_an_object_answer_is_scored_from_its_candidates(models):
+    night = simulate_night(seed=5, n_objects=60)
+    item = night.objects[0]
+    candidates = [{k: v for k, v in epoch.__dict__.items() if v is not None} for epoch in reversed(item.epochs)]
+    host = {name: item.sherlock.get(name) for name in ("classification", "separationArcsec", "major_axis_arcsec")}
+    ps1 = {name: item.columns.get(name) for name in ("distpsnr1", "sgmag1", "srmag1")}
+    from_candidates, from_columns = scored(
+        [{"objectId": item.object_id, "candidates": candidates, "sherlock": host} | ps1, night.rows()[0]], models
+    )
+    assert from_candidates["features"]["error"] == pytest.approx(from_columns["features"]["error"], rel=1e-3)
+
+
+def test_the_command_prints_lines_and_nothing_else(tmp_path, rows, capsys):
+    (tmp_path / "night.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n{broken\n")
+    (tmp_path / "night.json").write_text(json.dumps(rows[:2]))
+    assert main(["score", str(tmp_path / "night.jsonl"), str(tmp_path / "night.json")]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == len(rows) + 1 + 2
+    assert lines[len(rows)]["refused"].startswith("not JSON")
+
+
+def test_a_file_that_is_not_there_is_usage_and_a_broken_one_needs_attention(tmp_path, capsys):
+    assert main(["score", str(tmp_path / "absent.json")]) == 2
+    assert "no such file" in capsys.readouterr().err
+    (tmp_path / "broken.json").write_text('[{"objectId": "a"},]')
+    assert main(["score", str(tmp_path / "broken.json")]) == 1
+    captured = capsys.readouterr()
+    assert "is none" in captured.err and captured.out == ""
+
+
+def test_models_that_are_not_there_are_an_error(tmp_path, capsys):
+    (tmp_path / "a.json").write_text('{"objectId": "a"}')
+    assert main(["score", "--models", str(tmp_path / "none"), str(tmp_path / "a.json")]) == 1
+    assert "expected a folder of models" in capsys.readouterr().err

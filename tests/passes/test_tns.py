@@ -1,0 +1,194 @@
+"""Classes in TNS: looked up before sending, stated, and demoting where so configured; over HTTP."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotator.annotation import MAX_EXPLANATION, safe_text
+from annotator.ledger.ledger import Ledger
+from annotator.passes.run import run_pass
+from annotator.reasons.sentence import MAX_TNS_TYPE, state_class
+from tests.test_annotation import HOSTILE, SAFE
+
+SENTENCE = "At most 1 in 1000 classified supernovae is as odd in object features: r 24 mag."
+
+
+def held(sandbox) -> dict[str, dict]:
+    return {row["objectId"]: row for row in sandbox.annotations()}
+
+
+def highest(sandbox, classification) -> str:
+    rows = [row for row in sandbox.annotations() if row["classification"] == classification]
+    return max(rows, key=lambda row: row["classdict"]["score"])["objectId"]
+
+
+def classify(sandbox, object_id: str, tns_type: str) -> None:
+    sandbox.database.put_tns(object_id, {"tns_name": f"2099{object_id[-5:]}", "tns_prefix": "SN", "type": tns_type})
+
+
+def queries(sandbox) -> int:
+    return sum(call.endpoint == "query" for call in sandbox.calls)
+
+
+def writes(sandbox) -> int:
+    return sum(call.endpoint == "annotate" for call in sandbox.calls)
+
+
+def seen_again(sandbox, night, object_id: str, **changes) -> None:
+    row = next(row for row in night.rows() if row["objectId"] == object_id)
+    sandbox.update([row | {"jdmax": max(item["jdmax"] for item in night.rows()) + 0.01} | changes])
+
+
+@pytest.fixture
+def flagged(sandbox, configure, models) -> dict[str, dict]:
+    """What a pass over the same night flags that knows nothing of TNS."""
+    sandbox.database._connection.execute("DELETE FROM watchlist_hits")
+    shown = []
+    run_pass(configure(sandbox), models, on_dry_annotation=shown.append)
+    return {item.object_id: item for item in shown if item.classification in ("anomaly", "watch")}
+
+
+def first_of(flagged, classification) -> str:
+    return next(name for name, item in flagged.items() if item.classification == classification)
+
+
+@given(st.text(max_size=60) | st.sampled_from(HOSTILE), st.text(alphabet=sorted(SAFE), max_size=250))
+def test_a_class_of_any_text_is_stated_safely_briefly_and_once(tns_type, sentence):
+    stated = state_class(SENTENCE + sentence, tns_type)
+    assert set(stated) <= SAFE and len(stated) <= MAX_EXPLANATION
+    assert re.match(rf".{{1,{MAX_TNS_TYPE}}} in TNS\. At most 1 in 1000", stated)
+    assert state_class(stated, tns_type) == stated
+
+
+def test_a_class_takes_the_place_of_the_one_before():
+    assert state_class(SENTENCE, "SN Ia") == f"SN Ia in TNS. {SENTENCE}"
+    assert state_class(state_class(SENTENCE, "SN"), "SN Ib-Ca-rich") == f"SN Ib-Ca-rich in TNS. {SENTENCE}"
+    assert state_class(SENTENCE, "超新星") == f"Classified in TNS. {SENTENCE}"
+
+
+@pytest.mark.parametrize("classification", ["anomaly", "watch"])
+def test_the_first_annotation_of_a_classified_object_states_its_class_without_a_write_of_its_own(
+    sandbox, configure, models, flagged, classification
+):
+    name = first_of(flagged, classification)
+    classify(sandbox, name, "SN Ia-91bg-like")
+    report = run_pass(configure(sandbox), models)
+    assert writes(sandbox) == report.queued == report.delivery.sent == len(sandbox.annotations())
+    row = held(sandbox)[name]
+    assert row["explanation"] == safe_text(f"SN Ia-91bg-like in TNS. {flagged[name].explanation}")
+    assert (row["classification"], row["classdict"]) == (classification, dict(flagged[name].classdict))
+    others = {item["objectId"]: item["explanation"] for item in sandbox.annotations()} | {name: ""}
+    assert "in TNS" not in str(others)
+    assert queries(sandbox) == 2 * 2 + 1  # pages and names of the two passes; one read back
+
+
+def test_what_somebody_wrote_into_tns_reaches_neither_lasair_s_sql_nor_the_terminal(
+    sandbox, configure, models, flagged
+):
+    name = first_of(flagged, "anomaly")
+    classify(sandbox, name, "SN Ia'); DROP TABLE annotations; -- \x1b[2J" + "x" * 99)
+    report = run_pass(configure(sandbox), models)
+    assert report.problem == "" and report.delivery.failed == 0
+    explanation = held(sandbox)[name]["explanation"]
+    assert explanation.startswith("SN Ia ); DROP TABLE a... in TNS. At most 1 in ")
+    assert set(explanation) <= SAFE and "\x1b" not in report.in_words() and "'" not in report.in_words()
+
+
+def test_a_class_that_becomes_known_later_is_stated_when_there_is_another_reason_to_write(
+    sandbox, configure, models, flagged, night
+):
+    config, now = configure(sandbox), [1e9]
+    run_pass(config, models, clock=lambda: now[0])
+    name, before = first_of(flagged, "anomaly"), sandbox.annotations()
+    classify(sandbox, name, "TDE")
+    now[0] += 90_000.0
+    seen_again(sandbox, night, name)
+    report = run_pass(config, models, clock=lambda: now[0])
+    assert report.tns[name].type == "TDE"
+    assert report.delivery.sent == 0 and sandbox.annotations() == before
+    (row,) = (row for row in night.rows() if row["objectId"] == name)
+    seen_again(sandbox, night, name, jdmax=row["jdmax"] + 40.0, rmag=25.5, magrmax=25.5, g_minus_r=4.9)
+    report = run_pass(config, models, clock=lambda: now[0])
+    assert report.delivery.sent == 1
+    assert re.match(r"TDE in TNS\. (At most|By extrapolation) 1 in \d+ ", held(sandbox)[name]["explanation"])
+
+
+def test_an_annotation_that_still_waits_takes_along_a_class_that_has_become_known(sandbox, configure, models, flagged):
+    config, now = configure(sandbox), [1e9]
+    sandbox.misbehave("annotate", "refuse", status=500)
+    assert run_pass(config, models, clock=lambda: now[0]).waiting > 1
+    sandbox.behave()
+    name = first_of(flagged, "watch")
+    classify(sandbox, name, "SN II")
+    now[0] += 90_000.0
+    report = run_pass(config, models, clock=lambda: now[0])
+    assert (report.scored, report.queued, report.waiting) == (0, 0, 0)
+    assert held(sandbox)[name]["explanation"].startswith("SN II in TNS. ")
+
+
+def test_without_an_answer_from_tns_everything_is_sent_all_the_same(sandbox, configure, models, flagged):
+    classify(sandbox, first_of(flagged, "anomaly"), "SN Ia")
+    config = configure(sandbox, source={"kind": "file", "path": "night.jsonl"})
+    (config.ledger.parent / "night.jsonl").write_text("")
+    with Ledger(config.ledger) as ledger:
+        ledger.queue(flagged.values(), 0.0)
+    sandbox.misbehave("query", "refuse", times=1, status=500)
+    report = run_pass(config, models)
+    assert report.problem == "" and report.delivery.sent == len(flagged) and report.tns == {}
+    assert "in TNS" not in str(sandbox.annotations())
+
+
+# --- where a class demotes
+
+
+def test_a_classified_anomaly_is_written_as_one_to_watch_and_not_announced(sandbox, configure, models, flagged):
+    name = first_of(flagged, "anomaly")
+    classify(sandbox, name, "SN Ia")
+    report = run_pass(configure(sandbox, decision__classified="demote"), models)
+    row = held(sandbox)[name]
+    assert row["classification"] == "watch" and row["explanation"].startswith("SN Ia in TNS. At most 1 in ")
+    assert row["classdict"] == dict(flagged[name].classdict)  # a class never reaches a score
+    assert writes(sandbox) == report.queued == len(sandbox.annotations())
+    assert report.demoted == 1 and "1 anomalies made ones to watch since TNS" in report.in_words()
+    announced = [item.object_id for item in report.announcement.news]
+    assert name not in announced and len(announced) > 0
+    assert {item.classification for item in report.flagged if item.object_id == name} == {"watch"}
+
+
+def test_a_class_that_becomes_known_later_demotes_with_a_write_of_its_own_once(
+    sandbox, configure, models, flagged, night
+):
+    config, now = configure(sandbox, decision__classified="demote"), [1e9]
+    run_pass(config, models, clock=lambda: now[0])
+    name, written = first_of(flagged, "anomaly"), writes(sandbox)
+    assert held(sandbox)[name]["classification"] == "anomaly"
+    classify(sandbox, name, "SN IIn")
+    now[0] += 90_000.0
+    report = run_pass(config, models, clock=lambda: now[0])
+    assert (report.scored, report.demoted, report.delivery.sent) == (0, 1, 1)
+    assert held(sandbox)[name]["classification"] == "watch" and writes(sandbox) == written + 1
+    seen_again(sandbox, night, name)
+    report = run_pass(config, models, clock=lambda: now[0])
+    assert (report.classes, report.delivery.sent, report.demoted) == ({"watch": 1}, 0, 0)
+
+
+def test_where_a_class_is_only_stated_an_anomaly_stays_one(sandbox, configure, models, flagged):
+    name = first_of(flagged, "anomaly")
+    classify(sandbox, name, "SN Ia")
+    report = run_pass(configure(sandbox), models)
+    assert held(sandbox)[name]["classification"] == "anomaly" and report.demoted == 0
+    assert name in {item.object_id for item in report.announcement.news}
+    (line,) = (line for line in report.in_words().splitlines() if name in line)
+    assert line.endswith("SN Ia")
+
+
+def test_there_is_one_query_for_names_a_pass_however_much_there_is_to_look_up(sandbox, configure, models, flagged):
+    now = [1e9]
+    config = configure(sandbox, decision__classified="demote", decision__watch_score=0.0)
+    for expected in (3, 1, 2):  # a page, the names, one read back; then what is known for a day is not asked again
+        before = queries(sandbox)
+        run_pass(config, models, clock=lambda: now[0])
+        assert queries(sandbox) - before == expected
+        now[0] += {3: 3600.0, 1: 90_000.0}.get(expected, 0.0)

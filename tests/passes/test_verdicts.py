@@ -1,0 +1,369 @@
+"""Verdicts: the file, and what becomes of them in whole passes over HTTP."""
+
+import datetime
+import time
+from string import ascii_letters, digits
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotator.cli import main
+from annotator.config import DecisionConfig
+from annotator.decision.classify import judged
+from annotator.errors import ConfigError
+from annotator.ledger.ledger import Ledger
+from annotator.monitor.check import check
+from annotator.passes.run import note_announced, run_pass
+from annotator.reasons.sentence import explain_verdict
+from annotator.verdicts import VERDICTS, Verdict, latest, merge, read_verdicts, verdicts_csv
+from tests.conftest import TOKEN
+
+HEADER = "objectId,verdict,person,when\n"
+GOOD = "ZTF99aaaaaaa,regular,Ada Ångström,2099-03-01T09:30:00+02:00\n"
+PERSON = "Ada O'Hara"
+
+
+NO_MOMENTS = [
+    *("", "yesterday", "NaN", "1e9", "2099-03-01", "2099-W09-7", "01/03/2099 09:30", "2099-03-01T09:30 CET"),
+    *("2099-13-01T00:00", "2099-03-01T25:00", "0001-01-01T00:00+14:00"),
+]
+
+
+def file_of(folder, content: str | bytes):
+    path = folder / "verdicts.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def verdict(name="regular", object_id="ZTF99aaaaaaa", person=PERSON, hour=0, note="") -> Verdict:
+    when = datetime.datetime(2099, 3, 1, tzinfo=datetime.UTC) + datetime.timedelta(hours=hour)
+    return Verdict(object_id, name, person, when, note)
+
+
+def write_down(path, item: Verdict) -> None:
+    """Add a line to a file of verdicts, as people do."""
+    path.write_text(verdicts_csv([*read_verdicts(path), item]))
+
+
+# --- the file
+
+
+@pytest.mark.parametrize(("before", "between"), [("", "\n"), ("\ufeff", "\r\n")], ids=["plain", "from a spreadsheet"])
+def test_a_file_is_read_line_by_line_with_its_times_in_utc(tmp_path, before, between):
+    lines = [
+        "when,person,objectId,note,verdict",
+        "2099-03-01T09:30:00+02:00,Ada Ångström,ZTF99aaaaaaa,,regular",
+        '2099-03-01 08:00,"Hara, O\'",ZTF99aaaaaab,"a moving source, twice",artefact',
+        "",
+    ]
+    first, second = read_verdicts(file_of(tmp_path, before + between.join(lines)))
+    assert first == Verdict(
+        "ZTF99aaaaaaa", "regular", "Ada Ångström", datetime.datetime(2099, 3, 1, 7, 30, tzinfo=datetime.UTC)
+    )
+    assert (second.person, second.note) == ("Hara, O'", "a moving source, twice")
+    assert second.when == datetime.datetime(2099, 3, 1, 8, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        ("", 1, "no column objectId, verdict, person, when"),
+        ("objectId,verdict,person\n", 1, "no column when; the first line must be objectId,verdict,person,when"),
+        (GOOD, 1, "no column"),
+        ("objectId,verdict,person,when,mood\n", 1, "unknown column 'mood'"),
+        ("objectId,verdict,person,when,person\n", 1, "column person is repeated"),
+        (HEADER + GOOD + HEADER + GOOD, 3, "the header is repeated"),
+        (HEADER + GOOD.replace("regular", "boring"), 2, "verdict must be one of anomaly, regular, artefact, unknown"),
+        (HEADER + GOOD.replace("regular", "Regular"), 2, "verdict must be one of"),
+        (HEADER + GOOD.replace("ZTF99aaaaaaa", "O'Neill"), 2, "objectId must be 1 to 16 letters and digits; found"),
+        (HEADER + GOOD.replace("ZTF99aaaaaaa", "Z" * 17), 2, "objectId must be"),
+        (HEADER + GOOD.replace("ZTF99aaaaaaa", "ＺＴＦ９９"), 2, "objectId must be"),
+        (HEADER + GOOD.replace("Ada Ångström", " "), 2, "person must be a name on one line"),
+        (HEADER + GOOD.replace("Ada Ångström", '"Ada\nEve"'), 3, "person must be a name on one line"),
+        (HEADER + GOOD.replace("Ada Ångström", "Ada\x1b[2J"), 2, "person must be a name on one line"),
+        (
+            HEADER + GOOD.replace("Ada Ångström", "Ada, Countess"),
+            2,
+            "expected 4 values, found 5; put a value with a comma",
+        ),
+        (HEADER + GOOD + "ZTF99aaaaaab,regular\n", 3, "expected 4 values, found 2"),
+        (HEADER + GOOD + 'ZTF99aaaaaab,"regular\n', 3, "unexpected end of data"),
+        (HEADER + GOOD + "x" * 11_000_000 + "\n", 3, "field larger than field limit"),
+        *(
+            (HEADER + GOOD + f"ZTF99aaaaaab,unknown,Ada,{when}\n", 3, "when must be an ISO 8601 date and time")
+            for when in NO_MOMENTS
+        ),
+        ((HEADER + GOOD).encode("latin-1"), 2, "not UTF-8 text"),
+        ((HEADER + GOOD).encode("utf-16"), 1, "not UTF-8 text"),
+    ],
+)
+def test_what_breaks_the_rules_is_named_by_line_and_reason(tmp_path, content, line, reason):
+    path = file_of(tmp_path, content)
+    with pytest.raises(ConfigError) as failure:
+        read_verdicts(path)
+    assert f"{path}, line {line}: " in str(failure.value)
+    assert reason in str(failure.value)
+
+
+def test_a_file_that_is_not_there_is_an_error_that_says_how_to_begin_one(tmp_path):
+    with pytest.raises(ConfigError, match="begin the file with the line objectId,verdict,person,when"):
+        read_verdicts(tmp_path / "absent.csv")
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: (HEADER + text).encode(errors="replace")))
+def test_any_file_is_verdicts_or_a_clear_error(tmp_path_factory, content):
+    path = file_of(tmp_path_factory.getbasetemp(), content)
+    try:
+        read = read_verdicts(path)
+    except ConfigError as error:
+        read, complaint = [], str(error)
+    else:
+        complaint = f"the verdicts {path}, line "
+    assert f"the verdicts {path}, line " in complaint
+    assert all(item.verdict in VERDICTS and item.when.tzinfo for item in read)
+
+
+one_line = st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), max_size=20).map(str.strip)
+verdict_objects = st.builds(
+    Verdict,
+    st.text(ascii_letters + digits, min_size=1, max_size=16),
+    st.sampled_from(VERDICTS),
+    one_line.map(lambda text: text or PERSON),
+    st.datetimes(timezones=st.just(datetime.UTC)),
+    one_line,
+)
+
+
+@given(st.lists(verdict_objects, max_size=5))
+def test_what_was_exported_is_read_again(tmp_path_factory, verdicts):
+    path = tmp_path_factory.getbasetemp() / "exported.csv"
+    path.write_text(verdicts_csv(verdicts), encoding="utf-8", newline="")
+    assert read_verdicts(path) == verdicts
+
+
+@given(st.lists(verdict_objects, max_size=5), st.lists(verdict_objects, max_size=5))
+def test_verdicts_of_two_sources_are_merged_by_time_each_once(first, second):
+    merged = merge(first, second, first)
+    assert set(merged) == {*first, *second} and len(merged) == len(set(merged))
+    assert [item.when for item in merged] == sorted(item.when for item in merged)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(VERDICTS), st.integers(0, 3)), max_size=12))
+def test_the_newest_verdict_of_an_object_holds_and_of_two_at_one_time_the_later_line(said):
+    verdicts = [verdict(name, object_id, f"person {n}", hour) for n, (object_id, name, hour) in enumerate(said)]
+    holding = latest(verdicts)
+    assert set(holding) == {object_id for object_id, _, _ in said}
+    for object_id, found in holding.items():
+        place = verdicts.index(found)
+        for n, other in enumerate(verdicts):
+            if other.object_id == object_id:
+                assert (other.when, n) <= (found.when, place)
+
+
+def test_a_time_without_a_zone_is_no_verdict():
+    with pytest.raises(ConfigError, match="when must be a time with its zone"):
+        Verdict("ZTF99aaaaaaa", "regular", "Ada", datetime.datetime(2099, 3, 1))
+
+
+# --- what they do to a classification
+
+
+@pytest.mark.parametrize("tns_type", ["", "SN Ia"])
+@pytest.mark.parametrize("classified", ["state", "demote"])
+@pytest.mark.parametrize("decided", ["anomaly", "watch", "artefact", "normal"])
+def test_a_person_has_the_last_word_and_then_a_class_in_tns_if_so_configured(decided, classified, tns_type):
+    decision = DecisionConfig(classified=classified)
+    assert judged(decided, verdict("regular").asked_class, tns_type, decision) == "normal"
+    assert judged(decided, verdict("artefact").asked_class, tns_type, decision) == "artefact"
+    left_to_the_models = "watch" if (decided, classified, tns_type) == ("anomaly", "demote", "SN Ia") else decided
+    for name in ("anomaly", "unknown"):
+        assert judged(decided, verdict(name).asked_class, tns_type, decision) == left_to_the_models
+
+
+def test_who_judged_stays_here_and_the_day_is_told():
+    assert explain_verdict(verdict("regular", hour=3)) == "Judged regular by a person on 2099-03-01."
+    assert explain_verdict(verdict("artefact", hour=30)) == "Judged an artefact by a person on 2099-03-02."
+
+
+# --- in whole passes
+
+
+@pytest.fixture
+def verdicts_file(tmp_path):
+    return file_of(tmp_path, HEADER)
+
+
+@pytest.fixture
+def config(sandbox, configure, verdicts_file):
+    return configure(sandbox, verdicts=verdicts_file.name)
+
+
+def held(sandbox) -> dict[str, dict]:
+    return {row["objectId"]: row for row in sandbox.annotations()}
+
+
+def of_class(sandbox, classification) -> dict:
+    """The highest held annotation of a class."""
+    rows = [row for row in sandbox.annotations() if row["classification"] == classification]
+    return max(rows, key=lambda row: row["classdict"]["score"])
+
+
+def writes(sandbox) -> int:
+    return sum(call.endpoint == "annotate" for call in sandbox.calls)
+
+
+def seen_again(sandbox, night, object_id) -> None:
+    """Let an object have a new detection that changes next to nothing."""
+    row = next(row for row in night.rows() if row["objectId"] == object_id)
+    sandbox.update([row | {"jdmax": max(item["jdmax"] for item in night.rows()) + 0.01}])
+
+
+@pytest.mark.parametrize(("said", "becomes"), [("regular", "normal"), ("artefact", "artefact")])
+def test_a_verdict_overwrites_the_flag_of_an_object_that_is_no_longer_in_the_stream(
+    sandbox, config, models, verdicts_file, said, becomes
+):
+    run_pass(config, models)
+    before, written = held(sandbox), writes(sandbox)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    write_down(verdicts_file, verdict(said, flagged))
+    sandbox.load([], replace=True)
+    report = run_pass(config, models)
+    assert (report.read, report.judged, report.queued, report.delivery.sent) == (0, 1, 1, 1)
+    assert "1 annotations rewritten since a person has judged otherwise" in report.in_words()
+    after = held(sandbox)[flagged]
+    assert after["classification"] == becomes and "by a person on 2099-03-01." in after["explanation"]
+    assert after["classdict"] == before[flagged]["classdict"]
+    assert PERSON.split()[0] not in str(sandbox.annotations())
+    assert {name: row for name, row in held(sandbox).items() if name != flagged} == {
+        name: row for name, row in before.items() if name != flagged
+    }
+    assert run_pass(config, models).judged == 0 and writes(sandbox) == written + 1
+
+
+def test_a_silenced_object_stays_silent_when_it_is_seen_again(sandbox, config, models, verdicts_file, night):
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    write_down(verdicts_file, verdict("regular", flagged))
+    first = run_pass(config, models)
+    assert flagged not in {item.object_id for item in first.announcement.news}
+    written = writes(sandbox)
+    seen_again(sandbox, night, flagged)
+    report = run_pass(config, models)
+    assert (report.scored, report.classes, report.queued, report.delivery.sent) == (1, {"normal": 1}, 0, 0)
+    assert flagged not in report.in_words() and writes(sandbox) == written
+    with Ledger(config.ledger) as ledger:
+        last = ledger.score_history(flagged)[-1]
+    assert last["classification"] == "normal" and last["score"] > 1.0  # a verdict never reaches a score
+
+
+def test_an_object_that_was_judged_before_it_was_first_seen_is_never_written(sandbox, configure, models, tmp_path):
+    (tmp_path / "first").mkdir()
+    run_pass(configure(sandbox, ledger="first/ledger.sqlite"), models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    write_down(file_of(tmp_path, HEADER), verdict("regular", flagged))
+    written = writes(sandbox)
+    config = configure(sandbox, verdicts="verdicts.csv", ledger="second.sqlite")
+    report = run_pass(config, models)
+    assert report.delivery.sent == writes(sandbox) - written > 0
+    with Ledger(config.ledger) as ledger:
+        assert ledger.last_annotations([flagged]) == {}
+        assert ledger.score_history(flagged)[-1]["classification"] == "normal"
+
+
+@pytest.mark.parametrize("said", ["anomaly", "unknown"])
+def test_the_other_verdicts_change_no_annotation(sandbox, config, models, verdicts_file, night, said):
+    run_pass(config, models)
+    before = sandbox.annotations()
+    for classification in ("anomaly", "watch"):
+        write_down(verdicts_file, verdict(said, of_class(sandbox, classification)["objectId"]))
+    ordinary = next(row["objectId"] for row in night.rows() if row["objectId"] not in held(sandbox))
+    write_down(verdicts_file, verdict(said, ordinary))
+    seen_again(sandbox, night, ordinary)
+    assert run_pass(config, models).classes == {"normal": 1}
+    assert sandbox.annotations() == before
+
+
+def test_a_verdict_that_is_taken_back_lets_the_models_speak_again_at_the_next_pass(
+    sandbox, config, models, verdicts_file
+):
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    write_down(verdicts_file, verdict("regular", flagged))
+    run_pass(config, models)
+    write_down(verdicts_file, verdict("unknown", flagged, "Grace", hour=1))
+    assert run_pass(config, models).delivery.sent == 1
+    assert held(sandbox)[flagged]["classification"] == "anomaly"
+
+
+@pytest.mark.parametrize(("said", "becomes"), [("regular", "normal"), ("artefact", "artefact")])
+def test_a_verdict_in_the_ledger_silences_an_object_at_the_next_pass_until_it_is_undone(
+    sandbox, configure, models, night, said, becomes
+):
+    config = configure(sandbox)
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    with Ledger(config.ledger) as ledger:
+        number = ledger.add_verdict(verdict(said, flagged))
+    assert run_pass(config, models).judged == 1
+    assert held(sandbox)[flagged]["classification"] == becomes
+    seen_again(sandbox, night, flagged)
+    assert run_pass(config, models).classes == {becomes: 1}
+    with Ledger(config.ledger) as ledger:
+        assert ledger.score_history(flagged)[-1]["score"] > 1.0
+        ledger.undo_verdict(number, PERSON, time.time())
+    report = run_pass(config, models)
+    assert (report.judged, report.read, report.scored) == (1, report.unchanged, 0)
+    assert held(sandbox)[flagged]["classification"] == "anomaly"
+    assert "Judged" not in held(sandbox)[flagged]["explanation"]
+    assert (run_pass(config, models).judged, run_pass(config, models).scored) == (0, 0)
+
+
+@pytest.mark.parametrize("newer", ["file", "ledger"])
+def test_of_a_verdict_in_the_file_and_one_in_the_ledger_the_newer_holds(sandbox, config, models, verdicts_file, newer):
+    run_pass(config, models)
+    flagged = of_class(sandbox, "anomaly")["objectId"]
+    write_down(verdicts_file, verdict("regular", flagged, hour=2 if newer == "file" else 1))
+    with Ledger(config.ledger) as ledger:
+        ledger.add_verdict(verdict("artefact", flagged, "Grace", hour=1 if newer == "file" else 2))
+    run_pass(config, models)
+    assert held(sandbox)[flagged]["classification"] == {"file": "normal", "ledger": "artefact"}[newer]
+
+
+def test_an_announcement_that_was_due_is_dropped_with_the_verdict(sandbox, config, models, verdicts_file):
+    due = run_pass(config, models).announcement.news
+    write_down(verdicts_file, verdict("regular", due[0].object_id))
+    report = run_pass(config, models)
+    assert [item.object_id for item in report.announcement.news] == [item.object_id for item in due[1:]]
+
+
+def test_a_broken_file_ends_the_pass_before_anything_is_asked_or_sent_and_status_says_so(
+    sandbox, config, models, verdicts_file, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("LASAIR_TOKEN", TOKEN)
+    verdicts_file.write_text(HEADER + GOOD.replace("regular", "boring"))
+    assert main(["once", "-c", str(tmp_path / "aha.yaml")]) == 2
+    assert "verdicts.csv, line 2: verdict must be one of" in capsys.readouterr().err
+    assert len(sandbox.calls) == 0
+    assert main(["status", "-c", str(tmp_path / "aha.yaml")]) == 1
+    assert "line 2: verdict must be one of" in capsys.readouterr().out
+    (point,) = (item for item in check(tmp_path / "aha.yaml", {}) if item.name == "verdicts")
+    assert not point.in_order and "line 2" in point.words
+    verdicts_file.write_text(HEADER + GOOD)
+    (point,) = (item for item in check(tmp_path / "aha.yaml", {}) if item.name == "verdicts")
+    assert point.in_order and "1 verdicts on 1 objects" in point.words
+    assert run_pass(config, models).scored > 100
+
+
+def test_a_verdict_in_a_dry_run_is_shown_and_nothing_kept(sandbox, config, models, verdicts_file):
+    report = run_pass(config, models)
+    note_announced(config, report, time.time)
+    before = sandbox.annotations()
+    flagged = of_class(sandbox, "watch")["objectId"]
+    write_down(verdicts_file, verdict("regular", flagged))
+    shown = []
+    run_pass(config, models, on_dry_annotation=shown.append)
+    assert [(item.object_id, item.classification) for item in shown] == [(flagged, "normal")]
+    assert sandbox.annotations() == before
+    with Ledger(config.ledger) as ledger:
+        assert ledger.last_annotations([flagged])[flagged].classification == "watch"

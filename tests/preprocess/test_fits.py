@@ -1,0 +1,167 @@
+import gzip
+import io
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annotator.errors import MissingModalityError
+from annotator.preprocess.fits import MAX_BYTES, MAX_SIDE, read_stamp
+from annotator.sandbox.sky.stamps import to_fits
+
+STAMP = np.random.default_rng(3).normal(150, 12, (63, 61)).astype(np.float32)
+STAMP[5, 7] = np.nan
+PLAIN = to_fits(STAMP, "Science")
+
+
+def written(*parts):
+    buffer = io.BytesIO()
+    fits.HDUList(list(parts)).writeto(buffer)
+    return buffer.getvalue()
+
+
+def astropy_image(content):
+    """Read by astropy alone; alerts of some brokers have a header that it warns of."""
+    with warnings.catch_warnings(action="ignore"), fits.open(io.BytesIO(content), memmap=False) as file:
+        return next(part.data for part in file if part.data is not None)
+
+
+def refused(content, *words):
+    with pytest.raises(MissingModalityError) as caught:
+        read_stamp(content)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def stamp_or_reason(content):
+    try:
+        return read_stamp(content)
+    except MissingModalityError as reason:
+        return str(reason)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8", "f4", "f8"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_stamp_reads_as_astropy_reads_it(dtype, pack):
+    pixels = np.nan_to_num(STAMP).astype(dtype)
+    content = written(fits.PrimaryHDU(pixels))
+    found = read_stamp(pack(content))
+    assert (found.dtype, found.shape) == (np.float32, (63, 61))
+    np.testing.assert_array_equal(found, astropy_image(content).astype(np.float32))
+
+
+def test_missing_pixels_stay_missing_and_rows_and_columns_keep_their_places():
+    found = read_stamp(PLAIN)
+    np.testing.assert_array_equal(found, STAMP)
+    assert np.argwhere(np.isnan(found)).tolist() == [[5, 7]]
+
+
+def test_files_that_are_not_plain_are_read_too():
+    image = np.round(np.nan_to_num(STAMP)).astype("i4")
+    scaled = fits.PrimaryHDU(image.astype("f4"))
+    scaled.scale("int16", bscale=0.5, bzero=100)
+    extension = written(fits.PrimaryHDU(), fits.ImageHDU(STAMP))
+    compressed = written(fits.PrimaryHDU(), fits.CompImageHDU(image))
+    for content in (written(scaled), extension, compressed):
+        np.testing.assert_allclose(read_stamp(content), astropy_image(content).astype(np.float32), rtol=1e-6)
+
+
+def test_blank_integers_are_missing_pixels():
+    part = fits.PrimaryHDU(np.arange(12, dtype="i2").reshape(3, 4))
+    part.header["BLANK"] = 5
+    found = read_stamp(written(part))
+    assert np.isnan(found[1, 1]) and np.isfinite(found).sum() == 11
+
+
+def test_numbers_beyond_single_precision_do_not_pass_for_flux():
+    found = read_stamp(written(fits.PrimaryHDU(np.full((3, 3), 1e300))))
+    assert np.isinf(found).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ("empty",)),
+        (b"None", ("expected a FITS file", "None")),
+        (b"<!DOCTYPE html><html>", ("expected a FITS file", "DOCTYPE")),
+        (b"\x89PNG\r\n\x1a\n", ("expected a FITS file",)),
+        (b"SIMPLE  =", ("FITS",)),
+        (PLAIN[:2000], ("truncated", "15372", "found 0")),
+        (PLAIN[:300], ("FITS",)),
+        (PLAIN[:4000], ("truncated", "15372", "1120")),
+        (gzip.compress(PLAIN)[:-300], ("truncated", "gzip")),
+        (b"\x1f\x8b" + bytes(40), ("gzip",)),
+        (gzip.compress(b"None"), ("expected a FITS file",)),
+        (gzip.compress(bytes(30 * MAX_BYTES)), (f"more than {MAX_BYTES} bytes", "unpacked")),
+        (PLAIN + bytes(MAX_BYTES), (f"more than {MAX_BYTES} bytes",)),
+        (PLAIN.replace(b"NAXIS1  =                   61", b"NAXIS1  =             99999999"), (f"{MAX_SIDE} pixels",)),
+        (PLAIN.replace(b"NAXIS1  =                   61", b"NAXIS1  =                   -1"), ("shape",)),
+        (written(fits.PrimaryHDU()), ("found none",)),
+        (written(fits.PrimaryHDU(np.zeros((2, 3, 4), "f4"))), ("shape",)),
+        (written(fits.PrimaryHDU(), fits.ImageHDU(np.zeros((MAX_SIDE + 1, 2), "f4"))), (f"{MAX_SIDE} pixels",)),
+    ],
+)
+def test_what_is_no_stamp_is_refused_with_the_reason(content, words):
+    refused(content, *words)
+
+
+def test_a_small_file_that_promises_much_is_refused_before_it_is_made():
+    """Astropy would set 8 GB aside; the header alone decides."""
+    header = fits.PrimaryHDU(np.zeros((2, 2), "f4")).header
+    header["NAXIS1"], header["NAXIS2"], header["BSCALE"] = 30_000, 70_000, 2.0
+    refused(header.tostring().encode(), f"{MAX_SIDE} pixels")
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=150, deadline=None)
+def test_no_bytes_break_the_reader(content):
+    for start in (b"", b"SIMPLE  =", b"\x1f\x8b\x08", PLAIN[:2880]):
+        found = stamp_or_reason(start + content)
+        assert found if isinstance(found, str) else found.ndim == 2
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, len(PLAIN))
+)
+@settings(max_examples=200, deadline=None)
+def test_a_damaged_file_is_a_stamp_or_a_reason(changes, length):
+    content = bytearray(PLAIN)
+    for place, value in changes:
+        content[place] = value
+    for damaged in (bytes(content), bytes(content[:length])):
+        found = stamp_or_reason(damaged)
+        assert found if isinstance(found, str) else found.dtype == np.float32 and max(found.shape) <= MAX_SIDE
+
+
+def test_stamps_of_recorded_alerts_read_as_by_astropy(shared):
+    found = 0
+    for path in sorted((shared / "fixtures" / "alerts").glob("*ztf*")):
+        content = path.read_bytes()
+        start = content.find(b"\x1f\x8b\x08")
+        while start >= 0 and found < 60:
+            packed = content[start : start + 60_000]
+            try:
+                stamp = read_stamp(gzip.compress(_member(packed)))
+            except (OSError, EOFError):
+                pass
+            else:
+                np.testing.assert_array_equal(stamp, astropy_image(_member(packed)))
+                found += 1
+            start = content.find(b"\x1f\x8b\x08", start + 3)
+    assert found >= 6
+
+
+def _member(packed):
+    """Unpack the gzip member at the start of some bytes."""
+    unpacker = zlib.decompressobj(31)
+    try:
+        plain = unpacker.decompress(packed)
+    except zlib.error as failure:
+        raise OSError from failure
+    if not unpacker.eof or not plain.startswith(b"SIMPLE"):
+        raise EOFError
+    return plain

@@ -1,0 +1,27 @@
+import pytest
+
+from annotator.reasons.features import WORDS
+from annotator.surveys.ztf.parse import parse
+from tests.benchmarks.known_causes import feature_reasons
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("amplitude_g", 0.024, "range of g 0.02 mag"),
+        ("colour_now", -0.03, "g-r -0.03 mag on the latest night with both bands"),
+        ("colour_now", -0.001, "g-r 0.00 mag on the latest night with both bands"),
+        ("trend_28_r", -0.038, "r 0.04 mag brighter than its 28-day mean"),
+        ("dmdt_r", 0.04, "r brightened 0.04 mag/day"),
+        ("dmdt_r", 1.23, "r brightened 1.2 mag/day"),
+        ("fade_r", 0.06, "r faded 0.06 mag since its peak"),
+    ],
+)
+def test_a_number_below_a_tenth_is_not_rounded_to_nothing(name, value, words):
+    assert WORDS[name](value) == words
+
+
+def test_nothing_that_is_named_in_simulated_rows_is_0_0_of_anything(night, all_models):
+    found = [reason for row in night.rows() for reason in feature_reasons(parse(row), all_models)]
+    assert len(found) >= 100
+    assert not [reason.words for reason in found if " 0.0 " in reason.words]

@@ -1,0 +1,87 @@
+"""Nights to inspect, and servers to inspect them on: shared by the tests of the inspection page."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from flask import Flask
+from waitress import wasyncore
+
+from annotator.report.inspect.serve import listen
+from annotator.report.night import Candidate, Night, NightSummary
+
+_SUMMARY = NightSummary(
+    objects=3,
+    scorings=3,
+    by_modality={},
+    classes={},
+    new_objects=0,
+    newly_flagged=0,
+    refused=0,
+    passes=1,
+    drift=(),
+    reads_left=0,
+    writes_left=0,
+    outbox_waiting=0,
+    outbox_failed=0,
+    incomplete=0,
+    attention=(),
+)
+
+
+def small_night(object_ids: Sequence[str]) -> Night:
+    """Make a night of which no more is known than the objects' names, ranked as they come."""
+    candidates = tuple(
+        Candidate(
+            rank=rank,
+            object_id=object_id,
+            classification="anomaly",
+            score=3.0,
+            modalities={},
+            prior=None,
+            exotic=None,
+            explanation="",
+            reasons={},
+            n_det=None,
+            mjd=None,
+            first_flagged_mjd=None,
+            is_new=False,
+            is_newly_flagged=False,
+            tns_name="",
+            tns_type="",
+            judgement=None,
+            transient=None,
+            history=(),
+        )
+        for rank, object_id in enumerate(object_ids, 1)
+    )
+    return Night(61367, "2026-11-23", "ztf", "aha-ztf-1.1", "2026-11-24T08:00:00Z", 3, 2, None, _SUMMARY, candidates, 0)
+
+
+def write_small_report(folder: Path, night: Night) -> Path:
+    """Write pages that hold no more than the places that the server fills."""
+    for part in ("objects", "images", "static"):
+        (folder / part).mkdir(parents=True)
+    head = "<!doctype html><title>t</title><!-- aha:session -->"
+    (folder / "index.html").write_text(f"{head}<!-- aha:verdicts -->list")
+    for item in night.candidates:
+        (folder / "objects" / f"{item.object_id}.html").write_text(f"{head}<!-- aha:verdict-bar -->{item.object_id}")
+    (folder / "images" / "some.png").write_bytes(b"\x89PNG")
+    (folder / "static" / "style.css").write_text("p { color: red }")
+    (folder / ".aha-report").write_text("index.html")
+    return folder
+
+
+@contextlib.contextmanager
+def answering(app: Flask, host: str = "127.0.0.1") -> Iterator[str]:
+    """Run the real server on a free port; gives its address."""
+    server = listen(app, host, 0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.effective_port}"
+    finally:
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map, ignore_all=True))  # in the loop's thread
+        thread.join()
+        server.task_dispatcher.shutdown()

@@ -1,0 +1,629 @@
+"""The inspection page: what is kept, what is shown, and what is refused; also by the real server over HTTP."""
+
+import base64
+import datetime
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+import requests
+
+pytest.importorskip("flask_wtf", reason="no Flask-WTF: these tests run where lasair-aha[report] is installed")
+
+from annotator.errors import ConfigError
+from annotator.ledger.ledger import Ledger
+from annotator.report.inspect import app as inspection
+from annotator.report.inspect.access import MAX_WRONG, WRONG_WITHIN_S, password_for
+from annotator.report.inspect.app import make_app
+from annotator.report.inspect.serve import listen
+from annotator.verdicts import Verdict, latest, read_verdicts
+from tests.report.inspection import answering, small_night, write_small_report
+
+FIRST, SECOND, LAST = "ZTF99aaaaaaa", "ZTF99aaaaaab", "ZTF99aaaaaac"
+PASSWORD = "dark matter halo"
+HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
+NOW = datetime.datetime(2026, 11, 24, 9, 30, tzinfo=datetime.UTC)
+
+
+class Site:
+    """An application and where it keeps things."""
+
+    def __init__(self, folder, **options):
+        self.ledger_path = folder / "ledger.sqlite"
+        self.night = small_night([FIRST, SECOND, LAST])
+        self.seconds = 0.0
+        report = folder / "report"
+        if not report.exists():
+            write_small_report(report, self.night)
+        values = {"person": "Ada Ångström", "clock": self.clock} | options
+        self.app = make_app(report, self.ledger_path, self.night, **values)
+
+    def clock(self) -> float:
+        self.seconds += 1.0
+        return NOW.timestamp() + self.seconds
+
+    def client(self):
+        return self.app.test_client()
+
+    def kept(self) -> list[Verdict]:
+        with Ledger(self.ledger_path) as ledger:
+            return ledger.verdicts()
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path)
+
+
+def token_in(page: str) -> str:
+    return re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+
+
+def post(client, path, object_id=FIRST, headers=None, **fields):
+    """Send the form of an object's page, as a browser does."""
+    page = client.get(f"/objects/{object_id}.html", headers=headers).text
+    form = {"csrf_token": token_in(page), "object_id": object_id} | fields
+    return client.post(path, data=form, headers=headers)
+
+
+def judge(client, verdict="regular", object_id=FIRST, **fields):
+    return post(client, "/verdict", object_id, verdict=verdict, **fields)
+
+
+def basic(name: str, password: str = PASSWORD) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+# --- what is kept and shown
+
+
+@pytest.mark.parametrize("said", ["anomaly", "regular", "artefact", "unknown"])
+def test_a_verdict_is_kept_with_person_time_and_note_and_the_next_object_shown(site, said):
+    answer = judge(site.client(), said, note="  fades, then rises ")
+    assert (answer.status_code, answer.location) == (303, f"objects/{SECOND}.html?judged={FIRST}")
+    (kept,) = site.kept()
+    assert (kept.object_id, kept.verdict, kept.person) == (FIRST, said, "Ada Ångström")
+    assert (kept.when, kept.note) == (NOW + datetime.timedelta(seconds=1), "fades, then rises")
+
+
+def test_the_page_shows_what_holds_and_what_others_said(site, tmp_path):
+    judge(site.client(), "anomaly", note="odd colour")
+    grace = Site(tmp_path, person="Grace", clock=lambda: NOW.timestamp() + 100)
+    assert "anomaly</b> by Ada Ångström, 2026-11-24 09:30 UTC: <q>odd colour</q>" in shown(grace, FIRST)
+    assert 'class="verdict-undo"' not in shown(grace, FIRST)  # it is not hers to take back
+    judge(grace.client(), "artefact")
+    page = shown(site, FIRST)
+    assert "artefact</b> by Grace, 2026-11-24 09:31 UTC" in page and 'class="verdict-undo"' in page
+    assert re.search(r'"verdict-other">anomaly by Ada Ångström, 2026-11-24 09:30 UTC: <q>odd colour', page)
+    assert re.findall(r'data-verdict="(\w+)" aria-pressed="true"', page) == ["artefact"]
+    assert "Not judged yet. You judge as Ada Ångström." in shown(site, SECOND)
+
+
+def shown(site, object_id) -> str:
+    return site.client().get(f"/objects/{object_id}.html").text
+
+
+def test_the_list_knows_the_verdicts_that_hold(site):
+    client = site.client()
+    judge(client, "regular", SECOND)
+    judge(client, "artefact", SECOND)
+    page = client.get("/index.html").text
+    verdicts = json.loads(re.search(r'<script type="application/json" id="verdicts">(.*?)</script>', page)[1])
+    when = "2026-11-24T09:30:02+00:00"
+    assert verdicts == {SECOND: {"verdict": "artefact", "person": "Ada Ångström", "when": when}}
+    assert "1 of 3 judged" in page and client.get("/").location == "index.html"
+
+
+@pytest.mark.parametrize(
+    ("judged", "wanted", "becomes"),
+    [
+        (FIRST, "", f"objects/{SECOND}.html"),
+        (FIRST, f"{LAST}.html", f"objects/{LAST}.html"),
+        (SECOND, f"{FIRST}.html", f"objects/{FIRST}.html"),
+        (LAST, "", "index.html"),
+        (FIRST, f"{FIRST}.html", "index.html"),  # what the page asks for at the end of a sorted list
+        (LAST, f"{FIRST}.html", f"objects/{FIRST}.html"),
+        *(
+            (FIRST, wanted, f"objects/{SECOND}.html")
+            for wanted in (
+                *("https://example.org/", "//example.org/", f"https://example.org/{LAST}.html", "javascript:alert(1)"),
+                *(f"../{LAST}.html", "ZTF99zzzzzzz.html", "../verdicts.csv", "a\r\nSet-Cookie: b=c", "\\\\example.org"),
+            )
+        ),
+    ],
+)
+def test_after_a_verdict_only_pages_of_this_report_are_shown(site, judged, wanted, becomes):
+    answer = judge(site.client(), "regular", judged, next=wanted)
+    assert (answer.status_code, answer.location) == (303, f"{becomes}?judged={judged}")
+
+
+def test_a_verdict_that_is_sent_twice_is_kept_once(site):
+    client = site.client()
+    for _ in range(2):
+        assert judge(client, "regular", note="host").status_code == 303
+    assert len(site.kept()) == 1
+
+
+def test_a_verdict_against_a_newer_one_in_the_file_is_kept_though_it_says_what_was_said_here_before(tmp_path):
+    judge(Site(tmp_path).client(), "regular")
+    in_file = [Verdict(FIRST, "anomaly", "Grace", NOW + datetime.timedelta(seconds=30))]
+    later = Site(tmp_path, in_file=in_file, clock=lambda: NOW.timestamp() + 60)
+    for _ in range(2):
+        assert judge(later.client(), "regular").status_code == 303
+    assert len(later.kept()) == 2
+    assert "regular</b> by Ada Ångström" in shown(later, FIRST)
+
+
+def test_undoing_takes_back_ones_own_newest_verdict_and_shows_the_object(site, tmp_path):
+    client = site.client()
+    judge(client, "anomaly")
+    judge(client, "regular")
+    answer = post(client, "/undo")
+    assert (answer.status_code, answer.location) == (303, f"objects/{FIRST}.html")
+    assert [item.verdict for item in site.kept()] == ["anomaly"]
+    grace = Site(tmp_path, person="Grace")
+    assert post(grace.client(), "/undo").status_code == 303
+    assert [item.verdict for item in site.kept()] == ["anomaly"]  # others' are not hers to take back
+    with Ledger(site.ledger_path) as ledger:
+        undone = ledger.verdicts_of(FIRST)[1]
+    assert (undone.undone_by, undone.undone_at) == ("Ada Ångström", NOW.timestamp() + 3)
+
+
+@pytest.mark.parametrize("wanted", ["", f"{FIRST}.html"], ids=["an object", "the list"])
+def test_the_page_that_a_verdict_led_to_takes_it_back_and_not_an_earlier_one_of_its_own(site, wanted):
+    client = site.client()
+    judge(client, "anomaly", SECOND)
+    page = client.get(judge(client, "artefact", FIRST, next=wanted).location).text
+    (button,) = re.findall(r'name="verdict_id" value="(\d+)">\s*<button type="submit" class="verdict-undo">', page)
+    assert post(client, "/undo", FIRST, verdict_id=button).location == f"objects/{FIRST}.html"
+    assert [(item.object_id, item.verdict) for item in site.kept()] == [(SECOND, "anomaly")]
+    for again in (f"/objects/{SECOND}.html?judged={FIRST}", f"/objects/{SECOND}.html?judged={SECOND}"):
+        page = client.get(again).text
+        assert page.count('class="verdict-undo"') == 1 and FIRST not in page.split("verdict-current")[1]
+
+
+def test_an_address_that_names_no_judged_object_is_as_any_other(site):
+    for name in ("", "ZTF99nosuch", "<script>"):
+        page = site.client().get("/index.html", query_string={"judged": name})
+        assert page.status_code == 200 and "verdict-last" not in page.text and "<script>" not in page.text
+
+
+def test_an_undo_that_is_sent_twice_takes_back_one_verdict(site):
+    client = site.client()
+    judge(client, "anomaly")
+    judge(client, "regular")
+    number = re.search(r'name="verdict_id" value="(\d+)"', shown(site, FIRST))[1]
+    for _ in range(2):
+        assert post(client, "/undo", verdict_id=number).status_code == 303
+    assert [item.verdict for item in site.kept()] == ["anomaly"]
+
+
+def test_the_export_holds_the_verdicts_of_ledger_and_file_as_they_are_read_again(tmp_path):
+    earlier = Verdict(LAST, "artefact", "Grace", NOW - datetime.timedelta(days=1), 'a "dipole", twice')
+    site = Site(tmp_path, in_file=[earlier, Verdict(FIRST, "anomaly", "Grace", NOW)])
+    client = site.client()
+    assert "artefact</b> by Grace, 2026-11-23 09:30 UTC: <q>a &#34;dipole&#34;, twice</q>" in shown(site, LAST)
+    judge(client, "regular", note="=1+1, <b>")
+    judge(client, "unknown", SECOND)
+    post(client, "/undo", SECOND)
+    answer = client.get("/verdicts.csv")
+    assert answer.headers["Content-Disposition"] == "attachment; filename=verdicts.csv"
+    assert (answer.mimetype, answer.headers["Cache-Control"]) == ("text/csv", "no-store")
+    (tmp_path / "exported.csv").write_bytes(answer.data)
+    read = read_verdicts(tmp_path / "exported.csv")
+    assert [(item.object_id, item.verdict, item.note) for item in read] == [
+        (LAST, "artefact", 'a "dipole", twice'),
+        (FIRST, "anomaly", ""),
+        (FIRST, "regular", "=1+1, <b>"),
+    ]
+    assert latest(read)[FIRST].person == "Ada Ångström"
+
+
+def test_an_object_whose_name_no_verdict_could_carry_has_a_page_without_a_form(tmp_path):
+    night = small_night([FIRST])
+    report = write_small_report(tmp_path / "report", night)
+    hostile = small_night([FIRST, "<b>"])
+    name = inspection.page_name("<b>")
+    (report / "objects" / name).write_text("<!-- aha:verdict-bar -->")
+    client = make_app(report, tmp_path / "ledger.sqlite", hostile, "Ada").test_client()
+    assert client.get(f"/objects/{name}").text == "<!-- aha:verdict-bar -->"
+    assert judge(client).location == f"objects/{name}?judged={FIRST}"
+
+
+# --- what people type is text
+
+
+def test_hostile_notes_and_names_are_shown_as_text(tmp_path):
+    site = Site(tmp_path, person=HOSTILE)
+    client = site.client()
+    judge(client, "anomaly", note=HOSTILE)
+    judge(client, "anomaly", SECOND, note="</script>")
+    long = judge(client, "anomaly", note=HOSTILE * 20)
+    assert long.status_code == 400
+    for text in (shown(site, FIRST), client.get("/index.html").text, long.text):
+        without_data = re.sub(r'<script type="application/json".*?</script>', "", text)
+        assert "<script" not in without_data and "49" not in re.sub(r'value="[^"&]*"', "", without_data)
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;{{ 7*7 }}" in text
+    assert {item.person for item in site.kept()} == {HOSTILE}
+    data = re.search(r'id="verdicts">(.*?)</script>', client.get("/index.html").text)[1]
+    assert json.loads(data)[FIRST]["person"] == HOSTILE and "<" not in data
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"verdict": "boring"}, "verdict must be one of anomaly, regular, artefact, unknown; found &#39;boring&#39;"),
+        ({}, "verdict must be one of"),
+        ({"verdict": "regular", "note": "two\nlines"}, "note must be text on one line"),
+        ({"verdict": "regular", "note": "x" * 501}, "note must have at most 500 characters; found 501"),
+    ],
+)
+def test_what_is_no_verdict_is_refused_and_what_was_typed_is_in_the_form_again(site, fields, complaint):
+    fields = {"note": "a long thought", "next": f"{LAST}.html"} | fields
+    answer = post(site.client(), "/verdict", **fields)
+    assert answer.status_code == 400 and complaint in answer.text and site.kept() == []
+    assert f'name="note" value="{fields["note"]}"' in answer.text and f'value="{LAST}.html"' in answer.text
+    assert 'action="verdict"' in answer.text and token_in(answer.text)
+    assert f"<small>{FIRST}</small>" in answer.text
+
+
+def test_objects_that_are_not_in_the_report_are_not_judged(site):
+    client = site.client()
+    for path in ("/verdict", "/undo"):
+        answer = post(client, path, object_id=FIRST) if path == "/undo" else judge(client)
+        assert answer.status_code == 303
+        page = client.get(f"/objects/{FIRST}.html").text
+        for object_id in ("ZTF99zzzzzzz", "", "../index", "<b>"):
+            form = {"csrf_token": token_in(page), "object_id": object_id, "verdict": "regular"}
+            answer = client.post(path, data=form)
+            assert answer.status_code == 404 and "no such object in this report" in answer.text
+    assert site.kept() == []
+
+
+# --- who may ask
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8765", "LOCALHOST", "127.0.0.1:1", "[::1]:8765", "localhost."]
+)
+def test_it_answers_under_the_names_of_this_machine(site, host):
+    assert site.client().get("/index.html", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["example.org", "localhost.example.org", "", "127.0.0.2", "0.0.0.0", "[::2]", "local host", "localhost:x"]
+)
+def test_it_does_not_answer_under_other_names(site, host):
+    client = site.client()
+    for path in ("/index.html", "/static/style.css", "/nothing"):
+        answer = client.get(path, headers={"Host": host}, buffered=True)
+        assert answer.status_code == 400 and "does not answer to this name" in answer.text
+    assert client.get("/index.html", headers={"X-Forwarded-Host": "example.org"}).status_code == 200
+
+
+def test_other_names_can_be_allowed(tmp_path):
+    client = Site(tmp_path, allowed_hosts=["AHA.example.org", "2001:db8::1", "0.0.0.0"]).client()
+    for host, code in [("aha.example.org:8765", 200), ("[2001:db8::1]", 200), ("0.0.0.0", 400), ("example.org", 400)]:
+        assert client.get("/index.html", headers={"Host": host}).status_code == code
+    with pytest.raises(ConfigError, match="without scheme and port; found 'https:"):
+        Site(tmp_path, allowed_hosts=["https://example.org"])
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "of another"])
+def test_a_form_without_the_right_token_is_refused_and_comes_back_filled(site, token):
+    other = token_in(site.client().get(f"/objects/{FIRST}.html").text)
+    client = site.client()
+    client.get("/index.html")
+    form = {"object_id": FIRST, "verdict": "regular", "note": "a long thought"}
+    if token is not None:
+        form["csrf_token"] = other if token == "of another" else token
+    for path in ("/verdict", "/undo"):
+        assert client.post(path, data=form).status_code == 400
+    assert site.kept() == []
+    again = client.post("/verdict", data=form).text
+    assert 'name="note" value="a long thought"' in again
+    assert client.post("/verdict", data=form | {"csrf_token": token_in(again)}).status_code == 303
+    assert [item.note for item in site.kept()] == ["a long thought"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://example.org"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:9999"},
+        {"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": "http://example.org", "Sec-Fetch-Site": "same-origin"},
+    ],
+)
+def test_a_form_from_elsewhere_is_refused_even_with_the_right_token(site, headers):
+    client = site.client()
+    token = token_in(client.get(f"/objects/{FIRST}.html").text)
+    form = {"csrf_token": token, "object_id": FIRST, "verdict": "regular"}
+    assert client.post("/verdict", data=form, headers=headers).status_code == 403
+    assert site.kept() == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://localhost"},
+        {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://localhost:8443", "Host": "localhost:8443"},  # through a reverse proxy
+    ],
+)
+def test_a_form_from_here_is_taken(site, headers):
+    client = site.client()
+    token = token_in(client.get(f"/objects/{FIRST}.html").text)
+    form = {"csrf_token": token, "object_id": FIRST, "verdict": "regular"}
+    assert client.post("/verdict", data=form, headers=headers).status_code == 303
+
+
+def test_the_session_is_out_of_reach_for_scripts_and_other_sites(site):
+    cookie = site.client().get(f"/objects/{FIRST}.html").headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert (
+        cookie.split("=")[0]
+        != Site(site.ledger_path.parent).client().get(f"/objects/{FIRST}.html").headers["Set-Cookie"].split("=")[0]
+    )  # two inspections on one machine keep theirs apart
+
+
+def test_verdicts_are_not_given_by_following_a_link(site):
+    for path in (f"/verdict?object_id={FIRST}&verdict=regular", f"/undo?object_id={FIRST}"):
+        assert site.client().get(path).status_code == 405
+    assert site.kept() == []
+
+
+@pytest.mark.parametrize("path", ["/index.html", f"/objects/{FIRST}.html", "/images/some.png", "/verdicts.csv", "/nil"])
+def test_every_answer_tells_the_browser_what_it_may_do(site, path):
+    headers = site.client().get(path, buffered=True).headers
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'" and policy["script-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'" and policy["form-action"] == "'self'"
+    assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    if headers["Content-Type"].startswith("text/html"):
+        assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/objects/../../ledger.sqlite", "/objects/..%2f..%2fledger.sqlite", "/static/..%2f.aha-report"),
+        *("/static/%2e%2e/%2e%2e/ledger.sqlite", "/images//etc/passwd", "/static/..\\..\\ledger.sqlite"),
+        *("/.aha-report", "/ledger.sqlite", "/objects/", "/images/", "/static/", "/objects/ZTF99zzzzzzz.html"),
+        "/images/%00",
+    ],
+)
+def test_nothing_but_the_report_s_files_is_sent(site, path):
+    site.kept()  # makes the ledger
+    answer = site.client().get(path)
+    assert answer.status_code == 404 and b"SQLite" not in answer.data
+
+
+def test_a_form_that_is_far_too_large_is_refused(site):
+    assert judge(site.client(), note="x" * 20_000).status_code == 413
+    assert site.kept() == []
+
+
+# --- the password
+
+
+def test_without_a_password_only_this_machine_is_served(site):
+    assert password_for("localhost", {}) is password_for("127.0.0.1", {}) is password_for("::1", {}) is None
+    assert password_for("127.0.0.1", {"AHA_INSPECT_PASSWORD": PASSWORD}) == PASSWORD
+    for host in ("0.0.0.0", "::", "192.168.1.7", "example.org", ""):
+        with pytest.raises(ConfigError, match="set the environment variable AHA_INSPECT_PASSWORD"):
+            password_for(host, {})
+        with pytest.raises(ConfigError, match="AHA_INSPECT_PASSWORD"):
+            password_for(host, {"AHA_INSPECT_PASSWORD": ""})
+        with pytest.raises(ConfigError, match="AHA_INSPECT_PASSWORD"):
+            listen(site.app, host, 0)
+        assert password_for(host, {"AHA_INSPECT_PASSWORD": PASSWORD}) == PASSWORD
+    with pytest.raises(ConfigError, match="at least 8 characters, found 6") as failure:
+        password_for("0.0.0.0", {"AHA_INSPECT_PASSWORD": "secret"})
+    assert "secret" not in str(failure.value)
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    return Site(tmp_path, person="", password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        basic("Ada", "wrong"),
+        basic("Ada", ""),
+        basic("", PASSWORD),
+        basic("  ", PASSWORD),
+        basic("A\x1bda", PASSWORD),
+        basic("A" * 101, PASSWORD),
+        {"Authorization": "Basic !"},
+        {"Authorization": f"Bearer {PASSWORD}"},
+        {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-User": "Ada"},
+    ],
+)
+def test_without_name_and_password_nothing_is_sent(guarded, headers):
+    for path in ("/index.html", f"/objects/{FIRST}.html", "/static/style.css", "/verdicts.csv", "/nil"):
+        answer = guarded.client().get(path, headers=headers)
+        assert answer.status_code in (401, 429) and PASSWORD not in answer.text
+    assert guarded.client().post("/verdict", headers=headers).status_code in (401, 429)
+
+
+def test_who_asks_with_the_password_judges_under_their_own_name(guarded):
+    asked = guarded.client().get("/index.html")
+    assert asked.status_code == 401 and asked.headers["WWW-Authenticate"].startswith("Basic ")
+    for name in ("Ada Ångström", "Grace"):
+        assert judge(guarded.client(), headers=basic(name)).status_code == 303
+    assert [item.person for item in guarded.kept()] == ["Ada Ångström", "Grace"]
+
+
+def test_after_many_wrong_passwords_none_is_looked_at_for_a_while(guarded, monkeypatch):
+    known = guarded.client()
+    assert known.get("/index.html", headers=basic("Ada")).status_code == 200
+    for n in range(MAX_WRONG):
+        assert guarded.client().get("/index.html", headers=basic("Eve", f"guess {n}")).status_code == 401
+    answer = guarded.client().get("/index.html", headers=basic("Eve"))
+    assert answer.status_code == 429 and 0 < int(answer.headers["Retry-After"]) <= WRONG_WITHIN_S + 1
+    assert known.get("/index.html", headers=basic("Ada")).status_code == 200  # who is in stays in
+    assert known.get("/index.html", headers=basic("Eve")).status_code == 429  # under the name that was given
+    later = inspection.time.monotonic() + WRONG_WITHIN_S
+    monkeypatch.setattr(inspection.time, "monotonic", lambda: later)
+    assert guarded.client().get("/index.html", headers=basic("Eve")).status_code == 200
+
+
+def test_the_name_of_who_judges_is_checked_at_the_start(tmp_path):
+    for person in ("", " ", "two\nlines", "x" * 101):
+        with pytest.raises(ConfigError, match="person must be a name"):
+            Site(tmp_path, person=person)
+
+
+def test_a_folder_without_a_report_is_refused_at_the_start(tmp_path):
+    with pytest.raises(ConfigError, match="write the report first"):
+        make_app(tmp_path, tmp_path / "ledger.sqlite", small_night([FIRST]), "Ada")
+
+
+def test_without_its_libraries_it_says_what_to_install():
+    script = "import sys; sys.modules['flask_wtf'] = None; import annotator.report.inspect"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert "ConfigError: the inspection page needs flask_wtf" in ended.stderr
+    assert "pip install 'lasair-aha[report]'" in ended.stderr
+
+
+# --- a ledger that is busy or broken
+
+
+def test_while_the_ledger_is_busy_nothing_that_was_typed_is_lost(site, monkeypatch):
+    monkeypatch.setattr(inspection, "BUSY_TIMEOUT_S", 0.05)
+    client = site.client()
+    token = token_in(client.get(f"/objects/{FIRST}.html").text)
+    form = {"csrf_token": token, "object_id": FIRST, "verdict": "regular", "note": 'a "long" thought'}
+    writer = sqlite3.connect(site.ledger_path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    answer = client.post("/verdict", data=form | {"next": f"{LAST}.html"})
+    assert answer.status_code == 503 and "Nothing was kept" in answer.text and "locked" in answer.text
+    assert 'name="note" value="a &#34;long&#34; thought"' in answer.text and answer.headers["Retry-After"] == "5"
+    assert f'value="{LAST}.html"' in answer.text
+    assert client.post("/undo", data=form).status_code == 303  # there is nothing to take back: nothing to write
+    assert client.get(f"/objects/{FIRST}.html").status_code == 200  # whoever reads does not wait for who writes
+    writer.execute("ROLLBACK")
+    writer.close()
+    assert client.post("/verdict", data=form | {"csrf_token": token_in(answer.text)}).status_code == 303
+    assert [item.note for item in site.kept()] == ['a "long" thought']
+
+
+def test_a_ledger_that_cannot_be_read_is_named(site):
+    client = site.client()
+    token = token_in(client.get(f"/objects/{FIRST}.html").text)
+    for path in site.ledger_path.parent.glob("ledger.sqlite*"):
+        path.unlink()
+    site.ledger_path.write_text("no ledger")
+    for path in ("/index.html", f"/objects/{FIRST}.html", "/verdicts.csv"):
+        answer = client.get(path)
+        assert answer.status_code == 503 and "not a database" in answer.text
+    form = {"csrf_token": token, "object_id": FIRST, "verdict": "regular", "note": "a long thought"}
+    for path in ("/verdict", "/undo"):
+        answer = client.post(path, data=form)
+        assert answer.status_code == 503 and "Nothing was kept" in answer.text
+    assert 'value="a long thought"' in client.post("/verdict", data=form).text
+
+
+def test_a_ledger_that_was_taken_away_is_not_begun_anew(site):
+    client = site.client()
+    token = token_in(client.get(f"/objects/{FIRST}.html").text)
+    for path in site.ledger_path.parent.glob("ledger.sqlite*"):
+        path.unlink()
+    form = {"csrf_token": token, "object_id": FIRST, "verdict": "regular", "note": "a long thought"}
+    answer = client.post("/verdict", data=form)
+    assert answer.status_code == 503 and "no longer there" in answer.text and 'value="a long thought"' in answer.text
+    assert client.get("/index.html").status_code == 503 and not site.ledger_path.exists()
+
+
+def test_a_page_that_is_no_longer_there_is_said_to_be_missing(site):
+    (site.ledger_path.parent / "report" / "objects" / f"{FIRST}.html").unlink()
+    answer = site.client().get(f"/objects/{FIRST}.html")
+    assert answer.status_code == 404 and "write the report anew" in answer.text
+
+
+# --- the real server
+
+
+def test_over_http_a_verdict_is_kept_and_undone(site):
+    with answering(site.app) as url, requests.Session() as browser:
+        page = browser.get(f"{url}/objects/{FIRST}.html")
+        form = {"csrf_token": token_in(page.text), "object_id": FIRST, "verdict": "anomaly", "note": "é" * 500}
+        there = browser.post(f"{url}/verdict", data=form, headers={"Origin": url})
+        assert there.url == f"{url}/objects/{SECOND}.html?judged={FIRST}" and there.history[0].status_code == 303
+        assert [item.note for item in site.kept()] == ["é" * 500]
+        back = browser.post(f"{url}/undo", data=form, headers={"Origin": url})
+        assert back.url == f"{url}/objects/{FIRST}.html" and site.kept() == []
+        assert browser.get(f"{url}/").url == f"{url}/index.html"
+        assert "Server" not in page.headers
+        assert browser.post(f"{url}/verdict", data=form, headers={"Origin": "http://127.0.0.1"}).status_code == 403
+        assert browser.get(f"{url}/index.html", headers={"Host": "example.org"}).status_code == 400
+        assert browser.post(f"{url}/verdict", data=b"x" * 100_000).status_code == 413
+
+
+def test_over_http_two_people_judge_at_the_same_time_and_nothing_is_lost(tmp_path):
+    site = Site(tmp_path, person="", password=PASSWORD)
+    problems = []
+
+    def judge_all(name: str) -> None:
+        with requests.Session() as browser:
+            browser.headers.update(basic(name))
+            for n in range(5):
+                for object_id in (FIRST, SECOND, LAST):
+                    token = token_in(browser.get(f"{url}/objects/{object_id}.html").text)
+                    form = {"csrf_token": token, "object_id": object_id, "verdict": "regular", "note": str(n)}
+                    answer = browser.post(f"{url}/verdict", data=form, allow_redirects=False)
+                    if answer.status_code != 303:
+                        problems.append(answer.text)
+
+    with answering(site.app, "0.0.0.0") as url:
+        people = [threading.Thread(target=judge_all, args=(name,)) for name in ("Ada", "Grace")]
+        for person in people:
+            person.start()
+        for person in people:
+            person.join()
+    assert problems == []
+    said = [(item.person, item.object_id, item.note) for item in site.kept()]
+    assert len(said) == len(set(said)) == 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_server_says_where_it_is_and_ends_when_it_is_told_to(tmp_path, number):
+    script = """
+        import sys
+        from pathlib import Path
+        from annotator.report.inspect import make_app, serve
+        from tests.report.inspection import small_night, write_small_report
+        folder, night = Path(sys.argv[1]), small_night(["ZTF99aaaaaaa"])
+        app = make_app(write_small_report(folder / "report", night), folder / "ledger.sqlite", night, "Ada")
+        serve(app, "127.0.0.1", 0)
+        print("ended")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."}) as server:
+        try:
+            url = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())[0]
+            assert "ZTF99aaaaaaa" in requests.get(f"{url}objects/ZTF99aaaaaaa.html", timeout=10).text
+        finally:
+            server.send_signal(number)
+        assert server.stdout.read() == "ended\n" and server.wait(20) == 0
+
+
+def test_an_address_that_is_taken_is_an_error_that_says_so(site):
+    with answering(site.app) as url, pytest.raises(ConfigError, match="name another --port"):
+        listen(site.app, "127.0.0.1", int(url.rsplit(":", 1)[1]))

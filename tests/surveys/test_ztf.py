@@ -1,0 +1,264 @@
+"""Light curves and references to cutouts, as Lasair-ZTF's object answers give them."""
+
+import copy
+import json
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotator.sandbox.lasair.answers import candidate
+from annotator.surveys.ztf.candidates import JD_MINUS_MJD
+from annotator.surveys.ztf.parse import parse
+from annotator.transient import CutoutReference, LightCurve
+
+ARRAYS = tuple(LightCurve.__dataclass_fields__)
+
+
+def detection(jd=2461000.7, fid=1, magpsf=18.5, candid=1, **more) -> dict:
+    return {"candid": candid, "jd": jd, "fid": fid, "magpsf": magpsf, "sigmapsf": 0.05, "isdiffpos": "t"} | more
+
+
+def limit(jd=2460999.7, fid=1, **more) -> dict:
+    return {"jd": jd, "fid": fid, "diffmaglim": 20.3, "magpsf": 20.3} | more
+
+
+def urls(stem: str) -> dict:
+    return {kind: f"https://host/{stem}_cutout{kind}.fits" for kind in ("Science", "Template", "Difference")}
+
+
+def curve_of(*candidates) -> LightCurve:
+    return parse({"objectId": "ZTF99aaaaaaa", "candidates": list(candidates)}).light_curve
+
+
+def same(one: LightCurve, other: LightCurve) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=getattr(one, name).dtype.kind == "f")
+        for name in ARRAYS
+    )
+
+
+def test_detections_and_upper_limits_are_told_apart_and_stand_in_time_order():
+    curve = curve_of(detection(2461002.7, 2), limit(2460998.7, 3), detection(2461001.7, 1, isdiffpos="f"), limit())
+    assert curve.time_mjd.tolist() == pytest.approx([61001.2, 61002.2])
+    assert curve.band.tolist() == ["g", "r"] and curve.is_positive.tolist() == [False, True]
+    assert curve.limit_band.tolist() == ["i", "g"] and curve.limit_magnitude.tolist() == [20.3, 20.3]
+    assert np.all(np.diff(curve.limit_time_mjd) > 0)
+
+
+def test_the_simulated_night_s_answers_are_read_as_they_were_observed(night):
+    for item in night.objects[:20]:
+        curve = curve_of(*(candidate(epoch, "https://host") for epoch in item.epochs))
+        seen = [e for e in item.epochs if e.candid is not None]
+        assert curve.time_mjd + JD_MINUS_MJD == pytest.approx([e.jd for e in seen], abs=1e-6)
+        assert curve.magnitude.tolist() == [e.magpsf for e in seen]
+        assert curve.magnitude_error.tolist() == [e.sigmapsf for e in seen]
+        # The simulated survey sometimes looks twice within ten seconds.
+        assert 0 <= len(item.epochs) - len(seen) - len(curve.limit_time_mjd) <= 2
+
+
+def test_the_order_of_the_candidates_changes_nothing(night):
+    for item in night.objects[:20]:
+        candidates = [candidate(epoch, "https://host") for epoch in item.epochs]
+        candidates += [c | {"sigmapsf": 0.3, "candid": 7} for c in candidates[:5] if "candid" in c]
+        shuffled = random.Random(1).sample(candidates, len(candidates))
+        assert same(curve_of(*candidates), curve_of(*shuffled))
+
+
+def test_lasair_s_extras_may_be_absent():
+    bare = {"jd": 2461000.7, "fid": 2, "magpsf": 18.5, "sigmapsf": 0.05, "isdiffpos": "t"}
+    dated_by_mjd = {k: v for k, v in bare.items() if k != "jd"} | {"mjd": 61000.2}
+    assert len(curve_of(bare).time_mjd) == 1
+    assert curve_of(dated_by_mjd).time_mjd == pytest.approx([61000.2])
+
+
+@pytest.mark.parametrize(
+    ("sign", "expected"),
+    [
+        *(("t", True), ("f", False), ("T", True), ("true", True), ("False", False), ("1", True), ("0", False)),
+        *((1, True), (0, False), (True, True), (False, False)),
+    ],
+)
+def test_the_sign_of_a_difference_is_read_in_all_its_spellings(sign, expected):
+    assert curve_of(detection(isdiffpos=sign)).is_positive.tolist() == [expected]
+
+
+def test_two_measurements_of_one_exposure_count_once_and_the_better_one():
+    first, again = detection(), detection(candid=2, sigmapsf=0.02, magpsf=18.6)
+    assert curve_of(first, again).magnitude.tolist() == [18.6]
+    assert len(curve_of(first, detection(fid=2)).time_mjd) == 2
+    assert len(curve_of(first, detection(jd=first["jd"] + 60 / 86400)).time_mjd) == 2
+    curve = curve_of(first, limit(first["jd"] - 2 / 86400))
+    assert len(curve.time_mjd) == 1 and len(curve.limit_time_mjd) == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"jd": value} for value in (None, "yesterday", 0, math.nan, 61000.2)),
+        *({"fid": value} for value in (4, None, 10**5000)),
+        *({"magpsf": value} for value in (-999.0, None, math.inf, 99.0)),
+        *({"isdiffpos": value} for value in (None, "x", [1], 10**5000)),
+    ],
+    ids=lambda damage: next(iter(damage)),
+)
+def test_a_detection_that_lacks_what_it_needs_is_missing_and_the_rest_stays(damage):
+    curve = curve_of(detection(), detection(jd=2461003.7) | damage)
+    assert curve.time_mjd == pytest.approx([61000.2])
+
+
+@pytest.mark.parametrize("error", [None, 0, -0.1, 99.0, math.nan, "?"])
+def test_an_error_that_cannot_be_is_unknown(error):
+    assert np.isnan(curve_of(detection(sigmapsf=error)).magnitude_error).all()
+
+
+def extras_of(*candidates) -> dict:
+    return real_bogus_of({"objectId": "a", "candidates": list(candidates)})
+
+
+def real_bogus_of(record) -> dict:
+    return {name: value for name, value in parse(record).extras.items() if name in ("rb", "drb")}
+
+
+def test_real_bogus_scores_are_those_of_the_epoch_whose_stamps_are_scored():
+    shown = detection(magpsf=18.0, rb=0.4, drb=0.1, image_urls=urls("shown"))
+    fainter = detection(2461001.7, magpsf=18.5, rb=0.8, drb=0.99, image_urls=urls("fainter"))
+    brighter_without_stamps = detection(2461002.7, magpsf=17.0, rb=0.9, drb=0.98)
+    negative = detection(2461003.7, magpsf=16.0, isdiffpos="f", drb=1.0, image_urls=urls("negative"))
+    assert extras_of(fainter, shown, brighter_without_stamps, negative) == {"rb": 0.4, "drb": 0.1}
+
+
+def test_a_real_bogus_score_that_the_epoch_lacks_is_the_best_of_the_positive_detections():
+    shown = detection(magpsf=18.0, drb=None, rb="0.45", image_urls=urls("shown"))
+    others = detection(2461001.7, drb=0.7, rb=0.9), detection(2461002.7, drb=0.8), limit()
+    negative = detection(2461003.7, isdiffpos="f", drb=1.0)
+    assert extras_of(shown, *others, negative) == {"rb": 0.45, "drb": 0.8}
+    assert extras_of(*others, negative) == {"rb": 0.9, "drb": 0.8}
+
+
+@pytest.mark.parametrize("score", [None, math.nan, -999.0, 1.2, "none", [0.5]])
+def test_a_real_bogus_score_that_cannot_be_is_absent(score):
+    assert extras_of(detection(drb=score)) == {}
+    assert real_bogus_of({"objectId": "a"}) == {}
+
+
+def test_an_alert_s_real_bogus_scores_are_read(shared):
+    packet = json.loads((shared / "fixtures/lasair_ztf/alert_no_prv_cand.json").read_text())
+    assert real_bogus_of(packet) == {
+        "rb": packet["candidate"]["rb"],
+        "drb": packet["candidate"]["drb"],
+    }
+
+
+def test_a_record_without_candidates_has_no_light_curve_and_one_with_none_an_empty_one():
+    assert parse({"objectId": "a"}).light_curve is None
+    assert len(curve_of().time_mjd) == 0
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = st.sampled_from(
+    ("candid", "jd", "mjd", "fid", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim", "image_urls", "rb", "drb")
+)
+
+
+@given(st.lists(st.dictionaries(KEYS, ANY, max_size=6) | ANY, max_size=6), ANY, ANY)
+def test_no_candidates_whatever_they_are_raise_or_let_nan_through(candidates, cutouts, image_urls):
+    record = {"objectId": "a", "candidates": [detection(), *candidates], "cutouts": cutouts, "image_urls": image_urls}
+    found = parse(record)
+    curve = found.light_curve
+    assert all(0 <= score <= 1 for score in found.extras.values())
+    assert len({len(getattr(curve, name)) for name in ARRAYS[:5]}) == 1
+    for name in ("time_mjd", "magnitude", "limit_time_mjd", "limit_magnitude"):
+        assert np.isfinite(getattr(curve, name)).all()
+    assert (curve.magnitude_error > 0).sum() + np.isnan(curve.magnitude_error).sum() == len(curve.magnitude_error)
+
+
+def reference_of(**record) -> CutoutReference | None:
+    return parse({"objectId": "a", **record}).cutouts
+
+
+def test_the_stamps_are_those_of_the_brightest_positive_detection():
+    faint = detection(magpsf=19.5, image_urls=urls("faint"))
+    bright = detection(2461001.7, 2, 17.5, 2, image_urls=urls("bright"))
+    negative = detection(2461002.7, 1, 16.0, 3, image_urls=urls("negative"), isdiffpos="f")
+    without = detection(2461003.7, 1, 15.0, 4)
+    found = reference_of(candidates=[faint, bright, negative, without], image_urls=urls("negative"))
+    assert found.science == "https://host/bright_cutoutScience.fits"
+    assert found.time_mjd == pytest.approx(61001.2)
+
+
+def test_an_object_that_was_never_positive_has_no_stamps_and_says_so():
+    negative = detection(image_urls=urls("negative"), isdiffpos="f")
+    found = parse({"objectId": "a", "candidates": [negative], "image_urls": urls("negative")})
+    assert found.cutouts is None and found.why_missing == {"triplet": "no positive detection has cutouts"}
+
+
+def test_a_record_s_own_cutouts_come_before_its_detections():
+    paths = {"science": "s.fits", "template": "t.fits", "difference": "d.fits"}
+    found = reference_of(candidates=[detection(image_urls=urls("x"))], cutouts=paths)
+    assert found == CutoutReference("s.fits", "t.fits", "d.fits")
+    assert reference_of(image_urls=urls("x")).template == urls("x")["Template"]
+
+
+def test_cutouts_that_are_not_all_named_are_missing_and_the_absent_one_is_said():
+    found = parse({"objectId": "a", "cutouts": {"science": "s.fits", "difference": 5}})
+    assert found.cutouts is None
+    assert found.why_missing == {"triplet": "the record names no template, difference stamp"}
+    assert parse({"objectId": "a"}).why_missing == {}
+
+
+def test_recorded_answers_of_the_real_lasair_are_read(shared):
+    answers = json.loads((shared / "fixtures" / "lasair_ztf" / "api_lightcurves.json").read_text())
+    for object_id, candidates in answers.items():
+        curve = parse({"objectId": object_id, "candidates": candidates}).light_curve
+        with_candid = [c for c in candidates if "candid" in c]
+        assert 5 < len(curve.time_mjd) <= len(with_candid)
+        assert sorted({c["mjd"] for c in with_candid}) == pytest.approx(sorted(set(curve.time_mjd)), abs=1e-4)
+        original = copy.deepcopy(candidates)
+        assert same(curve, curve_of(*reversed(original)))
+
+
+def test_an_alert_packet_is_read_as_the_object_answer_it_is_a_part_of(night):
+    item = night.objects[0]
+    detected = [{k: v for k, v in epoch.__dict__.items() if v is not None} for epoch in item.epochs]
+    last = next(number for number in reversed(range(len(detected))) if "candid" in detected[number])
+    ps1 = {name: item.columns[name] for name in ("distpsnr1", "sgmag1", "srmag1")}
+    packet = {
+        "objectId": item.object_id,
+        "candidate": detected[last] | ps1,
+        "prv_candidates": detected[:last],
+        "annotations": {"sherlock": [dict(item.sherlock)]},
+    }
+    answer = {"objectId": item.object_id, "candidates": detected[: last + 1], "sherlock": dict(item.sherlock), **ps1}
+    read, expected = parse(packet), parse(answer)
+    assert read.features == expected.features != {}
+    assert (read.n_det, read.last_mjd, read.sherlock_class) == (
+        expected.n_det,
+        expected.last_mjd,
+        expected.sherlock_class,
+    )
+    assert len(read.light_curve.time_mjd) == len(expected.light_curve.time_mjd) > 0
+
+
+def test_recorded_alert_packets_of_lasair_are_read(shared):
+    paths = sorted((shared / "fixtures" / "lasair_ztf").glob("alert_*.json"))
+    assert len(paths) >= 4
+    for path in paths:
+        transient = parse(json.loads(path.read_text()))
+        assert transient.object_id.startswith("ZTF") and transient.features
+        assert transient.light_curve is not None and transient.n_det >= 1
+
+
+@pytest.mark.parametrize("part", [None, 5, "x", [], {}, [None], [5]])
+def test_a_packet_with_broken_parts_is_read_as_far_as_it_goes(part):
+    packet = {"objectId": "ZTF99aaaaaaa", "candidate": {"candid": 1, "jd": 2461000.5, "fid": 1, "magpsf": 19.0}}
+    for name in ("prv_candidates", "annotations"):
+        assert parse(packet | {name: part}).features["gmag"] == 19.0
+    assert parse(packet | {"annotations": {"sherlock": part}}).features["gmag"] == 19.0

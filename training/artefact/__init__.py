@@ -1,0 +1,1 @@
+"""The head that tells bogus detections."""

@@ -1,0 +1,114 @@
+"""How well bogus detections are told: shares and their intervals."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from training.artefact.model import THRESHOLD, TOP, artefact_inputs, artefact_labels, out_of_fold
+from training.data.stamps import N_FOLDS, StampTable
+from training.metrics.ranking import as_lists, ranking
+
+
+def measure(
+    table: StampTable,
+    errors: NDArray[np.float64],
+    terms: NDArray[np.float64],
+    verdicts: Mapping[str, str] | None = None,
+    threshold: float = THRESHOLD,
+) -> dict[str, Any]:
+    """Measure the decision on objects, by their brightest positive detection, each judged out-of-fold.
+
+    Parameters
+    ----------
+    table
+        All stamps.
+    errors, terms
+        Their triplet error and terms (:func:`out_of_fold_terms`).
+    threshold
+        Probability from which on a detection is called an artefact.
+
+    Returns
+    -------
+    dict
+        ``n_bogus``, ``n_real``, ``n_unknown``, ``threshold``; for each of ``scores hidden`` and ``scores shown``:
+        ``auc`` (of all, of those with drb, of those without), ``precision``, ``recall``, ``false_alarms`` (share of the
+        real) and ``classified`` (share of the objects with a class), each ``[value, low, high]``; and ``top``, the rows
+        of :func:`top_rows`. The number of good detections, which can vouch for an object, is not in the table.
+    """
+    labels = artefact_labels(table, verdicts)
+    blind, shown = out_of_fold(artefact_inputs(table, terms), labels, table.bins * N_FOLDS // 10)
+    picks = table.is_pick
+    is_bogus, is_real = labels.is_bogus[picks], labels.is_real[picks]
+    is_classified, has_drb = (table.column("source_label") != "")[picks], np.isfinite(table.numbers("drb"))[picks]
+    judged = {"scores hidden": blind[picks], "scores shown": shown[picks]}
+    result: dict[str, Any] = {
+        "n_bogus": int(is_bogus.sum()),
+        "n_real": int(is_real.sum()),
+        "n_unknown": int((~(is_bogus | is_real)).sum()),
+        "threshold": threshold,
+    }
+    for name, values in judged.items():
+        called, known = values >= threshold, is_bogus | is_real
+        result[name] = {
+            "auc": _auc(values, is_bogus, known),
+            "auc_with_drb": _auc(values, is_bogus, known & has_drb),
+            "auc_without_drb": _auc(values, is_bogus, known & ~has_drb),
+            "precision": share(called & is_bogus, called & known),
+            "recall": share(called & is_bogus, is_bogus),
+            "false_alarms": share(called & is_real, is_real),
+            "classified": share(called & is_classified, is_classified),
+        }
+    result["top"] = top_rows(errors[picks], is_bogus, is_real, {k: v >= threshold for k, v in judged.items()})
+    return result
+
+
+def top_rows(
+    errors: NDArray[np.float64],
+    is_bogus: NDArray[np.bool_],
+    is_real: NDArray[np.bool_],
+    called: Mapping[str, NDArray[np.bool_]],
+) -> list[dict[str, Any]]:
+    """Count what the oddest hundred are, before and after those called artefacts are taken out and others move up.
+
+    Returns
+    -------
+    list
+        Rows with ``list``, ``n``, ``bogus``, ``real``, ``unknown`` and ``share``: that of the bogus with its interval.
+    """
+    order = np.argsort(-errors, kind="stable")
+    rows = []
+    for name, is_out in {"before": np.zeros(len(errors), dtype=bool), **called}.items():
+        kept = order[~is_out[order]][:TOP]
+        chosen = np.zeros(len(errors), dtype=bool)
+        chosen[kept] = True
+        bogus, real = int((chosen & is_bogus).sum()), int((chosen & is_real).sum())
+        rows.append(
+            {
+                "list": name if name == "before" else f"after, {name}",
+                "n": len(kept),
+                "bogus": bogus,
+                "real": real,
+                "unknown": len(kept) - bogus - real,
+                "share": share(chosen & is_bogus, chosen),
+            }
+        )
+    return rows
+
+
+def share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> list[float] | None:
+    """Return the share of a part in a whole with its exact 95 % interval (Clopper-Pearson); None of nothing."""
+    n = int(whole.sum())
+    if not n:
+        return None
+    interval = stats.binomtest(int(part.sum()), n).proportion_ci(method="exact")
+    return [round(float(value), 4) for value in (part.sum() / n, interval.low, interval.high)]
+
+
+def _auc(values: NDArray[np.float64], is_bogus: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> list[float] | None:
+    labels = is_bogus[chosen]
+    if labels.all() or not labels.any():
+        return None
+    return as_lists(ranking(values[chosen], labels, np.zeros(len(labels), dtype=int)))["auc"]

@@ -1,0 +1,144 @@
+"""Labelled light curves, read and split."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.errors import ConfigError
+from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, usable_detections, within_grid
+from annotator.surveys.ztf.candidates import JD_MINUS_MJD
+from annotator.transient import LightCurve
+from training.data.table import EXOTIC, LABELS, N_BINS, Split, name_bin
+
+CURVE_COLUMNS = ("objectId", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
+LABEL_COLUMNS = ("objectId", "type", "source_label")
+ZTF_BANDS = {1: "g", 2: "r", 3: "i"}
+OTHER_TELESCOPES = ("YSE_DR1_PS1",)
+"""Sources whose g and r are not ZTF's."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledCurve:
+    """One object as one group of sources saw it."""
+
+    object_id: str
+    kind: str
+    """Spectroscopic type."""
+    label: str
+    """One of AHA's four."""
+    group: str
+    """Catalogues of like making: yse, alerts, slsne, manytde. Class follows group, so ranks compare within one."""
+    detections: Detections
+    source: str = ""
+    """The catalogue within the group that most of its detections are from, where the file says so."""
+
+
+@dataclass(frozen=True, eq=False)
+class CurveTable:
+    """The labelled light curves that can be scored."""
+
+    file_name: str
+    sha256: str
+    """Of the light curves, then of the labels."""
+    curves: tuple[LabelledCurve, ...]
+    n_unscorable: int
+
+    def column(self, name: str) -> NDArray[np.str_]:
+        """Return one attribute of the curves, ``(n,)``."""
+        return np.array([getattr(curve, name) for curve in self.curves], dtype=str)
+
+    @property
+    def is_exotic(self) -> NDArray[np.bool_]:
+        """``(n,)``."""
+        return self.column("label") == EXOTIC
+
+    @property
+    def bins(self) -> NDArray[np.int64]:
+        """``(n,)``, 0 to 9 by a hash of the object's id; every curve of an object is in one."""
+        return np.array([name_bin(curve.object_id) for curve in self.curves])
+
+    def split(self, rotation: int) -> Split:
+        """Split by bin, as :meth:`training.dataset.Table.split` does."""
+        test, validation = (9 + rotation) % N_BINS, (8 + rotation) % N_BINS
+        bins = self.bins
+        return Split(train=(bins != test) & (bins != validation), validation=bins == validation, test=bins == test)
+
+
+def shared_groups(groups: Iterable[str], is_exotic: Iterable[bool]) -> frozenset[str]:
+    """Return the groups of curves, one curve an entry, in which normals outnumber exotics.
+
+    A catalogue of one class tells the class by its making, its depth and its cadence: whoever learns a class from
+    curves must leave its curves out.
+    """
+    exotics: Counter[str] = Counter()
+    for group, exotic in zip(groups, is_exotic, strict=True):
+        exotics[group] += 1 if exotic else -1
+    return frozenset(group for group, excess in exotics.items() if excess < 0)
+
+
+def read_curves(path: Path, labels_path: Path) -> CurveTable:
+    """Read labelled light curves.
+
+    Parameters
+    ----------
+    path
+        Parquet, one row a detection: objectId, jd, fid, magpsf, sigmapsf, isdiffpos; where there are `source` and
+        `group`, photometry of other telescopes is left out and each group's is a curve of its own.
+    labels_path
+        CSV, one row an object: objectId, type, source_label. Labels that are not AHA's four are left out.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read, lacks a column, or no curve of a normal object can be scored.
+    """
+    import pandas  # only this command needs it
+
+    try:
+        rows = pandas.read_parquet(path)
+        labels = pandas.read_csv(labels_path, dtype=str)
+        sha256 = hashlib.sha256(path.read_bytes() + labels_path.read_bytes()).hexdigest()
+    except Exception as failure:  # pandas and pyarrow share no base below Exception
+        raise ConfigError(
+            f"--data {path}: expected light curves in Parquet and labels in {labels_path}, found {failure}"
+        ) from failure
+    for frame, columns, where in ((rows, CURVE_COLUMNS, path), (labels, LABEL_COLUMNS, labels_path)):
+        absent = [name for name in columns if name not in frame]
+        if absent:
+            raise ConfigError(
+                f"--data {where}: expected the columns {', '.join(columns)}, found no {', '.join(absent)}"
+            )
+    if "source" in rows:
+        rows = rows[~rows["source"].isin(OTHER_TELESCOPES)]
+    labelled = labels[labels["source_label"].isin(LABELS)].set_index("objectId")
+    rows = rows[rows["objectId"].isin(labelled.index)]
+    groups = rows["group"] if "group" in rows else rows["objectId"].map(lambda _: "all")
+    curves, n_unscorable = [], 0
+    for (object_id, group), part in rows.groupby(["objectId", groups], sort=True):
+        detections = usable_detections(_light_curve(part))
+        if len(detections) < MIN_DETECTIONS or within_grid(detections).sum() < MIN_DETECTIONS:
+            n_unscorable += 1
+            continue
+        label = labelled.loc[object_id]
+        source = str(part["source"].mode()[0]) if "source" in part else ""
+        curves.append(
+            LabelledCurve(object_id, str(label["type"]), label["source_label"], str(group), detections, source)
+        )
+    if all(curve.label == EXOTIC for curve in curves):
+        raise ConfigError(f"--data {path}: expected normal objects (SN Ia, SN II, SN Ib/c) to train on, found none")
+    return CurveTable(path.name, sha256, tuple(curves), n_unscorable)
+
+
+def _light_curve(part) -> LightCurve:
+    return LightCurve(
+        time_mjd=part["jd"].to_numpy(np.float64) - JD_MINUS_MJD,
+        band=np.array([ZTF_BANDS.get(fid, "") for fid in part["fid"]], dtype=str),
+        magnitude=part["magpsf"].to_numpy(np.float64),
+        magnitude_error=part["sigmapsf"].to_numpy(np.float64),
+        is_positive=part["isdiffpos"].isin(["t", "1"]).to_numpy(),
+    )

@@ -1,0 +1,139 @@
+"""Triplets of stamps with what is known of their objects, read and split by object."""
+
+import csv
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.errors import ConfigError, MissingModalityError
+from annotator.preprocess.triplet import CHANNELS, stamp_tensor
+from annotator.surveys.ztf.candidates import number
+from annotator.transient import Triplet
+from training.data.table import EXOTIC, N_BINS, Split, name_bin
+
+COLUMNS = ("objectId", "candid", "magpsf", "rb", "drb", "source_label", "aha_pick")
+
+MIN_RB, MIN_DRB = 0.65, 0.8
+"""Either of ZTF's two real-bogus scores at least this high makes a stamp real (Duev et al. 2019 for drb)."""
+
+N_FOLDS = 5
+MIN_NORMALS_PER_FOLD = 8
+
+
+@dataclass(frozen=True, eq=False)
+class StampTable:
+    """Triplets that can be scored, one an entry."""
+
+    file_name: str
+    sha256: str
+    """Of the stamps, then of the table beside them."""
+    rows: tuple[dict[str, str], ...]
+    triplets: tuple[Triplet, ...]
+    """In the survey's own flux units."""
+    tensors: NDArray[np.float32]
+    """``(n, 6, 63, 63)``, as they are scored."""
+    n_unscorable: int
+
+    def column(self, name: str) -> NDArray[np.str_]:
+        """Return one column's text, ``(n,)``."""
+        return np.array([row.get(name) or "" for row in self.rows], dtype=str)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Return one column's numbers, ``(n,)``, NaN where there is none."""
+        values = [number(row.get(name)) for row in self.rows]
+        return np.array([np.nan if value is None else value for value in values])
+
+    @property
+    def is_exotic(self) -> NDArray[np.bool_]:
+        """``(n,)``."""
+        return self.column("source_label") == EXOTIC
+
+    @property
+    def is_normal(self) -> NDArray[np.bool_]:
+        """``(n,)``: real by either real-bogus score, and not labelled exotic; most have no label at all."""
+        return ((self.numbers("rb") >= MIN_RB) | (self.numbers("drb") >= MIN_DRB)) & ~self.is_exotic
+
+    @property
+    def is_pick(self) -> NDArray[np.bool_]:
+        """``(n,)``: the brightest positive detection of its object, the epoch that is scored."""
+        return self.column("aha_pick") == "True"
+
+    @property
+    def bins(self) -> NDArray[np.int64]:
+        """``(n,)``, 0 to 9 by a hash of the object's id, so that all its stamps are together."""
+        return np.array([name_bin(row["objectId"]) for row in self.rows])
+
+    def split(self, fold: int) -> Split:
+        """Split by bin: fold k tests bins 2k and 2k+1, sets the error's constants on the next one, trains on seven."""
+        bins = self.bins
+        test, held_out = bins // (N_BINS // N_FOLDS) == fold, bins == (2 * fold + 2) % N_BINS
+        return Split(train=~test & ~held_out, validation=held_out, test=test)
+
+    def subset(self, kept: NDArray[np.bool_]) -> "StampTable":
+        """Return the entries where a mask ``(n,)`` is true."""
+        places = np.flatnonzero(kept)
+        rows, triplets = (tuple(values[i] for i in places) for values in (self.rows, self.triplets))
+        return StampTable(self.file_name, self.sha256, rows, triplets, self.tensors[places], self.n_unscorable)
+
+
+def read_stamps(path: Path) -> StampTable:
+    """Read stamps and the table beside them.
+
+    Parameters
+    ----------
+    path
+        ``NAME.npz`` with `science`, `template` and `difference`, ``(n, rows, columns)``; beside it ``NAME.csv`` with
+        one row a triplet in the same order and at least :data:`COLUMNS`.
+
+    Raises
+    ------
+    ConfigError
+        If either cannot be read, they do not fit together, or too few are normal.
+    """
+    beside = path.with_suffix(".csv")
+    try:
+        contents = [path.read_bytes(), beside.read_bytes()]
+        with np.load(io.BytesIO(contents[0]), allow_pickle=False) as arrays:
+            stamps = [arrays[name] for name in CHANNELS]
+        reader = csv.DictReader(contents[1].decode("utf-8").splitlines(), strict=True)
+        header, rows = reader.fieldnames or (), list(reader)
+    except (OSError, ValueError, KeyError, EOFError, csv.Error) as failure:
+        raise ConfigError(
+            f"--data {path}: expected arrays {', '.join(CHANNELS)}, and the table {beside.name} beside them, found "
+            f"{failure}; make both with aha-train fetch cutouts"
+        ) from failure
+    absent = [name for name in COLUMNS if name not in header]
+    if absent or {len(part) for part in stamps} != {len(rows)}:
+        raise ConfigError(
+            f"--data {path}: expected one row of {beside.name} a triplet with {', '.join(COLUMNS)}, found "
+            f"{len(rows)} rows, {', '.join(str(len(part)) for part in stamps)} stamps, and no column named "
+            f"{', '.join(absent) or '(none)'}"
+        )
+    table = _scorable(path.name, hashlib.sha256(b"".join(contents)).hexdigest(), rows, stamps)
+    for fold in range(N_FOLDS):
+        n = np.count_nonzero(table.is_normal & table.is_pick & table.split(fold).validation)
+        if n < MIN_NORMALS_PER_FOLD:
+            raise ConfigError(
+                f"--data {path}: expected at least {MIN_NORMALS_PER_FOLD} normal objects in each tenth of the names, "
+                f"found {n}; collect more objects"
+            )
+    return table
+
+
+def _scorable(file_name: str, sha256: str, rows: list[dict[str, str]], stamps: list[NDArray]) -> StampTable:
+    kept, triplets, tensors = [], [], []
+    for row, science, template, difference in zip(rows, *stamps, strict=True):
+        triplet = Triplet(science, template, difference)
+        try:
+            tensors.append(stamp_tensor(triplet))
+        except MissingModalityError:
+            continue
+        kept.append(row)
+        triplets.append(triplet)
+    if not kept:
+        raise ConfigError(f"{file_name}: expected triplets that can be scored, found none")
+    return StampTable(file_name, sha256, tuple(kept), tuple(triplets), np.array(tensors), len(rows) - len(kept))

@@ -1,0 +1,167 @@
+"""A labelled table of objects, read and split."""
+
+import csv
+import functools
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.errors import ConfigError, MissingModalityError, RecordError
+from annotator.models.calibration import Sampling
+from annotator.preprocess.features import feature_row
+from annotator.preprocess.quantities import quantity_row
+from annotator.surveys import PARSERS
+from annotator.surveys.ztf.candidates import number
+from annotator.transient import Transient
+
+EXOTIC = "Exotic"
+LABELS = ("SN Ia", "SN II", "SN Ib/c", EXOTIC)
+"""AHA's four classes; the first three are normal."""
+
+REQUIRED_COLUMNS = ("objectId", "tns_name", "source_label")
+
+N_BINS = 10
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows train, stop the training and test: boolean masks over the table, normals and exotics alike."""
+
+    train: NDArray[np.bool_]
+    validation: NDArray[np.bool_]
+    test: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The labelled objects that can be scored, one an entry."""
+
+    file_name: str
+    sha256: str
+    rows: tuple[dict[str, str], ...]
+    """As in the file, for what is not an input: labels, names, AHA's own columns."""
+    transients: tuple[Transient, ...]
+    """As the annotator reads them."""
+    features: NDArray[np.float32]
+    """``(n, 21)``, NaN where missing."""
+    n_unscorable: int
+    """Rows left out because too few of their values are physical."""
+
+    @functools.cached_property
+    def quantities(self) -> NDArray[np.float32]:
+        """``(n, n_quantities)``, NaN where missing."""
+        return np.array([quantity_row(transient) for transient in self.transients])
+
+    @property
+    def samplings(self) -> list[Sampling]:
+        """How much was seen of each object."""
+        return [Sampling(t.n_det, t.extras.get("age_days")) for t in self.transients]
+
+    def subset(self, kept: NDArray) -> "Table":
+        """Return some of the objects, by mask or index."""
+        places = np.flatnonzero(kept) if kept.dtype == bool else kept
+        rows, transients = (tuple(values[i] for i in places) for values in (self.rows, self.transients))
+        return Table(self.file_name, self.sha256, rows, transients, self.features[places], self.n_unscorable)
+
+    def column(self, name: str) -> NDArray[np.str_]:
+        """Return one column's text, ``(n,)``; empty where the file has no such column."""
+        return np.array([row.get(name) or "" for row in self.rows], dtype=str)
+
+    @property
+    def is_exotic(self) -> NDArray[np.bool_]:
+        """``(n,)``."""
+        return self.column("source_label") == EXOTIC
+
+    @property
+    def bins(self) -> NDArray[np.int64]:
+        """``(n,)``, 0 to 9 by a hash of the transient's name, so that all ids of one transient are together."""
+        return np.array([name_bin(row["tns_name"] or row["objectId"]) for row in self.rows])
+
+    @property
+    def is_within_aha_cut(self) -> NDArray[np.bool_]:
+        """``(n,)``: rate errors within 1 mag/day and exponential means within 0 to 30 mag (AHA's notebooks 03, 04)."""
+        return np.array([_passes_aha_cut(row) for row in self.rows])
+
+    def split(self, rotation: int) -> Split:
+        """Split by bin: with rotation 0, bins 0 to 7 train, 8 stops and 9 tests; each rotation moves all by one."""
+        test, validation = (9 + rotation) % N_BINS, (8 + rotation) % N_BINS
+        bins = self.bins
+        return Split(train=(bins != test) & (bins != validation), validation=bins == validation, test=bins == test)
+
+
+def name_bin(name: str) -> int:
+    """Return a name's bin, 0 to 9."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % N_BINS
+
+
+def read_table(path: Path, survey: str) -> Table:
+    """Read a labelled table.
+
+    Parameters
+    ----------
+    path
+        CSV in the layout of AHA's databank: Lasair's columns by name, `tns_name`, and `source_label`, one of
+        :data:`LABELS`. Feature columns may be absent: they are missing values.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, lacks a column, has an unknown label, or no normal object.
+    """
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ConfigError(f"--data {path}: expected a readable CSV table in UTF-8, found {failure}") from failure
+    try:
+        reader = csv.DictReader(text.splitlines(), strict=True)
+        header, rows = reader.fieldnames or (), list(reader)
+    except csv.Error as failure:
+        raise ConfigError(f"--data {path}: expected CSV, found {failure} near line {reader.line_num}") from failure
+    absent = [name for name in REQUIRED_COLUMNS if name not in header]
+    if absent:
+        raise ConfigError(
+            f"--data {path}: expected the columns {', '.join(REQUIRED_COLUMNS)}, found none named {', '.join(absent)}; "
+            f"make the table with aha-train fetch features"
+        )
+    unknown = Counter(row["source_label"] for row in rows if row["source_label"] not in LABELS)
+    if unknown:
+        raise ConfigError(
+            f"--data {path}: expected source_label to be one of {', '.join(LABELS)}, found "
+            f"{', '.join(f'{label!r} ({count} rows)' for label, count in unknown.most_common(5))}; correct the table"
+        )
+    if all(row["source_label"] == EXOTIC for row in rows):
+        raise ConfigError(f"--data {path}: expected normal objects (SN Ia, SN II, SN Ib/c) to train on, found none")
+    kept, transients, features = _scorable(rows, survey, path)
+    return Table(path.name, hashlib.sha256(content).hexdigest(), kept, transients, features, len(rows) - len(kept))
+
+
+def _scorable(
+    rows: list[dict[str, str]], survey: str, path: Path
+) -> tuple[tuple[dict[str, str], ...], tuple[Transient, ...], NDArray[np.float32]]:
+    kept, transients, features = [], [], []
+    for line, row in enumerate(rows, start=2):
+        try:
+            transient = PARSERS[survey](row)
+            features.append(feature_row(transient.features))
+        except MissingModalityError:
+            continue
+        except RecordError as failure:
+            raise ConfigError(f"--data {path}, record {line - 1}: {failure}; correct the table") from failure
+        kept.append(row)
+        transients.append(transient)
+    if not kept:
+        raise ConfigError(f"--data {path}: expected physical values in the feature columns, found none in any row")
+    return tuple(kept), tuple(transients), np.array(features)
+
+
+def _passes_aha_cut(row: dict[str, str]) -> bool:
+    rate_errors = [number(row.get(f"dmdt_{band}_err")) for band in "gr"]
+    means = [number(row.get(f"mag_{band}{days}")) for band in "gr" for days in ("02", "08", "28")]
+    return all(e is not None and -1 <= e <= 1 for e in rate_errors) and all(
+        m is not None and 0 <= m <= 30 for m in means
+    )

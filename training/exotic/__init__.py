@@ -1,0 +1,1 @@
+"""The head that learns from known exotics and from people's verdicts."""

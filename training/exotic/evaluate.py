@@ -1,0 +1,221 @@
+"""How well the head `exotic` ranks: by its own definition and AHA's, with few known, and what it never saw."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from annotator.preprocess.quantities import QUANTITY_NAMES
+from training.exotic.examples import Databank
+from training.exotic.model import (
+    INPUTS,
+    MODALITY_INPUTS,
+    NEEDS,
+    Examples,
+    ExoticModel,
+    ForestSettings,
+    cross_fit,
+    fit_exotic,
+    log_odds_of,
+)
+from training.metrics import ranking as evaluate
+from training.metrics.calibrate import share_of
+
+FEW = 10
+N_DRAWS = 5
+"""Of which few exotics are known."""
+
+COMPARED_TREES = 100
+"""Of the forests that are grown only to compare."""
+
+RARE_SUPERNOVAE: Mapping[str, tuple[str, ...]] = {
+    "Ibn, Icn": ("SN Ibn", "SN Icn", "SN Ibn/Icn"),
+    "IIn": ("SN IIn",),
+    "Ia-CSM, Ia-SC": ("SN Ia-CSM", "SN Ia-SC"),
+    "Ic-BL": ("SN Ic-BL",),
+    "Iax": ("SN Iax[02cx-like]",),
+    "91bg": ("SN Ia-91bg-like",),
+    "91T": ("SN Ia-91T-like",),
+}
+"""Hidden among the normals: a supernova astronomer wants them."""
+
+
+def rank(databank: Databank, odds: NDArray, is_positive: NDArray[np.bool_], rows: NDArray[np.bool_]) -> dict:
+    """Return AUC, AP and hits of final states with intervals, and how many there are.
+
+    Parameters
+    ----------
+    odds
+        ``(n,)`` or more: those of live states behind them do not count here.
+    is_positive, rows
+        ``(n,)``.
+    """
+    odds = odds[: len(rows)]
+    found = evaluate.as_lists(evaluate.ranking(odds[rows], is_positive[rows], databank.table.bins[rows]))
+    return found | {"n_positive": int(is_positive[rows].sum()), "n_negative": int((~is_positive[rows]).sum())}
+
+
+def headline(databank: Databank, odds: NDArray[np.float64]) -> dict:
+    """Rank SLSN and TDE above normals and AGN by out-of-fold odds ``(n,)``, and rare supernovae above common ones."""
+    positive = databank.is_positive
+    everything = np.ones(len(positive), dtype=bool)
+    by_type = {
+        kind: rank(databank, odds, databank.kinds == kind, ~positive | (databank.kinds == kind))["auc"]
+        for kind in np.unique(databank.kinds[positive]).tolist()
+    }
+    return {
+        "all": rank(databank, odds, positive, everything),
+        "within_aha_cut": rank(databank, odds, positive, databank.table.is_within_aha_cut),
+        "by_type": by_type,
+        "rare": rare_supernovae(databank, odds),
+    }
+
+
+def rare_supernovae(databank: Databank, scores: NDArray[np.float64]) -> dict:
+    """Rank each rare kind of supernova above the common ones, which no label told apart."""
+    rare = np.isin(databank.kinds, [kind for kinds in RARE_SUPERNOVAE.values() for kind in kinds])
+    common = ~databank.table.is_exotic & ~rare
+    found = {}
+    for name, kinds in RARE_SUPERNOVAE.items():
+        members = np.isin(databank.kinds, kinds)
+        if members.sum() >= 5:
+            found[name] = {"n": int(members.sum()), "auc": rank(databank, scores, members, common | members)["auc"]}
+    return found
+
+
+def comparisons(databank: Databank, settings: ForestSettings) -> dict:
+    """Measure what needs other heads than the one that is served, all out-of-fold."""
+    light = replace(settings, n_trees=COMPARED_TREES)
+    table = databank.table
+    everything = np.ones(len(table.rows), dtype=bool)
+    as_aha = databank.labelled(table.is_exotic)
+    return {
+        "aha_definition": rank(databank, cross_fit(as_aha, settings)[0], table.is_exotic, everything),
+        "few_known": _few_known(databank, as_aha, light),
+        "left_out": _left_out(databank, as_aha, light),
+        "ablations": _ablations(databank, light),
+    }
+
+
+def _few_known(databank: Databank, examples: Examples, settings: ForestSettings) -> dict:
+    """Train on all normals and ten exotics of the other bins, drawn anew; AHA's definition."""
+    rng = np.random.default_rng(settings.seed)
+    draws, is_exotic = [], databank.table.is_exotic
+    everything = np.ones(len(is_exotic), dtype=bool)
+    for _ in range(N_DRAWS):
+        found = np.full(len(examples.bins), np.nan)
+        for number in np.unique(examples.bins):
+            others = np.flatnonzero(is_exotic & (databank.table.bins != number))
+            known = np.isin(databank.places, rng.choice(others, min(FEW, len(others)), replace=False))
+            here = examples.bins == number
+            kept = (~examples.is_positive | known) & ~here
+            part = examples.where(kept | here)
+            found[here] = cross_fit_one(part, int(number), settings)
+        draws.append(rank(databank, found, is_exotic, everything))
+    return {
+        name: {
+            "mean": round(float(np.mean([draw[name][0] for draw in draws])), 4),
+            "range": [round(float(f([draw[name][0] for draw in draws])), 4) for f in (min, max)],
+            "interval_of_first": draws[0][name],
+        }
+        for name in ("auc", "ap")
+    } | {"n_known": FEW, "n_draws": N_DRAWS}
+
+
+def cross_fit_one(examples: Examples, number: int, settings: ForestSettings) -> NDArray[np.float64]:
+    """Return log odds of one bin's examples by a model of the others."""
+    here = examples.bins == number
+    model = fit_exotic(examples.where(~here), replace(settings, seed=settings.seed + number))
+    return log_odds_of(model, examples.numbers[here])
+
+
+def _left_out(databank: Databank, examples: Examples, settings: ForestSettings) -> dict:
+    """Leave each exotic type out of all training, then rank it above the normals: the test of novelty."""
+    found = {}
+    is_exotic = databank.table.is_exotic
+    for kind in np.unique(databank.kinds[is_exotic]).tolist():
+        members = databank.kinds == kind
+        odds, _ = cross_fit(examples, settings, kept=~members[databank.places])
+        found[kind] = {"n": int(members.sum())} | rank(databank, odds, members, ~is_exotic | members)
+    values = [item["auc"][0] for item in found.values()]
+    return {"types": found, "mean": round(float(np.mean(values)), 4), "lowest": round(float(min(values)), 4)}
+
+
+def _ablations(databank: Databank, settings: ForestSettings) -> dict:
+    """Take each step away, alone."""
+    examples = databank.examples
+    everything = np.ones(len(databank.kinds), dtype=bool)
+    found = {"all of it": cross_fit(examples, settings)[0]}
+    for modality, names in MODALITY_INPUTS.items():
+        numbers = examples.numbers.copy()
+        numbers[:, [INPUTS.index(name) for name in names if name != NEEDS]] = np.nan
+        found[f"without what the {modality} model says"] = cross_fit(replace(examples, numbers=numbers), settings)[0]
+    numbers = examples.numbers.copy()
+    numbers[:, : len(QUANTITY_NAMES)] = np.nan
+    found["without the quantities"] = cross_fit(replace(examples, numbers=numbers), settings)[0]
+    prior = INPUTS.index(NEEDS)
+    numbers = examples.numbers.copy()
+    numbers[:, prior] = np.nanmedian(numbers[:, prior])
+    found["without the prior"] = cross_fit(replace(examples, numbers=numbers), settings)[0]
+    found["the prior alone"] = examples.numbers[:, prior].astype(np.float64)
+    n = len(databank.kinds)
+    final = cross_fit(examples, settings, kept=np.arange(len(examples.bins)) < n)[0]
+    found["without live states in training"] = final
+    return {name: rank(databank, odds, databank.is_positive, everything) for name, odds in found.items()} | {
+        "live": {name: live_states(databank, odds) for name, odds in (("with", found["all of it"]), ("without", final))}
+    }
+
+
+def live_states(databank: Databank, odds: NDArray[np.float64]) -> dict:
+    """Rank the live states of exotics above those of normals, by out-of-fold odds ``(n + m,)``."""
+    n = len(databank.kinds)
+    positive = databank.is_positive[databank.places[n:]]
+    if not positive.any() or positive.all():
+        return {}
+    found = evaluate.as_lists(evaluate.ranking(odds[n:], positive, np.zeros(len(positive), dtype=int)))
+    return found | {"n_positive": int(positive.sum()), "n_negative": int((~positive).sum())}
+
+
+def presence_auc(model: ExoticModel, databank: Databank) -> float:
+    """Return the AUC of what the presence of modalities alone does to the probability.
+
+    Every object is given the same numbers, the medians, and keeps only which of them are missing by modality.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    known = np.isfinite(databank.numbers)
+    typical = np.array(
+        [
+            np.median(column[there]) if there.any() else 0.0
+            for column, there in zip(databank.numbers.T, known.T, strict=True)
+        ]
+    )
+    numbers = np.tile(typical, (len(databank.numbers), 1))
+    for names in MODALITY_INPUTS.values():
+        places = [INPUTS.index(name) for name in names]
+        numbers[:, places] = np.where(np.isnan(databank.numbers[:, places]), np.nan, numbers[:, places])
+    with torch.no_grad():
+        probabilities = model(torch.from_numpy(numbers.astype(np.float32))).numpy()
+    return round(float(roc_auc_score(databank.is_positive[databank.places], probabilities)), 4)
+
+
+def half_precision_threshold(probabilities: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> float:
+    """Return the lowest probability such that half of what lies at or above it, there and higher, is positive."""
+    order = np.argsort(-probabilities, kind="stable")
+    precision = np.cumsum(is_positive[order]) / np.arange(1, len(order) + 1)
+    good = np.flatnonzero(precision >= 0.5)
+    return float(probabilities[order][good[-1]]) if len(good) else 1.0
+
+
+def calibration_table(probabilities: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> list[dict]:
+    """Return how often an object of a given probability is positive."""
+    edges = (0.0, 0.02, 0.1, 0.3, 0.6, 1.0 + 1e-9)
+    place = np.digitize(probabilities, edges[1:-1])
+    return [
+        {"from": edges[i], "to": min(1.0, edges[i + 1]), "mean": round(float(probabilities[place == i].mean()), 4)}
+        | share_of(is_positive[place == i])
+        for i in range(len(edges) - 1)
+        if (place == i).any()
+    ]

@@ -1,0 +1,1 @@
+"""The object features' model: Lasair's columns."""

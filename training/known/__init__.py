@@ -1,0 +1,1 @@
+"""The index of known objects, by the models' latents."""

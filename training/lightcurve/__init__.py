@@ -1,0 +1,1 @@
+"""The light curve's model: g and r about the peak."""

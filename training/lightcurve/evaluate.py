@@ -1,0 +1,191 @@
+"""How well a light-curve score finds what is not a normal supernova, where the catalogue cannot tell.
+
+Within one group of sources; by injection; pooled only beside what needs no model. Every curve is scored by a model
+that did not see it, and so is every pair made from it. Labels of exotics choose nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, within_grid
+from training.data.curves import CurveTable
+from training.data.table import N_BINS
+from training.lightcurve.injection import EVOLUTIONS, Pair, make_pair, single_numbers, smooth_magnitudes
+from training.metrics.ranking import as_lists, ranking
+
+Scorer = Callable[[int, Sequence[Detections]], NDArray[np.float64]]
+"""(rotation, curves) -> scores ``(n,)`` by that rotation's model, NaN where it cannot."""
+
+GROUPS = ("yse", "alerts")
+"""Those with both normals and exotics."""
+
+SAMPLINGS = ("20 or more", "5 to 10, whole", "5 to 10, young")
+"""Numbers of detections of the pairs; young: the first of a longer curve."""
+
+_SEED = 2026
+
+
+def out_of_fold(scorer: Scorer, curves: Sequence[Detections], bins: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Score each curve by the model whose test part it is in: ``(n,)``."""
+    scores = np.full(len(curves), np.nan)
+    for rotation in range(N_BINS):
+        members = np.flatnonzero(bins == (N_BINS - 1 + rotation) % N_BINS)
+        if len(members):
+            scores[members] = scorer(rotation, [curves[i] for i in members])
+    return scores
+
+
+def make_pairs(
+    table: CurveTable, smooth: Mapping[int, NDArray[np.float64]], kind: str, sampling: str
+) -> tuple[list[Pair], NDArray[np.int64]]:
+    """Make one pair of each normal curve that leaves enough detections, and return them with their bins.
+
+    `smooth` holds the smooth magnitudes of the normal curves, by their place in the table.
+    """
+    pairs, numbers = [], []
+    for number, magnitudes in smooth.items():
+        curve = table.curves[number].detections
+        if len(curve) < (20 if sampling == "20 or more" else 5):
+            continue
+        rng = np.random.default_rng([_SEED, number, SAMPLINGS.index(sampling), list(EVOLUTIONS).index(kind)])
+        pair = make_pair(curve, magnitudes, kind, rng)
+        if sampling == "5 to 10, young":
+            first = slice(0, int(rng.integers(5, 11)))
+            pair = Pair(pair.normal.where(first), pair.injected.where(first))
+        n = len(pair.normal)
+        if (n >= 20 if sampling == "20 or more" else 5 <= n <= 10) and _both_scorable(pair):
+            pairs.append(pair)
+            numbers.append(number)
+    return pairs, table.bins[numbers]
+
+
+def _both_scorable(pair: Pair) -> bool:
+    return all(within_grid(curve).sum() >= MIN_DETECTIONS for curve in (pair.normal, pair.injected))
+
+
+def injections(table: CurveTable, scorers: Mapping[str, Scorer]) -> dict[str, dict]:
+    """Measure each scorer's AUC between the members of fair pairs.
+
+    Returns
+    -------
+    dict
+        Sampling to kind to ``{"n", "methods": {name: {"n", "auc": [value, low, high]}}, "single": {number: auc}}``; a
+        single number's AUC is taken in whichever direction is better.
+    """
+    smooth = {int(i): smooth_magnitudes(table.curves[i].detections) for i in np.flatnonzero(~table.is_exotic)}
+    result: dict[str, dict] = {}
+    for sampling in SAMPLINGS:
+        result[sampling] = {}
+        for kind in EVOLUTIONS:
+            pairs, bins = make_pairs(table, smooth, kind, sampling)
+            if len(pairs) < 10:
+                continue
+            normal, injected = [p.normal for p in pairs], [p.injected for p in pairs]
+            methods = {
+                name: _pair_auc(out_of_fold(scorer, normal, bins), out_of_fold(scorer, injected, bins))
+                for name, scorer in scorers.items()
+            }
+            result[sampling][kind] = {"n": len(pairs), "methods": methods, "single": _single_aucs(normal, injected)}
+    return result
+
+
+def _pair_auc(normal: NDArray, injected: NDArray) -> dict:
+    is_scored = np.isfinite(normal) & np.isfinite(injected)
+    n = int(is_scored.sum())
+    if n < 10:
+        return {"n": n, "auc": None}
+    scores = np.concatenate([normal[is_scored], injected[is_scored]])
+    auc = as_lists(ranking(scores, np.arange(2 * n) >= n, np.zeros(2 * n, dtype=int)))["auc"]
+    return {"n": n, "auc": auc}
+
+
+def _single_aucs(normal: Sequence[Detections], injected: Sequence[Detections]) -> dict[str, float]:
+    below, above = ([single_numbers(curve) for curve in curves] for curves in (normal, injected))
+    aucs = {}
+    for name in below[0]:
+        auc = _auc([numbers[name] for numbers in below], [numbers[name] for numbers in above])
+        aucs[name] = round(max(auc, 1 - auc), 4)
+    return aucs
+
+
+def _auc(below: Sequence[float], above: Sequence[float]) -> float:
+    ranks = stats.rankdata([*below, *above])
+    return float((ranks[len(below) :].mean() - (len(above) + 1) / 2) / len(below))
+
+
+def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str, dict]:
+    """Rank real exotics above normals within each group, and pooled, which the catalogues confound.
+
+    Parameters
+    ----------
+    scores
+        Out-of-fold scores ``(n,)`` of the whole curves, NaN where there is none; compared on the curves all have.
+    """
+    scorable = np.all([np.isfinite(values) for values in scores.values()], axis=0)
+    groups, is_exotic = table.column("group"), table.is_exotic
+    populations = {group: scorable & (groups == group) for group in GROUPS} | {"pooled": scorable}
+    result = {}
+    for name, rows in populations.items():
+        if not is_exotic[rows].any() or is_exotic[rows].all():
+            continue
+        members = [curve for curve, chosen in zip(table.curves, rows, strict=True) if chosen]
+        numbers = [
+            single_numbers(c.detections) | {"peak magnitude": float(c.detections.magnitude.min())} for c in members
+        ]
+        exotic = is_exotic[rows]
+        baselines = {}
+        for key in numbers[0]:
+            values = np.array([n[key] for n in numbers])
+            auc = _auc(values[~exotic], values[exotic])
+            baselines[key] = round(max(auc, 1 - auc), 4)
+        result[name] = {
+            "n_normal": int((~exotic).sum()),
+            "n_exotic": int(exotic.sum()),
+            "methods": {
+                method: as_lists(ranking(values[rows], exotic, table.bins[rows])) for method, values in scores.items()
+            },
+            "single": baselines,
+        }
+    return result
+
+
+def dependence(scores: NDArray, curves: Sequence[Detections]) -> dict[str, list[dict]]:
+    """Say how often normals, at random epochs, score at or above 1 and 2, by what they were sampled like.
+
+    Parameters
+    ----------
+    scores
+        ``(n,)`` of normals, each calibrated on the other bins'.
+    """
+    numbers = {
+        "detections": ([len(curve) for curve in curves], (2, 5, 11, 21, np.inf)),
+        "peak magnitude": ([curve.magnitude.min() for curve in curves], (0, 17, 18, 19, np.inf)),
+        "days since first detection": ([np.ptp(curve.time_days) for curve in curves], (0, 10, 30, 60, np.inf)),
+    }
+    result = {}
+    for name, (values, edges) in numbers.items():
+        place = np.digitize(values, edges[1:-1])
+        result[name] = [
+            {
+                "from": float(edges[i]),
+                "n": int((place == i).sum()),
+                "at_least_1": round(float((scores[place == i] >= 1).mean()), 4),
+                "at_least_2": round(float((scores[place == i] >= 2).mean()), 4),
+            }
+            for i in range(len(edges) - 1)
+            if (place == i).any()
+        ]
+    return result
+
+
+def mean_aucs(report: Mapping[str, dict], method: str) -> dict[str, float]:
+    """Return the mean over kinds of a method's AUC for each sampling, where it scored every kind."""
+    means = {}
+    for sampling, kinds in report.items():
+        values = [kind["methods"][method]["auc"] for kind in kinds.values()]
+        if values and all(values):
+            means[sampling] = float(np.mean([value[0] for value in values]))
+    return means

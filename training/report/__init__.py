@@ -1,0 +1,1 @@
+"""The one report of all models, by kept out-of-fold values."""

@@ -1,0 +1,60 @@
+"""What the triplet's models say of stamps that they were not trained on, for the artefact head."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.errors import ConfigError
+from training.data.stamps import StampTable
+from training.triplet.fit import outputs_of
+from training.triplet.network import TERMS, TripletModel
+
+TERM_NAMES = tuple(f"triplet_term_{number}" for number in range(len(TERMS)))
+
+
+STAMPS = "stamps.csv"
+"""In the folder of out-of-fold numbers: each stamp's error and terms, by candid."""
+
+
+def out_of_fold_terms(models: list[TripletModel], table: StampTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each triplet's error ``(n,)`` and terms ``(n, 6)`` by the model whose test part it is in."""
+    errors, terms = np.full(len(table.rows), np.nan), np.full((len(table.rows), len(TERMS)), np.nan)
+    for fold, model in enumerate(models):
+        test = table.split(fold).test
+        if test.any():
+            errors[test], terms[test], _ = outputs_of(model, table.tensors[test])
+    return errors, terms
+
+
+def write_stamps(folder: Path, table: StampTable, errors: NDArray[np.float64], terms: NDArray[np.float64]) -> None:
+    """Write each stamp's error and terms by the model that had not seen it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / STAMPS, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("candid", "error", *TERM_NAMES))
+        for candid, error, row in zip(table.column("candid"), errors, terms, strict=True):
+            writer.writerow((candid, repr(float(error)), *(repr(float(value)) for value in row)))
+
+
+def read_stamps_out_of_fold(folder: Path, table: StampTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read error ``(n,)`` and terms ``(n, 6)`` of a table's stamps.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not there, or lacks a stamp.
+    """
+    path = folder / STAMPS
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = {row["candid"]: row for row in csv.DictReader(file)}
+        found = [rows[candid] for candid in table.column("candid")]
+        errors = np.array([float(row["error"]) for row in found])
+        return errors, np.array([[float(row[name]) for name in TERM_NAMES] for row in found])
+    except (OSError, KeyError, ValueError) as failure:
+        raise ConfigError(
+            f"--out-of-fold {folder}: expected {STAMPS} with every stamp of the data, found {failure!r}; make it with "
+            f"aha-train triplet --out-of-fold"
+        ) from failure
