@@ -14,7 +14,7 @@ from annotator.errors import AhaError, ConfigError
 if TYPE_CHECKING:
     from annotator.annotation import Annotation
     from annotator.config import Config
-    from annotator.models.model_set import ModelSet
+    from annotator.models import ModelSet
     from annotator.report.night import Night
 
 
@@ -204,7 +204,7 @@ def _score(options: argparse.Namespace) -> int:
     from annotator.config import DecisionConfig
     from annotator.lasair.cutout_cache import CutoutCache
     from annotator.lasair.cutouts import CutoutFetcher
-    from annotator.models.load import load_models
+    from annotator.models import load_models
     from annotator.passes.score_file import score_lines
     from annotator.sources.files import read_records
     from annotator.surveys.survey import ENDPOINTS
@@ -230,7 +230,7 @@ def _score(options: argparse.Namespace) -> int:
 
 def _configured(options: argparse.Namespace, needs_token: bool = True) -> tuple["Config", "ModelSet"]:
     from annotator.config import load_config
-    from annotator.models.load import load_models
+    from annotator.models import load_models
 
     config = load_config(options.config, os.environ)
     if needs_token:
@@ -341,7 +341,7 @@ def _report(options: argparse.Namespace) -> int:
 def _digest(options: argparse.Namespace, config: "Config", night: "Night") -> int:
     import time
 
-    from annotator.ledger.ledger import Ledger
+    from annotator.ledger import Ledger
     from annotator.report.digest import WEBHOOK_VARIABLE, check_webhook, flagged, post_news, to_markdown, to_text
 
     url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
@@ -418,12 +418,12 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _verdicts(options: argparse.Namespace) -> int:
     from annotator.config import load_config
-    from annotator.ledger.ledger import Ledger
+    from annotator.ledger import Ledger
     from annotator.verdicts import merge, read_if_any, verdicts_csv
 
     config = load_config(options.config, os.environ)
     with Ledger(config.ledger) as ledger:
-        print(verdicts_csv(merge(read_if_any(config.verdicts), ledger.verdicts())), end="")
+        print(verdicts_csv(merge(read_if_any(config.verdicts), ledger.verdicts.holding())), end="")
     return EXIT_OK
 
 

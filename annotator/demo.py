@@ -13,17 +13,15 @@ from annotator.errors import ConfigError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.filters import FilterFile, list_filters, load_filter
-from annotator.ledger.ledger import Ledger
-from annotator.models.load import load_models
-from annotator.models.model_set import ModelSet
+from annotator.ledger import Ledger
+from annotator.models import ModelSet, load_models
 from annotator.monitor.status import in_words, read_status
 from annotator.passes.run import note_announced, run_pass
 from annotator.report.night import read_night
 from annotator.report.pages.light_curve_plot import need_matplotlib
 from annotator.report.pages.write import write_pages
+from annotator.sandbox import Sandbox, simulate_night
 from annotator.sandbox.kafka import StreamBroker, filter_rows
-from annotator.sandbox.lasair.server import Sandbox
-from annotator.sandbox.sky.night import simulate_night
 from annotator.sources.files import read_records
 
 INPUT_FILTER = "input_ztf"

@@ -12,9 +12,8 @@ import yaml
 from hypothesis import settings
 
 from annotator.config import Config, load_config
-from annotator.models.load import load_models
-from annotator.models.model_set import ModelSet
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
+from annotator.models import ModelSet, load_models
+from annotator.sandbox import Account, Sandbox, Topic
 from annotator.sandbox.sky.night import Night, simulate_night
 
 # Speed is told by the benchmarks: a busy machine fails no property.

@@ -7,9 +7,8 @@ from types import MappingProxyType, SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.models import Missing, ModalityScore, ModelSet
 from annotator.models.manifest import Tensor
-from annotator.models.model_set import ModelSet
-from annotator.models.scores import Missing, ModalityScore
 from annotator.preprocess.lightcurve import SHAPE
 from annotator.preprocess.triplet import CHANNELS, SIDE
 from annotator.transient import Transient

@@ -9,7 +9,7 @@ from annotator.annotation import Annotation, safe_text
 from annotator.config import DecisionConfig
 from annotator.decision.classify import classdict, decide
 from annotator.errors import AnnotationError
-from annotator.models.scores import Missing, ModalityScore, Scores
+from annotator.models import Missing, ModalityScore, Scores
 from annotator.transient import Transient
 
 SAFE = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .,:;+-_/()=<>")

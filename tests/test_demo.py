@@ -11,7 +11,7 @@ import pytest
 
 from annotator.cli import main
 from annotator.lasair.filters import list_filters
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 
 COMMUNITY = [item.name for item in list_filters() if "annotator:" in item.tables]
 

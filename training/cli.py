@@ -334,7 +334,7 @@ def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "Lasa
     from annotator.config import TOKEN_VARIABLE, LasairConfig
     from annotator.lasair.api import LasairApi
     from annotator.lasair.budget import CallBudget
-    from annotator.ledger.ledger import Ledger
+    from annotator.ledger import Ledger
     from annotator.surveys.survey import ENDPOINTS
 
     token = os.environ.get(TOKEN_VARIABLE, "").strip()

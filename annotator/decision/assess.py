@@ -11,10 +11,9 @@ from annotator.decision.assessment import Assessment, Completed, ScoredState, So
 from annotator.decision.changes import state_digest
 from annotator.decision.classify import classdict, decide, judged, learned
 from annotator.decision.sending import FLAGS, is_weaker_without, must_send
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
+from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.models.distribution import bins_of
-from annotator.models.model_set import ModelSet
-from annotator.models.scores import Missing, ModalityScore, Scores
 from annotator.reasons.find import reasons_of
 from annotator.reasons.sentence import explain, explain_verdict, state_class
 from annotator.sources.records import as_text
@@ -32,8 +31,8 @@ def assess(
 ) -> list[Assessment]:
     """Score objects as they are now complete, one state after the other; `sources` are they as the source gave them."""
     object_ids = [transient.object_id for transient, _ in sources]
-    known, held = ledger.scored_states(object_ids), ledger.last_annotations(object_ids)
-    tns_types = {object_id: entry.type for object_id, entry in ledger.tns(object_ids).items()}
+    known, held = ledger.scores.states(object_ids), ledger.outbox.last_sent(object_ids)
+    tns_types = {object_id: entry.type for object_id, entry in ledger.tns.entries(object_ids).items()}
     all_scores = models.score([item.transient for item in completed])
     assessments = []
     for source, item, scores in zip(sources, completed, all_scores, strict=True):

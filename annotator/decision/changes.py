@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from annotator.decision.assessment import ScoredState, Source
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.transient import Transient
 
 
@@ -17,7 +17,7 @@ def news_of(parsed: Sequence[Source], ledger: Ledger, model_set: str) -> list[So
     Without epochs the order of the records has to tell: where a batch comes again after a crash, the state that was
     scored last is in it, and those before it were scored with it.
     """
-    seen = ledger.scored_states([transient.object_id for transient, _ in parsed])
+    seen = ledger.scores.states([transient.object_id for transient, _ in parsed])
     states = [ScoredState(state_digest(transient), model_set, transient.last_mjd, None) for transient, _ in parsed]
     scored_up_to = {
         transient.object_id: number

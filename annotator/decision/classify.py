@@ -1,7 +1,7 @@
 """From scores to a classification, and to the numbers that stand beside it."""
 
 from annotator.config import DecisionConfig
-from annotator.models.scores import ModalityScore, Scores
+from annotator.models import ModalityScore, Scores
 from annotator.transient import Transient
 
 VOUCHING_DETECTIONS = 2

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from annotator.errors import QuotaError
+from annotator.ledger import Ledger
 from annotator.ledger.calls import HOUR_S, WRITING
-from annotator.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class CallBudget:
     def spend(self, endpoint: str) -> None:
         """Count a call that is about to be made; raise QuotaError where there is no room for it."""
         now = self.clock()
-        throttled_at = self.ledger.last_throttled(now)
+        throttled_at = self.ledger.calls.last_throttled(now)
         if throttled_at is not None:
             until = time.strftime("%Y-%m-%d %H:%M", time.gmtime(throttled_at + HOUR_S))
             raise QuotaError(f"Lasair answered 429 within the last hour: no calls until {until} UTC")
@@ -38,11 +38,11 @@ class CallBudget:
             kind, left, room = ("write", writes_left, self.writes_per_hour)
         if left <= 0:
             raise QuotaError(f"all {room} calls an hour that are kept to {kind} were made: the rest waits")
-        self.ledger.count_call(endpoint, now)
+        self.ledger.calls.count(endpoint, now)
 
     def left(self) -> tuple[int, int]:
         """Return how many calls are left of this hour: to read, and to write."""
-        reads, writes = self.ledger.calls_last_hour(self.clock())
+        reads, writes = self.ledger.calls.last_hour(self.clock())
         return max(0, self.reads_per_hour - reads), max(0, self.writes_per_hour - writes)
 
     @property
@@ -57,4 +57,4 @@ class CallBudget:
 
     def throttled(self) -> None:
         """Note that Lasair answered 429."""
-        self.ledger.note_throttled(self.clock())
+        self.ledger.calls.note_throttled(self.clock())

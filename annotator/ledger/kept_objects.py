@@ -1,6 +1,63 @@
 """Objects that are kept for later: as they were scored, and as records that wait for a call."""
 
+import json
+from collections.abc import Sequence
+
+from annotator.decision.assessment import Assessment
+from annotator.ledger.database import Database
+from annotator.ledger.evidence import read_evidence, stamps_bytes, transient_json
+from annotator.transient import Transient
+
 MAX_WAITING = 20_000
 """Records that wait for a call, the newest."""
 MAX_EVIDENCE = 5000
 """Objects of which what was scored is kept, the last scored: a quarter of a gigabyte where all have stamps."""
+
+
+class KeptObjects:
+    """What was scored, kept for the page, and records that wait for a call."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, item: Assessment, score_id: int, now: float) -> None:
+        """Keep what was scored, and the record where a modality is still to be fetched."""
+        if item.transient is not None:
+            self._database.execute(
+                "INSERT OR REPLACE INTO evidence VALUES (?, ?, ?, ?)",
+                (item.object_id, score_id, transient_json(item.transient), stamps_bytes(item.transient)),
+            )
+        if item.waiting_record is None:
+            self._database.execute("DELETE FROM waiting WHERE object_id = ?", (item.object_id,))
+        else:
+            values = (item.object_id, item.waiting_record, now)
+            self._database.execute("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)", values)
+
+    def trim(self) -> None:
+        """Forget the oldest beyond what is kept."""
+        self._database.execute(
+            "DELETE FROM waiting WHERE rowid <= (SELECT max(rowid) FROM waiting) - ?", (MAX_WAITING,)
+        )  # a row that is replaced gets a new rowid
+        self._database.execute(
+            "DELETE FROM evidence WHERE rowid IN (SELECT rowid FROM evidence ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
+            (MAX_EVIDENCE,),
+        )
+
+    def snapshots(self, object_ids: Sequence[str]) -> dict[str, tuple[int, Transient]]:
+        """Return what is kept of these objects as they were scored last, each with the number of that scoring."""
+        rows = self._database.rows_of("SELECT * FROM evidence WHERE object_id IN ({})", object_ids)
+        return {row["object_id"]: (row["score_id"], read_evidence(row["transient"], row["stamps"])) for row in rows}
+
+    def waiting_records(self, most: int) -> list[object]:
+        """Draw records at random whose objects wait for a modality to be fetched."""
+        rows = self._database.execute("SELECT record FROM waiting ORDER BY random() LIMIT ?", (most,)).fetchall()
+        return [json.loads(row["record"]) for row in rows]
+
+    def waiting_of(self, object_ids: Sequence[str]) -> set[str]:
+        """Return those of these objects that wait for a modality to be fetched."""
+        rows = self._database.rows_of("SELECT object_id FROM waiting WHERE object_id IN ({})", object_ids)
+        return {row["object_id"] for row in rows}
+
+    def count_waiting(self) -> int:
+        """Count the objects that wait for a modality to be fetched."""
+        return self._database.execute("SELECT count(*) FROM waiting").fetchone()[0]

@@ -30,7 +30,7 @@ class ModalityScore:
     numbers: Mapping[str, float] = field(default_factory=dict)
     """All single numbers that the graph gives, by output, and those of the input that a head learns from."""
     observed: Mapping[str, float | None] = field(default_factory=dict, compare=False)
-    """What is watched for drift (:mod:`annotator.observed`), None where a value is missing; of the input, so that like
+    """What is watched for drift (:mod:`annotator.models.observed`), None where a value is missing; of the input, so that like
     verdicts on unlike objects are equal."""
 
 
@@ -39,7 +39,7 @@ class Scores:
     """What the model set says of one object."""
 
     score: float
-    """All present modalities combined (:func:`annotator.calibration.combined_score`); 0 when there are none."""
+    """All present modalities combined (:func:`annotator.models.calibration.combined_score`); 0 when there are none."""
     modalities: Mapping[str, ModalityScore | Missing]
     """By the model set's modalities, each of them present."""
     prior: float | None = None

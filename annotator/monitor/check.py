@@ -9,8 +9,8 @@ from annotator.errors import AhaError, LasairApiError, UnauthorizedError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.filters import load_filter
-from annotator.ledger.ledger import Ledger
-from annotator.models.load import load_models
+from annotator.ledger import Ledger
+from annotator.models import load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sources.files import read_records
 from annotator.sources.kafka_lag import peek

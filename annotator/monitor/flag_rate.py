@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotator.config import DecisionConfig
+from annotator.ledger import Ledger
 from annotator.ledger.counts import LifetimeCount
-from annotator.ledger.ledger import Ledger
 from annotator.nights import night_of, start_of
 
 NIGHTS = 30
@@ -78,7 +78,7 @@ def flag_rate(ledger: Ledger, model_set: str, decision: DecisionConfig, now: flo
     FlagRate or None
         None where the model set has scored nothing yet.
     """
-    every = ledger.night_counts(model_set, NIGHTS + 2)
+    every = ledger.counts.of_nights(model_set, NIGHTS + 2)
     if not every:
         return None
     has_first = len(every) < NIGHTS + 2
@@ -91,7 +91,7 @@ def flag_rate(ledger: Ledger, model_set: str, decision: DecisionConfig, now: flo
         anomalies=_rate([count.anomalies for count in counts]),
         watches=_rate([count.watches for count in counts]),
         is_preliminary=not full,
-        lifetime=_lifetime(ledger.lifetime_counts(model_set), decision),
+        lifetime=_lifetime(ledger.counts.lifetimes(model_set), decision),
     )
 
 

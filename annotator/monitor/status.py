@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from annotator.config import Config, StreamSource
 from annotator.errors import AhaError
 from annotator.lasair.budget import CallBudget
-from annotator.ledger.ledger import Ledger
-from annotator.models.load import load_models
+from annotator.ledger import Ledger
+from annotator.models import load_models
 from annotator.monitor import drift
 from annotator.monitor.flag_rate import FlagRate, flag_rate
 from annotator.monitor.flag_rate import in_words as flags_in_words
@@ -73,7 +73,7 @@ def read_status(config: Config, now: float) -> Status:
 
 
 def _look_at_passes(config: Config, ledger: Ledger, now: float, status: Status) -> None:
-    last = ledger.last_pass()
+    last = ledger.passes.last()
     if last is None:
         status.attention.append("no pass has ended yet: start one with `aha-annotator once` or `run`")
         return
@@ -92,17 +92,17 @@ def _look_at_passes(config: Config, ledger: Ledger, now: float, status: Status) 
 
 
 def _look_at_outbox(config: Config, ledger: Ledger, now: float, status: Status) -> None:
-    counts = ledger.outbox_counts()
+    counts = ledger.outbox.counts()
     status.outbox_waiting, status.outbox_failed, status.outbox_sent = (
         counts[name] for name in ("waiting", "failed", "sent")
     )
     if status.outbox_failed:
-        words = f"{status.outbox_failed} annotations were not taken, the last because: {ledger.last_failure()}"
+        words = f"{status.outbox_failed} annotations were not taken, the last because: {ledger.outbox.last_failure()}"
         status.attention.append(words)
     budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share, lambda: now)
     status.reads_left, status.writes_left = budget.left()
-    status.refused_records, status.objects = ledger.count_refused(), ledger.count_objects()
-    status.incomplete = ledger.count_waiting()
+    status.refused_records, status.objects = ledger.counts.refused(), ledger.counts.objects()
+    status.incomplete = ledger.kept.count_waiting()
 
 
 def _look_at_models(config: Config, ledger: Ledger, now: float, status: Status) -> None:
@@ -112,7 +112,7 @@ def _look_at_models(config: Config, ledger: Ledger, now: float, status: Status) 
         status.attention.append(str(error))
         return
     status.model_set = models.version
-    status.drift = drift.in_words(ledger.nightly_counts(models.version), models.distributions)
+    status.drift = drift.in_words(ledger.counts.of_bins(models.version), models.distributions)
     status.flags = flag_rate(ledger, models.version, config.decision, now)
 
 

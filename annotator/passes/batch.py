@@ -15,8 +15,8 @@ from annotator.lasair.api import LasairApi
 from annotator.lasair.cutout_cache import CutoutCache
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.lasair.filters import load_filter
-from annotator.ledger.ledger import Ledger
-from annotator.models.model_set import ModelSet
+from annotator.ledger import Ledger
+from annotator.models import ModelSet
 from annotator.passes.enrich import Completer
 from annotator.passes.report import PassReport
 from annotator.sources.files import file_batches
@@ -141,7 +141,9 @@ def _assess_waiting(
     now: float,
 ) -> None:
     """Score the objects again for which a modality can be fetched now that could not before."""
-    waited = [(PARSERS[config.survey](record), record) for record in ledger.waiting_records(completer.waiting_turns)]
+    waited = [
+        (PARSERS[config.survey](record), record) for record in ledger.kept.waiting_records(completer.waiting_turns)
+    ]
     completed = completer.waiting([transient for transient, _ in waited])
     joined = [number for number, item in enumerate(completed) if not item.waits or item.gained]
     if joined:

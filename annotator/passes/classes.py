@@ -7,7 +7,7 @@ from annotator.config import Config
 from annotator.decision.sending import as_classified
 from annotator.errors import LasairApiError
 from annotator.lasair.api import LasairApi
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.passes.report import MAX_LOOKED_UP, PassReport
 from annotator.passes.tns import tns_entries
 
@@ -25,25 +25,25 @@ def take_classes(config: Config, ledger: Ledger, api: LasairApi, report: PassRep
     to write it again, unless it makes another classification.
     """
     demotes = config.decision.classified == "demote"
-    object_ids = [anomaly.object_id for anomaly in ledger.to_announce()]
-    object_ids += ledger.waiting_flags(MAX_LOOKED_UP) + [item.object_id for item in report.flagged]
+    object_ids = [anomaly.object_id for anomaly in ledger.announcements.to_announce()]
+    object_ids += ledger.outbox.waiting_flags(MAX_LOOKED_UP) + [item.object_id for item in report.flagged]
     if demotes:
-        object_ids += ledger.anomalies_sent_since(now - CLASSIFIED_WITHIN_S)
+        object_ids += ledger.outbox.anomalies_sent_since(now - CLASSIFIED_WITHIN_S)
     object_ids = list(dict.fromkeys(object_ids))
     try:
         report.tns = tns_entries(ledger, api, object_ids, now)
     except LasairApiError as error:
         log.info("no TNS names: %s", error)
-        report.tns = ledger.tns(object_ids)
+        report.tns = ledger.tns.entries(object_ids)
     changes, demoted = [], set()
-    for flag in ledger.classified_flags():
+    for flag in ledger.outbox.classified_flags():
         new = as_classified(flag.annotation, flag.tns_type, config.decision)
         is_demoted = new.classification != flag.annotation.classification
         if is_demoted:
             demoted.add(new.object_id)
         if is_demoted or (flag.waits and new != flag.annotation):
             changes.append((flag.annotation, new))
-    ledger.amend(changes, now)
+    ledger.outbox.amend(changes, now)
     report.demoted = len(demoted)
     report.flagged = [
         dataclasses.replace(item, classification="watch") if item.object_id in demoted else item

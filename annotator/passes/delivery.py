@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from annotator.annotation import Annotation
 from annotator.errors import LasairApiError, LasairUnreachableError, QuotaError, RejectedError, UnauthorizedError
 from annotator.lasair.api import LasairApi
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def deliver(
     """
     delivery = Delivery()
     sender = _Sender(ledger, api, clock, delivery)
-    due = ledger.due_annotations(clock())
+    due = ledger.outbox.due(clock())
     while not should_stop() and (batch := list(itertools.islice(due, batch_annotations))):
         if not sender.send(batch):
             break
@@ -92,14 +92,14 @@ class _Sender:
             self.rejected_in_a_row += 1
             return self.rejected_in_a_row < MAX_REJECTED_IN_A_ROW
         for annotation in batch:
-            self.ledger.mark_sent(annotation, self.clock())
+            self.ledger.outbox.mark_sent(annotation, self.clock())
         self.delivery.sent += len(batch)
         self.rejected_in_a_row = 0
         return True
 
     def _fail(self, batch: Sequence[Annotation], error: LasairApiError) -> None:
         for annotation in batch:
-            self.ledger.mark_failed(annotation, str(error), self.clock())
+            self.ledger.outbox.mark_failed(annotation, str(error), self.clock())
         self.delivery.failed += len(batch)
         self.delivery.problem = f"annotation of {batch[0].object_id} not taken: {error}"
         log.warning("%s", self.delivery.problem)
@@ -107,7 +107,7 @@ class _Sender:
 
 def _read_back(ledger: Ledger, api: LasairApi, clock: Callable[[], float], delivery: Delivery) -> None:
     """Look up a sample of what was acknowledged: success may only mean that Lasair queued it."""
-    sample = ledger.unverified_annotations(MAX_READ_BACK)
+    sample = ledger.outbox.unverified(MAX_READ_BACK)
     by_topic: dict[str, list[Annotation]] = {}
     for annotation in sample:
         by_topic.setdefault(annotation.topic, []).append(annotation)
@@ -129,10 +129,10 @@ def _read_back(ledger: Ledger, api: LasairApi, clock: Callable[[], float], deliv
         for annotation in annotations:
             delivery.read_back += 1
             if (annotation.object_id, annotation.classification, annotation.version) in there:
-                ledger.mark_verified(annotation, clock())
+                ledger.outbox.mark_verified(annotation, clock())
             else:
                 reason = "Lasair acknowledged it, but it is not there"
-                ledger.mark_failed(annotation, reason, clock())
+                ledger.outbox.mark_failed(annotation, reason, clock())
                 delivery.lost += 1
                 delivery.problem = f"annotation of {annotation.object_id}: {reason}"
                 log.warning("%s", delivery.problem)

@@ -166,7 +166,7 @@ class Completer:
 def _room(budget: CallBudget, object_share: float) -> int:
     """Count the objects that may be asked for now."""
     reads_left, _ = budget.left()
-    made = budget.ledger.calls_last_hour_to("object", budget.clock())
+    made = budget.ledger.calls.last_hour_to("object", budget.clock())
     return max(0, min(reads_left, int(budget.reads_per_hour * object_share) - made))
 
 

@@ -7,15 +7,15 @@ from annotator.config import Config
 from annotator.decision.assess import assess
 from annotator.decision.assessment import Completed
 from annotator.decision.sending import as_judged
-from annotator.ledger.ledger import Ledger
-from annotator.models.model_set import ModelSet
+from annotator.ledger import Ledger
+from annotator.models import ModelSet
 from annotator.reasons.sentence import is_verdict
 from annotator.verdicts import Verdict, latest, merge, read_if_any
 
 
 def standing_verdicts(config: Config, ledger: Ledger) -> dict[str, Verdict]:
     """Return the verdict that holds for each object, of those in the file and those given on the inspection page."""
-    return latest(merge(read_if_any(config.verdicts), ledger.verdicts()))
+    return latest(merge(read_if_any(config.verdicts), ledger.verdicts.holding()))
 
 
 def apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
@@ -24,11 +24,11 @@ def apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
     Returns how many annotations that were.
     """
     overruling = {object_id: verdict for object_id, verdict in verdicts.items() if verdict.asked_class is not None}
-    held = ledger.last_annotations(list(overruling))
+    held = ledger.outbox.last_sent(list(overruling))
     rewritten = [as_judged(annotation, overruling[object_id]) for object_id, annotation in held.items()]
     outgoing = [annotation for annotation in rewritten if annotation is not None]
-    ledger.queue(outgoing, now)
-    ledger.leave_unannounced(overruling)
+    ledger.outbox.queue(outgoing, now)
+    ledger.announcements.leave_unannounced(overruling)
     return len(outgoing)
 
 
@@ -37,15 +37,15 @@ def take_back(verdicts: Mapping[str, Verdict], config: Config, ledger: Ledger, m
 
     An object that waits for a modality is scored again anyway. Returns how many annotations are rewritten.
     """
-    ever_judged = dict.fromkeys((*ledger.ever_judged(), *verdicts))
+    ever_judged = dict.fromkeys((*ledger.verdicts.ever_judged(), *verdicts))
     free = [name for name in ever_judged if name not in verdicts or verdicts[name].asked_class is None]
-    held = ledger.last_annotations(free)
+    held = ledger.outbox.last_sent(free)
     stale = [name for name, annotation in held.items() if is_verdict(annotation.explanation)]
-    waiting = ledger.waiting_of(stale)
-    kept = [transient for name, (_, transient) in ledger.evidence(stale).items() if name not in waiting]
+    waiting = ledger.kept.waiting_of(stale)
+    kept = [transient for name, (_, transient) in ledger.kept.snapshots(stale).items() if name not in waiting]
     if not kept:
         return 0
-    states = ledger.scored_states([transient.object_id for transient in kept])
+    states = ledger.scores.states([transient.object_id for transient in kept])
     completed = [Completed(transient, waits=False) for transient in kept]
     assessments = assess([(transient, None) for transient in kept], completed, config, ledger, models, verdicts)
     # The state stays that of the record it was scored by: the next record is news only where it is another.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from annotator.annotation import Annotation
 from annotator.config import Config
 from annotator.errors import ConfigError
-from annotator.models.model_set import ModelSet
+from annotator.models import ModelSet
 from annotator.passes.delivery import deliver
 from annotator.passes.report import PassReport
 from annotator.passes.run import recorded_pass
@@ -33,8 +33,8 @@ def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[
     if models.version == bad_version:
         raise ConfigError(f"{bad_version} is still installed: install another model set first, then retract this one")
     with recorded_pass(config, clock) as (ledger, api, report):
-        flagged = [item for item in ledger.annotations_of_version(bad_version) if item.classification != "normal"]
-        ledger.queue([_retraction(annotation) for annotation in flagged], clock())
+        flagged = [item for item in ledger.outbox.of_version(bad_version) if item.classification != "normal"]
+        ledger.outbox.queue([_retraction(annotation) for annotation in flagged], clock())
         report.queued = len(flagged)
         report.delivery = deliver(ledger, api, config.lasair.batch_annotations, clock, lambda: False)
     return report

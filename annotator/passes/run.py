@@ -11,9 +11,8 @@ from annotator.decision.announcement import sort_out
 from annotator.errors import AhaError, LasairApiError, QuotaError, SourceError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
-from annotator.ledger.ledger import Ledger
-from annotator.ledger.lock import pass_lock
-from annotator.models.model_set import ModelSet
+from annotator.ledger import Ledger, pass_lock
+from annotator.models import ModelSet
 from annotator.passes.batch import assess_source
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
@@ -69,7 +68,7 @@ def run_pass(
             report.reading_problem = str(error)
         take_classes(config, ledger, api, report, clock())
         if on_dry_annotation:
-            for annotation in ledger.due_annotations(clock()):
+            for annotation in ledger.outbox.due(clock()):
                 on_dry_annotation(annotation)
         else:
             report.delivery = deliver(ledger, api, config.lasair.batch_annotations, clock, should_stop)
@@ -87,7 +86,7 @@ def note_announced(config: Config, report: PassReport, clock: Callable[[], float
     """
     if report.announced or report.announcement.unchanged:
         with Ledger(config.ledger) as ledger:
-            ledger.mark_announced(report.announced, report.announcement.unchanged, clock())
+            ledger.announcements.mark_announced(report.announced, report.announcement.unchanged, clock())
 
 
 @contextlib.contextmanager
@@ -101,7 +100,7 @@ def recorded_pass(
         # A dry run's reads are calls like any other: they are counted in the ledger that stays.
         budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)
         api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
-        pass_id = ledger.begin_pass(clock())
+        pass_id = ledger.passes.begin(clock())
         report = PassReport()
         outcome = "interrupted"
         try:
@@ -111,14 +110,14 @@ def recorded_pass(
             outcome = str(error)
             raise
         finally:
-            report.waiting = ledger.outbox_counts()["waiting"]
-            ledger.end_pass(pass_id, outcome, report.counts(), clock())
+            report.waiting = ledger.outbox.counts()["waiting"]
+            ledger.passes.end(pass_id, outcome, report.counts(), clock())
             if is_dry:
                 ledger.close()
 
 
 def _announce(config: Config, ledger: Ledger, report: PassReport) -> None:
     """Tell the anomalies apart that people have not heard of, whichever pass scored them."""
-    anomalies = ledger.to_announce()
-    announced = ledger.announced([anomaly.object_id for anomaly in anomalies])
+    anomalies = ledger.announcements.to_announce()
+    announced = ledger.announcements.announced([anomaly.object_id for anomaly in anomalies])
     report.announcement = sort_out(anomalies, announced, config.decision.announce_margin)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from annotator.annotation import Annotation
 from annotator.config import Config, ScheduleConfig
 from annotator.errors import AhaError, ConfigError
-from annotator.models.model_set import ModelSet
+from annotator.models import ModelSet
 from annotator.passes.run import note_announced, run_pass
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def run_on_schedule(
     Parameters
     ----------
     config, models, on_dry_annotation
-        As for :func:`annotator.service.run_pass`.
+        As for :func:`annotator.passes.run.run_pass`.
     stop
         Ends the schedule when set, as the signals do.
     """

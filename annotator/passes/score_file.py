@@ -8,7 +8,7 @@ from annotator.decision.assess import modality_summary
 from annotator.decision.classify import decide, learned
 from annotator.errors import RecordError
 from annotator.lasair.cutouts import CutoutFetcher
-from annotator.models.model_set import ModelSet
+from annotator.models import ModelSet
 from annotator.passes.enrich import with_stamps
 from annotator.sources.records import readable, record_name
 from annotator.surveys import PARSERS

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from annotator.decision.assessment import TnsEntry
 from annotator.lasair.api import LasairApi
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.passes.report import MAX_LOOKED_UP
 
 CACHED_S = 86_400.0
@@ -33,7 +33,7 @@ def tns_entries(ledger: Ledger, api: LasairApi, object_ids: Sequence[str], now: 
     dict
         The objects that have a name; an object without one is as good as any other.
     """
-    unknown = ledger.without_tns_since(object_ids, now - CACHED_S)[:MAX_LOOKED_UP]
+    unknown = ledger.tns.without_since(object_ids, now - CACHED_S)[:MAX_LOOKED_UP]
     if unknown:
         names = ", ".join(f"'{object_id}'" for object_id in unknown)
         rows = api.query(
@@ -50,5 +50,5 @@ def tns_entries(ledger: Ledger, api: LasairApi, object_ids: Sequence[str], now: 
             for row in rows
             if row.get("objectId") in unknown and row.get("tns_name")
         }
-        ledger.remember_tns({object_id: found.get(object_id) for object_id in unknown}, now)
-    return ledger.tns(object_ids)
+        ledger.tns.remember({object_id: found.get(object_id) for object_id in unknown}, now)
+    return ledger.tns.entries(object_ids)

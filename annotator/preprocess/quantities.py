@@ -41,7 +41,7 @@ class Quantity:
     unit: str
     """Empty where it is a ratio, or 1 and 0 for yes and no."""
     transform: str
-    """``identity``, ``log10``, or ``asinh`` of value / softening: :class:`annotator.manifest.Column`."""
+    """``identity``, ``log10``, or ``asinh`` of value / softening: :class:`annotator.models.manifest.Column`."""
     softening: float
     meaning: str
 

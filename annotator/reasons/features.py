@@ -5,9 +5,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from annotator.models.model import Model
+from annotator.models import ModalityScore, Model
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
-from annotator.models.scores import ModalityScore
 from annotator.preprocess.features import FEATURE_NAMES, FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, SHERLOCK_CLASSES, quantities, quantity_row
 from annotator.reasons.reason import Reason

@@ -1,7 +1,6 @@
 """What carries a score: features, epochs, pixels, each with how much of the oddity goes away without it."""
 
-from annotator.models.model_set import ModelSet
-from annotator.models.scores import ModalityScore, Scores
+from annotator.models import ModalityScore, ModelSet, Scores
 from annotator.reasons import features as feature_reasons
 from annotator.reasons import lightcurve as lightcurve_reasons
 from annotator.reasons import triplet as triplet_reasons

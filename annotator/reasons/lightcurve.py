@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.models.model import Model
-from annotator.models.scores import ModalityScore
+from annotator.models import ModalityScore, Model
 from annotator.nights import day_of
 from annotator.preprocess.lightcurve import BANDS, GRID_DAYS, MIN_DETECTIONS, Detections, grid, peak, usable_detections
 from annotator.preprocess.lightcurve import within_grid as is_within_grid

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from annotator.annotation import MAX_EXPLANATION, safe_text
-from annotator.models.scores import ModalityScore, Scores
+from annotator.models import ModalityScore, Scores
 from annotator.reasons.reason import Reason, Reasons
 from annotator.transient import Transient
 from annotator.verdicts import Verdict

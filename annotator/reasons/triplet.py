@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import ModelError
-from annotator.models.model import Model
-from annotator.models.scores import ModalityScore
+from annotator.models import ModalityScore, Model
 from annotator.preprocess.triplet import CENTRE, CHANNELS, ONE_SIGMA_TAIL, SIDE, SOFTENING_SIGMA, stamp_tensor
 from annotator.reasons.reason import Reason
 from annotator.surveys.survey import PIXEL_ARCSEC

@@ -8,7 +8,7 @@ from annotator.decision.announcement import Anomaly, is_to_be_announced
 from annotator.decision.sending import FLAGS
 from annotator.errors import ConfigError, WebhookError
 from annotator.lasair.cutouts import LOCAL_HOSTS
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.report.night import Candidate, Night
 from annotator.surveys.links import links
 
@@ -37,7 +37,7 @@ def news(night: Night, ledger: Ledger, margin: float) -> list[Candidate]:
         By how much a score has to have risen since.
     """
     found = flagged(night)
-    posted = ledger.posted([item.object_id for item in found])
+    posted = ledger.announcements.posted([item.object_id for item in found])
     return [item for item in found if is_to_be_announced(_as_anomaly(item), posted.get(item.object_id), margin)]
 
 
@@ -136,7 +136,7 @@ def post_news(
     items = news(night, ledger, margin)[:top]
     if items:
         post(to_text(night, items, top), url, pause)
-        ledger.mark_posted([_as_anomaly(item) for item in items], now)
+        ledger.announcements.mark_posted([_as_anomaly(item) for item in items], now)
     return len(items)
 
 

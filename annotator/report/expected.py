@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import MissingModalityError
+from annotator.models import ModalityScore, Model, ModelSet
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.known import Known, KnownObject
-from annotator.models.model import Model
-from annotator.models.model_set import ModelSet
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
-from annotator.models.scores import ModalityScore
 from annotator.preprocess.features import FEATURES
 from annotator.preprocess.lightcurve import BANDS, CHANNELS, GRID_DAYS, peak, usable_detections, within_grid
 from annotator.preprocess.quantities import QUANTITIES, quantities

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.errors import ConfigError
-from annotator.models.model_set import ModelSet
+from annotator.models import ModelSet
 from annotator.preprocess.triplet import CHANNELS, SIDE
 from annotator.reasons.reason import Reason
 from annotator.report.expected import EDGE_SIGMA, ShownCurve, ShownQuantity, ShownStamps, show

@@ -11,11 +11,10 @@ from pathlib import Path
 from annotator.config import Config
 from annotator.decision.classify import judged
 from annotator.errors import ConfigError
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.ledger.pass_log import PassRecord
 from annotator.ledger.scores import NightScore
-from annotator.models.load import load_models
-from annotator.models.model_set import ModelSet
+from annotator.models import ModelSet, load_models
 from annotator.monitor.status import Status, read_status
 from annotator.nights import date_of, night_of, start_of
 from annotator.reasons.find import reasons_of
@@ -191,13 +190,13 @@ def read_night(
     status = read_status(config, now)
     with Ledger(config.ledger) as ledger:
         until = math.inf if night is None else start_of(night + 1)
-        last = ledger.last_scored(until)
+        last = ledger.scores.last(until)
         if last is None or (night is not None and night_of(last[0]) != night):
             when = "" if night is None else f" in the night of {date_of(night)}"
             raise ConfigError(f"nothing was scored{when}: make a pass first, with `aha-annotator once` or `run`")
         night, model_set = night_of(last[0]), last[1]
         since, until = start_of(night), start_of(night + 1)
-        scored = ledger.scored_between(model_set, since, until)
+        scored = ledger.scores.between(model_set, since, until)
         if model_set != models.version:
             raise ConfigError(
                 f"the night of {date_of(night)} was scored with {model_set}, and {models.version} is installed: make a "
@@ -213,7 +212,7 @@ def read_night(
             anomaly_score=config.decision.anomaly_score,
             watch_score=config.decision.watch_score,
             exotic_threshold=models.exotic_threshold(config.decision),
-            summary=_summary(scored, ledger.passes_between(since, until), status),
+            summary=_summary(scored, ledger.passes.between(since, until), status),
             candidates=candidates,
             n_left_out=len(scored) - len(candidates),
         )
@@ -230,12 +229,12 @@ def read_object(config: Config, models: ModelSet, object_id: str) -> Candidate:
         If the object was never scored with these models.
     """
     with Ledger(config.ledger) as ledger:
-        history = ledger.score_history(object_id)
+        history = ledger.scores.history(object_id)
         if not history or history[-1]["model_set"] != models.version:
             by_whom = f"with {models.version}" if history else "at all"
             raise ConfigError(f"{object_id} was not scored {by_whom}: is it in the ledger {config.ledger}?")
         night = night_of(history[-1]["scored_at"])
-        scored = ledger.scored_between(models.version, start_of(night), start_of(night + 1))
+        scored = ledger.scores.between(models.version, start_of(night), start_of(night + 1))
         (last,) = (item for item in scored if item.object_id == object_id)
         return _candidates([last], config, ledger, models, math.inf, 1)[0]
 
@@ -244,15 +243,15 @@ def _candidates(
     scored: Sequence[NightScore], config: Config, ledger: Ledger, models: ModelSet, until: float, jobs: int
 ) -> tuple[Candidate, ...]:
     object_ids = [item.object_id for item in scored]
-    kept = ledger.evidence(object_ids)
+    kept = ledger.kept.snapshots(object_ids)
     transients = {
         item.score_id: kept[item.object_id][1]
         for item in scored
         if item.object_id in kept and kept[item.object_id][0] == item.score_id
     }
     found = _other_reasons(scored, transients, config, ledger, models, jobs)
-    histories, tns = ledger.score_histories(object_ids), ledger.tns(object_ids)
-    verdicts = latest(merge(read_if_any(config.verdicts), ledger.verdicts()))
+    histories, tns = ledger.scores.histories(object_ids), ledger.tns.entries(object_ids)
+    verdicts = latest(merge(read_if_any(config.verdicts), ledger.verdicts.holding()))
     candidates = []
     for rank, item in enumerate(scored, 1):
         entry, verdict = tns.get(item.object_id), verdicts.get(item.object_id)
@@ -355,7 +354,7 @@ def _other_reasons(
     if not asked:
         return {}
     found = dict(_in_processes(asked, config, models, jobs))
-    ledger.record_reasons(found)
+    ledger.scores.record_reasons(found)
     return found
 
 

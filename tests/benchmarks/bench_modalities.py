@@ -24,11 +24,9 @@ from annotator.decision.assessment import Assessment
 from annotator.decision.changes import state_digest
 from annotator.errors import MissingModalityError
 from annotator.lasair.cutouts import CutoutFetcher
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
+from annotator.models import Model, ModelSet, load_models
 from annotator.models.inputs import PREPARATIONS
-from annotator.models.load import load_models
-from annotator.models.model import Model
-from annotator.models.model_set import ModelSet
 from annotator.passes.batch import assess_batch
 from annotator.passes.enrich import Completer
 from annotator.passes.report import PassReport

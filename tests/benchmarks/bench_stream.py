@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 
 from annotator.config import load_config
-from annotator.ledger.ledger import Ledger
-from annotator.models.load import load_models
+from annotator.ledger import Ledger
+from annotator.models import load_models
 from annotator.passes.run import run_pass
+from annotator.sandbox import Sandbox, simulate_night
 from annotator.sandbox.kafka import StreamBroker
-from annotator.sandbox.lasair.server import Sandbox
-from annotator.sandbox.sky.night import simulate_night
 from annotator.sources.kafka import stream_batches
 
 MESSAGES = 3000
@@ -67,7 +66,9 @@ def _read(source) -> tuple[float, float]:
 
 
 def _sending_s(ledger: Ledger) -> float:
-    first, last = ledger._execute("SELECT min(sent_at), max(sent_at) FROM outbox WHERE sent_at IS NOT NULL").fetchone()
+    first, last = ledger._database.execute(
+        "SELECT min(sent_at), max(sent_at) FROM outbox WHERE sent_at IS NOT NULL"
+    ).fetchone()
     return last - first
 
 

@@ -17,17 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import MissingModalityError
-from annotator.models.load import load_models
-from annotator.models.model_set import ModelSet
-from annotator.models.scores import ModalityScore
+from annotator.models import ModalityScore, ModelSet, load_models
 from annotator.preprocess.fits import read_stamp
 from annotator.preprocess.lightcurve import BANDS, Detections, peak, within_grid
 from annotator.preprocess.triplet import CENTRE, SIDE, stamp_tensor
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import Reason
+from annotator.sandbox import simulate_night
 from annotator.sandbox.lasair.answers import candidate, object_answer
 from annotator.sandbox.lasair.database import Database
-from annotator.sandbox.sky.night import simulate_night
 from annotator.sandbox.sky.stamps import KINDS, render, simulate
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet

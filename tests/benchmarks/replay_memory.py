@@ -22,10 +22,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from annotator.config import load_config
-from annotator.models.load import load_models
+from annotator.models import load_models
 from annotator.passes.run import run_pass
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import Account, Sandbox, Topic, simulate_night
 from tests.sources.kafka_faults import FaultyBroker
 
 MESSAGES = 200_000
@@ -75,7 +74,7 @@ def main(n_messages: int = MESSAGES, n_objects: int = OBJECTS) -> None:
             seconds += time.monotonic() - began_at
             assert report.scored == n_new and not report.problem, report.in_words()
             n_sent += report.delivery.sent
-            samples.end_pass()
+            samples.passes.end()
         size_mb = sum(file.stat().st_size for file in Path(folder).glob("aha-ledger.sqlite*")) / 1e6
     world.send(0)
     process.join()

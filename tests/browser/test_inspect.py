@@ -14,7 +14,7 @@ pytest.importorskip("axe_playwright_python", reason="no axe-playwright-python: n
 
 from axe_playwright_python.sync_playwright import Axe
 
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.report.inspect.app import make_app
 from annotator.report.pages.write import write_pages
 from annotator.verdicts import Verdict
@@ -41,7 +41,7 @@ class Site:
 
     def kept(self) -> list[Verdict]:
         with Ledger(self.ledger_path) as ledger:
-            return ledger.verdicts()
+            return ledger.verdicts.holding()
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_the_pages_with_verdicts_are_accessible_and_fit(page: "Page", site, them
     with Ledger(site.ledger_path) as ledger:
         for person in ("Ada <b>Ångström</b>", "Grace"):
             when = datetime.datetime.now(datetime.UTC)
-            ledger.add_verdict(Verdict(site.object_ids[0], "anomaly", person, when, "a long note " * 40))
+            ledger.verdicts.add(Verdict(site.object_ids[0], "anomaly", person, when, "a long note " * 40))
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=theme)
     judged = f"?judged={site.object_ids[0]}"

@@ -12,16 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import annotator.ledger as ledger_module
 from annotator.cli import main
 from annotator.decision.announcement import Anomaly, is_to_be_announced, sort_out
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger, database
 from annotator.passes.report import SHOWN_ANOMALIES
 from annotator.passes.run import note_announced, run_pass
 from tests.conftest import TOKEN, copy_features_model
 from tests.ledger.test_ledger import annotation, assessment
 
-DRIVER = Path(__file__).with_name("kill_driver.py")
+DRIVER = Path(__file__).parents[1] / "passes" / "kill_driver.py"
 A_FEW = 2.6
 """A score that fewer objects of the night reach than a report names."""
 FEATURES, BOTH = frozenset({"features"}), frozenset({"features", "lightcurve"})
@@ -83,9 +82,9 @@ def ledger(tmp_path):
 
 def tell(ledger, margin=0.5) -> list[str]:
     """Give out a report of all that there is."""
-    due = ledger.to_announce()
-    found = sort_out(due, ledger.announced([item.object_id for item in due]), margin)
-    ledger.mark_announced(found.news, found.unchanged, 0.0)
+    due = ledger.announcements.to_announce()
+    found = sort_out(due, ledger.announcements.announced([item.object_id for item in due]), margin)
+    ledger.announcements.mark_announced(found.news, found.unchanged, 0.0)
     return [item.object_id for item in found.news]
 
 
@@ -93,21 +92,23 @@ def test_an_anomaly_is_due_from_its_scoring_to_its_telling_across_restarts(ledge
     ledger.record([assessment(modalities=ONE)], [], 1000.0)
     ledger.close()
     with Ledger(ledger.path) as again:
-        (due,) = again.to_announce()
+        (due,) = again.announcements.to_announce()
         assert (due.score, due.modalities, due.model_set) == (3.0, FEATURES, "aha-ztf-1.0")
         assert tell(again) == ["ZTF99aaaaaaa"]
-        assert again.to_announce() == [] and again.announced(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": due}
+        assert again.announcements.to_announce() == [] and again.announcements.announced(["ZTF99aaaaaaa"]) == {
+            "ZTF99aaaaaaa": due
+        }
 
 
 def test_what_is_no_anomaly_any_more_is_not_due(ledger):
     for ending in (
         lambda: ledger.record([assessment(classification="watch", send=False)], [], 1001.0),
-        lambda: ledger.leave_unannounced(["ZTF99aaaaaaa"]),
+        lambda: ledger.announcements.leave_unannounced(["ZTF99aaaaaaa"]),
     ):
         ledger.record([assessment()], [], 1000.0)
-        assert len(ledger.to_announce()) == 1
+        assert len(ledger.announcements.to_announce()) == 1
         ending()
-        assert ledger.to_announce() == []
+        assert ledger.announcements.to_announce() == []
 
 
 def test_a_modality_that_people_heard_of_is_not_new_when_it_comes_back(ledger):
@@ -116,26 +117,26 @@ def test_a_modality_that_people_heard_of_is_not_new_when_it_comes_back(ledger):
         ledger.record([assessment(score=score, modalities=modalities)], [], 1000.0)
         told.append(tell(ledger))
     assert [len(names) for names in told] == [1, 1, 0, 0]
-    assert ledger.to_announce() == []
+    assert ledger.announcements.to_announce() == []
 
 
 def test_what_was_scored_after_a_report_was_made_is_left_for_the_next(ledger):
     ledger.record([assessment(score=3.0)], [], 1000.0)
-    due = ledger.to_announce()
+    due = ledger.announcements.to_announce()
     ledger.record([assessment(score=3.9)], [], 1001.0)
-    ledger.mark_announced(due, [], 1002.0)
+    ledger.announcements.mark_announced(due, [], 1002.0)
     assert tell(ledger) == ["ZTF99aaaaaaa"]
 
 
 def test_a_ledger_of_an_older_release_is_taken_over_with_nothing_told_and_nothing_due(tmp_path, monkeypatch):
     path = tmp_path / "old.sqlite"
-    monkeypatch.setattr(ledger_module, "_MIGRATIONS", ledger_module._MIGRATIONS[:1])
+    monkeypatch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:1])
     with Ledger(path) as old:
-        old.queue([annotation()], 0.0)  # what a release that knew of no announcements has left behind
+        old.outbox.queue([annotation()], 0.0)  # what a release that knew of no announcements has left behind
     monkeypatch.undo()
     with Ledger(path) as ledger:
-        assert ledger.last_annotations(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
-        assert ledger.to_announce() == [] and ledger.announced(["ZTF99aaaaaaa"]) == {}
+        assert ledger.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
+        assert ledger.announcements.to_announce() == [] and ledger.announcements.announced(["ZTF99aaaaaaa"]) == {}
         ledger.record([assessment()], [], 1000.0)
         assert tell(ledger) == ["ZTF99aaaaaaa"]
 
@@ -218,7 +219,7 @@ def test_killed_between_telling_and_noting_it_tells_again_and_never_forgets(sand
     undisturbed = once()
     steps = [line.partition(": ")[2] for line in undisturbed.stderr.splitlines() if line.startswith("step ")]
     with Ledger(config.ledger) as ledger:
-        told = set(ledger.announced([item["objectId"] for item in sandbox.annotations()]))
+        told = set(ledger.announcements.announced([item["objectId"] for item in sandbox.annotations()]))
     assert undisturbed.returncode == 0, undisturbed.stderr
     assert told and all(name in undisturbed.stdout for name in told)
     end_of_pass = max(number for number, step in enumerate(steps) if step.startswith("UPDATE passes SET"))
@@ -230,7 +231,7 @@ def test_killed_between_telling_and_noting_it_tells_again_and_never_forgets(sand
         killed = once(kill_before=point + 1)
         assert killed.returncode == -signal.SIGKILL
         with Ledger(config.ledger) as ledger:
-            noted = set(ledger.announced(sorted(told)))
+            noted = set(ledger.announcements.announced(sorted(told)))
         assert noted == set()  # one transaction: all of a report, or nothing
         again = once()
         assert again.returncode == 0

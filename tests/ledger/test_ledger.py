@@ -11,10 +11,8 @@ from annotator.annotation import Annotation
 from annotator.decision.assessment import Assessment, Refusal
 from annotator.errors import LedgerBusyError, LedgerError, QuotaError
 from annotator.lasair.budget import CallBudget
-from annotator.ledger import ledger as ledger_module
-from annotator.ledger.counts import MAX_NIGHTS
-from annotator.ledger.ledger import MAX_REFUSED, Ledger
-from annotator.ledger.lock import pass_lock
+from annotator.ledger import Ledger, database, kept_objects, pass_lock
+from annotator.ledger.counts import MAX_NIGHTS, MAX_REFUSED
 from annotator.nights import DAY_S as NIGHT_S
 from annotator.reasons.reason import Reason
 from annotator.transient import Transient
@@ -55,13 +53,13 @@ def reopened(ledger: Ledger) -> Ledger:
 def test_what_was_recorded_is_there_after_reopening(ledger):
     ledger.record([assessment()], [Refusal("bad", "no sense", "{}")], 1000.0, ("query", "position"))
     with reopened(ledger) as again:
-        state = again.scored_states(["ZTF99aaaaaaa", "unknown"])
+        state = again.scores.states(["ZTF99aaaaaaa", "unknown"])
         assert list(state) == ["ZTF99aaaaaaa"]
         assert state["ZTF99aaaaaaa"].first_flagged_mjd == 60990.0
         assert again.position("query") == "position" and again.position("file") is None
-        assert again.last_annotations(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
-        assert again.refusals() == [Refusal("bad", "no sense", "{}")]
-        (score,) = again.score_history("ZTF99aaaaaaa")
+        assert again.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
+        assert again.counts.refusals() == [Refusal("bad", "no sense", "{}")]
+        (score,) = again.scores.history("ZTF99aaaaaaa")
         assert score["modalities"] == {"features": {"score": 3.0, "error": 0.1}} and score["scored_at"] == 1000.0
 
 
@@ -73,15 +71,15 @@ def test_scores_annotations_and_position_are_one_transaction(ledger):
     with pytest.raises(RuntimeError):
         ledger.record(batch(), [], 1000.0, ("query", "position"))
     assert ledger.position("query") is None
-    assert ledger.scored_states(["ZTF99aaaaaaa"]) == {} and ledger.score_history("ZTF99aaaaaaa") == []
-    assert list(ledger.due_annotations(2000.0)) == [] and ledger.nightly_counts("aha-ztf-1.0") == {}
+    assert ledger.scores.states(["ZTF99aaaaaaa"]) == {} and ledger.scores.history("ZTF99aaaaaaa") == []
+    assert list(ledger.outbox.due(2000.0)) == [] and ledger.counts.of_bins("aha-ztf-1.0") == {}
 
 
 def test_a_batch_whose_nightly_counts_cannot_be_written_leaves_no_score(ledger):
-    ledger._execute("DROP TABLE drift")
+    ledger._database.execute("DROP TABLE drift")
     with pytest.raises(LedgerError, match="drift"):
         ledger.record([assessment(bins={"features": {"gmag": 2}})], [], 1000.0)
-    assert ledger.score_history("ZTF99aaaaaaa") == []
+    assert ledger.scores.history("ZTF99aaaaaaa") == []
 
 
 def test_each_modality_of_an_object_is_counted_once_a_night_and_model_set(ledger):
@@ -96,58 +94,60 @@ def test_each_modality_of_an_object_is_counted_once_a_night_and_model_set(ledger
     ledger.record([assessment(bins=both, modalities=joined, model_set="aha-ztf-1.1")], [], 4000.0)
     ledger.record([later], [], 1000.0 + NIGHT_S)
     with reopened(ledger) as again:
-        tonight, tomorrow = again.nightly_counts("aha-ztf-1.0").values()
+        tonight, tomorrow = again.counts.of_bins("aha-ztf-1.0").values()
         assert tonight == {"gmag": [0, 0, 2], "lightcurve_days": [1]}
         assert tomorrow == {"gmag": [0, 1], "lightcurve_days": [1]}
-        assert list(again.nightly_counts("aha-ztf-1.1").values()) == [{"gmag": [0, 1], "lightcurve_days": [1]}]
+        assert list(again.counts.of_bins("aha-ztf-1.1").values()) == [{"gmag": [0, 1], "lightcurve_days": [1]}]
 
 
 def test_nights_are_counted_from_noon_to_noon_and_the_newest_are_kept(ledger):
     noon = NIGHT_S / 2
     for number, moment in enumerate((noon - 1, noon, noon + NIGHT_S - 1)):
         ledger.record([assessment(f"ZTF99aaaaaa{number}", bins={"features": {"gmag": 0}})], [], moment)
-    assert [counts["gmag"] for counts in ledger.nightly_counts("aha-ztf-1.0").values()] == [[1], [2]]
+    assert [counts["gmag"] for counts in ledger.counts.of_bins("aha-ztf-1.0").values()] == [[1], [2]]
     for number in range(2 * MAX_NIGHTS):
         ledger.record([assessment(bins={"features": {"gmag": number}})], [], noon + number * NIGHT_S)
-    nights = sorted(ledger.nightly_counts("aha-ztf-1.0").items())
+    nights = sorted(ledger.counts.of_bins("aha-ztf-1.0").items())
     assert [len(counts["gmag"]) for _, counts in nights] == list(range(MAX_NIGHTS + 1, 2 * MAX_NIGHTS + 1))
 
 
 def test_a_ledger_from_before_drift_was_watched_watches_it_from_now_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(ledger_module, "_MIGRATIONS", ledger_module._MIGRATIONS[:1])
+    monkeypatch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:1])
     with Ledger(tmp_path / "old.sqlite") as old:
-        old._execute("INSERT INTO objects (object_id, state, model_set) VALUES ('ZTF99aaaaaaa', 'x', 'aha-ztf-1.0')")
+        old._database.execute(
+            "INSERT INTO objects (object_id, state, model_set) VALUES ('ZTF99aaaaaaa', 'x', 'aha-ztf-1.0')"
+        )
     monkeypatch.undo()
     with Ledger(tmp_path / "old.sqlite") as ledger:
         ledger.record([assessment("ZTF99aaaaaab", bins={"features": {"gmag": 1}})], [], 1.0)
-        assert ledger.count_objects() == 2
-        assert list(ledger.nightly_counts("aha-ztf-1.0").values()) == [{"gmag": [0, 1]}]
+        assert ledger.counts.objects() == 2
+        assert list(ledger.counts.of_bins("aha-ztf-1.0").values()) == [{"gmag": [0, 1]}]
 
 
 def test_every_score_is_kept_and_the_outbox_holds_the_newest_annotation_only(ledger):
     for score in (2.5, 3.5, 3.1):
         ledger.record([assessment(score=score)], [], 1000.0)
-    assert [row["score"] for row in ledger.score_history("ZTF99aaaaaaa")] == [2.5, 3.5, 3.1]
-    assert list(ledger.due_annotations(2000.0)) == [annotation(score=3.1)]
+    assert [row["score"] for row in ledger.scores.history("ZTF99aaaaaaa")] == [2.5, 3.5, 3.1]
+    assert list(ledger.outbox.due(2000.0)) == [annotation(score=3.1)]
 
 
 def test_what_was_scored_is_kept_of_an_object_as_it_was_last_with_the_number_of_that_scoring(ledger):
     for n_det in (4, 5):
         transient = Transient("ZTF99aaaaaaa", "ztf", {"gmag": 18.5}, n_det=n_det)
         ledger.record([assessment(transient=transient, explanation=f"{n_det} of them")], [], 1000.0)
-    ((score_id, kept),) = ledger.evidence(["ZTF99aaaaaaa", "unknown"]).values()
+    ((score_id, kept),) = ledger.kept.snapshots(["ZTF99aaaaaaa", "unknown"]).values()
     assert kept == Transient("ZTF99aaaaaaa", "ztf", {"gmag": 18.5}, n_det=5)
-    first, second = ledger.score_history("ZTF99aaaaaaa")
+    first, second = ledger.scores.history("ZTF99aaaaaaa")
     assert score_id == second["score_id"]
     assert [first["explanation"], second["explanation"]] == ["4 of them", "5 of them"]
 
 
 def test_what_was_scored_is_kept_of_the_last_objects_however_often_one_of_them_comes(ledger, monkeypatch):
-    monkeypatch.setattr(ledger_module, "MAX_EVIDENCE", 3)
+    monkeypatch.setattr(kept_objects, "MAX_EVIDENCE", 3)
     for number in (0, 1, 2, 2, 2, 3, 3):
         object_id = f"ZTF99aaaaaa{number}"
         ledger.record([assessment(object_id, transient=Transient(object_id, "ztf"))], [], 1000.0)
-    assert sorted(ledger.evidence([f"ZTF99aaaaaa{number}" for number in range(4)])) == [
+    assert sorted(ledger.kept.snapshots([f"ZTF99aaaaaa{number}" for number in range(4)])) == [
         "ZTF99aaaaaa1",
         "ZTF99aaaaaa2",
         "ZTF99aaaaaa3",
@@ -157,10 +157,10 @@ def test_what_was_scored_is_kept_of_the_last_objects_however_often_one_of_them_c
 def test_reasons_are_kept_with_their_scoring_whether_they_came_with_it_or_later(ledger):
     reason = Reason("r faded 1.3 mag", 0.5, {"quantity": "fade_r", "value": 1.3})
     ledger.record([assessment("ZTF99aaaaaaa", reasons={"features": (reason,)}), assessment("ZTF99aaaaaab")], [], 1000.0)
-    first, second = ledger.scored_between("aha-ztf-1.0", 0.0, 2000.0)
+    first, second = ledger.scores.between("aha-ztf-1.0", 0.0, 2000.0)
     assert (first.reasons, second.reasons) == ({"features": (reason,)}, None)
-    ledger.record_reasons({second.score_id: {"features": (reason, reason)}})
-    assert ledger.scored_between("aha-ztf-1.0", 0.0, 2000.0)[1].reasons == {"features": (reason, reason)}
+    ledger.scores.record_reasons({second.score_id: {"features": (reason, reason)}})
+    assert ledger.scores.between("aha-ztf-1.0", 0.0, 2000.0)[1].reasons == {"features": (reason, reason)}
 
 
 def test_a_span_of_time_tells_what_was_new_in_it_and_what_was_flagged_first(ledger):
@@ -169,50 +169,50 @@ def test_a_span_of_time_tells_what_was_new_in_it_and_what_was_flagged_first(ledg
         [assessment("ZTF99aaaaaaa", 4.0), assessment("ZTF99aaaaaab", 5.0), assessment("ZTF99aaaaaac")], [], 2000.0
     )
     ledger.record([assessment("ZTF99aaaaaaa", 9.0, model_set="aha-ztf-0.9")], [], 2100.0)
-    found = ledger.scored_between("aha-ztf-1.0", 1500.0, 2500.0)
+    found = ledger.scores.between("aha-ztf-1.0", 1500.0, 2500.0)
     assert [(item.object_id, item.score, item.is_new, item.is_newly_flagged) for item in found] == [
         ("ZTF99aaaaaab", 5.0, False, False),
         ("ZTF99aaaaaaa", 4.0, False, True),
         ("ZTF99aaaaaac", 3.0, True, True),
     ]
-    assert ledger.last_scored() == (2100.0, "aha-ztf-0.9") and ledger.last_scored(2100.0) == (2000.0, "aha-ztf-1.0")
+    assert ledger.scores.last() == (2100.0, "aha-ztf-0.9") and ledger.scores.last(2100.0) == (2000.0, "aha-ztf-1.0")
 
 
 def test_the_highest_score_is_sent_first(ledger):
     scores = {"ZTF99aaaaaaa": 2.2, "ZTF99aaaaaab": 3.4, "ZTF99aaaaaac": 2.9}
     ledger.record([assessment(name, score) for name, score in scores.items()], [], 1000.0)
-    assert [item.classdict["score"] for item in ledger.due_annotations(2000.0)] == [3.4, 2.9, 2.2]
+    assert [item.classdict["score"] for item in ledger.outbox.due(2000.0)] == [3.4, 2.9, 2.2]
 
 
 def test_what_was_sent_is_not_sent_again_but_still_known(ledger):
     ledger.record([assessment()], [], 1000.0)
-    ledger.mark_sent(annotation(), 1010.0)
-    assert list(ledger.due_annotations(2000.0)) == []
-    assert ledger.last_annotations(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
-    assert ledger.outbox_counts() == {"waiting": 0, "failed": 0, "sent": 1}
+    ledger.outbox.mark_sent(annotation(), 1010.0)
+    assert list(ledger.outbox.due(2000.0)) == []
+    assert ledger.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
+    assert ledger.outbox.counts() == {"waiting": 0, "failed": 0, "sent": 1}
 
 
 def test_an_acknowledgement_of_an_older_annotation_does_not_hide_a_newer_one(ledger):
     ledger.record([assessment(score=3.0)], [], 1000.0)
     ledger.record([assessment(score=3.6)], [], 1001.0)
-    ledger.mark_sent(annotation(score=3.0), 1002.0)
-    assert list(ledger.due_annotations(2000.0)) == [annotation(score=3.6)]
+    ledger.outbox.mark_sent(annotation(score=3.0), 1002.0)
+    assert list(ledger.outbox.due(2000.0)) == [annotation(score=3.6)]
 
 
 def test_a_failure_keeps_its_reason_and_its_pause_grows_to_six_hours(ledger):
     ledger.record([assessment()], [], 0.0)
     now = 0.0
     for pause in [*(60 * 2**n for n in range(9)), 21600, 21600]:
-        ledger.mark_failed(annotation(), "annotate: refused", now)
-        assert not list(ledger.due_annotations(now + pause - 1))
-        assert list(ledger.due_annotations(now + pause))
+        ledger.outbox.mark_failed(annotation(), "annotate: refused", now)
+        assert not list(ledger.outbox.due(now + pause - 1))
+        assert list(ledger.outbox.due(now + pause))
         now += pause
-    assert ledger.outbox_counts() == {"waiting": 1, "failed": 1, "sent": 0}
+    assert ledger.outbox.counts() == {"waiting": 1, "failed": 1, "sent": 0}
 
 
 def test_refused_records_are_bounded_in_number_and_length(ledger):
     ledger.record([], [Refusal(f"o{n}", "why", "x" * 5000) for n in range(MAX_REFUSED + 50)], 0.0)
-    kept = ledger.refusals()
+    kept = ledger.counts.refusals()
     assert len(kept) == MAX_REFUSED and kept[-1].object_id == f"o{MAX_REFUSED + 49}"
     assert max(len(item.record) for item in kept) == 2000
 
@@ -221,19 +221,19 @@ def test_a_copy_for_a_dry_run_leaves_the_ledger_as_it_was(ledger):
     ledger.record([assessment()], [], 0.0)
     with ledger.copy_in_memory() as copy:
         copy.record([assessment("ZTF99aaaaaab")], [], 1.0, ("query", "further"))
-        assert len(copy.scored_states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == 2
-    assert list(ledger.scored_states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == ["ZTF99aaaaaaa"]
+        assert len(copy.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == 2
+    assert list(ledger.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == ["ZTF99aaaaaaa"]
     assert ledger.position("query") is None
 
 
 def test_a_ledger_of_an_older_release_is_brought_up_to_date_with_all_it_holds(ledger, monkeypatch):
     ledger.record([assessment()], [], 0.0)
-    newer = (*ledger_module._MIGRATIONS, "ALTER TABLE objects ADD COLUMN note TEXT NOT NULL DEFAULT 'none'; SELECT 1")
-    monkeypatch.setattr(ledger_module, "_MIGRATIONS", newer)
+    newer = (*database.MIGRATIONS, "ALTER TABLE objects ADD COLUMN note TEXT NOT NULL DEFAULT 'none'; SELECT 1")
+    monkeypatch.setattr(database, "MIGRATIONS", newer)
     with reopened(ledger) as again:
-        assert again.last_annotations(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
-        assert [row["note"] for row in again._execute("SELECT note FROM objects")] == ["none"]
-        assert again._execute("PRAGMA user_version").fetchone()[0] == len(newer)
+        assert again.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
+        assert [row["note"] for row in again._database.execute("SELECT note FROM objects")] == ["none"]
+        assert again._database.execute("PRAGMA user_version").fetchone()[0] == len(newer)
     monkeypatch.undo()
     with pytest.raises(LedgerError, match="this release reads"):
         Ledger(ledger.path)
@@ -280,7 +280,7 @@ def test_a_reader_waits_for_a_writer_instead_of_failing(ledger):
     ledger.record([assessment()], [], 0.0)
     release.join()
     other.close()
-    assert ledger.outbox_counts()["waiting"] == 1
+    assert ledger.outbox.counts()["waiting"] == 1
 
 
 def test_calls_are_counted_over_a_sliding_hour_across_restarts(ledger):
@@ -310,19 +310,19 @@ def test_reading_and_writing_cannot_starve_each_other(ledger):
         budget.spend("query")
     with pytest.raises(QuotaError, match="kept to read"):
         budget.spend("object")
-    assert ledger.calls_last_hour(0.0) == (20, 30)
+    assert ledger.calls.last_hour(0.0) == (20, 30)
 
 
 def test_what_lasair_acknowledged_and_does_not_have_is_sent_again(ledger):
     ledger.record([assessment()], [], 0.0)
-    ledger.mark_sent(annotation(), 10.0)
-    assert ledger.unverified_annotations(5) == [annotation()]
-    ledger.mark_failed(annotation(), "not there", 20.0)
-    assert ledger.outbox_counts() == {"waiting": 1, "failed": 1, "sent": 0}
-    assert list(ledger.due_annotations(80.0)) == [annotation()]
-    ledger.mark_sent(annotation(), 90.0)
-    ledger.mark_verified(annotation(), 91.0)
-    assert ledger.unverified_annotations(5) == []
+    ledger.outbox.mark_sent(annotation(), 10.0)
+    assert ledger.outbox.unverified(5) == [annotation()]
+    ledger.outbox.mark_failed(annotation(), "not there", 20.0)
+    assert ledger.outbox.counts() == {"waiting": 1, "failed": 1, "sent": 0}
+    assert list(ledger.outbox.due(80.0)) == [annotation()]
+    ledger.outbox.mark_sent(annotation(), 90.0)
+    ledger.outbox.mark_verified(annotation(), 91.0)
+    assert ledger.outbox.unverified(5) == []
 
 
 def test_after_a_429_there_is_an_hour_of_silence(ledger):
@@ -351,56 +351,56 @@ def test_verdicts_of_several_people_are_kept_with_person_time_and_note(ledger):
         verdict("artefact", "ZTF99aaaaaab", second=1),
     ]
     for item in given:
-        ledger.add_verdict(item)
+        ledger.verdicts.add(item)
     with reopened(ledger) as again:
-        assert again.verdicts() == [given[2], *given[:2]]  # oldest first
-        assert [item.verdict for item in again.verdicts_of("ZTF99aaaaaaa")] == given[:2]
-        assert latest(again.verdicts())["ZTF99aaaaaaa"] == given[1]
-        assert again.verdicts_of("ZTF99aaaaaac") == []
+        assert again.verdicts.holding() == [given[2], *given[:2]]  # oldest first
+        assert [item.verdict for item in again.verdicts.of_object("ZTF99aaaaaaa")] == given[:2]
+        assert latest(again.verdicts.holding())["ZTF99aaaaaaa"] == given[1]
+        assert again.verdicts.of_object("ZTF99aaaaaac") == []
 
 
 def test_a_verdict_that_is_undone_stays_for_the_record_and_the_one_before_holds_again(ledger):
-    ledger.add_verdict(verdict("anomaly"))
-    number = ledger.add_verdict(verdict("regular", person="Grace", second=1))
-    assert ledger.undo_verdict(number, "Grace", 2000.0)
-    assert not ledger.undo_verdict(number, "Ada", 3000.0) and not ledger.undo_verdict(number + 1, "Ada", 3000.0)
-    assert ledger.verdicts() == [verdict("anomaly")]
-    first, second = ledger.verdicts_of("ZTF99aaaaaaa")
+    ledger.verdicts.add(verdict("anomaly"))
+    number = ledger.verdicts.add(verdict("regular", person="Grace", second=1))
+    assert ledger.verdicts.undo(number, "Grace", 2000.0)
+    assert not ledger.verdicts.undo(number, "Ada", 3000.0) and not ledger.verdicts.undo(number + 1, "Ada", 3000.0)
+    assert ledger.verdicts.holding() == [verdict("anomaly")]
+    first, second = ledger.verdicts.of_object("ZTF99aaaaaaa")
     assert (first.undone_at, first.undone_by) == (None, None)
     assert (second.verdict_id, second.undone_at, second.undone_by) == (number, 2000.0, "Grace")
 
 
 def test_a_verdict_that_is_sent_twice_is_kept_once_unless_something_was_said_in_between(ledger):
-    first = ledger.add_verdict(verdict("regular", note="host"))
-    assert ledger.add_verdict(verdict("regular", note="host", second=1)) == first
-    assert len(ledger.verdicts()) == 1
-    ledger.add_verdict(verdict("regular", note="host, and dull", second=2))
-    ledger.add_verdict(verdict("anomaly", person="Grace", second=3))
-    again = ledger.add_verdict(verdict("regular", note="host, and dull", second=4))
-    assert len(ledger.verdicts()) == 4
-    ledger.undo_verdict(again, "Ada", 5.0)
-    ledger.add_verdict(verdict("regular", note="host, and dull", second=6))
-    assert len(ledger.verdicts()) == 4 and len(ledger.verdicts_of("ZTF99aaaaaaa")) == 5
+    first = ledger.verdicts.add(verdict("regular", note="host"))
+    assert ledger.verdicts.add(verdict("regular", note="host", second=1)) == first
+    assert len(ledger.verdicts.holding()) == 1
+    ledger.verdicts.add(verdict("regular", note="host, and dull", second=2))
+    ledger.verdicts.add(verdict("anomaly", person="Grace", second=3))
+    again = ledger.verdicts.add(verdict("regular", note="host, and dull", second=4))
+    assert len(ledger.verdicts.holding()) == 4
+    ledger.verdicts.undo(again, "Ada", 5.0)
+    ledger.verdicts.add(verdict("regular", note="host, and dull", second=6))
+    assert len(ledger.verdicts.holding()) == 4 and len(ledger.verdicts.of_object("ZTF99aaaaaaa")) == 5
 
 
 def test_people_who_judge_at_the_same_time_lose_nothing(ledger):
     def judge(person: str) -> None:
         with Ledger(ledger.path) as own:
             for n in range(10):
-                own.add_verdict(verdict("regular", person=person, second=n, note=str(n)))
+                own.verdicts.add(verdict("regular", person=person, second=n, note=str(n)))
 
     judges = [threading.Thread(target=judge, args=(person,)) for person in ("Ada", "Grace", "Vera")]
     for judge_thread in judges:
         judge_thread.start()
     for judge_thread in judges:
         judge_thread.join()
-    assert len(ledger.verdicts()) == 30
+    assert len(ledger.verdicts.holding()) == 30
 
 
 def test_who_would_not_wait_long_for_another_writer_is_told_soon(ledger):
-    with ledger._transaction(), Ledger(ledger.path, busy_timeout_s=0.05) as hurried:
+    with ledger._database.transaction(), Ledger(ledger.path, busy_timeout_s=0.05) as hurried:
         began = time.monotonic()
         with pytest.raises(LedgerError, match="locked"):
-            hurried.add_verdict(verdict())
+            hurried.verdicts.add(verdict())
         assert time.monotonic() - began < 5.0
-    assert ledger.verdicts() == []
+    assert ledger.verdicts.holding() == []

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from annotator.config import DecisionConfig
 from annotator.errors import ModelError
-from annotator.models.load import load_models
+from annotator.models import Missing, ModalityScore, load_models
 from annotator.models.model_set import head_numbers
-from annotator.models.scores import Missing, ModalityScore
 from annotator.preprocess.quantities import QUANTITY_NAMES
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient
 

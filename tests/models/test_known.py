@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.errors import ModelError
+from annotator.models import load_models
 from annotator.models.known import FILE_NAME, Known, KnownLatents, known_bytes, load_known, read_known
-from annotator.models.load import load_models
 
 SHIPPED = Path(__file__).parent.parent / "onnx_models" / "ztf"
 N = 60

@@ -16,15 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotator.errors import ModelError
+from annotator.models import Missing, ModalityScore
 from annotator.models.distribution import Distribution
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.load import load_models, reference_transient
 from annotator.models.manifest import parse_manifest
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
-from annotator.models.scores import Missing, ModalityScore
 from annotator.preprocess.features import FEATURE_NAMES, FEATURES
 from annotator.preprocess.quantities import QUANTITIES
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.surveys.ztf import parse as ztf
 from annotator.transient import Transient
 

@@ -2,8 +2,8 @@ import pytest
 
 from annotator.cli import main
 from annotator.monitor.check import check
+from annotator.sandbox import Account, Sandbox
 from annotator.sandbox.kafka import StreamBroker
-from annotator.sandbox.lasair.server import Account, Sandbox
 from annotator.sources.kafka_lag import read_lag
 from tests.conftest import TOKEN
 

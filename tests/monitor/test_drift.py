@@ -13,7 +13,7 @@ from scipy import stats
 
 from annotator.cli import main
 from annotator.lasair.filters import load_filter
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.models.distribution import Distribution, bin_of
 from annotator.monitor.drift import (
     FALSE_ALARM_RATE,
@@ -319,7 +319,7 @@ def test_a_pass_counts_the_night_and_the_status_says_what_has_moved(sandbox, con
         config = configure(sandbox, models=str(copied), ledger=str(folder / "ledger.sqlite"))
         run_pass(config, dataclasses.replace(models, distributions=trained), clock=lambda: moment)
         with Ledger(config.ledger) as ledger:
-            (counts,) = ledger.nightly_counts(models.version).values()
+            (counts,) = ledger.counts.of_bins(models.version).values()
         by_hand = counted(observed, [item for item in trained if item.name in observed[0]])
         assert {name: sum(of_name) for name, of_name in counts.items()} == dict.fromkeys(by_hand, len(rows))
         assert all(of_name == by_hand[name][: len(of_name)] for name, of_name in counts.items())
@@ -334,7 +334,7 @@ def test_models_without_distributions_are_said_to_have_none(sandbox, configure, 
     config = configure(sandbox, models=str(copy_features_model(tmp_path, distributions=[])))
     run_pass(config, dataclasses.replace(models, distributions=()))
     with Ledger(config.ledger) as ledger:
-        assert ledger.nightly_counts(models.version) == {}
+        assert ledger.counts.of_bins(models.version) == {}
     assert main(["status", "-c", str(tmp_path / "aha.yaml")]) == 0
     assert "drift      unknown, there is no training to compare with" in capsys.readouterr().out
     assert main(["status", "-c", str(tmp_path / "aha.yaml"), "--json"]) == 0

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from annotator.cli import main
 from annotator.config import DecisionConfig
+from annotator.ledger import Ledger
 from annotator.ledger.counts import NightCount
-from annotator.ledger.ledger import Ledger
 from annotator.monitor.flag_rate import NIGHTS, flag_rate, in_words
 from annotator.nights import DAY_S, night_of, start_of
 from annotator.passes.run import run_pass
@@ -43,13 +43,13 @@ def test_an_object_is_a_new_flag_once_and_once_more_when_it_becomes_an_anomaly()
             (3, "c", "watch"),
         ]
     )
-    assert ledger.night_counts("aha-ztf-1.0", 9) == [
+    assert ledger.counts.of_nights("aha-ztf-1.0", 9) == [
         NightCount(FIRST, scored=3, anomalies=1, watches=1),
         NightCount(FIRST + 1, scored=3, anomalies=1, watches=0),
         NightCount(FIRST + 3, scored=2, anomalies=0, watches=1),
     ]
-    assert [count.night for count in ledger.night_counts("aha-ztf-1.0", 2)] == [FIRST + 1, FIRST + 3]
-    assert ledger.night_counts("aha-ztf-2.0", 9) == []
+    assert [count.night for count in ledger.counts.of_nights("aha-ztf-1.0", 2)] == [FIRST + 1, FIRST + 3]
+    assert ledger.counts.of_nights("aha-ztf-2.0", 9) == []
 
 
 classes = st.sampled_from(["normal", "watch", "anomaly", "artefact"])
@@ -69,10 +69,10 @@ def test_nights_and_lives_are_counted_as_one_would_by_hand(scorings):
         if classification == "watch" and not seen[name] & {"anomaly", "watch"}:
             watches.add(name)
         seen[name].add(classification)
-    assert ledger.night_counts("aha-ztf-1.0", 9) == [
+    assert ledger.counts.of_nights("aha-ztf-1.0", 9) == [
         NightCount(FIRST + night, *map(len, sets)) for night, sets in sorted(expected.items())
     ]
-    lives = ledger.lifetime_counts("aha-ztf-1.0")
+    lives = ledger.counts.lifetimes("aha-ztf-1.0")
     flags = [name for _, name, classification in scorings if classification in ("anomaly", "watch")]
     assert sum(count.objects * count.times_scored for count in lives) == len(scorings)
     assert sum(count.objects for count in lives) == len(seen)
@@ -153,5 +153,5 @@ def test_status_says_how_often_something_is_flagged_and_relative_to_what(
     assert f"flags      about {report.classes['anomaly']}" in words
     assert "relative to classified supernovae, not to this stream" in words
     with Ledger(config.ledger) as ledger:
-        (count,) = ledger.night_counts(all_models.version, 9)
-        assert count.night == night_of(ledger.last_pass().ended_at)
+        (count,) = ledger.counts.of_nights(all_models.version, 9)
+        assert count.night == night_of(ledger.passes.last().ended_at)

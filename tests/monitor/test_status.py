@@ -5,11 +5,11 @@ import pytest
 
 from annotator.cli import main
 from annotator.errors import ConfigError
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.monitor.status import in_words, read_status
 from annotator.passes.retract import retract
 from annotator.passes.run import run_pass
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
+from annotator.sandbox import Account, Sandbox, Topic
 from tests.conftest import TOKEN
 
 
@@ -100,4 +100,4 @@ def test_without_an_answer_about_names_the_objects_stay(sandbox, configure, mode
     report = run_pass(config, models)
     assert report.problem == "" and report.tns == {} and "no TNS name" in report.in_words()
     with Ledger(config.ledger) as ledger:
-        assert ledger.outbox_counts()["sent"] == report.queued > 0
+        assert ledger.outbox.counts()["sent"] == report.queued > 0

@@ -1,6 +1,6 @@
 """Run the command line, and kill it from within just before a chosen step.
 
-    python tests/kill_driver.py N SECONDS_AHEAD ARGUMENTS...
+    python tests/passes/kill_driver.py N SECONDS_AHEAD ARGUMENTS...
 
 runs ``aha-annotator ARGUMENTS`` with a clock that is so many seconds ahead, and sends the process SIGKILL before its
 Nth step; 0 is never. A step is everything that outlives the process, or that another process sees: each SQL statement
@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 import lasair
 
 from annotator import cli
-from annotator.passes import run as service
+from annotator.passes import retract, run
 from annotator.sources import kafka as stream
 
 
@@ -40,9 +40,8 @@ def main(kill_before: int, seconds_ahead: float, arguments: Sequence[str]) -> in
         (fcntl, "flock"),
     ):
         _let_step_around(owner, name, step)
-    for name in ("run_pass", "retract"):
-        shifted = functools.partial(getattr(service, name), clock=lambda: time.time() + seconds_ahead)
-        setattr(service, name, shifted)
+    for owner, name in ((run, "run_pass"), (retract, "retract")):
+        setattr(owner, name, functools.partial(getattr(owner, name), clock=lambda: time.time() + seconds_ahead))
     return cli.main(arguments)
 
 

@@ -11,13 +11,12 @@ import pytest
 from annotator.annotation import Annotation
 from annotator.decision.changes import state_digest
 from annotator.decision.sending import is_weaker_without
-from annotator.ledger.ledger import Ledger
-from annotator.models.scores import Missing
+from annotator.ledger import Ledger
+from annotator.models import Missing
 from annotator.passes.enrich import NO_ANSWER, NO_CALL
 from annotator.passes.run import run_pass
+from annotator.sandbox import Account, Sandbox, Topic, simulate_night
 from annotator.sandbox.lasair.answers import candidate
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
-from annotator.sandbox.sky.night import simulate_night
 from annotator.sandbox.sky.stamps import KINDS, simulate, to_fits
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
@@ -69,7 +68,7 @@ def test_the_objects_of_a_query_get_their_light_curves_and_cutouts(sandbox, conf
     for row in sandbox.annotations():
         assert row["classdict"].keys() >= {"features_score", "lightcurve_score", "lightcurve_error"}
     with Ledger(config.ledger) as ledger:
-        assert ledger.count_waiting() == 0
+        assert ledger.kept.count_waiting() == 0
 
 
 def test_the_stamps_are_of_the_brightest_positive_detection(sandbox, configure, three, night):
@@ -150,9 +149,9 @@ def test_what_waited_joins_in_a_later_pass_whatever_its_score_and_is_annotated_o
         assert sum(report.completed_later for report in reports) > 15
         assert not [call for call in server.calls if call.status == 429]
         with Ledger(config.ledger) as ledger:
-            assert ledger.count_waiting() == 0
+            assert ledger.kept.count_waiting() == 0
             # Scored when it was new, and once more when the light curve had come; never in between.
-            assert Counter(len(ledger.score_history(object_id)) for object_id in found).keys() <= {1, 2}
+            assert Counter(len(ledger.scores.history(object_id)) for object_id in found).keys() <= {1, 2}
         held = {row["objectId"]: row for row in server.annotations()}
         assert all("lightcurve_score" in row["classdict"] for row in held.values())
         sends = Counter(call.status for call in server.calls if call.endpoint == "annotate")

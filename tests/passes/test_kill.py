@@ -29,11 +29,11 @@ import pytest
 from confluent_kafka import Producer
 
 from annotator.decision.changes import state_digest
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.models.distribution import Distribution, bin_of
 from annotator.nights import night_of
+from annotator.sandbox import Account, Sandbox, Topic
 from annotator.sandbox.kafka import StreamBroker
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
 from annotator.surveys.ztf.parse import parse
 from tests.conftest import TOKEN, copy_features_model, write_config
 
@@ -116,13 +116,13 @@ class Life:
         with Ledger(self.folder / "aha-ledger.sqlite") as ledger:
             ids = [_object_id(number) for number in range(N_OBJECTS)]
             return {
-                "states": ledger.scored_states(ids),
-                "scores": {name: [_lasting(row) for row in ledger.score_history(name)] for name in ids},
-                "objects": ledger.count_objects(),
-                "outbox": ledger.last_annotations(ids),
-                "waiting": ledger.outbox_counts()["waiting"],
-                "not read back": ledger.unverified_annotations(1000),
-                "refused": {item.reason for item in ledger.refusals()},
+                "states": ledger.scores.states(ids),
+                "scores": {name: [_lasting(row) for row in ledger.scores.history(name)] for name in ids},
+                "objects": ledger.counts.objects(),
+                "outbox": ledger.outbox.last_sent(ids),
+                "waiting": ledger.outbox.counts()["waiting"],
+                "not read back": ledger.outbox.unverified(1000),
+                "refused": {item.reason for item in ledger.counts.refusals()},
                 "held": {row["objectId"]: _lasting(row) for row in self.server.annotations()},
                 "is each object counted once a night": _counted_nights(ledger) == _scored_nights(ledger, ids),
             }
@@ -174,15 +174,15 @@ def _environment() -> dict[str, str]:
 
 def _counted_nights(ledger: Ledger) -> dict[int, list[int]]:
     """Return what was counted each night; lives are lived at different hours, so on different nights."""
-    (model_set,) = {row["model_set"] for row in ledger.score_history(_object_id(0))}
-    return {night: counts[WATCHED.name] for night, counts in ledger.nightly_counts(model_set).items()}
+    (model_set,) = {row["model_set"] for row in ledger.scores.history(_object_id(0))}
+    return {night: counts[WATCHED.name] for night, counts in ledger.counts.of_bins(model_set).items()}
 
 
 def _scored_nights(ledger: Ledger, ids: Sequence[str]) -> dict[int, list[int]]:
     """Count each object's first score of a night anew."""
     nights: dict[int, dict[str, int]] = {}
     for name in ids:
-        for row in ledger.score_history(name):
+        for row in ledger.scores.history(name):
             number = bin_of(WATCHED, row["modalities"]["features"]["score"])
             nights.setdefault(night_of(row["scored_at"]), {}).setdefault(name, number)
     return {

@@ -14,11 +14,10 @@ from annotator.decision.changes import state_digest
 from annotator.decision.sending import must_send
 from annotator.errors import LedgerBusyError, SourceError
 from annotator.lasair.filters import list_filters, load_filter
-from annotator.ledger.ledger import Ledger
-from annotator.ledger.lock import pass_lock
+from annotator.ledger import Ledger, pass_lock
 from annotator.passes.report import PassReport
 from annotator.passes.run import run_pass
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
+from annotator.sandbox import Account, Sandbox, Topic
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient
 from tests.conftest import TOKEN, write_config
@@ -38,7 +37,7 @@ def test_one_pass_scores_every_object_of_the_filter_and_annotates_what_stands_ou
     assert len(held) == report.delivery.sent == report.delivery.read_back == report.queued > 5
     with Ledger(config.ledger) as ledger:
         for row in rows:
-            (score,) = ledger.score_history(row["objectId"])
+            (score,) = ledger.scores.history(row["objectId"])
             expected = {"normal"} if row["objectId"] not in held else {held[row["objectId"]]["classification"]}
             assert {score["classification"]} == expected
     for row in held.values():
@@ -117,8 +116,8 @@ def test_a_dry_run_sends_nothing_keeps_nothing_and_tells_what_would_be_sent(sand
     run_pass(config, models, on_dry_annotation=shown.append)
     assert sandbox.annotations() == []
     with Ledger(config.ledger) as ledger:
-        assert ledger.outbox_counts() == {"waiting": 0, "failed": 0, "sent": 0}
-        assert ledger.scored_states([item.object_id for item in shown]) == {}
+        assert ledger.outbox.counts() == {"waiting": 0, "failed": 0, "sent": 0}
+        assert ledger.scores.states([item.object_id for item in shown]) == {}
     run_pass(config, models)
     assert {item.object_id: item.classification for item in shown} == {
         name: row["classification"] for name, row in held_by(sandbox).items()
@@ -141,7 +140,7 @@ def test_recorded_records_are_annotated_from_a_file_and_bad_ones_are_kept_for_in
     report = run_pass(config, models)
     assert (report.read, report.scored, report.refused) == (len(rows) + 5, len(rows) + 1, 4)
     with Ledger(config.ledger) as ledger:
-        refused = ledger.refusals()
+        refused = ledger.counts.refusals()
     assert [item.object_id for item in refused] == ["O'Neill", "", "", ""]
     assert "letters and digits" in refused[0].reason and "not JSON" in refused[1].reason
     assert refused[1].record == "{broken"
@@ -364,13 +363,13 @@ def test_the_digest_sees_everything_a_score_or_decision_depends_on_and_nothing_e
 
 
 def test_a_source_that_breaks_off_still_sends_what_was_read_before(sandbox, configure, models, night, monkeypatch):
-    from annotator.passes import run as service
+    from annotator.passes import batch
     from annotator.sources.records import Batch
 
     def breaks_off(*_):
         yield Batch(night.rows())
         raise SourceError("the disk is gone")
 
-    monkeypatch.setattr(service, "file_batches", breaks_off)
+    monkeypatch.setattr(batch, "file_batches", breaks_off)
     report = run_pass(configure(sandbox, source={"kind": "file", "path": "x"}), models)
     assert report.problem == "the disk is gone" and report.delivery.sent == report.queued > 0

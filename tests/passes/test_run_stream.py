@@ -27,13 +27,13 @@ from hypothesis import strategies as st
 from annotator.config import Config
 from annotator.errors import SourceError
 from annotator.lasair.filters import load_filter
-from annotator.ledger.ledger import Ledger
-from annotator.models.model_set import ModelSet
-from annotator.passes import run as service
+from annotator.ledger import Ledger
+from annotator.models import ModelSet
+from annotator.passes import batch as batch_module
 from annotator.passes.report import PassReport
 from annotator.passes.run import run_pass
+from annotator.sandbox import Account, Sandbox, Topic
 from annotator.sandbox.kafka import filter_rows
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
 from annotator.sources.kafka_lag import read_lag
 from annotator.sources.records import Batch, Unreadable
 from tests.conftest import TOKEN, write_config
@@ -111,7 +111,7 @@ def test_a_night_over_kafka_leaves_what_a_query_of_it_leaves(streaming, broker, 
     assert held_by(sandbox) == undisturbed
     assert not [call for call in sandbox.calls if call.endpoint == "object"]
     with Ledger(streaming.ledger) as ledger:
-        assert set(ledger.scored_states([row["objectId"] for row in rows])) == {row["objectId"] for row in rows}
+        assert set(ledger.scores.states([row["objectId"] for row in rows])) == {row["objectId"] for row in rows}
     again = run_pass(streaming, models)
     assert (again.read, again.queued, again.delivery.sent, again.problem) == (0, 0, 0, "")
 
@@ -131,7 +131,7 @@ def test_doubled_shuffled_and_between_rubbish_the_night_is_the_same(
     assert report.refused == len(rubbish) * 4
     assert held_by(sandbox) == undisturbed
     with Ledger(streaming.ledger) as ledger:
-        reasons = {item.record: item.reason for item in ledger.refusals()}
+        reasons = {item.record: item.reason for item in ledger.counts.refusals()}
     assert len(reasons) == len(rubbish) and all(reasons.values())
 
 
@@ -183,7 +183,7 @@ def test_a_dry_run_leaves_offsets_and_ledger_and_says_what_would_be_sent(
     assert report.scored == len(rows) and sandbox.annotations() == []
     assert read_lag(streaming.source).messages == len(rows)
     with Ledger(streaming.ledger) as ledger:
-        assert ledger.count_objects() == 0 and ledger.outbox_counts()["waiting"] == 0
+        assert ledger.counts.objects() == 0 and ledger.outbox.counts()["waiting"] == 0
     assert {item.object_id: item.classification for item in shown} == {
         name: row["classification"] for name, row in undisturbed.items()
     }
@@ -232,7 +232,7 @@ def states(night, models, tmp_path_factory) -> list[list[Row]]:
         by_class: dict[str, list[Row]] = {}
         with Ledger(config.ledger) as ledger:
             for row in filter_rows(server.database, load_filter("input_ztf")):
-                (score,) = ledger.score_history(row["objectId"])
+                (score,) = ledger.scores.history(row["objectId"])
                 by_class.setdefault(score["classification"], []).append(row)
     jd = max(row["jdmax"] for group in by_class.values() for row in group)
     paths = [
@@ -272,7 +272,7 @@ class Replay:
             config = write_config(self.new_folder("replay"), server, source=source)
             reports = []
             for batches in passes:
-                patch.setattr(service, "stream_batches", lambda *_, batches=batches: _batches(batches))
+                patch.setattr(batch_module, "stream_batches", lambda *_, batches=batches: _batches(batches))
                 reports.append(run_pass(config, self.models))
             return held_by(server), reports
 

@@ -11,7 +11,7 @@ import pytest
 
 from annotator.config import ScheduleConfig
 from annotator.errors import ConfigError
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.passes.schedule import run_on_schedule, trigger
 from tests.conftest import TOKEN
 
@@ -38,10 +38,10 @@ def test_a_signal_ends_the_job_with_what_is_in_hand_finished(sandbox, configure,
         assert job.wait(timeout=20) == 0
         assert b"Traceback" not in job.stderr.read()
     with Ledger(config.ledger) as ledger:
-        counts = ledger.outbox_counts()
+        counts = ledger.outbox.counts()
         assert counts["sent"] == len(sandbox.annotations()) >= 2
         assert counts["waiting"] > 0
-        assert ledger.last_pass().outcome == "done"
+        assert ledger.passes.last().outcome == "done"
 
 
 def test_passes_repeat_and_pick_up_what_is_new(sandbox, configure, models, night):
@@ -53,7 +53,7 @@ def test_passes_repeat_and_pick_up_what_is_new(sandbox, configure, models, night
         newest = max(row["jdmax"] for row in night.rows())
         sandbox.load([dict(night.rows()[0]) | {"objectId": "ZTF99zzzzzzz", "jdmax": newest}])
         with Ledger(config.ledger) as ledger:
-            wait_until(lambda: ledger.scored_states(["ZTF99zzzzzzz"]))
+            wait_until(lambda: ledger.scores.states(["ZTF99zzzzzzz"]))
         stop.set()
 
     helper = threading.Thread(target=add_an_object_then_stop)
@@ -98,7 +98,7 @@ def test_what_the_log_leaves_out_stays_to_be_announced(sandbox, configure, model
 
     def stop_after_a_pass():
         with Ledger(config.ledger) as ledger:
-            wait_until(ledger.last_pass)
+            wait_until(ledger.passes.last)
         stop.set()
 
     helper = threading.Thread(target=stop_after_a_pass)
@@ -107,5 +107,5 @@ def test_what_the_log_leaves_out_stays_to_be_announced(sandbox, configure, model
         run_on_schedule(config, models, stop=stop)
     helper.join()
     with Ledger(config.ledger) as ledger:
-        assert (len(ledger.to_announce()) > 0) is left
+        assert (len(ledger.announcements.to_announce()) > 0) is left
     assert ("to announce" in caplog.text) is not left

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from annotator.cli import main
 from annotator.config import DecisionConfig
-from annotator.models.load import load_models
+from annotator.models import load_models
 from annotator.passes.score_file import score_lines
 from annotator.preprocess.features import FEATURE_NAMES
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.surveys.ztf.parse import SENTINEL
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import MAX_EXPLANATION, safe_text
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.passes.run import run_pass
 from annotator.reasons.sentence import MAX_TNS_TYPE, state_class
 from tests.test_annotation import HOSTILE, SAFE
@@ -133,7 +133,7 @@ def test_without_an_answer_from_tns_everything_is_sent_all_the_same(sandbox, con
     config = configure(sandbox, source={"kind": "file", "path": "night.jsonl"})
     (config.ledger.parent / "night.jsonl").write_text("")
     with Ledger(config.ledger) as ledger:
-        ledger.queue(flagged.values(), 0.0)
+        ledger.outbox.queue(flagged.values(), 0.0)
     sandbox.misbehave("query", "refuse", times=1, status=500)
     report = run_pass(config, models)
     assert report.problem == "" and report.delivery.sent == len(flagged) and report.tns == {}

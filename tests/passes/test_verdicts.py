@@ -12,7 +12,7 @@ from annotator.cli import main
 from annotator.config import DecisionConfig
 from annotator.decision.classify import judged
 from annotator.errors import ConfigError
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.monitor.check import check
 from annotator.passes.run import note_announced, run_pass
 from annotator.reasons.sentence import explain_verdict
@@ -253,7 +253,7 @@ def test_a_silenced_object_stays_silent_when_it_is_seen_again(sandbox, config, m
     assert (report.scored, report.classes, report.queued, report.delivery.sent) == (1, {"normal": 1}, 0, 0)
     assert flagged not in report.in_words() and writes(sandbox) == written
     with Ledger(config.ledger) as ledger:
-        last = ledger.score_history(flagged)[-1]
+        last = ledger.scores.history(flagged)[-1]
     assert last["classification"] == "normal" and last["score"] > 1.0  # a verdict never reaches a score
 
 
@@ -267,8 +267,8 @@ def test_an_object_that_was_judged_before_it_was_first_seen_is_never_written(san
     report = run_pass(config, models)
     assert report.delivery.sent == writes(sandbox) - written > 0
     with Ledger(config.ledger) as ledger:
-        assert ledger.last_annotations([flagged]) == {}
-        assert ledger.score_history(flagged)[-1]["classification"] == "normal"
+        assert ledger.outbox.last_sent([flagged]) == {}
+        assert ledger.scores.history(flagged)[-1]["classification"] == "normal"
 
 
 @pytest.mark.parametrize("said", ["anomaly", "unknown"])
@@ -304,14 +304,14 @@ def test_a_verdict_in_the_ledger_silences_an_object_at_the_next_pass_until_it_is
     run_pass(config, models)
     flagged = of_class(sandbox, "anomaly")["objectId"]
     with Ledger(config.ledger) as ledger:
-        number = ledger.add_verdict(verdict(said, flagged))
+        number = ledger.verdicts.add(verdict(said, flagged))
     assert run_pass(config, models).judged == 1
     assert held(sandbox)[flagged]["classification"] == becomes
     seen_again(sandbox, night, flagged)
     assert run_pass(config, models).classes == {becomes: 1}
     with Ledger(config.ledger) as ledger:
-        assert ledger.score_history(flagged)[-1]["score"] > 1.0
-        ledger.undo_verdict(number, PERSON, time.time())
+        assert ledger.scores.history(flagged)[-1]["score"] > 1.0
+        ledger.verdicts.undo(number, PERSON, time.time())
     report = run_pass(config, models)
     assert (report.judged, report.read, report.scored) == (1, report.unchanged, 0)
     assert held(sandbox)[flagged]["classification"] == "anomaly"
@@ -325,7 +325,7 @@ def test_of_a_verdict_in_the_file_and_one_in_the_ledger_the_newer_holds(sandbox,
     flagged = of_class(sandbox, "anomaly")["objectId"]
     write_down(verdicts_file, verdict("regular", flagged, hour=2 if newer == "file" else 1))
     with Ledger(config.ledger) as ledger:
-        ledger.add_verdict(verdict("artefact", flagged, "Grace", hour=1 if newer == "file" else 2))
+        ledger.verdicts.add(verdict("artefact", flagged, "Grace", hour=1 if newer == "file" else 2))
     run_pass(config, models)
     assert held(sandbox)[flagged]["classification"] == {"file": "normal", "ledger": "artefact"}[newer]
 
@@ -366,4 +366,4 @@ def test_a_verdict_in_a_dry_run_is_shown_and_nothing_kept(sandbox, config, model
     assert [(item.object_id, item.classification) for item in shown] == [(flagged, "normal")]
     assert sandbox.annotations() == before
     with Ledger(config.ledger) as ledger:
-        assert ledger.last_annotations([flagged])[flagged].classification == "watch"
+        assert ledger.outbox.last_sent([flagged])[flagged].classification == "watch"

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.errors import MissingModalityError
+from annotator.models import ModalityScore, load_models
 from annotator.models.inputs import PREPARATIONS
-from annotator.models.load import load_models
-from annotator.models.scores import ModalityScore
 from annotator.preprocess.lightcurve import (
     BRIGHTNESS_RANGE_MAG,
     GRID_DAYS,

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotator.annotation import MAX_EXPLANATION
-from annotator.models.load import load_models
-from annotator.models.scores import ModalityScore
+from annotator.models import ModalityScore, load_models
 from annotator.preprocess.features import FEATURE_NAMES, FEATURES
 from annotator.preprocess.lightcurve import GRID_DAYS, grid, peak, usable_detections
 from annotator.preprocess.quantities import QUANTITY_NAMES

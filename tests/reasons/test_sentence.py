@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from annotator.annotation import MAX_EXPLANATION
+from annotator.models import Missing, ModalityScore, Scores
 from annotator.models.calibration import Sampling
-from annotator.models.scores import Missing, ModalityScore, Scores
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import Reason
 from annotator.reasons.sentence import explain, state_class

@@ -14,9 +14,7 @@ import numpy as np
 from annotator.config import DecisionConfig
 from annotator.decision.classify import decide
 from annotator.errors import MissingModalityError
-from annotator.models.load import load_models
-from annotator.models.model_set import ModelSet
-from annotator.models.scores import ModalityScore, Scores
+from annotator.models import ModalityScore, ModelSet, Scores, load_models
 from annotator.nights import night_of
 from annotator.preprocess.fits import read_stamp
 from annotator.reasons.find import reasons_of

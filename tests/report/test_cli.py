@@ -5,10 +5,10 @@ import json
 import pytest
 
 from annotator.cli import main
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.passes.run import run_pass
 from annotator.report.digest import WEBHOOK_VARIABLE
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
+from annotator.sandbox import Account, Sandbox, Topic
 from annotator.verdicts import read_verdicts
 from tests.conftest import TOKEN, copy_features_model, write_config
 from tests.passes.test_verdicts import verdict
@@ -72,7 +72,7 @@ def test_what_is_new_in_a_digest_is_posted_once_to_the_webhook_of_the_environmen
 
 def test_a_webhook_that_fails_needs_a_person_and_the_digest_is_printed_all_the_same(run, config, monkeypatch):
     with Ledger(config.ledger) as ledger:
-        ledger._execute("DELETE FROM posted")
+        ledger._database.execute("DELETE FROM posted")
     with webhook((403, {})) as server:
         monkeypatch.setenv(WEBHOOK_VARIABLE, server.url)
         status, printed, complaint = run("report", "--digest")
@@ -93,7 +93,7 @@ def test_an_object_is_explained_and_drawn(run, tmp_path):
 def test_verdicts_are_printed_as_training_reads_them(run, config, tmp_path):
     said = verdict("anomaly", "ZTF99aaaaaaa")
     with Ledger(config.ledger) as ledger:
-        ledger.add_verdict(said)
+        ledger.verdicts.add(said)
     status, printed, _ = run("verdicts")
     (tmp_path / "verdicts.csv").write_text(printed, encoding="utf-8")
     assert status == 0 and read_verdicts(tmp_path / "verdicts.csv") == [said]

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from annotator.errors import ConfigError, WebhookError
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.report import digest
 from annotator.report.night import Candidate, Judgement, ModalityResult, Night, NightSummary
 

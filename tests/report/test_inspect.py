@@ -18,7 +18,7 @@ import requests
 pytest.importorskip("flask_wtf", reason="no Flask-WTF: these tests run where lasair-aha[report] is installed")
 
 from annotator.errors import ConfigError
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.report.inspect import app as inspection
 from annotator.report.inspect.access import MAX_WRONG, WRONG_WITHIN_S, password_for
 from annotator.report.inspect.app import make_app
@@ -54,7 +54,7 @@ class Site:
 
     def kept(self) -> list[Verdict]:
         with Ledger(self.ledger_path) as ledger:
-            return ledger.verdicts()
+            return ledger.verdicts.holding()
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_undoing_takes_back_ones_own_newest_verdict_and_shows_the_object(site, t
     assert post(grace.client(), "/undo").status_code == 303
     assert [item.verdict for item in site.kept()] == ["anomaly"]  # others' are not hers to take back
     with Ledger(site.ledger_path) as ledger:
-        undone = ledger.verdicts_of(FIRST)[1]
+        undone = ledger.verdicts.of_object(FIRST)[1]
     assert (undone.undone_by, undone.undone_at) == ("Ada Ångström", NOW.timestamp() + 3)
 
 

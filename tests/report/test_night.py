@@ -6,8 +6,8 @@ import pytest
 
 from annotator.decision.assessment import TnsEntry
 from annotator.errors import ConfigError
-from annotator.ledger.ledger import Ledger
-from annotator.models.scores import Missing
+from annotator.ledger import Ledger
+from annotator.models import Missing
 from annotator.nights import date_of, night_of, start_of
 from annotator.passes.run import run_pass
 from annotator.report.night import read_night, read_object
@@ -53,7 +53,7 @@ def test_the_summary_counts_what_the_pass_did(config, models):
     found = read_night(config, models, EVENING + 60, jobs=1)
     summary = found.summary
     with Ledger(config.ledger) as ledger:
-        counts = ledger.last_pass().counts
+        counts = ledger.passes.last().counts
     assert summary.objects == summary.scorings == summary.new_objects == counts["scored"] == len(found.candidates)
     assert summary.classes == {name: counts[f"class_{name}"] for name in summary.classes}
     assert summary.by_modality == {
@@ -70,7 +70,7 @@ def test_the_summary_counts_what_the_pass_did(config, models):
 
 def test_reasons_of_normal_objects_are_worked_out_once_and_written_down(config, models):
     with Ledger(config.ledger) as ledger:
-        before = {row.object_id: row.reasons for row in ledger.scored_between(models.version, 0, 1e12)}
+        before = {row.object_id: row.reasons for row in ledger.scores.between(models.version, 0, 1e12)}
     found = read_night(config, models, EVENING + 60, jobs=1)
     normal = [
         item for item in found.candidates if item.classification == "normal" and not item.modalities["features"].missing
@@ -78,7 +78,7 @@ def test_reasons_of_normal_objects_are_worked_out_once_and_written_down(config, 
     assert normal and all(before[item.object_id] is None for item in normal)
     assert sum(bool(item.reasons["features"]) for item in normal) > len(normal) / 2  # in some nothing stands out
     with Ledger(config.ledger) as ledger:
-        after = {row.object_id: row.reasons for row in ledger.scored_between(models.version, 0, 1e12)}
+        after = {row.object_id: row.reasons for row in ledger.scores.between(models.version, 0, 1e12)}
     assert after == {item.object_id: item.reasons for item in found.candidates}
     assert read_night(config, models, EVENING + 60, jobs=1).candidates == found.candidates
 
@@ -122,8 +122,8 @@ def test_what_people_and_tns_say_is_shown(config, models):
     flagged, other = [item for item in first.candidates if item.classification == "anomaly"][:2]
     when = datetime.datetime.fromtimestamp(EVENING, datetime.UTC)
     with Ledger(config.ledger) as ledger:
-        ledger.add_verdict(Verdict(flagged.object_id, "regular", "Ada <b>", when, "seen"))
-        ledger.remember_tns({other.object_id: TnsEntry("SN 2025abc", "SLSN-I")}, EVENING)
+        ledger.verdicts.add(Verdict(flagged.object_id, "regular", "Ada <b>", when, "seen"))
+        ledger.tns.remember({other.object_id: TnsEntry("SN 2025abc", "SLSN-I")}, EVENING)
     found = {item.object_id: item for item in read_night(config, models, EVENING, jobs=1).candidates}
     judgement = found[flagged.object_id].judgement
     assert (judgement.verdict, judgement.person, judgement.when, judgement.note) == (
@@ -142,7 +142,7 @@ def test_a_night_without_scores_or_of_other_models_is_refused_by_name(config, mo
     with pytest.raises(ConfigError, match="nothing was scored: make a pass first"):
         read_night(configure(sandbox, ledger="other.sqlite"), models, EVENING)
     with Ledger(config.ledger) as ledger:
-        ledger._execute("UPDATE scores SET model_set = 'aha-ztf-0.9'")
+        ledger._database.execute("UPDATE scores SET model_set = 'aha-ztf-0.9'")
     with pytest.raises(ConfigError, match=r"scored with aha-ztf-0\.9"):
         read_night(config, models, EVENING)
 

@@ -16,7 +16,7 @@ from tests.report.test_night import EVENING
 
 @pytest.fixture(scope="module")
 def read(tmp_path_factory, night, models):
-    from annotator.sandbox.lasair.server import Account, Sandbox, Topic
+    from annotator.sandbox import Account, Sandbox, Topic
     from tests.conftest import TOKEN, write_config
 
     with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:

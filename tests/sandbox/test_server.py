@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.errors import RejectedError
+from annotator.sandbox import Account, Sandbox, Topic, simulate_night
 from annotator.sandbox.lasair.query_rules import MAX_CONDITIONS, build_query, check_query
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
-from annotator.sandbox.sky.night import simulate_night
 
 NIGHT = simulate_night(7, 60)
 FIRST = NIGHT.objects[0]

@@ -10,8 +10,7 @@ import requests
 from astropy.io import fits
 
 from annotator.preprocess.fits import read_stamp
-from annotator.sandbox.lasair.server import Sandbox
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import Sandbox, simulate_night
 from annotator.sandbox.sky.stamps import KINDS, SIDE, ZERO_POINT_MAG, render, simulate, to_fits
 from annotator.surveys.ztf.parse import PIXEL_ARCSEC
 

@@ -20,8 +20,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from annotator.config import StreamSource
 from annotator.errors import SourceError
 from annotator.lasair.filters import load_filter
+from annotator.sandbox import Sandbox
 from annotator.sandbox.kafka import StreamBroker, filter_rows
-from annotator.sandbox.lasair.server import Sandbox
 from annotator.sandbox.sky.night import Night
 from annotator.sources import kafka as stream
 from annotator.sources.kafka import stream_batches

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from annotator.models.load import load_models
-from annotator.models.model_set import ModelSet
+from annotator.models import ModelSet, load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, Night, simulate_night
 from training.data.live_states import SURROUNDINGS, no_live_states

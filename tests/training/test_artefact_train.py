@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from annotator.errors import ConfigError
+from annotator.models import load_models
 from annotator.models.heads import load_head
-from annotator.models.load import load_models
 from annotator.preprocess.triplet import CHANNELS
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.sandbox.sky.stamps import simulate
 from annotator.transient import Transient, Triplet
 from training.artefact import model as artefact

@@ -12,9 +12,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from annotator.errors import ConfigError, ModelError
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
+from annotator.models import load_models
 from annotator.models.heads import load_head
-from annotator.models.load import load_models
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from annotator.surveys import PARSERS
 from annotator.verdicts import Verdict, verdicts_csv
@@ -413,9 +413,9 @@ def test_what_the_ledger_exports_is_what_training_reads(tmp_path):
         ]
         for second, (object_id, said, person) in enumerate([*given, ("ZTF99aaaaaab", "regular", "Bo")]):
             when = datetime.datetime(2026, 1, 1, 0, 0, second, tzinfo=datetime.UTC)
-            last = ledger.add_verdict(Verdict(object_id, said, person, when, note='<b>"fades", or not</b>'))
-        ledger.undo_verdict(last, "Bo", 0.0)
-        exported = verdicts_csv(ledger.verdicts())
+            last = ledger.verdicts.add(Verdict(object_id, said, person, when, note='<b>"fades", or not</b>'))
+        ledger.verdicts.undo(last, "Bo", 0.0)
+        exported = verdicts_csv(ledger.verdicts.holding())
     (tmp_path / "exported.csv").write_text(exported, encoding="utf-8", newline="")
     assert head_files.verdicts_in(tmp_path / "exported.csv") == {"ZTF99aaaaaaa": "regular", "ZTF99aaaaaab": "artefact"}
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from annotator.errors import ConfigError, ModelError
-from annotator.models.load import load_models
+from annotator.models import load_models
 from annotator.models.manifest import parse_manifest
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night

@@ -8,9 +8,8 @@ import pytest
 from annotator.errors import ConfigError, LasairApiError, QuotaError, SourceError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
-from annotator.ledger.ledger import Ledger
-from annotator.sandbox.lasair.server import Account, Sandbox
-from annotator.sandbox.sky.night import simulate_night
+from annotator.ledger import Ledger
+from annotator.sandbox import Account, Sandbox, simulate_night
 from training.cli import main
 from training.data import fetch_table as fetch
 from training.data.fetch_table import COLUMNS, fetch_features

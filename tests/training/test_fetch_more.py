@@ -12,10 +12,9 @@ from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutout_cache import CutoutCache
 from annotator.lasair.cutouts import CutoutFetcher
-from annotator.ledger.ledger import Ledger
+from annotator.ledger import Ledger
 from annotator.preprocess.fits import read_stamp
-from annotator.sandbox.lasair.server import Account, Sandbox
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import Account, Sandbox, simulate_night
 from annotator.sandbox.sky.stamps import render
 from training.cli import main
 from training.data.fetch_objects import CURVE_COLUMNS, STAMP_COLUMNS, fetch_cutouts, fetch_lightcurves, read_objects

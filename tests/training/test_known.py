@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from annotator.errors import ModelError
+from annotator.models import load_models
 from annotator.models.known import FILE_NAME, KnownLatents, load_known
-from annotator.models.load import load_models
 from annotator.surveys import PARSERS
 from training import cli
 from training.known import evaluate as known_evaluate

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from annotator.errors import MissingModalityError
+from annotator.models import ModalityScore, load_models
 from annotator.models.calibration import Calibration, Sampling
-from annotator.models.load import load_models
 from annotator.models.manifest import parse_manifest
-from annotator.models.scores import ModalityScore
 from annotator.preprocess.lightcurve import (
     BANDS,
     GRID_DAYS,
@@ -21,7 +20,7 @@ from annotator.preprocess.lightcurve import (
     usable_detections,
     within_grid,
 )
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.surveys import PARSERS
 from training import cli
 from training.data.curves import read_curves

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from annotator.errors import ModelError
-from annotator.models.load import load_models
+from annotator.models import load_models
 from annotator.reasons import lightcurve as lightcurve_reasons
 from annotator.reasons.triplet import Term, find, terms_of
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.sandbox.sky.stamps import KINDS, simulate
 from annotator.transient import Transient, Triplet
 from training.lightcurve import network as lightcurve_network

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.models import load_models
 from annotator.models.calibration import Calibration, Level, Sampling, Tail
-from annotator.models.load import load_models
 from annotator.models.manifest import parse_manifest
 from annotator.preprocess.features import FEATURE_NAMES
 from annotator.preprocess.triplet import CHANNELS

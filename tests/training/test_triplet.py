@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from annotator.errors import ConfigError, ModelError
-from annotator.models.load import load_models
+from annotator.models import Missing, load_models
 from annotator.models.manifest import parse_manifest
-from annotator.models.scores import Missing
 from annotator.preprocess.triplet import CENTRE, CHANNELS, stamp_tensor
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.sandbox.sky.stamps import simulate
 from annotator.transient import Transient, Triplet
 from training.cli import main

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from annotator.errors import ConfigError
+from annotator.models import ModalityScore
 from annotator.models.heads import HeadManifest, HeadReference
 from annotator.models.load import load_models, reference_transient
 from annotator.models.model_set import ModelSet, head_numbers
-from annotator.models.scores import ModalityScore
 from training.artefact.card import artefact_card
 from training.artefact.measure import measure
 from training.artefact.model import (

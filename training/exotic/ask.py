@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
-from annotator.models.load import load_models
+from annotator.models import load_models
 from training.data.table import read_table
 from training.exotic.examples import Databank, ledger_numbers, read_databank, with_verdicts
 from training.exotic.model import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, fit_exotic, log_odds_of

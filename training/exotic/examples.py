@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
-from annotator.models.model_set import ModelSet
+from annotator.models import ModelSet
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from training.data.live_states import LiveStates, no_live_states
 from training.data.table import N_BINS, Table, name_bin

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from annotator.models import ModalityScore, load_models
 from annotator.models.heads import HeadManifest, HeadReference
-from annotator.models.load import load_models
 from annotator.models.model_set import ModelSet, head_numbers
-from annotator.models.scores import ModalityScore
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.surveys import PARSERS
 from training.data.live_states import live_states, shared_states
 from training.data.table import read_table

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from annotator.errors import ModelError
-from annotator.models.load import load_models
+from annotator.models import load_models
 from training.export.graph import write_files
 
 

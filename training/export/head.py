@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from annotator.errors import ModelError
+from annotator.models import ModelSet
 from annotator.models.heads import Head, HeadManifest, HeadReference, load_head
-from annotator.models.model_set import ModelSet
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.verdicts import latest, read_verdicts
 from training.export.graph import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files

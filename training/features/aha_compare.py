@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from annotator.errors import ConfigError
 from annotator.models.manifest import Manifest, Reference, Tensor, parse_manifest
 from annotator.preprocess.features import FEATURE_NAMES
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.surveys.ztf.parse import SENTINEL
 from training.data.table import N_BINS, Table, read_table
 from training.export.graph import describe_graph, export_graph, manifest_json, write_files

@@ -15,7 +15,7 @@ from annotator.models.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURE_NAMES, FEATURES, QUALITY_NAMES, feature_row
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantity_row
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.surveys import PARSERS
 from training.data.live_states import LiveStates, live_states, no_live_states
 from training.data.table import N_BINS, Table, read_table

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
+from annotator.models import Model, ModelSet, load_models
 from annotator.models.known import FILE_NAME, Known, KnownLatents, known_bytes, read_known
-from annotator.models.load import load_models
-from annotator.models.model import Model
-from annotator.models.model_set import ModelSet
 from annotator.preprocess.lightcurve import grid
 from training.data.curves import LabelledCurve, read_curves
 from training.data.stamps import read_stamps

@@ -31,7 +31,7 @@ from annotator.preprocess.lightcurve import (
     Detections,
     usable_detections,
 )
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.surveys import PARSERS
 from training.data.curves import CurveTable, read_curves
 from training.data.table import N_BINS

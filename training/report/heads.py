@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from annotator.models.model_set import ModelSet
+from annotator.models import ModelSet
 from training.data.table import read_table
 from training.exotic.ask import VERDICTS_A_NIGHT, simulate_year
 from training.exotic.examples import read_databank

@@ -11,9 +11,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.models import Model
 from annotator.models.calibration import Sampling
 from annotator.models.inputs import sampling_of
-from annotator.models.model import Model
 from annotator.preprocess.lightcurve import Detections, grid
 from annotator.surveys import PARSERS
 from annotator.surveys.ztf.candidates import number

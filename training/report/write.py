@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from annotator.errors import ConfigError
-from annotator.models.load import load_models
+from annotator.models import Model, load_models
 from annotator.models.manifest import Manifest, parse_manifest
-from annotator.models.model import Model
 from training.export.graph import write_files
 from training.features.evaluate import SCORED
 from training.recipe import check_writable, progress

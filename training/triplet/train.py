@@ -18,7 +18,7 @@ from annotator.models.manifest import Manifest, Reference, Tensor
 from annotator.models.observed import of_score, of_stamps
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox import simulate_night
 from annotator.sandbox.sky.stamps import simulate, to_fits
 from annotator.transient import Triplet
 from training.data.stamps import N_FOLDS, StampTable, read_stamps

@@ -24,8 +24,8 @@ from werkzeug.exceptions import HTTPException
 
 from annotator.annotation import OBJECT_ID
 from annotator.errors import ConfigError, LedgerError
-from annotator.ledger.ledger import Ledger
-from annotator.ledger.verdicts import KeptVerdict
+from annotator.ledger import Ledger
+from annotator.ledger.verdicts.holding import KeptVerdict
 from annotator.report.inspect.access import LOOPBACK_NAMES, _host_names, check_person, guard
 from annotator.report.night import Night
 from annotator.report.pages.write import INDEX, page_name
@@ -147,7 +147,10 @@ def _serve_pages(app: flask.Flask, inspection: _Inspection) -> None:
     @app.get(f"/{INDEX}")
     def index() -> flask.typing.ResponseReturnValue:
         with inspection.ledger() as ledger:
-            holding, last = latest(merge(inspection.in_file, ledger.verdicts())), _last(inspection, ledger)
+            holding, last = (
+                latest(merge(inspection.in_file, ledger.verdicts.holding())),
+                _last(inspection, ledger),
+            )
         shown = {name: holding[name] for name in inspection.pages.values() if name in holding}
         told = {
             name: {"verdict": item.verdict, "person": item.person, "when": item.when.isoformat(timespec="seconds")}
@@ -181,7 +184,7 @@ def _serve_pages(app: flask.Flask, inspection: _Inspection) -> None:
     @app.get("/verdicts.csv")
     def export() -> flask.typing.ResponseReturnValue:
         with inspection.ledger() as ledger:
-            text = verdicts_csv(merge(inspection.in_file, ledger.verdicts()))
+            text = verdicts_csv(merge(inspection.in_file, ledger.verdicts.holding()))
         headers = {"Content-Disposition": "attachment; filename=verdicts.csv", "Cache-Control": "no-store"}
         return flask.Response(text, mimetype="text/csv", headers=headers)
 
@@ -220,7 +223,7 @@ class _Said:
 
 def _said_of(inspection: _Inspection, object_id: str) -> _Said:
     with inspection.ledger() as ledger:
-        kept, last = ledger.verdicts_of(object_id), _last(inspection, ledger)
+        kept, last = ledger.verdicts.of_object(object_id), _last(inspection, ledger)
     own = _own(kept, flask.g.person)
     last = None if last is None or last.verdict.object_id == object_id else last
     in_file = (item for item in inspection.in_file if item.object_id == object_id)
@@ -234,7 +237,9 @@ def _said_of(inspection: _Inspection, object_id: str) -> _Said:
 def _last(inspection: _Inspection, ledger: Ledger) -> KeptVerdict | None:
     """Return the asking person's verdict on the object that the address names as the one just judged."""
     object_id = flask.request.args.get("judged", "")
-    return _own(ledger.verdicts_of(object_id), flask.g.person) if object_id in inspection.pages.values() else None
+    return (
+        _own(ledger.verdicts.of_object(object_id), flask.g.person) if object_id in inspection.pages.values() else None
+    )
 
 
 def _own(kept: Sequence[KeptVerdict], person: str) -> KeptVerdict | None:
@@ -278,7 +283,7 @@ def _take_verdicts(app: flask.Flask, inspection: _Inspection) -> None:
         except ConfigError as error:
             return _message("Nothing was kept", f"{error}.", _form_again(inspection)), 400
         with inspection.ledger() as ledger:
-            ledger.add_verdict(verdict, inspection.in_file)
+            ledger.verdicts.add(verdict, inspection.in_file)
         page = inspection.page_after(object_id, form.get("next", ""))
         return flask.redirect(f"{page}?judged={object_id}", 303)
 
@@ -286,10 +291,10 @@ def _take_verdicts(app: flask.Flask, inspection: _Inspection) -> None:
     def undo() -> flask.typing.ResponseReturnValue:
         object_id = _judged_object(inspection)
         with inspection.ledger() as ledger:
-            own = _own(ledger.verdicts_of(object_id), flask.g.person)
+            own = _own(ledger.verdicts.of_object(object_id), flask.g.person)
             # A form that is sent twice, or is older than the newest verdict, must not take back more than it shows.
             if own is not None and flask.request.form.get("verdict_id", str(own.verdict_id)) == str(own.verdict_id):
-                ledger.undo_verdict(own.verdict_id, flask.g.person, inspection.clock())
+                ledger.verdicts.undo(own.verdict_id, flask.g.person, inspection.clock())
         return flask.redirect(f"objects/{page_name(object_id)}", 303)
 
 

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 from annotator.annotation import OBJECT_ID
 from annotator.errors import ConfigError
+from annotator.models import ModelSet, load_models
 from annotator.models.known import Known, load_known
-from annotator.models.load import load_models
-from annotator.models.model_set import ModelSet
 from annotator.preprocess.triplet import CHANNELS
 from annotator.report.expected import Shown, show
 from annotator.report.night import Candidate, Night
