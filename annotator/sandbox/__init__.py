@@ -1,4 +1,7 @@
-"""An embedded Lasair: what is there, how Lasair answers, and its stream. For trying and testing; nothing is observed."""
+"""An embedded Lasair-ZTF for trying and testing: a simulated night, Lasair's SQL rules and its REST interface.
+
+Nothing in it is an observation: identifiers are of the year 99, hosts are called simulated, every answer says so.
+"""
 
 from annotator.sandbox.lasair.server import Account, Sandbox, Topic
 from annotator.sandbox.sky.night import simulate_night

@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException
 from annotator.annotation import OBJECT_ID
 from annotator.errors import ConfigError, LedgerError
 from annotator.ledger import Ledger
-from annotator.ledger.verdicts.holding import KeptVerdict
+from annotator.ledger.verdicts import KeptVerdict
 from annotator.report.inspect.access import LOOPBACK_NAMES, _host_names, check_person, guard
 from annotator.report.night import Night
 from annotator.report.pages.write import INDEX, page_name
