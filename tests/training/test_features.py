@@ -229,6 +229,7 @@ def test_a_table_without_a_needed_column_is_refused_by_name(column, tmp_path, ca
         (lambda row: row, "in each of 10 bins"),
         (lambda row: row | {"tns_name": "2099one"}, "in each of 10 bins"),
     ],
+    ids=["rare label", "none normal", "no id", "no physical value", "too few", "one host"],
 )
 def test_a_table_that_cannot_train_is_refused_with_the_reason(spoil, words, tmp_path, capsys):
     path = write_csv(tmp_path / "t.csv", [spoil(row) for row in labelled_rows()[:60]])
@@ -242,7 +243,9 @@ def test_a_feature_column_that_is_empty_is_refused_by_name(tmp_path, capsys):
     assert "found none in srmag1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"", b'"objectId\n'])
+@pytest.mark.parametrize(
+    "content", [None, b"\xff\xfe\x00", b"", b'"objectId\n'], ids=["absent", "no text", "empty", "open quote"]
+)
 def test_an_unreadable_file_is_refused(content, tmp_path, capsys):
     path = tmp_path / "t.csv"
     if content is not None:

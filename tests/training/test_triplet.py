@@ -177,7 +177,7 @@ def test_stamps_that_do_not_fit_their_table_are_refused(data, tmp_path):
         read_stamps(tmp_path / "stamps.npz")
 
 
-@pytest.mark.parametrize("content", [b"", b"no arrays"])
+@pytest.mark.parametrize("content", [b"", b"no arrays"], ids=["empty", "text"])
 def test_what_is_no_stamps_is_refused(content, tmp_path):
     (tmp_path / "stamps.npz").write_bytes(content)
     (tmp_path / "stamps.csv").write_text("objectId\n")
