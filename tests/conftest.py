@@ -97,7 +97,7 @@ def write_config(folder: Path, server: Sandbox, token: str = TOKEN, **changes) -
     """Write a configuration for a sandbox and load it; keys are given as paths, e.g. ``decision__watch_score=1.0``."""
     document = {
         "survey": "ztf",
-        "lasair": {"endpoint": server.url, "calls_per_hour": 10_000, "timeout_s": 5.0},
+        "lasair": {"endpoint": server.url, "calls_per_hour": 10_000, "timeout_s": 30.0},
         "source": {"kind": "query"},
         "annotation": {"topic": "aha_ztf"},
         "decision": {"watch_score": 0.6, "anomaly_score": 1.0},  # so that a small night has enough of each

@@ -113,7 +113,7 @@ def test_the_sandbox_serves_them_at_the_addresses_of_its_object_answers():
         folder = f"{sandbox.root_url}/lasair/static/fits/{int(epoch.jd - 2400000.5)}"
         expected = render(item, epoch, NIGHT.seed)
         for kind in KINDS:
-            answer = requests.get(f"{folder}/{epoch.candid}_cutout{kind}.fits", timeout=10)
+            answer = requests.get(f"{folder}/{epoch.candid}_cutout{kind}.fits", timeout=60)
             assert answer.status_code == 200 and answer.content == expected[kind]
             assert answer.headers["Content-Type"] == "application/fits"
 
