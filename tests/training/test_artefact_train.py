@@ -1,4 +1,5 @@
 import csv
+import functools
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -18,7 +19,11 @@ from training.cli import main
 from training.triplet_data import read_stamps
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
-NIGHT = simulate_night(41, 400, now_jd=2461000.5)
+
+
+@functools.cache
+def simulated():
+    return simulate_night(41, 400, now_jd=2461000.5)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,7 +45,7 @@ def data(tmp_path_factory):
     """Simulated stamps, every third one with a streak that real-bogus scores call bogus."""
     folder, rng = tmp_path_factory.mktemp("stamps"), np.random.default_rng(0)
     rows, stamps = [], []
-    for obj in NIGHT.objects:
+    for obj in simulated().objects:
         positive = [epoch for epoch in obj.epochs if epoch.isdiffpos == "t"]
         if not positive or len(rows) == 240:
             continue

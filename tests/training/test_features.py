@@ -1,4 +1,5 @@
 import csv
+import functools
 import json
 import re
 import subprocess
@@ -22,12 +23,15 @@ from training.fit import Settings, fit_features
 from training.networks import Autoencoder, FeatureModel, mean_huber
 from training.scaling import fit_columns
 
-NIGHT = simulate_night(11, 700, now_jd=2461000.5)
+
+@functools.cache
+def simulated():
+    return simulate_night(11, 700, now_jd=2461000.5)
 
 
 def labelled_rows():
     rows = []
-    for number, (obj, row) in enumerate(zip(NIGHT.objects, NIGHT.rows(), strict=True)):
+    for number, (obj, row) in enumerate(zip(simulated().objects, simulated().rows(), strict=True)):
         label = obj.kind if obj.kind in NORMAL_KINDS else "Exotic"
         names = ("objectId", *FEATURE_NAMES, *QUALITY_NAMES, "jdmin", "ramean", "decmean")
         values = {name: "" if row[name] is None else row[name] for name in names}
@@ -81,7 +85,7 @@ def fit(table):
 def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(trained):
     models = load_models(trained, "ztf")
     assert models.version == "aha-ztf-1.1"
-    assert all(scores.score >= 0 for scores in models.score([ztf.parse(row) for row in NIGHT.rows()[:20]]))
+    assert all(scores.score >= 0 for scores in models.score([ztf.parse(row) for row in simulated().rows()[:20]]))
     assert sorted(path.name for path in trained.iterdir()) == ["MODEL_CARD.md", "features.json", "features.onnx"]
 
 
