@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,32 @@ settings.load_profile("without a deadline")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TOKEN = "token-of-the-tests"
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Put the values of parametrised tests into words, so that each process gives a test the same name.
+
+    Bytes and lambdas have no words of their own and need an id: bytes may hold the time. pytest numbers objects.
+    """
+    if isinstance(val, bytes | bytearray) or getattr(val, "__name__", "") == "<lambda>":
+        raise pytest.UsageError(
+            f"{argname}: {str(val)[:60]} has no words of its own: give it an id, pytest.param(id=...)"
+        )
+    if isinstance(val, tuple | list | dict):
+        words = _words(val)
+        return words[:60].strip() if words else None
+    if isinstance(val, str | int) and (len(str(val)) > 60 or not str(val).isprintable()):
+        return re.sub(r"\W+", " ", ascii(val))[:60].strip() or None
+    return None
+
+
+def _words(val: object) -> str:
+    """Put what is made of plain values into words; of anything else there are none."""
+    if isinstance(val, dict):
+        return " ".join(f"{_words(key)}={_words(item)}" for key, item in val.items())
+    if isinstance(val, tuple | list):
+        return " ".join(filter(None, map(_words, val)))
+    return re.sub(r"[^\w.-]+", " ", str(val)).strip() if isinstance(val, str | int | float | None) else ""
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +97,7 @@ def write_config(folder: Path, server: Sandbox, token: str = TOKEN, **changes) -
     """Write a configuration for a sandbox and load it; keys are given as paths, e.g. ``decision__watch_score=1.0``."""
     document = {
         "survey": "ztf",
-        "lasair": {"endpoint": server.url, "calls_per_hour": 10_000, "timeout_s": 5.0},
+        "lasair": {"endpoint": server.url, "calls_per_hour": 10_000, "timeout_s": 30.0},
         "source": {"kind": "query"},
         "annotation": {"topic": "aha_ztf"},
         "decision": {"watch_score": 0.6, "anomaly_score": 1.0},  # so that a small night has enough of each

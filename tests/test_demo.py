@@ -66,4 +66,4 @@ def test_the_sandbox_stays_up_when_asked_to_and_answers_a_check(tmp_path, record
         checked = subprocess.run(check, env=environment, capture_output=True, text=True)
         assert checked.returncode == 0, checked.stdout + checked.stderr
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(timeout=20) == 0
+        assert demo.wait(timeout=120) == 0

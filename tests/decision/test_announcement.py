@@ -95,9 +95,8 @@ def test_an_anomaly_is_due_from_its_scoring_to_its_telling_across_restarts(ledge
         (due,) = again.announcements.to_announce()
         assert (due.score, due.modalities, due.model_set) == (3.0, FEATURES, "aha-ztf-1.0")
         assert tell(again) == ["ZTF99aaaaaaa"]
-        assert again.announcements.to_announce() == [] and again.announcements.announced(["ZTF99aaaaaaa"]) == {
-            "ZTF99aaaaaaa": due
-        }
+        assert again.announcements.to_announce() == []
+        assert again.announcements.announced(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": due}
 
 
 def test_what_is_no_anomaly_any_more_is_not_due(ledger):

@@ -28,6 +28,8 @@ LOCAL = ("127.0.0.1",)
 STAMPS = {
     name: np.full((63, 63), value, dtype=np.float32) for name, value in (("science", 2), ("template", 1), ("x", 3))
 }
+HANG_S = 120.0
+"""What ends within it did not hang, on the busiest machine."""
 FITS = {name: to_fits(stamp, name) for name, stamp in STAMPS.items()}
 
 
@@ -89,7 +91,7 @@ def host(monkeypatch):
 
 
 def fetch(reference, **options):
-    options = {"hosts": LOCAL, "timeout_s": 2.0} | options
+    options = {"hosts": LOCAL, "timeout_s": 20.0} | options
     (outcome,) = CutoutFetcher(**options).fetch([reference])
     return outcome
 
@@ -145,9 +147,10 @@ def test_a_host_that_stumbles_is_asked_a_second_time_and_no_third(host):
 
 def test_a_host_that_drips_is_not_waited_for_without_end(host):
     host.drip_s = 0.05
+    host.files["/science"] = (200, {}, bytes(1_500_000))  # drips for 750 s
     started = time.monotonic()
     assert "too slow" in str(fetch(host.reference(), timeout_s=0.3))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < HANG_S
 
 
 def test_a_host_that_is_silent_is_left_alone_after_a_few_requests(host):
@@ -156,7 +159,7 @@ def test_a_host_that_is_silent_is_left_alone_after_a_few_requests(host):
     fetcher = CutoutFetcher(LOCAL, parallel=8, timeout_s=0.2)
     outcomes = fetcher.fetch([host.reference()] * 200)
     assert all(isinstance(outcome, LasairUnreachableError) for outcome in outcomes)
-    assert time.monotonic() - started < 4 and sum(host.asked.values()) <= 24
+    assert time.monotonic() - started < HANG_S and sum(host.asked.values()) <= 24
 
 
 def test_no_more_requests_are_under_way_than_allowed_and_the_order_stays(host):

@@ -79,7 +79,7 @@ class Server:
             self.process = subprocess.Popen([*serve, *options], stdout=log, stderr=log)
 
     def wait(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while self.process.poll() is None and time.monotonic() < deadline:
             try:
                 self.run("SELECT 1", database="")
@@ -91,7 +91,7 @@ class Server:
     def stop(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -104,7 +104,7 @@ class Server:
             cwd=self.data,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         header, *rows = [line.split("\t") for line in done.stdout.splitlines()] or [[]]

@@ -281,6 +281,7 @@ def test_pseudo_nights_of_held_out_real_objects_stay_silent(n, databank):
 @pytest.mark.parametrize(
     ("name", "passes"),
     [("rmag", lambda item: item["rmag"] < 18.5), ("dmdt_g", lambda item: (item["dmdt_g"] or -1) > 0.1)],
+    ids=["rmag", "dmdt_g"],
 )
 def test_a_filter_that_has_shifted_is_told_by_the_feature_it_selects_on(name, passes, databank):
     kept = [item for item in databank.held_out if passes(item)]

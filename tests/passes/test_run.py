@@ -175,7 +175,7 @@ def test_a_batch_that_comes_again_after_a_crash_scores_nothing_twice_even_withou
         ("drop_after", {}),
         ("truncate", {}),
         ("garble", {}),
-        ("delay", {"seconds": 1.2}),
+        ("delay", {"seconds": 3.0}),
         ("lie", {}),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_batch_that_comes_again_after_a_crash_scores_nothing_twice_even_withou
 def test_whatever_goes_wrong_the_next_passes_end_where_an_undisturbed_one_does(
     sandbox, configure, models, undisturbed, endpoint, kind, options
 ):
-    config = configure(sandbox, lasair__timeout_s=0.6)
+    config = configure(sandbox, lasair__timeout_s=1.5 if kind == "delay" else 30.0)
     now = [1e9]
     sandbox.misbehave(endpoint, kind, times=3, **options)
     outcomes = []

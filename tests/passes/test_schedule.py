@@ -16,7 +16,7 @@ from annotator.passes.schedule import run_on_schedule, trigger
 from tests.conftest import TOKEN
 
 
-def wait_until(condition, timeout_s=20.0):
+def wait_until(condition, timeout_s=120.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -35,7 +35,7 @@ def test_a_signal_ends_the_job_with_what_is_in_hand_finished(sandbox, configure,
     with start(tmp_path / "aha.yaml") as job:
         wait_until(lambda: len(sandbox.annotations()) >= 2)
         job.send_signal(number)
-        assert job.wait(timeout=20) == 0
+        assert job.wait(timeout=120) == 0
         assert b"Traceback" not in job.stderr.read()
     with Ledger(config.ledger) as ledger:
         counts = ledger.outbox.counts()
@@ -78,7 +78,7 @@ def test_a_dry_run_prints_and_sends_nothing(sandbox, configure, tmp_path):
         assert job.stdout.readline().startswith(b'{"object_id": "ZTF99')
         job.send_signal(signal.SIGTERM)
         job.stdout.read()
-        assert job.wait(timeout=20) == 0
+        assert job.wait(timeout=120) == 0
         job.stderr.read()
     assert sandbox.annotations() == []
 

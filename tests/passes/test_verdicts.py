@@ -94,8 +94,8 @@ def test_a_file_is_read_line_by_line_with_its_times_in_utc(tmp_path, before, bet
             (HEADER + GOOD + f"ZTF99aaaaaab,unknown,Ada,{when}\n", 3, "when must be an ISO 8601 date and time")
             for when in NO_MOMENTS
         ),
-        ((HEADER + GOOD).encode("latin-1"), 2, "not UTF-8 text"),
-        ((HEADER + GOOD).encode("utf-16"), 1, "not UTF-8 text"),
+        pytest.param((HEADER + GOOD).encode("latin-1"), 2, "not UTF-8 text", id="Latin-1"),
+        pytest.param((HEADER + GOOD).encode("utf-16"), 1, "not UTF-8 text", id="UTF-16"),
     ],
 )
 def test_what_breaks_the_rules_is_named_by_line_and_reason(tmp_path, content, line, reason):

@@ -618,7 +618,7 @@ def test_the_server_says_where_it_is_and_ends_when_it_is_told_to(tmp_path, numbe
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."}) as server:
         try:
             url = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())[0]
-            assert "ZTF99aaaaaaa" in requests.get(f"{url}objects/ZTF99aaaaaaa.html", timeout=10).text
+            assert "ZTF99aaaaaaa" in requests.get(f"{url}objects/ZTF99aaaaaaa.html", timeout=60).text
         finally:
             server.send_signal(number)
         assert server.stdout.read() == "ended\n" and server.wait(20) == 0

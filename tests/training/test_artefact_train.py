@@ -1,4 +1,5 @@
 import csv
+import functools
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -20,7 +21,11 @@ from training.data.stamps import read_stamps
 from training.metrics import ranking as evaluate
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
-NIGHT = simulate_night(41, 400, now_jd=2461000.5)
+
+
+@functools.cache
+def simulated():
+    return simulate_night(41, 400, now_jd=2461000.5)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -42,7 +47,7 @@ def data(tmp_path_factory):
     """Simulated stamps, every third one with a streak that real-bogus scores call bogus."""
     folder, rng = tmp_path_factory.mktemp("stamps"), np.random.default_rng(0)
     rows, stamps = [], []
-    for obj in NIGHT.objects:
+    for obj in simulated().objects:
         positive = [epoch for epoch in obj.epochs if epoch.isdiffpos == "t"]
         if not positive or len(rows) == 240:
             continue

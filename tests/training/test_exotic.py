@@ -358,7 +358,11 @@ def test_a_ledger_gives_the_numbers_of_objects_that_have_the_prior(tmp_path):
     np.testing.assert_array_equal(found["ZTF99a"], expected)
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "found no file"), (b"no database, " * 50, "expected the annot")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "found no file"), (b"no database, " * 50, "expected the annot")],
+    ids=["absent", "no database"],
+)
 def test_what_is_no_ledger_is_refused(content, words, tmp_path):
     if content is not None:
         (tmp_path / "ledger.sqlite").write_bytes(content)

@@ -1,4 +1,5 @@
 import csv
+import functools
 import json
 import re
 import subprocess
@@ -24,12 +25,15 @@ from training.features.network import Autoencoder, FeatureModel, mean_huber
 from training.features.scaling import fit_columns
 from training.metrics import ranking as evaluate
 
-NIGHT = simulate_night(11, 700, now_jd=2461000.5)
+
+@functools.cache
+def simulated():
+    return simulate_night(11, 700, now_jd=2461000.5)
 
 
 def labelled_rows():
     rows = []
-    for number, (obj, row) in enumerate(zip(NIGHT.objects, NIGHT.rows(), strict=True)):
+    for number, (obj, row) in enumerate(zip(simulated().objects, simulated().rows(), strict=True)):
         label = obj.kind if obj.kind in NORMAL_KINDS else "Exotic"
         names = ("objectId", *FEATURE_NAMES, *QUALITY_NAMES, "jdmin", "ramean", "decmean")
         values = {name: "" if row[name] is None else row[name] for name in names}
@@ -83,7 +87,7 @@ def fit(table):
 def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(trained):
     models = load_models(trained, "ztf")
     assert models.version == "aha-ztf-1.1"
-    assert all(scores.score >= 0 for scores in models.score([ztf.parse(row) for row in NIGHT.rows()[:20]]))
+    assert all(scores.score >= 0 for scores in models.score([ztf.parse(row) for row in simulated().rows()[:20]]))
     assert sorted(path.name for path in trained.iterdir()) == ["MODEL_CARD.md", "features.json", "features.onnx"]
 
 
@@ -231,6 +235,7 @@ def test_a_table_without_a_needed_column_is_refused_by_name(column, tmp_path, ca
         (lambda row: row, "in each of 10 bins"),
         (lambda row: row | {"tns_name": "2099one"}, "in each of 10 bins"),
     ],
+    ids=["rare label", "none normal", "no id", "no physical value", "too few", "one host"],
 )
 def test_a_table_that_cannot_train_is_refused_with_the_reason(spoil, words, tmp_path, capsys):
     path = write_csv(tmp_path / "t.csv", [spoil(row) for row in labelled_rows()[:60]])
@@ -244,7 +249,9 @@ def test_a_feature_column_that_is_empty_is_refused_by_name(tmp_path, capsys):
     assert "found none in srmag1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"", b'"objectId\n'])
+@pytest.mark.parametrize(
+    "content", [None, b"\xff\xfe\x00", b"", b'"objectId\n'], ids=["absent", "no text", "empty", "open quote"]
+)
 def test_an_unreadable_file_is_refused(content, tmp_path, capsys):
     path = tmp_path / "t.csv"
     if content is not None:

@@ -161,7 +161,7 @@ def test_a_table_without_curves_has_none():
     assert [len(tensor) for tensor in none.tensors] == [0, 0]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no light curves"])
+@pytest.mark.parametrize("content", [None, b"", b"no light curves"], ids=["absent", "empty", "text"])
 def test_unreadable_curves_are_refused_by_name(table, tmp_path, content):
     path = tmp_path / "curves.parquet"
     if content is not None:

@@ -1,4 +1,5 @@
 import csv
+import functools
 import html
 import json
 import re
@@ -34,7 +35,13 @@ from training.report import statistics as report_statistics
 from training.report import write as report
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
-NIGHT = simulate_night(31, 1000, now_jd=2461000.5)
+
+
+@functools.cache
+def simulated_night():
+    return simulate_night(31, 1000, now_jd=2461000.5)
+
+
 N_STAMPS = 190
 
 
@@ -56,7 +63,7 @@ def write_features(folder):
         {name: "" if row.get(name) is None else row[name] for name in ("objectId", *FEATURE_NAMES, "jdmin")}
         | {"tns_name": f"2099{number}", "type": obj.kind, "source_label": label_of(obj)}
         | {"jd_g_minus_r": (row.get("jdmin") or 0) + number % 30}
-        for number, (obj, row) in enumerate(zip(NIGHT.objects, NIGHT.rows(), strict=True))
+        for number, (obj, row) in enumerate(zip(simulated_night().objects, simulated_night().rows(), strict=True))
     ]
     with (folder / "object_features.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
@@ -68,18 +75,18 @@ def write_curves(folder):
     names = ("jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
     rows = [
         {"objectId": obj.object_id, "group": "yse"} | {name: getattr(epoch, name) for name in names}
-        for obj in NIGHT.objects
+        for obj in simulated_night().objects
         for epoch in obj.epochs
         if epoch.candid is not None
     ]
-    labels = [{"objectId": o.object_id, "type": o.kind, "source_label": label_of(o)} for o in NIGHT.objects]
+    labels = [{"objectId": o.object_id, "type": o.kind, "source_label": label_of(o)} for o in simulated_night().objects]
     pandas.DataFrame(rows).to_parquet(folder / "lightcurves.parquet")
     pandas.DataFrame(labels).to_csv(folder / "lightcurve_labels.csv", index=False)
 
 
 def write_stamps(folder):
     rows, stamps = [], []
-    for obj in NIGHT.objects[:N_STAMPS]:
+    for obj in simulated_night().objects[:N_STAMPS]:
         positive = [epoch for epoch in obj.epochs if epoch.isdiffpos == "t"]
         if not positive:
             continue

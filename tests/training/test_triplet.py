@@ -1,4 +1,5 @@
 import csv
+import functools
 import json
 
 import numpy as np
@@ -33,8 +34,14 @@ def simulated_triplets():
             yield simulated, epoch, Triplet(*(simulate(simulated, epoch, 31)[n.capitalize()] for n in CHANNELS))
 
 
-ALL = list(simulated_triplets())
-TRIPLETS = [triplet for _, _, triplet in ALL]
+@functools.cache
+def all_detections():
+    return list(simulated_triplets())
+
+
+@functools.cache
+def triplets():
+    return [triplet for _, _, triplet in all_detections()]
 
 
 def write_stamps(folder, entries):
@@ -62,7 +69,7 @@ def write_stamps(folder, entries):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_stamps(tmp_path_factory.mktemp("stamps"), ALL)
+    return write_stamps(tmp_path_factory.mktemp("stamps"), all_detections())
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +96,7 @@ def trained(data, tmp_path_factory):
 def test_a_trained_model_is_served_and_its_card_tells_what_it_is(trained):
     models = load_models(trained, "ztf")
     manifest = models.models["triplet"].manifest
-    found = models.score([Transient("ZTF99aaaaaaa", "ztf", triplet=TRIPLETS[0])])[0].modalities["triplet"]
+    found = models.score([Transient("ZTF99aaaaaaa", "ztf", triplet=triplets()[0])])[0].modalities["triplet"]
     assert found.error > 0 and len(found.residual) == 6 and len(found.latent) == 44
     assert sorted(path.name for path in trained.iterdir()) == ["TRIPLET_CARD.md", "triplet.json", "triplet.onnx"]
     card = (trained / "TRIPLET_CARD.md").read_text()
@@ -135,7 +142,7 @@ def test_the_error_of_a_stamp_that_is_not_of_the_sky_is_bounded(trained):
             np.where(rng.random(shape) < 0.7, np.nan, rng.normal(size=shape)),
         ][number % 3].astype(np.float32)
         names = [
-            spoilt if i == number % 4 or number % 4 == 3 else getattr(TRIPLETS[number], n)
+            spoilt if i == number % 4 or number % 4 == 3 else getattr(triplets()[number], n)
             for i, n in enumerate(CHANNELS)
         ]
         found = models.score([Transient("a", "ztf", triplet=Triplet(*names))])[0].modalities["triplet"]
@@ -177,7 +184,7 @@ def test_stamps_that_do_not_fit_their_table_are_refused(data, tmp_path):
         read_stamps(tmp_path / "stamps.npz")
 
 
-@pytest.mark.parametrize("content", [b"", b"no arrays"])
+@pytest.mark.parametrize("content", [b"", b"no arrays"], ids=["empty", "text"])
 def test_what_is_no_stamps_is_refused(content, tmp_path):
     (tmp_path / "stamps.npz").write_bytes(content)
     (tmp_path / "stamps.csv").write_text("objectId\n")
@@ -187,7 +194,7 @@ def test_what_is_no_stamps_is_refused(content, tmp_path):
 
 def test_too_few_normals_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="collect more objects"):
-        read_stamps(write_stamps(tmp_path, ALL[:30]))
+        read_stamps(write_stamps(tmp_path, all_detections()[:30]))
 
 
 # Network
@@ -248,7 +255,7 @@ def test_training_lowers_the_loss(table):
 
 def test_aha_s_network_has_the_size_of_aha_s():
     assert sum(p.numel() for p in AhaTripletModel().parameters()) == 186_371
-    tensor = aha_tensor(TRIPLETS[0])
+    tensor = aha_tensor(triplets()[0])
     assert tensor.shape == (3, 64, 64)
     assert np.abs(tensor.mean(axis=(1, 2))).max() < 0.05
 
@@ -259,7 +266,7 @@ def test_aha_s_network_has_the_size_of_aha_s():
 @pytest.mark.parametrize("kind", INJECTIONS)
 def test_an_injection_changes_what_it_says_and_leaves_the_stamps_handed_in(kind):
     n_pairs = 0
-    for number, triplet in enumerate(TRIPLETS[:80]):
+    for number, triplet in enumerate(triplets()[:80]):
         before = [getattr(triplet, name).copy() for name in CHANNELS]
         pair = INJECTIONS[kind](triplet, np.random.default_rng(number))
         for name, old in zip(CHANNELS, before, strict=True):
@@ -280,12 +287,12 @@ def test_an_injection_changes_what_it_says_and_leaves_the_stamps_handed_in(kind)
 
 def test_what_is_added_to_the_science_stamp_is_added_to_the_difference():
     for kind in ("second source", "trail", "dipole", "saturation", "flat top"):
-        odd, ordinary = next(p for t in TRIPLETS if (p := INJECTIONS[kind](t, np.random.default_rng(1))))
+        odd, ordinary = next(p for t in triplets() if (p := INJECTIONS[kind](t, np.random.default_rng(1))))
         np.testing.assert_allclose(odd.science - ordinary.science, odd.difference - ordinary.difference, atol=0.02)
 
 
 def test_a_host_that_is_gone_leaves_the_source():
-    odd, ordinary = next(p for t in TRIPLETS if (p := INJECTIONS["host gone"](t, np.random.default_rng(1))))
+    odd, ordinary = next(p for t in triplets() if (p := INJECTIONS["host gone"](t, np.random.default_rng(1))))
     core = slice(CENTRE - 2, CENTRE + 3)
     assert np.median(odd.template[core, core]) < np.median(ordinary.template[core, core])
     np.testing.assert_array_equal(odd.difference, ordinary.difference)
@@ -305,7 +312,7 @@ def test_injections_are_drawn_alike_again(table):
 def test_the_shipped_model_turns_with_the_sky_and_takes_batches(all_models):
     """Turned stamps are the same object: their errors agree far better than those of different objects."""
     session = all_models.models["triplet"].session
-    tensors = np.array([stamp_tensor(triplet) for triplet in TRIPLETS[:60]])
+    tensors = np.array([stamp_tensor(triplet) for triplet in triplets()[:60]])
     error, terms, latent = session.run(["error", "residual", "latent"], {"stamps": tensors})
     assert (error.shape, terms.shape, latent.shape) == ((60,), (60, 6), (60, 44))
     turned = session.run(["error"], {"stamps": np.ascontiguousarray(np.rot90(tensors, axes=(2, 3)))})[0]
@@ -314,7 +321,7 @@ def test_the_shipped_model_turns_with_the_sky_and_takes_batches(all_models):
 
 def test_the_shipped_model_shows_what_it_expected_of_simulated_stamps_in_finite_numbers(all_models):
     model = all_models.models["triplet"]
-    tensors = np.array([stamp_tensor(triplet) for triplet in TRIPLETS[:20]])
+    tensors = np.array([stamp_tensor(triplet) for triplet in triplets()[:20]])
     tensors[0, [1, 4], :15] = 0
     shown = model.reconstruct({"stamps": tensors})
     assert set(shown) == {"reconstruction", "deviation"}
