@@ -1,7 +1,6 @@
 """From records to assessments: what is news, what the models say of it, and whether Lasair should hear of it."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -16,7 +15,6 @@ from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.models.distribution import bins_of
 from annotator.reasons.find import reasons_of
 from annotator.reasons.sentence import explain, explain_verdict, state_class
-from annotator.sources.records import as_text
 from annotator.transient import Transient
 from annotator.verdicts import Verdict
 
@@ -96,14 +94,14 @@ def _assessment(
         n_det=transient.n_det,
         classification=classification,
         score=scores.score,
-        modalities=json.dumps(_with_epoch(modality_summary(scores), transient) | learned(scores)),
-        numbers=json.dumps({name: float(f"{value:.6g}") for name, value in models.learned_from(scores).items()}),
+        modalities=_with_epoch(modality_summary(scores), transient) | learned(scores),
+        numbers={name: float(f"{value:.6g}") for name, value in models.learned_from(scores).items()},
         first_flagged_mjd=first_mjd,
         outgoing=annotation
         if must_send(annotation, held, config.annotation.classes, config.annotation.resend_margin)
         and not (item.waits and held and is_weaker_without(annotation, held))
         else None,
-        waiting_record=as_text(record) if item.waits else None,
+        waiting_record=record if item.waits else None,
         bins={
             name: bins_of(models.distributions, found.observed)
             for name, found in scores.modalities.items()

@@ -44,15 +44,15 @@ class Assessment:
     n_det: int | None
     classification: str
     score: float
-    modalities: str
-    """JSON of each modality's score and error, or why it is missing."""
+    modalities: Mapping[str, object]
+    """Each modality's score and error, or why it is missing; and what stands beside the scores."""
     first_flagged_mjd: float | None
     outgoing: Annotation | None
     """The annotation to send, None where Lasair need not hear of it."""
-    waiting_record: str | None = None
-    """The record as JSON, where a modality is still to be fetched."""
-    numbers: str = "{}"
-    """JSON of what the heads learn from: kept of an object's last state, for whoever judges it later."""
+    waiting_record: object = None
+    """The record, where a modality is still to be fetched."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """What the heads learn from: kept of an object's last state, for whoever judges it later."""
     bins: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By modality that is present, then by name: the bin of what is watched for drift."""
     explanation: str = ""

@@ -30,7 +30,7 @@ class KeptObjects:
         if item.waiting_record is None:
             self._database.execute("DELETE FROM waiting WHERE object_id = ?", (item.object_id,))
         else:
-            values = (item.object_id, item.waiting_record, now)
+            values = (item.object_id, json.dumps(item.waiting_record, default=str), now)
             self._database.execute("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)", values)
 
     def trim(self) -> None:

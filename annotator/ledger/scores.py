@@ -91,7 +91,14 @@ class Scores:
         self._database.execute(
             "INSERT OR REPLACE INTO objects (object_id, state, model_set, last_mjd, first_flagged_mjd, numbers)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (item.object_id, item.state, item.model_set, item.last_mjd, item.first_flagged_mjd, item.numbers),
+            (
+                item.object_id,
+                item.state,
+                item.model_set,
+                item.last_mjd,
+                item.first_flagged_mjd,
+                json.dumps(dict(item.numbers)),
+            ),
         )
         scored = self._database.execute(
             "INSERT INTO scores (object_id, scored_at, last_mjd, n_det, model_set, classification, score, modalities,"
@@ -104,7 +111,7 @@ class Scores:
                 item.model_set,
                 item.classification,
                 item.score,
-                item.modalities,
+                json.dumps(dict(item.modalities)),
                 item.explanation,
                 None if item.reasons is None else reason.to_json(item.reasons),
             ),

@@ -30,8 +30,8 @@ class ModalityScore:
     numbers: Mapping[str, float] = field(default_factory=dict)
     """All single numbers that the graph gives, by output, and those of the input that a head learns from."""
     observed: Mapping[str, float | None] = field(default_factory=dict, compare=False)
-    """What is watched for drift (:mod:`annotator.models.observed`), None where a value is missing; of the input, so that
-    like verdicts on unlike objects are equal."""
+    """What is watched for drift (:mod:`annotator.models.observed`), None where a value is missing; of the input, so
+    that like verdicts on unlike objects are equal."""
 
 
 @dataclass(frozen=True)

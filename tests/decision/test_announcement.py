@@ -24,8 +24,8 @@ DRIVER = Path(__file__).parents[1] / "passes" / "kill_driver.py"
 A_FEW = 2.6
 """A score that fewer objects of the night reach than a report names."""
 FEATURES, BOTH = frozenset({"features"}), frozenset({"features", "lightcurve"})
-ONE = '{"features": {"score": 3.0, "error": 0.1}, "lightcurve": {"missing": "no call left to fetch it"}}'
-TWO = '{"features": {"score": 3.0, "error": 0.1}, "lightcurve": {"score": 2.0, "error": 0.1}}'
+ONE = {"features": {"score": 3.0, "error": 0.1}, "lightcurve": {"missing": "no call left to fetch it"}}
+TWO = {"features": {"score": 3.0, "error": 0.1}, "lightcurve": {"score": 2.0, "error": 0.1}}
 
 
 def anomaly(score=3.2, modalities=FEATURES, model_set="aha-ztf-1.0", score_id=1, object_id="ZTF99aaaaaaa") -> Anomaly:

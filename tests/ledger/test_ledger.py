@@ -32,7 +32,7 @@ def assessment(object_id="ZTF99aaaaaaa", score=3.0, send=True, **changes) -> Ass
         "n_det": 4,
         "classification": "anomaly",
         "score": score,
-        "modalities": '{"features": {"score": 3.0, "error": 0.1}}',
+        "modalities": {"features": {"score": 3.0, "error": 0.1}},
         "first_flagged_mjd": 60990.0,
         "outgoing": annotation(object_id, score) if send else None,
     }
@@ -84,8 +84,8 @@ def test_a_batch_whose_nightly_counts_cannot_be_written_leaves_no_score(ledger):
 
 def test_each_modality_of_an_object_is_counted_once_a_night_and_model_set(ledger):
     features, both = {"features": {"gmag": 2}}, {"features": {"gmag": 1}, "lightcurve": {"lightcurve_days": 0}}
-    missing = '{"features": {"score": 1.0, "error": 0.1}, "lightcurve": {"missing": "no call left to fetch it"}}'
-    joined = '{"features": {"score": 1.0, "error": 0.1}, "lightcurve": {"score": 1.0, "error": 0.1}}'
+    missing = {"features": {"score": 1.0, "error": 0.1}, "lightcurve": {"missing": "no call left to fetch it"}}
+    joined = {"features": {"score": 1.0, "error": 0.1}, "lightcurve": {"score": 1.0, "error": 0.1}}
     first = assessment(bins=features, modalities=missing)
     ledger.record([first, first, assessment("ZTF99aaaaaab", bins=features, modalities=missing)], [], 1000.0)
     later = assessment(bins=both, modalities=joined)

@@ -48,7 +48,7 @@ def test_one_pass_scores_every_object_of_the_filter_and_annotates_what_stands_ou
 
 def test_artefacts_are_counted_and_never_listed_among_the_flagged_however_high_they_score():
     def assessed(object_id: str, classification: str, score: float) -> Assessment:
-        return Assessment(object_id, "", "1.0", 61000.0, 3, classification, score, "{}", None, None, None)
+        return Assessment(object_id, "", "1.0", 61000.0, 3, classification, score, {}, None, None, None)
 
     report = PassReport()
     report.count([assessed("a", "artefact", 9.0), assessed("b", "anomaly", 3.5), assessed("c", "anomaly", 4.0)])

@@ -116,7 +116,7 @@ def make_app(
     Ledger(ledger_path).close()
     pages = {page_name(item.object_id): item.object_id for item in night.candidates}
     inspection = _Inspection(folder.resolve(), ledger_path, night, pages, tuple(in_file), clock)
-    app = flask.Flask(__name__, static_folder=None, template_folder="templates")
+    app = flask.Flask("annotator.report", static_folder=None, template_folder="templates")
     app.config.update(
         SECRET_KEY=secrets.token_bytes(32),
         # Cookies of a machine are shared by all its ports: two inspections must not take one another's session.
