@@ -90,12 +90,12 @@ def test_names_from_the_tns_come_from_one_query_a_pass_and_are_kept(night, confi
 
 def test_without_an_answer_about_names_the_objects_stay(sandbox, configure, models, monkeypatch):
     from annotator.errors import LasairUnreachableError
-    from annotator.passes import run as service
+    from annotator.passes import classes
 
     def no_answer(*_):
         raise LasairUnreachableError("gone")
 
-    monkeypatch.setattr(service, "tns_entries", no_answer)
+    monkeypatch.setattr(classes, "tns_entries", no_answer)
     config = configure(sandbox)
     report = run_pass(config, models)
     assert report.problem == "" and report.tns == {} and "no TNS name" in report.in_words()

@@ -607,7 +607,8 @@ def test_the_server_says_where_it_is_and_ends_when_it_is_told_to(tmp_path, numbe
     script = """
         import sys
         from pathlib import Path
-        from annotator.report.inspect import make_app, serve
+        from annotator.report.inspect.app import make_app
+        from annotator.report.inspect.serve import serve
         from tests.report.inspection import small_night, write_small_report
         folder, night = Path(sys.argv[1]), small_night(["ZTF99aaaaaaa"])
         app = make_app(write_small_report(folder / "report", night), folder / "ledger.sqlite", night, "Ada")

@@ -80,14 +80,14 @@ class HeldClock:
 
 @pytest.fixture
 def clock(monkeypatch) -> HeldClock:
-    held, in_words = HeldClock(), stream._in_words
+    held, in_words = HeldClock(), stream.in_words
 
     def hear(*arguments: object) -> str:
         held.complained = True
         return in_words(*arguments)
 
     monkeypatch.setattr(stream, "time", held)
-    monkeypatch.setattr(stream, "_in_words", hear)
+    monkeypatch.setattr(stream, "in_words", hear)
     return held
 
 
