@@ -335,13 +335,13 @@ def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "Lasa
     from annotator.lasair.api import LasairApi
     from annotator.lasair.budget import CallBudget
     from annotator.ledger import Ledger
-    from annotator.surveys.survey import ENDPOINTS
+    from annotator.surveys import SURVEYS
 
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token:
         raise ConfigError(f"no token: set the environment variable {TOKEN_VARIABLE} to your Lasair account's API token")
     lasair = LasairConfig(
-        endpoint=arguments.endpoint or ENDPOINTS["ztf"], calls_per_hour=max(4, arguments.calls_per_hour)
+        endpoint=arguments.endpoint or SURVEYS["ztf"].endpoint, calls_per_hour=max(4, arguments.calls_per_hour)
     )
     with Ledger(arguments.ledger) as ledger:
         budget = CallBudget(ledger, lasair.usable_calls_per_hour, read_share=0.98)  # nothing is written

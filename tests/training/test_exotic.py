@@ -16,7 +16,7 @@ from annotator.ledger import Ledger
 from annotator.models import load_models
 from annotator.models.heads import load_head
 from annotator.preprocess.quantities import QUANTITY_NAMES
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.verdicts import Verdict, verdicts_csv
 from training import cli
 from training.data.live_states import LiveStates
@@ -147,7 +147,7 @@ def test_numbers_of_the_databank_are_those_that_the_annotator_gives_a_head(datab
 
     rows = databank.table.rows
     for place in np.flatnonzero(databank.table.bins == 9)[:10]:
-        transient = PARSERS["ztf"](rows[place])
+        transient = SURVEYS["ztf"].parse(rows[place])
         said = head_numbers(transient, {"features": small_models.models["features"].score(transient)})
         expected = [said.get(name, np.nan) for name in INPUTS]
         np.testing.assert_allclose(databank.numbers[place], expected, rtol=1e-4, atol=1e-5)
@@ -428,7 +428,7 @@ def test_a_released_head_is_small_and_served_under_the_set_s_version(released, d
     models = load_models(released, "ztf")
     assert models.version == "aha-test-1.0" and models.heads["exotic"].manifest.revision == 0
     assert (released / "exotic.onnx").stat().st_size < 2_000_000
-    (scores,) = models.score([PARSERS["ztf"](databank.table.rows[0])])
+    (scores,) = models.score([SURVEYS["ztf"].parse(databank.table.rows[0])])
     assert 0 <= scores.exotic <= 1
     card = (released / "EXOTIC_CARD.md").read_text()
     assert models.heads["exotic"].manifest.graph_sha256 in card and not re.search(r"\bnan\b|\binf\b", card)

@@ -8,7 +8,7 @@ import pytest
 from annotator.errors import ModelError
 from annotator.models import load_models
 from annotator.models.known import FILE_NAME, KnownLatents, load_known
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from training import cli
 from training.known import evaluate as known_evaluate
 from training.known.card import known_card
@@ -53,7 +53,7 @@ def test_the_command_writes_an_index_that_the_annotator_loads_and_a_card_that_it
     for i in range(0, len(everything.object_ids), 50):
         row = rows[everything.object_ids[i]]
         assert everything.types[i] == row["type"]
-        scored = models.models["features"].score(PARSERS["ztf"](row))
+        scored = models.models["features"].score(SURVEYS["ztf"].parse(row))
         np.testing.assert_allclose(everything.latents[i], scored.latent, rtol=1e-3, atol=1e-3)
 
 

@@ -21,7 +21,7 @@ from annotator.preprocess.lightcurve import (
     within_grid,
 )
 from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from training import cli
 from training.data.curves import read_curves
 from training.lightcurve.aha import AhaCurveModel, aha_tensor
@@ -106,7 +106,7 @@ def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(traine
             if e.candid is not None
         ],
     }
-    found = models.models["lightcurve"].score(PARSERS["ztf"](record))
+    found = models.models["lightcurve"].score(SURVEYS["ztf"].parse(record))
     assert isinstance(found, ModalityScore) and found.error > 0 and len(found.residual) == 352
     assert (trained / "LIGHTCURVE_CARD.md").read_text().startswith("# aha-ztf-1.1")
 
@@ -325,8 +325,8 @@ def test_the_references_of_the_shipped_manifest_are_simulated_and_can_be_scored(
         record = json.loads(json.dumps(reference.record))
         assert record["objectId"].startswith("ZTF99")
         try:
-            tensor = lightcurve_tensor(PARSERS["ztf"](record).light_curve)
+            tensor = lightcurve_tensor(SURVEYS["ztf"].parse(record).light_curve)
         except MissingModalityError as reason:
             raise AssertionError(f"a reference that cannot be scored: {reason}") from reason
         assert tensor.shape == (3, 2, 176)
-        assert len(usable_detections(PARSERS["ztf"](record).light_curve)) >= MIN_DETECTIONS
+        assert len(usable_detections(SURVEYS["ztf"].parse(record).light_curve)) >= MIN_DETECTIONS

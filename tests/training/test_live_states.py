@@ -7,7 +7,7 @@ import pytest
 from annotator.errors import ConfigError
 from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.columns import Detection, lasair_columns
 from training.data.curves import shared_groups
 from training.data.live_states import STATES_PER_OBJECT, SURROUNDINGS, live_states, no_live_states
@@ -60,7 +60,7 @@ def possible(simulated, row):
             if e.jd <= last.jd
         ]
         record = {name: row[name] for name in SURROUNDINGS} | {"objectId": simulated.object_id}
-        yield last.jd, PARSERS["ztf"](record | lasair_columns(seen))
+        yield last.jd, SURVEYS["ztf"].parse(record | lasair_columns(seen))
 
 
 def test_a_state_is_what_the_detections_up_to_one_epoch_give_and_nothing_later(states, table, objects):

@@ -273,7 +273,7 @@ def test_the_graph_gives_a_batch_what_the_annotator_gives_each_object(data):
     model = load_models(None, "ztf").models["features"]
     table = report_measure.read_table(data / "object_features.csv", "ztf")
     values = report_measure.values_of(model, table.features[:5], table.quantities[:5])
-    parsed = [report_measure.PARSERS["ztf"](row) for row in table.rows[:5]]
+    parsed = [report_measure.SURVEYS["ztf"].parse(row) for row in table.rows[:5]]
     assert values == pytest.approx([model.score(transient).numbers["oddity"] for transient in parsed], rel=1e-5)
 
 

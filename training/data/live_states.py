@@ -15,7 +15,7 @@ from annotator.errors import ConfigError
 from annotator.models.calibration import Sampling
 from annotator.preprocess.features import FEATURE_NAMES, MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.columns import Detection, lasair_columns
 from annotator.transient import Transient
 from training.data.curves import CURVE_COLUMNS, OTHER_TELESCOPES, shared_groups
@@ -101,7 +101,7 @@ def live_states(table: Table, curves: Path, survey: str, seed: int) -> LiveState
         for _ in range(STATES_PER_OBJECT):
             seen = _up_to_random_epoch(detections[object_id], rng)
             record = {name: row.get(name) for name in SURROUNDINGS} | {"objectId": object_id} | lasair_columns(seen)
-            transient = PARSERS[survey](record)
+            transient = SURVEYS[survey].parse(record)
             if len(transient.features) >= MIN_FEATURES:
                 places.append(place_of[object_id])
                 transients.append(transient)

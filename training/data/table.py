@@ -14,7 +14,7 @@ from annotator.errors import ConfigError, MissingModalityError, RecordError
 from annotator.models.calibration import Sampling
 from annotator.preprocess.features import feature_row
 from annotator.preprocess.quantities import quantity_row
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.candidates import number
 from annotator.transient import Transient
 
@@ -146,7 +146,7 @@ def _scorable(
     kept, transients, features = [], [], []
     for line, row in enumerate(rows, start=2):
         try:
-            transient = PARSERS[survey](row)
+            transient = SURVEYS[survey].parse(row)
             features.append(feature_row(transient.features))
         except MissingModalityError:
             continue

@@ -14,7 +14,7 @@ from annotator.models import ModalityScore, load_models
 from annotator.models.heads import HeadManifest, HeadReference
 from annotator.models.model_set import ModelSet, head_numbers
 from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from training.data.live_states import live_states, shared_states
 from training.data.table import read_table
 from training.exotic import evaluate as exotic_evaluate
@@ -172,7 +172,7 @@ def _references(model: ExoticModel, models: ModelSet) -> tuple[HeadReference, ..
     references = []
     features = models.models["features"]
     for number, row in enumerate(simulate_night(**REFERENCE_NIGHT).rows()[:N_REFERENCES]):
-        transient = PARSERS[SURVEY](row)
+        transient = SURVEYS[SURVEY].parse(row)
         scored = features.score(transient)
         if not isinstance(scored, ModalityScore):
             continue

@@ -16,7 +16,7 @@ from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.features import FEATURE_NAMES, FEATURES, QUALITY_NAMES, feature_row
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantity_row
 from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from training.data.live_states import LiveStates, live_states, no_live_states
 from training.data.table import N_BINS, Table, read_table
 from training.export.gate import check_loads
@@ -243,7 +243,7 @@ def simulated_references(model: ObjectModel) -> tuple[Reference, ...]:
     for number, row in enumerate(rows):
         record = {name: row[name] for name in ("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *REFERENCE_COLUMNS)}
         record |= dict.fromkeys(hidden[number % len(hidden)])
-        transient = PARSERS[SURVEY](record)
+        transient = SURVEYS[SURVEY].parse(record)
         features, quantities = feature_row(transient.features), quantity_row(transient)
         with torch.no_grad():
             outputs = model(torch.from_numpy(features[np.newaxis]), torch.from_numpy(quantities[np.newaxis]))

@@ -32,7 +32,7 @@ from annotator.preprocess.lightcurve import (
     usable_detections,
 )
 from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from training.data.curves import CurveTable, read_curves
 from training.data.table import N_BINS
 from training.export.graph import describe_graph, export_graph, manifest_json, write_files
@@ -282,7 +282,7 @@ def _references(model: AhaCurveModel) -> tuple[Reference, ...]:
             if epoch.candid is not None
         ]
         record = {"objectId": simulated.object_id, "candidates": candidates[:40]}
-        tensor = aha_tensor(usable_detections(PARSERS["ztf"](record).light_curve))
+        tensor = aha_tensor(usable_detections(SURVEYS["ztf"].parse(record).light_curve))
         if tensor is not None and len(references) < 3:
             with torch.no_grad():
                 error, _, latent = model(torch.from_numpy(tensor[np.newaxis]))

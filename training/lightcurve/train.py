@@ -17,7 +17,7 @@ from annotator.models.observed import of_light_curve, of_score
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.lightcurve import CHANNELS, SHAPE, Detections, grid, lightcurve_tensor
 from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from training.data.curves import CurveTable, read_curves, shared_groups
 from training.data.table import N_BINS
 from training.export.gate import check_loads
@@ -267,7 +267,7 @@ def simulated_references(model: LightCurveModel) -> tuple[Reference, ...]:
         candidates = candidates[: 10 if number % 2 else MAX_REFERENCE_CANDIDATES]
         record = {"objectId": simulated.object_id, "candidates": candidates}
         try:
-            tensor = lightcurve_tensor(PARSERS[SURVEY](record).light_curve)
+            tensor = lightcurve_tensor(SURVEYS[SURVEY].parse(record).light_curve)
         except MissingModalityError:
             continue
         with torch.no_grad():

@@ -15,7 +15,7 @@ from annotator.models import Model
 from annotator.models.calibration import Sampling
 from annotator.models.inputs import sampling_of
 from annotator.preprocess.lightcurve import Detections, grid
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.candidates import number
 from training.data.curves import CurveTable, read_curves
 from training.data.live_states import live_states as live_states_of
@@ -95,7 +95,7 @@ def features(model: Model, data: Path) -> dict:
     result["dependence"] = dependence(
         result.pop("scores")[: int(is_normal.sum())],
         {
-            "number of detections": _known([PARSERS["ztf"](row).n_det for row in rows])[is_normal],
+            "number of detections": _known([SURVEYS["ztf"].parse(row).n_det for row in rows])[is_normal],
             "values present, of 21": np.isfinite(table.features[test]).sum(axis=1).astype(float)[is_normal],
             "brightest magnitude": peaks[is_normal],
             "days from first detection to last colour": ages[is_normal],
