@@ -25,6 +25,27 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 TOKEN = "token-of-the-tests"
 
 
+LONGEST = (
+    "test_kill",
+    "test_triplet",
+    "test_features",
+    "test_service_stream",
+    "test_report",
+    "test_service",
+    "test_stream",
+    "test_exotic",
+    "test_aha",
+    "test_inspect",
+    "test_schedule",
+)
+"""The files that take longest, which begin first: the last to begin decide how long one process runs alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Put the values of parametrised tests into words, so that each process gives a test the same name.
 

@@ -1,5 +1,5 @@
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -7,7 +7,7 @@ import pytest
 from annotator.models import ModelSet, load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.simulation import NORMAL_KINDS, Night, simulate_night
-from training import features, features_evaluate
+from training import evaluate, features, features_evaluate
 from training.dataset import Table, read_table
 from training.export import export_graph, manifest_json, write_files
 from training.fit import Settings
@@ -23,6 +23,15 @@ def write_table(path: Path, rows: Sequence[Mapping]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
+
+
+@pytest.fixture(scope="module")
+def quick_measures() -> Iterator[None]:
+    """Let a whole training measure its model on the cheap: how good it is, and how sure of it, is no test's matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
+        patch.setattr(evaluate, "RIVAL_TREES", 10)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,16 +10,14 @@ from annotator.manifest import parse_manifest
 from annotator.models import load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
-from training import aha, comparison, evaluate
+from training import aha, comparison
 from training.cli import main
 from training.dataset import read_table
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from annotator.preprocess.triplet import CHANNELS
 from annotator.sandbox.simulation import simulate_night
 from annotator.sandbox.stamps import simulate
 from annotator.transient import Transient, Triplet
-from training import artefact, artefact_train, evaluate
+from training import artefact, artefact_train
 from training.cli import main
 from training.triplet_data import read_stamps
 
@@ -27,10 +27,8 @@ def simulated():
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 def streak(stamps, rng):

@@ -16,7 +16,7 @@ from annotator.models import load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.simulation import NORMAL_KINDS, simulate_night
 from annotator.surveys import ztf
-from training import evaluate, export, features
+from training import export, features
 from training.cli import main
 from training.dataset import name_bin, read_table
 from training.fit import Settings, fit_features
@@ -50,10 +50,8 @@ def write_csv(path, rows):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 @pytest.fixture(scope="module")

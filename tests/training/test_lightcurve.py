@@ -22,7 +22,7 @@ from annotator.preprocess.lightcurve import (
 )
 from annotator.sandbox.simulation import simulate_night
 from annotator.surveys import PARSERS
-from training import cli, evaluate
+from training import cli
 from training.calibrating import uniform_calibrated
 from training.injection import EVOLUTIONS, MAX_ERROR_MAG, make_pair, single_numbers, smooth_magnitudes
 from training.lightcurve_aha import AhaCurveModel, aha_tensor
@@ -72,10 +72,8 @@ def table(curve_files):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 @pytest.fixture(scope="module")
