@@ -1,8 +1,11 @@
 import dataclasses
+import fcntl
 import functools
 import json
+import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
@@ -101,6 +104,21 @@ def sandbox(night):
     """A Lasair that holds the simulated night, at power quota."""
     with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
         yield server
+
+
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that the first of a run's processes fills; the others wait for it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # then each process has a folder of its own in the run's
+        root = root.parent
+    folder = root / name
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=root) as unfinished:
+                make(Path(unfinished))
+                shutil.copytree(unfinished, folder)
+    return folder
 
 
 def copy_features_model(folder: Path, **changes: object) -> Path:
