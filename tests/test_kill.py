@@ -44,8 +44,9 @@ N_OBJECTS = 15
 SESSION_TIMEOUT_S = 3.5
 # Scores are kept to four digits, too few to be on an edge.
 WATCHED = Distribution("features_score", "features", (0.30005, 0.60005, 1.00005), (0.5, 0.25, 0.15, 0.1), 0.0, 1000)
-# Most of a life is waiting until the broker forgets the dead reader.
-LIVES_AT_A_TIME = 40
+# Much of a life is waiting until the broker forgets the dead reader; more at a time would keep two cores no busier, and
+# make each so slow that living readers are forgotten, too.
+LIVES_AT_A_TIME = 12
 
 
 # --- a life
