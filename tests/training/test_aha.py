@@ -14,14 +14,11 @@ from training.cli import main
 from training.data.table import read_table
 from training.features import aha
 from training.features import aha_compare as comparison
-from training.metrics import ranking as evaluate
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 @pytest.fixture(scope="module")

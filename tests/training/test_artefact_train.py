@@ -18,7 +18,6 @@ from training.artefact import model as artefact
 from training.artefact import train as artefact_train
 from training.cli import main
 from training.data.stamps import read_stamps
-from training.metrics import ranking as evaluate
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
 
@@ -29,10 +28,8 @@ def simulated():
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 def streak(stamps, rng):

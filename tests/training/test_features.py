@@ -23,7 +23,6 @@ from training.features import train as features
 from training.features.fit import Settings, fit_features
 from training.features.network import Autoencoder, FeatureModel, mean_huber
 from training.features.scaling import fit_columns
-from training.metrics import ranking as evaluate
 
 
 @functools.cache
@@ -52,10 +51,8 @@ def write_csv(path, rows):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,6 @@ from training.lightcurve.fit import (
 )
 from training.lightcurve.injection import EVOLUTIONS, MAX_ERROR_MAG, make_pair, single_numbers, smooth_magnitudes
 from training.lightcurve.network import LightCurveModel, mean_loss
-from training.metrics import ranking as evaluate
 from training.metrics.calibrate import uniform_calibrated
 
 LABELS = {"SN Ia": "SN Ia", "SN II": "SN II", "SN Ib/c": "SN Ib/c", "TDE": "Exotic", "SLSN": "Exotic"}
@@ -73,10 +72,8 @@ def table(curve_files):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 @pytest.fixture(scope="module")

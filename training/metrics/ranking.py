@@ -13,6 +13,8 @@ from scipy import stats
 from training.data.table import Split, Table
 
 N_BOOTSTRAP = 1000
+RIVAL_TREES = 200
+"""Trees of the isolation forests that a model is measured against."""
 TOP = 10
 
 
@@ -154,7 +156,7 @@ def baselines(table: Table, scaled: NDArray, split: Split) -> dict[str, NDArray]
 
     normal = np.nan_to_num(scaled[split.train & ~table.is_exotic])
     filled, is_missing = np.nan_to_num(scaled[split.test]), np.isnan(scaled[split.test])
-    forest = IsolationForest(n_estimators=200, random_state=0).fit(normal)
+    forest = IsolationForest(n_estimators=RIVAL_TREES, random_state=0).fit(normal)
     distances, _ = NearestNeighbors(n_neighbors=20).fit(normal).kneighbors(filled)
     sorted_normal = np.sort(normal, axis=0)
     ranks = np.stack([np.searchsorted(sorted_normal[:, j], filled[:, j]) for j in range(filled.shape[1])], axis=1)
@@ -194,7 +196,7 @@ def density_rivals(normal: NDArray[np.float64], test: NDArray[np.float64]) -> di
         .fit(normal)
         .score_samples(test),
         "Mahalanobis distance": mahalanobis(normal, test),
-        "isolation forest": -IsolationForest(n_estimators=200, random_state=0).fit(normal).score_samples(test),
+        "isolation forest": -IsolationForest(n_estimators=RIVAL_TREES, random_state=0).fit(normal).score_samples(test),
         "Gaussian mixture of 8": -mixture.score_samples(test),
     }
 
