@@ -10,7 +10,8 @@ from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, Night, simulate_night
 from training.data.live_states import SURROUNDINGS, no_live_states
 from training.data.table import Table, read_table
-from training.export.graph import export_graph, manifest_json, write_files
+from training.export.files import write_files
+from training.export.graph import export_graph, manifest_json
 from training.features import evaluate as features_evaluate
 from training.features import train as features
 from training.features.fit import Settings

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from training.artefact.model import THRESHOLD, TOP, artefact_inputs, artefact_labels, out_of_fold
 from training.data.stamps import N_FOLDS, StampTable
-from training.metrics.ranking import as_lists, ranking
+from training.metrics.intervals import exact_share
+from training.metrics.ranking import auc_with_interval
 
 
 def measure(
@@ -53,9 +53,9 @@ def measure(
     for name, values in judged.items():
         called, known = values >= threshold, is_bogus | is_real
         result[name] = {
-            "auc": _auc(values, is_bogus, known),
-            "auc_with_drb": _auc(values, is_bogus, known & has_drb),
-            "auc_without_drb": _auc(values, is_bogus, known & ~has_drb),
+            "auc": auc_with_interval(values[known], is_bogus[known]),
+            "auc_with_drb": auc_with_interval(values[known & has_drb], is_bogus[known & has_drb]),
+            "auc_without_drb": auc_with_interval(values[known & ~has_drb], is_bogus[known & ~has_drb]),
             "precision": share(called & is_bogus, called & known),
             "recall": share(called & is_bogus, is_bogus),
             "false_alarms": share(called & is_real, is_real),
@@ -99,16 +99,6 @@ def top_rows(
 
 
 def share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> list[float] | None:
-    """Return the share of a part in a whole with its exact 95 % interval (Clopper-Pearson); None of nothing."""
+    """Return the share of a part in a whole with its exact 95 % interval; None of nothing."""
     n = int(whole.sum())
-    if not n:
-        return None
-    interval = stats.binomtest(int(part.sum()), n).proportion_ci(method="exact")
-    return [round(float(value), 4) for value in (part.sum() / n, interval.low, interval.high)]
-
-
-def _auc(values: NDArray[np.float64], is_bogus: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> list[float] | None:
-    labels = is_bogus[chosen]
-    if labels.all() or not labels.any():
-        return None
-    return as_lists(ranking(values[chosen], labels, np.zeros(len(labels), dtype=int)))["auc"]
+    return exact_share(int(part.sum()), n).rounded() if n else None

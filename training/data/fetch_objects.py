@@ -24,6 +24,7 @@ from annotator.surveys.ztf.candidates import BANDS, JD_MINUS_MJD
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet
 from training.data.fetch_table import patiently
+from training.export.files import write_files
 
 ANSWERS = "object-answers.jsonl"
 """Name of the file in which Lasair's answers are kept, beside what is made of them."""
@@ -101,7 +102,7 @@ def fetch_lightcurves(
     labels = [_label_row(object_id, curves[object_id], objects[object_id]) for object_id in curves]
     _write_csv(out.parent / "lightcurve_labels.csv", LABEL_COLUMNS, labels)
     _write_failures(out, result)
-    _write(out, buffer.getvalue())
+    write_files(out.parent, [(out.name, buffer.getvalue())])
     return result
 
 
@@ -164,7 +165,7 @@ def fetch_cutouts(
     rows = [_stamp_row(object_id, shown[object_id], objects[object_id]) for object_id in triplets]
     _write_csv(out / "cutouts.csv", STAMP_COLUMNS, rows)
     _write_failures(out / "cutouts.npz", result)
-    _write(out / "cutouts.npz", buffer.getvalue())
+    write_files(out, [("cutouts.npz", buffer.getvalue())])
     return result
 
 
@@ -320,14 +321,4 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, o
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write(path, text.getvalue().encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_files(path.parent, [(path.name, text.getvalue().encode())])

@@ -5,6 +5,7 @@ the model takes them.
 """
 
 import csv
+import io
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from typing import Any
 
 from annotator.errors import ConfigError, QuotaError, SourceError
 from annotator.lasair.api import LasairApi
+from training.export.files import write_files
 
 CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -193,16 +195,13 @@ def _reliability(row: Mapping[str, Any]) -> float:
 
 
 def _write_table(out: Path, objects: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
-    temporary = out.with_name(out.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8", newline="") as table:
-        writer = csv.DictWriter(table, [*COLUMNS, "source_label"], lineterminator="\n")
-        writer.writeheader()
-        for object_id in sorted(objects):
-            label, row = objects[object_id]
-            writer.writerow({name: _cell(value) for name, value in _completed(row).items()} | {"source_label": label})
-        table.flush()
-        os.fsync(table.fileno())
-    os.replace(temporary, out)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, [*COLUMNS, "source_label"], lineterminator="\n")
+    writer.writeheader()
+    for object_id in sorted(objects):
+        label, row = objects[object_id]
+        writer.writerow({name: _cell(value) for name, value in _completed(row).items()} | {"source_label": label})
+    write_files(out.parent, [(out.name, table.getvalue().encode())])
 
 
 def _completed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def live_states(databank: Databank, odds: NDArray[np.float64]) -> dict:
     positive = databank.is_positive[databank.places[n:]]
     if not positive.any() or positive.all():
         return {}
-    found = evaluate.as_lists(evaluate.ranking(odds[n:], positive, np.zeros(len(positive), dtype=int)))
+    found = evaluate.as_lists(evaluate.ranking(odds[n:], positive))
     return found | {"n_positive": int(positive.sum()), "n_negative": int((~positive).sum())}
 
 
@@ -183,8 +183,6 @@ def presence_auc(model: ExoticModel, databank: Databank) -> float:
 
     Every object is given the same numbers, the medians, and keeps only which of them are missing by modality.
     """
-    from sklearn.metrics import roc_auc_score
-
     known = np.isfinite(databank.numbers)
     typical = np.array(
         [
@@ -198,7 +196,7 @@ def presence_auc(model: ExoticModel, databank: Databank) -> float:
         numbers[:, places] = np.where(np.isnan(databank.numbers[:, places]), np.nan, numbers[:, places])
     with torch.no_grad():
         probabilities = model(torch.from_numpy(numbers.astype(np.float32))).numpy()
-    return round(float(roc_auc_score(databank.is_positive[databank.places], probabilities)), 4)
+    return round(evaluate.auc(probabilities, databank.is_positive[databank.places]), 4)
 
 
 def half_precision_threshold(probabilities: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> float:

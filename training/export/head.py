@@ -14,7 +14,9 @@ from annotator.models.heads import Head, HeadManifest, HeadReference, load_head
 from annotator.models.model_set import ModelSet
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.verdicts import latest, read_verdicts
-from training.export.graph import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
+from training.export.files import write_files
+from training.export.graph import check_parity, describe_graph, export_graph, manifest_json, narrow
+from training.metrics.intervals import interval_of, resamplings
 from training.metrics.ranking import auc
 from training.recipe import progress
 
@@ -89,13 +91,10 @@ def refuse_if_worse(
         new = model(torch.from_numpy(numbers.astype(np.float32))).numpy()
     before = np.array([old.probability(_known(names, row)) or 0.0 for row in numbers])
     rng = np.random.default_rng(0)
-    differences = []
-    for _ in range(N_BOOTSTRAP):
-        drawn = rng.integers(len(labels), size=len(labels))
-        if labels[drawn].any() and not labels[drawn].all():
-            differences.append(auc(new[drawn], labels[drawn]) - auc(before[drawn], labels[drawn]))
+    low, high = interval_of(
+        [auc(new, labels, w) - auc(before, labels, w) for w in resamplings(len(labels), N_BOOTSTRAP, rng)]
+    )
     difference = auc(new, labels) - auc(before, labels)
-    low, high = np.percentile(differences, [2.5, 97.5])
     words = (
         f"held-out AUC {auc(new, labels):.3f}, of the head in service {auc(before, labels):.3f}; difference "
         f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"

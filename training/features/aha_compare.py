@@ -16,7 +16,8 @@ from annotator.preprocess.features import FEATURE_NAMES
 from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys.ztf.parse import SENTINEL
 from training.data.table import N_BINS, Table, read_table
-from training.export.graph import describe_graph, export_graph, manifest_json, write_files
+from training.export.files import write_files
+from training.export.graph import describe_graph, export_graph, manifest_json
 from training.features.aha import INPUT_NAMES, AhaModel, AhaSettings, errors_of, fit, inputs, oversample, within_cut
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import uniform_calibrated
@@ -154,8 +155,7 @@ def _own_metrics(table: Table, errors: list[NDArray[np.float64]], test: NDArray[
     is_exotic = table.is_exotic[test]
     if not is_exotic.any():
         return {}
-    one_list = np.zeros(len(test), dtype=int)
-    seeds = [evaluate.as_lists(evaluate.ranking(e, is_exotic, one_list)) for e in errors]
+    seeds = [evaluate.as_lists(evaluate.ranking(e, is_exotic)) for e in errors]
     values = {name: [seed[name][0] for seed in seeds] for name in ("auc", "ap", "hits")}
     return {
         "n_normal": int((~is_exotic).sum()),

@@ -19,8 +19,9 @@ from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import PARSERS
 from training.data.live_states import LiveStates, live_states, no_live_states
 from training.data.table import N_BINS, Table, read_table
+from training.export.files import write_files
 from training.export.gate import check_loads
-from training.export.graph import OUTPUT_NAMES, describe_graph, export_graph, manifest_json, write_files
+from training.export.graph import OUTPUT_NAMES, describe_graph, export_graph, manifest_json
 from training.features import evaluate as features_evaluate
 from training.features.card import model_card
 from training.features.fit import MASK_GROUPS, Fit, Settings, fit_features

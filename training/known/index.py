@@ -19,7 +19,7 @@ from annotator.preprocess.lightcurve import grid
 from training.data.curves import LabelledCurve, read_curves
 from training.data.stamps import read_stamps
 from training.data.table import EXOTIC, LABELS, read_table
-from training.export.graph import write_files
+from training.export.files import write_files
 from training.known.card import known_card
 from training.known.evaluate import measure
 from training.recipe import check_writable, progress

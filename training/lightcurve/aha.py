@@ -35,7 +35,8 @@ from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import PARSERS
 from training.data.curves import CurveTable, read_curves
 from training.data.table import N_BINS
-from training.export.graph import describe_graph, export_graph, manifest_json, write_files
+from training.export.files import write_files
+from training.export.graph import describe_graph, export_graph, manifest_json
 from training.lightcurve import evaluate as lightcurve_evaluate
 from training.metrics.calibrate import uniform_calibrated
 from training.metrics.ranking import as_lists, ranking
@@ -228,7 +229,7 @@ def _own_split(
     exotic = is_exotic[test]
     if not exotic.any() or exotic.all():
         return model, {}
-    metrics = as_lists(ranking(errors, exotic, np.zeros(len(test), dtype=int)))
+    metrics = as_lists(ranking(errors, exotic))
     return model, {"n_normal": int((~exotic).sum()), "n_exotic": int(exotic.sum())} | metrics
 
 

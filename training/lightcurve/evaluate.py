@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, within_grid
 from training.data.curves import CurveTable
 from training.data.table import N_BINS
 from training.lightcurve.injection import EVOLUTIONS, Pair, make_pair, single_numbers, smooth_magnitudes
-from training.metrics.ranking import as_lists, ranking
+from training.metrics.ranking import as_lists, auc, auc_with_interval, ranking
 
 Scorer = Callable[[int, Sequence[Detections]], NDArray[np.float64]]
 """(rotation, curves) -> scores ``(n,)`` by that rotation's model, NaN where it cannot."""
@@ -98,22 +97,19 @@ def _pair_auc(normal: NDArray, injected: NDArray) -> dict:
     if n < 10:
         return {"n": n, "auc": None}
     scores = np.concatenate([normal[is_scored], injected[is_scored]])
-    auc = as_lists(ranking(scores, np.arange(2 * n) >= n, np.zeros(2 * n, dtype=int)))["auc"]
-    return {"n": n, "auc": auc}
+    return {"n": n, "auc": auc_with_interval(scores, np.arange(2 * n) >= n)}
 
 
 def _single_aucs(normal: Sequence[Detections], injected: Sequence[Detections]) -> dict[str, float]:
     below, above = ([single_numbers(curve) for curve in curves] for curves in (normal, injected))
-    aucs = {}
-    for name in below[0]:
-        auc = _auc([numbers[name] for numbers in below], [numbers[name] for numbers in above])
-        aucs[name] = round(max(auc, 1 - auc), 4)
-    return aucs
+    is_above = np.arange(len(below) + len(above)) >= len(below)
+    return {name: _better_auc(np.array([numbers[name] for numbers in (*below, *above)]), is_above) for name in below[0]}
 
 
-def _auc(below: Sequence[float], above: Sequence[float]) -> float:
-    ranks = stats.rankdata([*below, *above])
-    return float((ranks[len(below) :].mean() - (len(above) + 1) / 2) / len(below))
+def _better_auc(values: NDArray, is_above: NDArray[np.bool_]) -> float:
+    """Return the AUC of a number ``(n,)`` in whichever direction is better."""
+    found = auc(values, is_above)
+    return round(max(found, 1 - found), 4)
 
 
 def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str, dict]:
@@ -136,18 +132,13 @@ def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str,
             single_numbers(c.detections) | {"peak magnitude": float(c.detections.magnitude.min())} for c in members
         ]
         exotic = is_exotic[rows]
-        baselines = {}
-        for key in numbers[0]:
-            values = np.array([n[key] for n in numbers])
-            auc = _auc(values[~exotic], values[exotic])
-            baselines[key] = round(max(auc, 1 - auc), 4)
         result[name] = {
             "n_normal": int((~exotic).sum()),
             "n_exotic": int(exotic.sum()),
             "methods": {
                 method: as_lists(ranking(values[rows], exotic, table.bins[rows])) for method, values in scores.items()
             },
-            "single": baselines,
+            "single": {key: _better_auc(np.array([n[key] for n in numbers]), exotic) for key in numbers[0]},
         }
     return result
 

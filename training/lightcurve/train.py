@@ -20,8 +20,9 @@ from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import PARSERS
 from training.data.curves import CurveTable, read_curves, shared_groups
 from training.data.table import N_BINS
+from training.export.files import write_files
 from training.export.gate import check_loads
-from training.export.graph import OUTPUT_NAMES, describe_graph, export_graph, manifest_json, write_files
+from training.export.graph import OUTPUT_NAMES, describe_graph, export_graph, manifest_json
 from training.lightcurve import evaluate as lightcurve_evaluate
 from training.lightcurve.card import lightcurve_card
 from training.lightcurve.fit import (

@@ -10,6 +10,7 @@ from scipy import stats
 from annotator.models.calibration import Calibration, Level, Sampling, Tail, round_up
 from annotator.models.manifest import Calibrated
 from training.data.table import N_BINS
+from training.metrics.intervals import exact_share
 
 MIN_PER_LEVEL = 500
 """Normals of a level; one with fewer is joined with the next."""
@@ -178,8 +179,7 @@ def false_alarms(
 def share_of(is_above: NDArray[np.bool_]) -> dict:
     """Return how many of ``(n,)`` are true, and the share with its exact interval."""
     n, above = len(is_above), int(np.count_nonzero(is_above))
-    interval = stats.binomtest(above, n).proportion_ci(method="exact")
-    return {"n": n, "above": above, "share": [round(float(v), 5) for v in (above / n, interval.low, interval.high)]}
+    return {"n": n, "above": above, "share": exact_share(above, n).rounded(5)}
 
 
 def _two_sample(

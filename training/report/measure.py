@@ -259,7 +259,7 @@ def _held_out(title: str, errors: NDArray, is_exotic: NDArray[np.bool_], missing
             f"least {MIN_EXOTICS} exotics."
         )
         return []
-    found = as_lists(ranking(errors, is_exotic, np.zeros(len(errors), dtype=int)))
+    found = as_lists(ranking(errors, is_exotic))
     counts = {"n_exotic": n_exotic, "n_normal": len(is_exotic) - n_exotic}
     return [{"title": title, "methods": {FRESH: found | counts}}]
 

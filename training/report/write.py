@@ -11,7 +11,7 @@ from annotator.errors import ConfigError
 from annotator.models.load import load_models
 from annotator.models.manifest import Manifest, parse_manifest
 from annotator.models.model import Model
-from training.export.graph import write_files
+from training.export.files import write_files
 from training.features.evaluate import SCORED
 from training.recipe import check_writable, progress
 from training.report import heads as report_heads

@@ -21,7 +21,8 @@ from annotator.models.manifest import Manifest, Reference, Tensor, parse_manifes
 from annotator.preprocess.triplet import MAX_PHYSICAL_FLUX
 from annotator.transient import Triplet
 from training.data.stamps import N_FOLDS, StampTable, read_stamps
-from training.export.graph import describe_graph, export_graph, manifest_json, write_files
+from training.export.files import write_files
+from training.export.graph import describe_graph, export_graph, manifest_json
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import uniform_calibrated
 from training.recipe import check_writable, in_processes, progress
@@ -157,7 +158,7 @@ def _labelled(errors: NDArray[np.float64], picks: StampTable) -> dict:
     is_exotic = picks.is_exotic[kept]
     if not is_exotic.any() or is_exotic.all():
         return {}
-    return evaluate.as_lists(evaluate.ranking(errors[kept], is_exotic, np.zeros(len(is_exotic), dtype=int)))
+    return evaluate.as_lists(evaluate.ranking(errors[kept], is_exotic))
 
 
 def _injections(models: list[AhaTripletModel], picks: StampTable) -> dict:

@@ -112,8 +112,7 @@ def by_kind(scores: Mapping[str, tuple[NDArray, NDArray]]) -> dict[str, list[flo
     result = {}
     for kind, (odd, ordinary) in with_host_kind(scores).items():
         labels = np.arange(len(odd) + len(ordinary)) < len(odd)
-        estimates = evaluate.ranking(np.concatenate([odd, ordinary]), labels, np.zeros(len(labels), dtype=int))
-        result[kind] = evaluate.as_lists(estimates)["auc"]
+        result[kind] = evaluate.auc_with_interval(np.concatenate([odd, ordinary]), labels)
     return result
 
 

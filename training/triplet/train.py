@@ -22,16 +22,9 @@ from annotator.sandbox.sky.night import simulate_night
 from annotator.sandbox.sky.stamps import simulate, to_fits
 from annotator.transient import Triplet
 from training.data.stamps import N_FOLDS, StampTable, read_stamps
+from training.export.files import write_files
 from training.export.gate import check_loads
-from training.export.graph import (
-    OUTPUT_NAMES,
-    check_parity,
-    describe_graph,
-    export_graph,
-    manifest_json,
-    narrow,
-    write_files,
-)
+from training.export.graph import OUTPUT_NAMES, check_parity, describe_graph, export_graph, manifest_json, narrow
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import ONE_LEVEL, cross_scores, false_alarms, uniform_calibrated
 from training.metrics.distributions import distributions_of
@@ -157,8 +150,7 @@ def _labelled(errors: NDArray[np.float64], picks: StampTable) -> dict:
         "n_exotic": int(table.is_exotic.sum()),
         "types": dict(Counter(table.column("type")[table.is_exotic].tolist())),
         "methods": {
-            name: evaluate.as_lists(evaluate.ranking(values, table.is_exotic, np.zeros(len(values), dtype=int)))
-            for name, values in scores.items()
+            name: evaluate.as_lists(evaluate.ranking(values, table.is_exotic)) for name, values in scores.items()
         },
     }
 

@@ -18,6 +18,7 @@ from annotator.surveys.ztf import parse as ztf
 from training.cli import main
 from training.data.table import name_bin, read_table
 from training.export import graph as export
+from training.export.files import write_files
 from training.features import train as features
 from training.features.fit import Settings, fit_features
 from training.features.network import Autoencoder, FeatureModel, mean_huber
@@ -333,9 +334,9 @@ def test_a_file_in_place_of_the_folder_is_refused_before_the_work(recipe, data, 
 def test_files_are_written_all_or_none(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(TypeError):
-        export.write_files(tmp_path, [("a", b"new"), ("b", None)])
+        write_files(tmp_path, [("a", b"new"), ("b", None)])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
-    export.write_files(tmp_path, [("a", b"new"), ("b", b"too")])
+    write_files(tmp_path, [("a", b"new"), ("b", b"too")])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new", "b": b"too"}
     with pytest.raises(ConfigError, match="written to"):
-        export.write_files(tmp_path / "a", [("c", b"new")])
+        write_files(tmp_path / "a", [("c", b"new")])
