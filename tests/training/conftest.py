@@ -61,10 +61,10 @@ def small_models_folder(labelled_table, tmp_path_factory) -> Path:
     settings, live = Settings(epochs=2), no_live_states()
     fit = features._fit_rotation(labelled_table, settings, 0)
     inputs = labelled_table.features, labelled_table.quantities
-    numbers = features.out_of_fold([fit.model] * 10, labelled_table.bins, *inputs)
+    numbers = features.out_of_fold([fit.model] * 10, labelled_table.folds, *inputs)
     examples = {"features": inputs[0][:20], "quantities": inputs[1][:20]}
     graph = export_graph(fit.model, examples, features.OUTPUTS)
-    young = features.out_of_fold([fit.model] * 10, labelled_table.bins[live.places], *live.tensors)
+    young = features.out_of_fold([fit.model] * 10, labelled_table.folds[live.places], *live.tensors)
     calibrated = features_evaluate.calibrations(numbers, young, labelled_table, live)
     manifest = features._manifest(fit, graph, labelled_table, live, calibrated, (), "aha-test-1.0", settings, {})
     folder = tmp_path_factory.mktemp("models")

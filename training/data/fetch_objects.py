@@ -7,8 +7,8 @@ it arrives, in a file that both commands share where their outputs are in one fo
 import csv
 import io
 import json
+import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +25,8 @@ from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet
 from training.data.fetch_table import patiently
 from training.export.files import write_files
+
+log = logging.getLogger(__name__)
 
 ANSWERS = "object-answers.jsonl"
 """Name of the file in which Lasair's answers are kept, beside what is made of them."""
@@ -148,7 +150,7 @@ def fetch_cutouts(
                 triplets[transient.object_id] = outcome
             else:
                 result.failures[transient.object_id] = failure
-        print(f"stamps of {len(triplets)} objects", file=sys.stderr)
+        log.info("stamps of %d objects", len(triplets))
     shown = {item.object_id: _shown(answers[item.object_id], item.cutouts.science) for item in wanted}
     result.found = len(triplets)
     buffer = io.BytesIO()
@@ -222,7 +224,7 @@ def _fetch_answers(
             kept.flush()
             if done % 50 == 0:
                 os.fsync(kept.fileno())
-                print(f"{done} of {len(object_ids)} objects", file=sys.stderr)
+                log.info("%d of %d objects", done, len(object_ids))
         os.fsync(kept.fileno())
     return {object_id: answers[object_id] for object_id in object_ids if object_id in answers}, result
 

@@ -7,9 +7,9 @@ the model takes them.
 import csv
 import io
 import json
+import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import Any
 from annotator.errors import ConfigError, QuotaError, SourceError
 from annotator.lasair.api import LasairApi
 from training.export.files import write_files
+
+log = logging.getLogger(__name__)
 
 CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -105,7 +107,7 @@ def fetch_features(
                 kept.flush()
                 os.fsync(kept.fileno())
                 pages.append(page)
-                print(f"{label}: {sum(len(p['rows']) for p in pages if p['label'] == label)} rows", file=sys.stderr)
+                log.info("%s: %d rows", label, sum(len(p["rows"]) for p in pages if p["label"] == label))
     objects = _best_rows(pages)
     _write_table(out, objects)
     part.unlink()
@@ -174,7 +176,7 @@ def patiently(call: Callable[[], Any], wait: bool, sleep: Callable[[float], None
                 raise QuotaError(
                     f"{error}; what was read is kept: run the same command again, or use --wait"
                 ) from error
-            print(f"{error}; sleeping", file=sys.stderr)
+            log.info("%s; sleeping", error)
             sleep(QUOTA_PAUSE_S)
 
 

@@ -22,6 +22,7 @@ from training.exotic.model import (
 )
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import share_of
+from training.recipe import Headlines, within
 
 FEW = 10
 N_DRAWS = 5
@@ -53,7 +54,7 @@ def rank(databank: Databank, odds: NDArray, is_positive: NDArray[np.bool_], rows
         ``(n,)``.
     """
     odds = odds[: len(rows)]
-    found = evaluate.as_lists(evaluate.ranking(odds[rows], is_positive[rows], databank.table.bins[rows]))
+    found = evaluate.as_lists(evaluate.ranking(odds[rows], is_positive[rows], databank.table.folds[rows]))
     return found | {"n_positive": int(is_positive[rows].sum()), "n_negative": int((~is_positive[rows]).sum())}
 
 
@@ -100,16 +101,16 @@ def comparisons(databank: Databank, settings: ForestSettings) -> dict:
 
 
 def _few_known(databank: Databank, examples: Examples, settings: ForestSettings) -> dict:
-    """Train on all normals and ten exotics of the other bins, drawn anew; AHA's definition."""
+    """Train on all normals and ten exotics of the other folds, drawn anew; AHA's definition."""
     rng = np.random.default_rng(settings.seed)
     draws, is_exotic = [], databank.table.is_exotic
     everything = np.ones(len(is_exotic), dtype=bool)
     for _ in range(N_DRAWS):
-        found = np.full(len(examples.bins), np.nan)
-        for number in np.unique(examples.bins):
-            others = np.flatnonzero(is_exotic & (databank.table.bins != number))
+        found = np.full(len(examples.folds), np.nan)
+        for number in np.unique(examples.folds):
+            others = np.flatnonzero(is_exotic & (databank.table.folds != number))
             known = np.isin(databank.places, rng.choice(others, min(FEW, len(others)), replace=False))
-            here = examples.bins == number
+            here = examples.folds == number
             kept = (~examples.is_positive | known) & ~here
             part = examples.where(kept | here)
             found[here] = cross_fit_one(part, int(number), settings)
@@ -126,7 +127,7 @@ def _few_known(databank: Databank, examples: Examples, settings: ForestSettings)
 
 def cross_fit_one(examples: Examples, number: int, settings: ForestSettings) -> NDArray[np.float64]:
     """Return log odds of one bin's examples by a model of the others."""
-    here = examples.bins == number
+    here = examples.folds == number
     model = fit_exotic(examples.where(~here), replace(settings, seed=settings.seed + number))
     return log_odds_of(model, examples.numbers[here])
 
@@ -161,7 +162,7 @@ def _ablations(databank: Databank, settings: ForestSettings) -> dict:
     found["without the prior"] = cross_fit(replace(examples, numbers=numbers), settings)[0]
     found["the prior alone"] = examples.numbers[:, prior].astype(np.float64)
     n = len(databank.kinds)
-    final = cross_fit(examples, settings, kept=np.arange(len(examples.bins)) < n)[0]
+    final = cross_fit(examples, settings, kept=np.arange(len(examples.folds)) < n)[0]
     found["without live states in training"] = final
     return {name: rank(databank, odds, databank.is_positive, everything) for name, odds in found.items()} | {
         "live": {name: live_states(databank, odds) for name, odds in (("with", found["all of it"]), ("without", final))}
@@ -217,3 +218,13 @@ def calibration_table(probabilities: NDArray[np.float64], is_positive: NDArray[n
         for i in range(len(edges) - 1)
         if (place == i).any()
     ]
+
+
+def headlines(metrics: Mapping) -> Headlines:
+    """Return what the head is worth in a few lines."""
+    return {
+        "AUC, all rows": within(metrics, "headline", "all", "auc"),
+        "AP, all rows": within(metrics, "headline", "all", "ap"),
+        "AUC within AHA's cut": within(metrics, "headline", "within_aha_cut", "auc"),
+        "AUC of live states": within(metrics, "live", "auc"),
+    }

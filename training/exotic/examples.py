@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from annotator.errors import ConfigError
 from annotator.models.model_set import ModelSet
 from annotator.preprocess.quantities import QUANTITY_NAMES
+from training.data.folds import N_FOLDS, fold_of
 from training.data.live_states import LiveStates, no_live_states
-from training.data.table import N_BINS, Table, name_bin
+from training.data.table import Table
 from training.exotic.model import INPUTS, MODALITY_INPUTS, NEEDS, VERDICT_WEIGHT, Examples
 
 AGN = "AGN"
-HELD_OUT = N_BINS - 1
+HELD_OUT = N_FOLDS - 1
 """The bin that no served head is trained on."""
 
 
@@ -60,7 +61,7 @@ class Databank:
         if min(live) > 0:
             odds = is_positive.sum() / np.count_nonzero(~is_positive)
             weights[is_live & labels] *= odds / (live[0] / live[1])
-        return Examples(self.numbers, labels, weights, self.table.bins[self.places])
+        return Examples(self.numbers, labels, weights, self.table.folds[self.places])
 
 
 def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None, live: LiveStates | None = None) -> Databank:
@@ -94,7 +95,7 @@ def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None, live
     outputs = models.models["features"].run({"features": features, "quantities": quantities})
     for name in ("oddity", "prior"):
         numbers[:, INPUTS.index(f"features_{name}")] = outputs[name]
-    unseen = table.bins[places] == HELD_OUT
+    unseen = table.folds[places] == HELD_OUT
     numbers[unseen, INPUTS.index("features_error")] = outputs["error"][unseen]
     first = INPUTS.index("features_latent_0")
     numbers[:, first : first + outputs["latent"].shape[1]] = outputs["latent"]
@@ -185,7 +186,7 @@ def with_verdicts(
             place = place_of[object_id]
             is_positive[place], judged[place] = verdict == "anomaly", VERDICT_WEIGHT
         elif object_id in known:
-            new.append((known[object_id], verdict == "anomaly", name_bin(object_id)))
+            new.append((known[object_id], verdict == "anomaly", fold_of(object_id)))
         else:
             not_known.append(object_id)
             continue
@@ -195,7 +196,7 @@ def with_verdicts(
         np.concatenate([examples.numbers, *(row[None] for row, _, _ in new)]),
         np.concatenate([examples.is_positive, np.array([label for _, label, _ in new], dtype=bool)]),
         np.concatenate([examples.weights * judged[databank.places], np.full(len(new), VERDICT_WEIGHT)]),
-        np.concatenate([examples.bins, np.array([number for _, _, number in new], dtype=np.int64)]),
+        np.concatenate([examples.folds, np.array([number for _, _, number in new], dtype=np.int64)]),
     )
     unused = sum(verdict not in counts for verdict in verdicts.values())
     return joined, Learned(counts["anomaly"], counts["regular"], unused, tuple(not_known))

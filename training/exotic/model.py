@@ -74,12 +74,12 @@ class Examples:
     """``(n,)``."""
     weights: NDArray[np.float64]
     """``(n,)``."""
-    bins: NDArray[np.int64]
+    folds: NDArray[np.int64]
     """``(n,)``, 0 to 9 by name; bin 9 is held out of what is served."""
 
     def where(self, kept: NDArray) -> "Examples":
         """Return some of them, by mask or index."""
-        return Examples(self.numbers[kept], self.is_positive[kept], self.weights[kept], self.bins[kept])
+        return Examples(self.numbers[kept], self.is_positive[kept], self.weights[kept], self.folds[kept])
 
 
 class ExoticModel(nn.Module):
@@ -211,9 +211,9 @@ def cross_fit(
     kept
         Which examples may train, by default all; those that may not are asked all the same.
     """
-    odds = np.full(len(examples.bins), np.nan)
-    for number in np.unique(examples.bins):
-        here = examples.bins == number
+    odds = np.full(len(examples.folds), np.nan)
+    for number in np.unique(examples.folds):
+        here = examples.folds == number
         train = ~here if kept is None else ~here & kept
         model = fit_exotic(examples.where(train), replace(settings, seed=settings.seed + int(number)))
         odds[here] = log_odds_of(model, examples.numbers[here])

@@ -1,5 +1,6 @@
 """From a fitted head to its files, swapped in only where it is proved, and no worse than the one in service."""
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from training.export.files import write_files
 from training.export.graph import check_parity, describe_graph, export_graph, manifest_json, narrow
 from training.metrics.intervals import interval_of, resamplings
 from training.metrics.ranking import auc
-from training.recipe import progress
+
+log = logging.getLogger(__name__)
 
 N_PARITY = 200
 N_BOOTSTRAP = 500
@@ -99,7 +101,7 @@ def refuse_if_worse(
         f"held-out AUC {auc(new, labels):.3f}, of the head in service {auc(before, labels):.3f}; difference "
         f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
     )
-    progress(words)
+    log.info(words)
     if difference < -MAX_LOSS or high < 0:
         raise ModelError(f"expected a head no worse than the one in service, found {words}; the old head stays")
 
@@ -136,4 +138,4 @@ def write_head(out: Path, graph: bytes, manifest: HeadManifest, card: tuple[str,
             raise ModelError(f"the annotator would refuse this head, so nothing was written: {failure}") from failure
     place = out / manifest.survey if (out / manifest.survey).is_dir() else out
     write_files(place, files)
-    progress(f"wrote {', '.join(name for name, _ in files)} to {place}, revision {manifest.revision}")
+    log.info("wrote %s to %s, revision %d", ", ".join(name for name, _ in files), place, manifest.revision)

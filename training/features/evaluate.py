@@ -11,13 +11,15 @@ from annotator.models.distribution import Distribution
 from annotator.models.manifest import Calibrated
 from annotator.models.observed import of_features, of_score
 from annotator.preprocess.features import FEATURE_NAMES
+from training.data.folds import Split
 from training.data.live_states import LiveStates
-from training.data.table import Split, Table
+from training.data.table import Table
 from training.features.network import FeatureModel
 from training.features.oddity import PHYSICAL, ObjectModel, Oddity
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import ONE_LEVEL, calibrated, cross_scores, false_alarms, share_of
 from training.metrics.distributions import distributions_of
+from training.recipe import Headlines, within
 
 SCORED, PRIOR = "score: distance to normals", "prior: blue, nuclear, slow and odd"
 """What the card and the report call them."""
@@ -106,8 +108,8 @@ def distributions(final: dict, young: dict, table: Table, live: LiveStates) -> t
     """Bin, over all normals' states, the inputs and what the model that did not see an object says of it."""
     numbers, samplings, places, _ = _pooled(final, young, table, live)
     rows = np.concatenate([table.features, live.tensors[0]])
-    bins, is_normal = table.bins[places], ~table.is_exotic[places]
-    scores, priors = (cross_scores(numbers[name], samplings, bins, is_normal) for name in ("oddity", "prior"))
+    folds, is_normal = table.folds[places], ~table.is_exotic[places]
+    scores, priors = (cross_scores(numbers[name], samplings, folds, is_normal) for name in ("oddity", "prior"))
     observed = [
         of_features(rows[i]) | of_score("features", float(scores[i]), float(numbers["error"][i]), float(priors[i]))
         for i in np.flatnonzero(is_normal)
@@ -127,7 +129,7 @@ def measured_alarms(final: dict, young: dict, table: Table, live: LiveStates) ->
         **{f"{low} to {high} days old": (ages >= low) & (ages < high) for low, high in AGE_GROUPS},
     }
     alarms = {
-        output: false_alarms(numbers[name], samplings, table.bins[places], ~table.is_exotic[places], groups=groups)
+        output: false_alarms(numbers[name], samplings, table.folds[places], ~table.is_exotic[places], groups=groups)
         for output, name in (("score", "oddity"), ("prior", "prior"))
     }
     if len(live.places):
@@ -139,8 +141,8 @@ def _without_levels(
     values: NDArray, samplings: Sequence[Sampling], places: NDArray, is_live: NDArray[np.bool_], table: Table
 ) -> dict:
     """Say how often live normals would be flagged if all were compared with the databank's final states."""
-    is_normal, bins = ~table.is_exotic[places], table.bins[places]
-    scores = cross_scores(values, samplings, bins, is_normal & ~is_live, ONE_LEVEL)
+    is_normal, folds = ~table.is_exotic[places], table.folds[places]
+    scores = cross_scores(values, samplings, folds, is_normal & ~is_live, ONE_LEVEL)
     n_det = np.array([np.nan if s.n_detections is None else s.n_detections for s in samplings])
     return {
         f"live states, {name}": share_of(scores[rows] >= 2.0)
@@ -157,4 +159,17 @@ def error_quantiles(errors: NDArray[np.float64], table: Table) -> dict[str, list
         name: [float(f"{q:.4g}") for q in np.quantile(errors[rows], levels)]
         for name, rows in groups.items()
         if rows.any()
+    }
+
+
+def headlines(metrics: Mapping) -> Headlines:
+    """Return what a model of the object features is worth in a few lines."""
+    return {
+        "AUC of the score, all rows": within(metrics, "ranking", "all", "methods", SCORED, "auc"),
+        "AP of the score, all rows": within(metrics, "ranking", "all", "methods", SCORED, "ap"),
+        "AUC of the prior, all rows": within(metrics, "ranking", "all", "methods", PRIOR, "auc"),
+        "share of held-out normals at 2 or above": within(
+            metrics, "false_alarms", "score", "shares", "2", "held_out", "share"
+        ),
+        "validation error": metrics.get("validation_error"),
     }

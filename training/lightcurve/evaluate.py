@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, within_grid
+from training import recipe
 from training.data.curves import CurveTable
-from training.data.table import N_BINS
+from training.data.folds import rotation_of
 from training.lightcurve.injection import EVOLUTIONS, Pair, make_pair, single_numbers, smooth_magnitudes
 from training.metrics.ranking import as_lists, auc, auc_with_interval, ranking
+from training.recipe import Headlines, within
 
 Scorer = Callable[[int, Sequence[Detections]], NDArray[np.float64]]
 """(rotation, curves) -> scores ``(n,)`` by that rotation's model, NaN where it cannot."""
@@ -24,23 +26,25 @@ GROUPS = ("yse", "alerts")
 SAMPLINGS = ("20 or more", "5 to 10, whole", "5 to 10, young")
 """Numbers of detections of the pairs; young: the first of a longer curve."""
 
+METHOD = "reconstruction error"
+"""What the card and the report call the score."""
+
 _SEED = 2026
 
 
-def out_of_fold(scorer: Scorer, curves: Sequence[Detections], bins: NDArray[np.int64]) -> NDArray[np.float64]:
+def out_of_fold(scorer: Scorer, curves: Sequence[Detections], folds: NDArray[np.int64]) -> NDArray[np.float64]:
     """Score each curve by the model whose test part it is in: ``(n,)``."""
-    scores = np.full(len(curves), np.nan)
-    for rotation in range(N_BINS):
-        members = np.flatnonzero(bins == (N_BINS - 1 + rotation) % N_BINS)
-        if len(members):
-            scores[members] = scorer(rotation, [curves[i] for i in members])
-    return scores
+
+    def score(rotation: int, here: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return scorer(rotation, [curves[i] for i in np.flatnonzero(here)])
+
+    return recipe.out_of_fold(rotation_of(folds), score)
 
 
 def make_pairs(
     table: CurveTable, smooth: Mapping[int, NDArray[np.float64]], kind: str, sampling: str
 ) -> tuple[list[Pair], NDArray[np.int64]]:
-    """Make one pair of each normal curve that leaves enough detections, and return them with their bins.
+    """Make one pair of each normal curve that leaves enough detections, and return them with their folds.
 
     `smooth` holds the smooth magnitudes of the normal curves, by their place in the table.
     """
@@ -58,7 +62,7 @@ def make_pairs(
         if (n >= 20 if sampling == "20 or more" else 5 <= n <= 10) and _both_scorable(pair):
             pairs.append(pair)
             numbers.append(number)
-    return pairs, table.bins[numbers]
+    return pairs, table.folds[numbers]
 
 
 def _both_scorable(pair: Pair) -> bool:
@@ -79,12 +83,12 @@ def injections(table: CurveTable, scorers: Mapping[str, Scorer]) -> dict[str, di
     for sampling in SAMPLINGS:
         result[sampling] = {}
         for kind in EVOLUTIONS:
-            pairs, bins = make_pairs(table, smooth, kind, sampling)
+            pairs, folds = make_pairs(table, smooth, kind, sampling)
             if len(pairs) < 10:
                 continue
             normal, injected = [p.normal for p in pairs], [p.injected for p in pairs]
             methods = {
-                name: _pair_auc(out_of_fold(scorer, normal, bins), out_of_fold(scorer, injected, bins))
+                name: _pair_auc(out_of_fold(scorer, normal, folds), out_of_fold(scorer, injected, folds))
                 for name, scorer in scorers.items()
             }
             result[sampling][kind] = {"n": len(pairs), "methods": methods, "single": _single_aucs(normal, injected)}
@@ -136,7 +140,7 @@ def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str,
             "n_normal": int((~exotic).sum()),
             "n_exotic": int(exotic.sum()),
             "methods": {
-                method: as_lists(ranking(values[rows], exotic, table.bins[rows])) for method, values in scores.items()
+                method: as_lists(ranking(values[rows], exotic, table.folds[rows])) for method, values in scores.items()
             },
             "single": {key: _better_auc(np.array([n[key] for n in numbers]), exotic) for key in numbers[0]},
         }
@@ -149,7 +153,7 @@ def dependence(scores: NDArray, curves: Sequence[Detections]) -> dict[str, list[
     Parameters
     ----------
     scores
-        ``(n,)`` of normals, each calibrated on the other bins'.
+        ``(n,)`` of normals, each calibrated on the other folds'.
     """
     numbers = {
         "detections": ([len(curve) for curve in curves], (2, 5, 11, 21, np.inf)),
@@ -180,3 +184,15 @@ def mean_aucs(report: Mapping[str, dict], method: str) -> dict[str, float]:
         if values and all(values):
             means[sampling] = float(np.mean([value[0] for value in values]))
     return means
+
+
+def headlines(metrics: Mapping) -> Headlines:
+    """Return what a light-curve model is worth in a few lines."""
+    means = mean_aucs(metrics.get("injections", {}), METHOD)
+    return {f"mean AUC of injections, {sampling} detections": means.get(sampling) for sampling in SAMPLINGS} | {
+        "AUC within the group yse": within(metrics, "whole", "yse", "methods", METHOD, "auc"),
+        "share of held-out normals at 2 or above": within(
+            metrics, "false_alarms", "score", "shares", "2", "held_out", "share"
+        ),
+        "validation loss": metrics.get("validation_loss"),
+    }

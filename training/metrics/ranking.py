@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.table import Split, Table
+from training.data.folds import Split
+from training.data.table import Table
 from training.metrics.intervals import Estimate, interval_of, resamplings
 
 N_BOOTSTRAP = 1000
@@ -122,25 +123,26 @@ def _hits(weights: NDArray, labels: NDArray[np.bool_]) -> float:
 
 def evaluate(scores: Mapping[str, NDArray], table: Table) -> dict[str, dict]:
     """Measure each score on the rows within AHA's cut and on all rows, and the first two by exotic type on all."""
-    bins, is_exotic = table.bins, table.is_exotic
+    folds, is_exotic = table.folds, table.is_exotic
     # Two to four objects of a TDE subtype say nothing.
     types = np.array(["TDE" if kind.startswith("TDE") else kind for kind in table.column("type")])
     result: dict[str, dict] = {}
-    for population, rows in (("within_aha_cut", table.is_within_aha_cut), ("all", np.ones(len(bins), bool))):
+    for population, rows in (("within_aha_cut", table.is_within_aha_cut), ("all", np.ones(len(folds), bool))):
         if not is_exotic[rows].any() or is_exotic[rows].all():
             continue
         result[population] = {
             "n_normal": int((~is_exotic[rows]).sum()),
             "n_exotic": int(is_exotic[rows].sum()),
             "methods": {
-                name: as_lists(ranking(values[rows], is_exotic[rows], bins[rows])) for name, values in scores.items()
+                name: as_lists(ranking(values[rows], is_exotic[rows], folds[rows])) for name, values in scores.items()
             },
         }
     by_type: dict[str, dict] = {}
     for kind in np.unique(types[is_exotic]):
         rows = ~is_exotic | (types == kind)
         by_type[str(kind)] = {"n": int((is_exotic & (types == kind)).sum())} | {
-            name: ranking(scores[name][rows], is_exotic[rows], bins[rows])["auc"].rounded() for name in list(scores)[:2]
+            name: ranking(scores[name][rows], is_exotic[rows], folds[rows])["auc"].rounded()
+            for name in list(scores)[:2]
         }
     return result | {"by_type": by_type}
 

@@ -165,7 +165,7 @@ def _curve_baselines(table: CurveTable, curves: Sequence[Detections], when: str)
     tables = []
     for group in (*lightcurve_evaluate.GROUPS, "pooled"):
         rows = np.ones(len(numbers), bool) if group == "pooled" else table.column("group") == group
-        is_exotic, bins = table.is_exotic[rows], table.bins[rows]
+        is_exotic, folds = table.is_exotic[rows], table.folds[rows]
         if not is_exotic.any() or is_exotic.all():
             continue
         methods = {}
@@ -173,7 +173,7 @@ def _curve_baselines(table: CurveTable, curves: Sequence[Detections], when: str)
             values = np.array([n[name] for n in numbers])[rows]
             sign, direction = (1, "larger") if auc(values, is_exotic) >= 0.5 else (-1, "smaller")
             counts = {"n_exotic": int(is_exotic.sum()), "n_normal": int((~is_exotic).sum())}
-            methods[f"{name}, {direction}"] = as_lists(ranking(sign * values, is_exotic, bins)) | counts
+            methods[f"{name}, {direction}"] = as_lists(ranking(sign * values, is_exotic, folds)) | counts
         tables.append({"title": curve_title(group, when), "methods": methods})
     return tables
 

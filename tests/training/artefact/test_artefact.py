@@ -6,7 +6,7 @@ import torch
 
 from annotator.config import DecisionConfig
 from annotator.errors import ConfigError
-from training.artefact.measure import measure, share, top_rows
+from training.artefact.evaluate import measure, share, top_rows
 from training.artefact.model import (
     INPUTS,
     THRESHOLD,
@@ -189,4 +189,4 @@ def test_bogus_stamps_are_told_by_the_stamps_alone(shared):
     assert before["bogus"] > blind["bogus"] > shown["bogus"]
     unaware = dataclasses.replace(labels, is_bogus=labels.is_bogus & False)
     with pytest.raises(ConfigError):
-        out_of_fold(hidden(artefact_inputs(table, terms)), unaware, table.bins // 2)
+        out_of_fold(hidden(artefact_inputs(table, terms)), unaware, table.folds // 2)

@@ -18,6 +18,7 @@ from training.artefact import train as artefact_train
 from training.cli import main
 from training.data.stamps import read_stamps
 from training.metrics import ranking as evaluate
+from training.triplet import out_of_fold
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
 NIGHT = simulate_night(41, 400, now_jd=2461000.5)
@@ -59,7 +60,7 @@ def data(tmp_path_factory):
     np.savez(folder / "cutouts.npz", **arrays)
     table = read_stamps(folder / "cutouts.npz")
     terms = rng.normal(size=(len(table.rows), len(artefact.TERM_NAMES)))
-    artefact.write_stamps(folder / "kept", table, np.abs(terms[:, 0]), terms)
+    out_of_fold.write_stamps(folder / "kept", table, np.abs(terms[:, 0]), terms)
     return folder
 
 
@@ -124,11 +125,11 @@ def test_without_what_the_triplet_s_training_kept_it_is_said_how_to_make_it(data
 
 def test_the_stamps_terms_are_read_back_as_they_were_written_and_a_missing_one_is_refused(data):
     table = read_stamps(data / "cutouts.npz")
-    errors, terms = artefact.read_stamps_out_of_fold(data / "kept", table)
+    errors, terms = out_of_fold.read_stamps_out_of_fold(data / "kept", table)
     assert errors.tolist() == np.abs(terms[:, 0]).tolist() and terms.shape == (len(table.rows), 6)
-    lines = (data / "kept" / artefact.STAMPS).read_text(encoding="utf-8").splitlines()
+    lines = (data / "kept" / out_of_fold.STAMPS).read_text(encoding="utf-8").splitlines()
     short = data / "short"
     short.mkdir(exist_ok=True)
-    (short / artefact.STAMPS).write_text("\n".join(lines[:-1]), encoding="utf-8")
+    (short / out_of_fold.STAMPS).write_text("\n".join(lines[:-1]), encoding="utf-8")
     with pytest.raises(ConfigError, match="every stamp"):
-        artefact.read_stamps_out_of_fold(short, table)
+        out_of_fold.read_stamps_out_of_fold(short, table)

@@ -16,10 +16,11 @@ from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
 from annotator.surveys.ztf import parse as ztf
 from training.cli import main
-from training.data.table import name_bin, read_table
+from training.data.folds import fold_of
+from training.data.table import read_table
 from training.export import graph as export
 from training.export.files import write_files
-from training.features import train as features
+from training.export.gate import check_loads
 from training.features.fit import Settings, fit_features
 from training.features.network import Autoencoder, FeatureModel, mean_huber
 from training.features.scaling import fit_columns
@@ -153,7 +154,7 @@ def test_a_failed_gate_leaves_what_was_there(trained, data, tmp_path, monkeypatc
 def test_a_model_that_the_annotator_would_refuse_is_not_written(trained):
     names = ("features.onnx", "features.json")
     files = [(name, (trained / name).read_bytes()) for name in names]
-    features.check_loads(files, "ztf")
+    check_loads(files, "ztf")
     manifest = json.loads(files[1][1])
     for spoil in (
         lambda reference: reference | {"error": 2 * reference["error"]},
@@ -161,7 +162,7 @@ def test_a_model_that_the_annotator_would_refuse_is_not_written(trained):
     ):
         spoilt = manifest | {"references": [spoil(manifest["references"][0]), *manifest["references"][1:]]}
         with pytest.raises(ModelError, match="reference record 0"):
-            features.check_loads([files[0], ("features.json", json.dumps(spoilt).encode())], "ztf")
+            check_loads([files[0], ("features.json", json.dumps(spoilt).encode())], "ztf")
 
 
 def test_help_names_the_commands_and_starts_without_torch():
@@ -200,8 +201,8 @@ def test_every_object_is_tested_by_exactly_one_rotation(table):
 
 def test_bins_are_fixed_for_good_and_even():
     # As `printf 2018cow | sha256sum` gives them: the first 16 hexadecimal digits modulo 10.
-    assert {name: name_bin(name) for name in ("2018cow", "2023ixf")} == {"2018cow": 2, "2023ixf": 1}
-    counts = np.bincount([name_bin(f"2025{i}") for i in range(5000)], minlength=10)
+    assert {name: fold_of(name) for name in ("2018cow", "2023ixf")} == {"2018cow": 2, "2023ixf": 1}
+    counts = np.bincount([fold_of(f"2025{i}") for i in range(5000)], minlength=10)
     assert counts.min() > 400
 
 
@@ -210,7 +211,7 @@ def test_an_object_without_a_tns_name_goes_by_its_own_id(tmp_path):
     for row in rows:
         row["tns_name"] = ""
     table = read_table(write_csv(tmp_path / "t.csv", rows), "ztf")
-    assert table.bins.tolist() == [name_bin(row["objectId"]) for row in table.rows]
+    assert table.folds.tolist() == [fold_of(row["objectId"]) for row in table.rows]
 
 
 @pytest.mark.parametrize("column", ["objectId", "tns_name", "source_label"])

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.artefact.model import THRESHOLD, TOP, artefact_inputs, artefact_labels, out_of_fold
-from training.data.stamps import N_FOLDS, StampTable
+from training.data.stamps import StampTable
 from training.metrics.intervals import exact_share
 from training.metrics.ranking import auc_with_interval
+from training.recipe import Headlines, within
 
 
 def measure(
@@ -39,7 +40,7 @@ def measure(
         of :func:`top_rows`. The number of good detections, which can vouch for an object, is not in the table.
     """
     labels = artefact_labels(table, verdicts)
-    blind, shown = out_of_fold(artefact_inputs(table, terms), labels, table.bins * N_FOLDS // 10)
+    blind, shown = out_of_fold(artefact_inputs(table, terms), labels, table.model_of)
     picks = table.is_pick
     is_bogus, is_real = labels.is_bogus[picks], labels.is_real[picks]
     is_classified, has_drb = (table.column("source_label") != "")[picks], np.isfinite(table.numbers("drb"))[picks]
@@ -102,3 +103,9 @@ def share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> list[float] | No
     """Return the share of a part in a whole with its exact 95 % interval; None of nothing."""
     n = int(whole.sum())
     return exact_share(int(part.sum()), n).rounded() if n else None
+
+
+def headlines(metrics: Mapping[str, Any]) -> Headlines:
+    """Return what the head is worth in a few lines, by what may be claimed."""
+    keys = {"AUC": "auc", "precision": "precision", "recall": "recall", "real called artefacts": "false_alarms"}
+    return {f"{words}, scores hidden": within(metrics, "scores hidden", key) for words, key in keys.items()}
