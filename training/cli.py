@@ -246,7 +246,7 @@ def _curves(arguments: argparse.Namespace) -> Path | None:
 
 
 def _exotic(arguments: argparse.Namespace) -> None:
-    from training.exotic.model import ForestSettings
+    from training.exotic.fit import ForestSettings
     from training.exotic.train import Sources, train
 
     sources = Sources(arguments.data, arguments.out_of_fold, arguments.verdicts, arguments.ledger, _curves(arguments))
@@ -262,7 +262,7 @@ def _artefact(arguments: argparse.Namespace) -> None:
 
 def _ask(arguments: argparse.Namespace) -> None:
     from training.exotic.ask import ask
-    from training.exotic.model import ForestSettings
+    from training.exotic.fit import ForestSettings
 
     if arguments.ledger is None:
         raise ConfigError("--ledger: expected the annotator's ledger, whose objects are to be judged; name the file")
@@ -273,7 +273,7 @@ def _ask(arguments: argparse.Namespace) -> None:
 
 
 def _known(arguments: argparse.Namespace) -> None:
-    from training.known.index import make
+    from training.known.train import make
 
     make(arguments.data, arguments.out, arguments.models)
 

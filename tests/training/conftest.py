@@ -8,7 +8,7 @@ from annotator.models.load import load_models
 from annotator.models.model_set import ModelSet
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, Night, simulate_night
-from training.data.live_states import SURROUNDINGS, no_live_states
+from training.data.partial_light_curves import SURROUNDINGS, no_partial_light_curves
 from training.data.table import Table, read_table
 from training.export.files import write_files
 from training.export.graph import export_graph, manifest_json
@@ -58,7 +58,7 @@ def labelled_table(labelled_file) -> Table:
 @pytest.fixture(scope="session")
 def small_models_folder(labelled_table, tmp_path_factory) -> Path:
     """A model set of the object features, fitted in a second: what it says is poor, how it is served is not."""
-    settings, live = Settings(epochs=2), no_live_states()
+    settings, live = Settings(epochs=2), no_partial_light_curves()
     fit = features._fit_rotation(labelled_table, settings, 0)
     inputs = labelled_table.features, labelled_table.quantities
     numbers = features.out_of_fold([fit.model] * 10, labelled_table.folds, *inputs)

@@ -2,7 +2,7 @@
 
 from annotator.decision.classify import VOUCHING_DETECTIONS, VOUCHING_DRB
 from annotator.models.heads import HeadManifest
-from training.artefact.model import MAX_ASTEROID_ARCSEC, MAX_BOGUS_DRB, MAX_BOGUS_RB, MIN_REAL_DRB, VERDICT_WEIGHT
+from training.artefact.labels import MAX_ASTEROID_ARCSEC, MAX_BOGUS_DRB, MAX_BOGUS_RB, MIN_REAL_DRB, VERDICT_WEIGHT
 from training.data.stamps import MIN_RB
 from training.export.card_text import joined, with_interval
 

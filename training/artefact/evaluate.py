@@ -6,11 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.artefact.model import THRESHOLD, TOP, artefact_inputs, artefact_labels, out_of_fold
+from annotator.config import DecisionConfig
+from training.artefact.fit import artefact_inputs, out_of_fold
+from training.artefact.labels import artefact_labels
 from training.data.stamps import StampTable
 from training.metrics.intervals import exact_share
 from training.metrics.ranking import auc_with_interval
 from training.recipe import Headlines, within
+
+THRESHOLD = DecisionConfig().artefact_probability
+"""Probability from which on a detection is called an artefact. Of 0.4 to 0.8 in steps of 0.1 the lowest that calls no
+classified object one, scores shown or hidden."""
+TOP = 100
 
 
 def measure(

@@ -12,17 +12,10 @@ from annotator.models.load import load_models, reference_transient
 from annotator.models.model_set import ModelSet, head_numbers
 from annotator.models.scores import ModalityScore
 from training.artefact.card import artefact_card
-from training.artefact.evaluate import headlines, measure
-from training.artefact.model import (
-    INPUTS,
-    THRESHOLD,
-    VERDICTS,
-    ArtefactModel,
-    artefact_inputs,
-    artefact_labels,
-    fit_artefact,
-    hidden,
-)
+from training.artefact.evaluate import THRESHOLD, headlines, measure
+from training.artefact.fit import INPUTS, artefact_inputs, fit_artefact, hidden
+from training.artefact.labels import VERDICTS, artefact_labels
+from training.artefact.network import ArtefactModel
 from training.data.stamps import read_stamps
 from training.export.head import export_head, head_identity, head_reference, refuse_if_worse, verdicts_in, write_head
 from training.recipe import SURVEY, log_headlines, provenance
@@ -40,7 +33,7 @@ def train(data: Path, out: Path, out_of_fold: Path, verdicts_path: Path | None, 
     Parameters
     ----------
     data
-        Stamps (:func:`training.triplet_data.read_stamps`).
+        Stamps (:func:`training.data.stamps.read_stamps`).
     out
         Folder of the model set; gets ``artefact.onnx``, ``ARTEFACT_CARD.md`` and ``artefact.json``, untouched if
         anything fails.

@@ -71,14 +71,14 @@ def fetch_lightcurves(
         Parquet file to write: a row a detection. Beside it come `lightcurve_labels.csv`, a row an object, and
         `NAME.failures.csv`, which says what is not in the set and why.
     wait, sleep
-        As for :func:`training.fetch.fetch_features`.
+        As for :func:`training.data.fetch_table.fetch_features`.
 
     Raises
     ------
     ConfigError
         If the table cannot be read, or there is no folder to write to.
     QuotaError, LasairApiError
-        As for :func:`training.fetch.fetch_features`: what was read is kept.
+        As for :func:`training.data.fetch_table.fetch_features`: what was read is kept.
     """
     import pyarrow
     import pyarrow.parquet

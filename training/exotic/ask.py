@@ -13,7 +13,8 @@ from annotator.errors import ConfigError
 from annotator.models.load import load_models
 from training.data.table import read_table
 from training.exotic.examples import Databank, ledger_numbers, read_databank, with_verdicts
-from training.exotic.model import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, fit_exotic, log_odds_of
+from training.exotic.fit import Examples, ForestSettings, fit_exotic, log_odds_of
+from training.exotic.network import INPUTS, NEEDS, ExoticModel
 from training.export.head import verdicts_in
 from training.metrics.ranking import auc, average_precision
 from training.recipe import SURVEY

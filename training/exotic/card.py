@@ -1,7 +1,8 @@
 """The card of the head `exotic`: what its manifest knows, in words and tables."""
 
 from annotator.models.heads import HeadManifest
-from training.exotic.model import DROP_PROBABILITY, MODALITY_INPUTS, NEEDS, PRIOR_COUNTS_AS, VERDICT_WEIGHT
+from training.exotic.fit import DROP_PROBABILITY, PRIOR_COUNTS_AS, VERDICT_WEIGHT
+from training.exotic.network import MODALITY_INPUTS, NEEDS
 from training.export.card_text import joined, percent, with_interval
 
 

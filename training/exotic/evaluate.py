@@ -9,17 +9,8 @@ from numpy.typing import NDArray
 
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from training.exotic.examples import Databank
-from training.exotic.model import (
-    INPUTS,
-    MODALITY_INPUTS,
-    NEEDS,
-    Examples,
-    ExoticModel,
-    ForestSettings,
-    cross_fit,
-    fit_exotic,
-    log_odds_of,
-)
+from training.exotic.fit import Examples, ForestSettings, cross_fit, fit_exotic, log_odds_of
+from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS, ExoticModel
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import share_of
 from training.recipe import Headlines, within
@@ -49,7 +40,7 @@ def rank(databank: Databank, odds: NDArray, is_positive: NDArray[np.bool_], rows
     Parameters
     ----------
     odds
-        ``(n,)`` or more: those of live states behind them do not count here.
+        ``(n,)`` or more: those of partial light curves behind them do not count here.
     is_positive, rows
         ``(n,)``.
     """
@@ -170,7 +161,7 @@ def _ablations(databank: Databank, settings: ForestSettings) -> dict:
 
 
 def live_states(databank: Databank, odds: NDArray[np.float64]) -> dict:
-    """Rank the live states of exotics above those of normals, by out-of-fold odds ``(n + m,)``."""
+    """Rank the partial light curves of exotics above those of normals, by out-of-fold odds ``(n + m,)``."""
     n = len(databank.kinds)
     positive = databank.is_positive[databank.places[n:]]
     if not positive.any() or positive.all():

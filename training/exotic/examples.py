@@ -14,9 +14,10 @@ from annotator.errors import ConfigError
 from annotator.models.model_set import ModelSet
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from training.data.folds import N_FOLDS, fold_of
-from training.data.live_states import LiveStates, no_live_states
+from training.data.partial_light_curves import PartialLightCurves, no_partial_light_curves
 from training.data.table import Table
-from training.exotic.model import INPUTS, MODALITY_INPUTS, NEEDS, VERDICT_WEIGHT, Examples
+from training.exotic.fit import VERDICT_WEIGHT, Examples
+from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS
 
 AGN = "AGN"
 HELD_OUT = N_FOLDS - 1
@@ -30,7 +31,7 @@ class Databank:
     table: Table
     """Of n objects."""
     numbers: NDArray[np.float32]
-    """``(n + m, len(INPUTS))``: of the final state of each object, then of m live states."""
+    """``(n + m, len(INPUTS))``: of the final state of each object, then of m partial light curves."""
     places: NDArray[np.int64]
     """Whose states they are, ``(n + m,)``."""
     kinds: NDArray[np.str_]
@@ -51,8 +52,8 @@ class Databank:
     def labelled(self, is_positive: NDArray[np.bool_]) -> Examples:
         """Return all states with other labels of their objects, ``(n,)``.
 
-        An object's live states count together as much as its final one. Exotics have light curves more often than
-        normals do: their live states are weighed down, so that being young says nothing of the class.
+        An object's partial light curves count together as much as its final state. Exotics have light curves more
+        often than normals do: their partial ones are weighed down, so that being young says nothing of the class.
         """
         is_live, labels = np.arange(len(self.places)) >= len(self.table.rows), is_positive[self.places]
         n_live = np.bincount(self.places[is_live], minlength=len(self.table.rows))[self.places]
@@ -64,7 +65,9 @@ class Databank:
         return Examples(self.numbers, labels, weights, self.table.folds[self.places])
 
 
-def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None, live: LiveStates | None = None) -> Databank:
+def read_databank(
+    table: Table, models: ModelSet, out_of_fold: Path | None, live: PartialLightCurves | None = None
+) -> Databank:
     """Gather the numbers of a table's objects.
 
     Parameters
@@ -83,7 +86,7 @@ def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None, live
         If a file in it cannot be read.
     """
     missing = []
-    live = live or no_live_states()
+    live = live or no_partial_light_curves()
     if not len(live.places):
         missing.append("how objects look when they are young (no light curves)")
     places = np.concatenate([np.arange(len(table.rows)), live.places])

@@ -17,12 +17,13 @@ from annotator.models.model_set import ModelSet, head_numbers
 from annotator.models.scores import ModalityScore
 from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import PARSERS
-from training.data.live_states import live_states, shared_states
+from training.data.partial_light_curves import partial_light_curves, shared_curves
 from training.data.table import read_table
 from training.exotic import evaluate as exotic_evaluate
 from training.exotic.card import exotic_card
 from training.exotic.examples import HELD_OUT, Databank, Learned, ledger_numbers, read_databank, with_verdicts
-from training.exotic.model import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, cross_fit
+from training.exotic.fit import Examples, ForestSettings, cross_fit
+from training.exotic.network import INPUTS, NEEDS, ExoticModel
 from training.export.head import export_head, head_identity, head_reference, refuse_if_worse, verdicts_in, write_head
 from training.recipe import REFERENCE_NIGHT, SURVEY, log_headlines, provenance
 
@@ -37,7 +38,7 @@ class Sources:
     """What to learn from."""
 
     data: Path
-    """Labelled table (:func:`training.dataset.read_table`)."""
+    """Labelled table (:func:`training.data.table.read_table`)."""
     out_of_fold: Path | None = None
     """Numbers by models that did not see the object; written by the trainings with the option of that name."""
     verdicts: Path | None = None
@@ -73,7 +74,7 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
     models = load_models(out, SURVEY, with_heads=not is_fresh)
     old = models.heads.get(NAME)
     table = read_table(sources.data, SURVEY)
-    live = shared_states(live_states(table, sources.curves, SURVEY, settings.seed)) if sources.curves else None
+    live = shared_curves(partial_light_curves(table, sources.curves, SURVEY, settings.seed)) if sources.curves else None
     databank = read_databank(table, models, sources.out_of_fold, live)
     for words in databank.missing:
         log.info("not known: %s", words)

@@ -95,6 +95,6 @@ WITHOUT_LEVELS = (
 
 
 def percent(part: dict) -> str:
-    """Write a share of :func:`training.calibrating.share_of`."""
+    """Write a share of :func:`training.metrics.calibrate.share_of`."""
     value, low, high = (100 * number for number in part["share"])
     return f"{value:.2f} % [{low:.2f}, {high:.2f}] ({part['above']} of {part['n']:,})"

@@ -138,7 +138,7 @@ def check_parity(
 
 
 def manifest_json(manifest: Manifest | HeadManifest) -> bytes:
-    """Write a manifest as JSON that :func:`annotator.manifest.parse_as` reads back equal."""
+    """Write a manifest as JSON that :func:`annotator.models.manifest.parse_as` reads back equal."""
     content = asdict(manifest)
     # One line each for what nobody reads line by line.
     long = {

@@ -12,10 +12,10 @@ from annotator.models.manifest import Calibrated
 from annotator.models.observed import of_features, of_score
 from annotator.preprocess.features import FEATURE_NAMES
 from training.data.folds import Split
-from training.data.live_states import LiveStates
+from training.data.partial_light_curves import PartialLightCurves
 from training.data.table import Table
 from training.features.network import FeatureModel
-from training.features.oddity import PHYSICAL, ObjectModel, Oddity
+from training.features.outlier_distance import PHYSICAL, ObjectModel, OutlierDistance
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import ONE_LEVEL, calibrated, cross_scores, false_alarms, share_of
 from training.metrics.distributions import distributions_of
@@ -57,14 +57,14 @@ def ranking(models: Sequence[ObjectModel], numbers: Mapping[str, NDArray], table
 
 
 def _rivals(model: ObjectModel, table: Table, split: Split) -> dict[str, NDArray]:
-    """Score test rows in other ways: on the columns, on the quantities of the oddity, and in the autoencoder."""
+    """Score test rows in other ways: on the columns, on the outlier distance's quantities, and in the autoencoder."""
     train = split.train & ~table.is_exotic
     with torch.no_grad():
         outputs = model.autoencoder(torch.from_numpy(table.features))
         _, residual, latent = (values.numpy().astype(np.float64) for values in outputs)
         everything = torch.from_numpy(table.quantities)
         near = model.oddity.scaling(everything[:, model.oddity.places])[0].numpy().astype(np.float64)
-        no_class = Oddity(
+        no_class = OutlierDistance(
             model.oddity.scaling_columns[: len(PHYSICAL)], model.oddity.centres[:, : len(PHYSICAL)].numpy()
         )
         physical_alone = no_class(everything[torch.from_numpy(split.test)]).numpy()
@@ -88,14 +88,16 @@ def _scaled(model: FeatureModel, features: NDArray[np.float32]) -> NDArray[np.fl
     return np.where(present.numpy() > 0, scaled.numpy(), np.nan)
 
 
-def _pooled(final: dict, young: dict, table: Table, live: LiveStates) -> tuple[dict, list[Sampling], NDArray, NDArray]:
-    """Put final and live states together: numbers by name, samplings, objects' places, and which are live."""
+def _pooled(
+    final: dict, young: dict, table: Table, live: PartialLightCurves
+) -> tuple[dict, list[Sampling], NDArray, NDArray]:
+    """Put final states and partial light curves together: numbers by name, samplings, places, and which are partial."""
     numbers = {name: np.concatenate([final[name], young[name]]) for name in final}
     places = np.concatenate([np.arange(len(table.rows)), live.places])
     return numbers, table.samplings + live.samplings, places, np.arange(len(places)) >= len(table.rows)
 
 
-def calibrations(final: dict, young: dict, table: Table, live: LiveStates) -> tuple[Calibrated, ...]:
+def calibrations(final: dict, young: dict, table: Table, live: PartialLightCurves) -> tuple[Calibrated, ...]:
     """Make the tables of the score and of the prior from all normals' out-of-fold numbers, final and live."""
     numbers, samplings, places, _ = _pooled(final, young, table, live)
     normal = np.flatnonzero(~table.is_exotic[places])
@@ -104,7 +106,7 @@ def calibrations(final: dict, young: dict, table: Table, live: LiveStates) -> tu
     )
 
 
-def distributions(final: dict, young: dict, table: Table, live: LiveStates) -> tuple[Distribution, ...]:
+def distributions(final: dict, young: dict, table: Table, live: PartialLightCurves) -> tuple[Distribution, ...]:
     """Bin, over all normals' states, the inputs and what the model that did not see an object says of it."""
     numbers, samplings, places, _ = _pooled(final, young, table, live)
     rows = np.concatenate([table.features, live.tensors[0]])
@@ -117,7 +119,7 @@ def distributions(final: dict, young: dict, table: Table, live: LiveStates) -> t
     return distributions_of("features", observed)
 
 
-def measured_alarms(final: dict, young: dict, table: Table, live: LiveStates) -> dict:
+def measured_alarms(final: dict, young: dict, table: Table, live: PartialLightCurves) -> dict:
     """Measure how often normals are flagged, by what they are and how much was seen of them."""
     numbers, samplings, places, is_live = _pooled(final, young, table, live)
     ages = np.array([np.nan if s.age_days is None else s.age_days for s in samplings])

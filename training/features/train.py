@@ -19,14 +19,22 @@ from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import PARSERS
 from training import recipe
 from training.data.folds import N_FOLDS, rotation_of
-from training.data.live_states import LiveStates, live_states, no_live_states
+from training.data.partial_light_curves import PartialLightCurves, no_partial_light_curves, partial_light_curves
 from training.data.table import Table, read_table
 from training.export.graph import OUTPUT_NAMES, export_graph
 from training.features import evaluate as features_evaluate
 from training.features.card import model_card
 from training.features.fit import MASK_GROUPS, Fit, Settings, check_trainable, fit_features
 from training.features.network import WIDTHS
-from training.features.oddity import EXPECTED_SMALL, N_NEAREST, PHYSICAL, SHERLOCK, ObjectModel, fit_oddity, fit_prior
+from training.features.outlier_distance import (
+    EXPECTED_SMALL,
+    N_NEAREST,
+    PHYSICAL,
+    SHERLOCK,
+    ObjectModel,
+    fit_outlier_distance,
+    fit_prior,
+)
 from training.metrics.distributions import percentiles_of
 from training.recipe import (
     REFERENCE_NIGHT,
@@ -49,7 +57,7 @@ REFERENCE_COLUMNS = ("ncand", "jdmin", "jd_g_minus_r", "classification", "physic
 OUTPUTS = (*OUTPUT_NAMES, "oddity", "prior")
 SINGLE_NUMBERS = ("error", "oddity", "prior")
 HIDDEN = ("whole", "without g", "without r", "without Pan-STARRS1", "without Sherlock's host")
-"""Names of :attr:`training.fit.Fit.validation_errors`."""
+"""Names of :attr:`training.features.fit.Fit.validation_errors`."""
 
 
 def train(task: Task, settings: Settings, curves: Path | None = None) -> None:
@@ -75,8 +83,8 @@ def train(task: Task, settings: Settings, curves: Path | None = None) -> None:
     table = read_table(task.data, SURVEY)
     check_trainable(table)
     log.info("%s: %s; %d have too few values", task.data.name, _counts(table), table.n_unscorable)
-    live = live_states(table, curves, SURVEY, settings.seed) if curves else no_live_states()
-    log.info("%d live states of %d objects with light curves", len(live.places), len(set(live.places.tolist())))
+    live = partial_light_curves(table, curves, SURVEY, settings.seed) if curves else no_partial_light_curves()
+    log.info("%d partial light curves of %d objects", len(live.places), len(set(live.places.tolist())))
     fits = in_processes(partial(_fit_rotation, table, settings), N_FOLDS, task.jobs)
     models = [fit.model for fit in fits]
     final = out_of_fold(models, table.folds, table.features, table.quantities)
@@ -118,8 +126,8 @@ def _fit_rotation(table: Table, settings: Settings, rotation: int) -> RotationFi
         f"model {rotation + 1} of {N_FOLDS}",
     )
     quantities = table.quantities[split.train & is_normal]
-    oddity = fit_oddity(quantities, settings.seed)
-    return RotationFit(fit, ObjectModel(fit.model, oddity, fit_prior(quantities, oddity)).eval())
+    distance = fit_outlier_distance(quantities, settings.seed)
+    return RotationFit(fit, ObjectModel(fit.model, distance, fit_prior(quantities, distance)).eval())
 
 
 def out_of_fold(
@@ -141,7 +149,7 @@ def _manifest(
     fit: RotationFit,
     graph: bytes,
     table: Table,
-    live: LiveStates,
+    live: PartialLightCurves,
     calibration: tuple[Calibrated, ...],
     distributions: tuple[Distribution, ...],
     version: str,

@@ -18,7 +18,7 @@ def known_card(
     counts
         Known objects by modality.
     measured
-        By modality and by what was compared (:func:`training.known_evaluate.measure`).
+        By modality and by what was compared (:func:`training.known.evaluate.measure`).
     n_bytes
         Size of the index.
     """

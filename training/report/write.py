@@ -40,7 +40,7 @@ def write_report(data: Path, out: Path, models: Path | None = None, beside: Path
     Parameters
     ----------
     data
-        Folder with what the models were trained on, under the names in :data:`training.report_measure.DATA_FILES`.
+        Folder with what the models were trained on, under the names in :data:`training.report.measure.DATA_FILES`.
     out
         Folder for the report; untouched if anything fails.
     models
@@ -78,7 +78,7 @@ def measure(data: Path, models: Path | None, beside: Path | None) -> dict:
     dict
         ``model_set`` and ``modalities``: by name, ``missing`` (what is not there, and why), ``model`` (None where there
         is none), ``rankings``, ``injections``, ``false_alarms`` and ``dependence``, each empty where not known;
-        ``beside_the_scores``: :func:`training.report_heads.measure`.
+        ``beside_the_scores``: :func:`training.report.heads.measure`.
     """
     model_set = load_models(models, SURVEY)
     modalities = {}

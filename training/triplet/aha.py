@@ -140,7 +140,7 @@ def _labelled(errors: NDArray[np.float64], picks: StampTable) -> dict:
 
 
 def _injections(models: list[AhaTripletModel], picks: StampTable) -> dict:
-    """Score the very pairs that ours is measured on (:data:`training.triplet.INJECTION_SEED`)."""
+    """Score the very pairs that ours is measured on (:data:`training.triplet.train.INJECTION_SEED`)."""
     from training.triplet.train import INJECTION_SEED
 
     table = picks.subset(picks.is_normal)

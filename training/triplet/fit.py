@@ -60,7 +60,7 @@ def fit_triplets(
 
 
 def round_weights(model: TripletModel) -> None:
-    """Round weights to half precision, as they are kept (:func:`training.export.narrow`)."""
+    """Round weights to half precision, as they are kept (:func:`training.export.graph.narrow`)."""
     with torch.no_grad():
         for weights in model.parameters():
             weights.copy_(weights.half())

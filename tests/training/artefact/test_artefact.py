@@ -6,19 +6,9 @@ import torch
 
 from annotator.config import DecisionConfig
 from annotator.errors import ConfigError
-from training.artefact.evaluate import measure, share, top_rows
-from training.artefact.model import (
-    INPUTS,
-    THRESHOLD,
-    VERDICT_WEIGHT,
-    Labels,
-    artefact_inputs,
-    artefact_labels,
-    fit_artefact,
-    hidden,
-    out_of_fold,
-    probabilities,
-)
+from training.artefact.evaluate import THRESHOLD, measure, share, top_rows
+from training.artefact.fit import INPUTS, artefact_inputs, fit_artefact, hidden, out_of_fold, probabilities
+from training.artefact.labels import VERDICT_WEIGHT, Labels, artefact_labels
 from training.data.stamps import StampTable, read_stamps
 from training.metrics.ranking import ranking
 

@@ -13,7 +13,7 @@ from annotator.preprocess.triplet import CHANNELS
 from annotator.sandbox.sky.night import simulate_night
 from annotator.sandbox.sky.stamps import simulate
 from annotator.transient import Transient, Triplet
-from training.artefact import model as artefact
+from training.artefact import fit as artefact_fit
 from training.artefact import train as artefact_train
 from training.cli import main
 from training.data.stamps import read_stamps
@@ -59,7 +59,7 @@ def data(tmp_path_factory):
     arrays = {name: np.array([stamp[name.capitalize()] for stamp in stamps]) for name in CHANNELS}
     np.savez(folder / "cutouts.npz", **arrays)
     table = read_stamps(folder / "cutouts.npz")
-    terms = rng.normal(size=(len(table.rows), len(artefact.TERM_NAMES)))
+    terms = rng.normal(size=(len(table.rows), len(out_of_fold.TERM_NAMES)))
     out_of_fold.write_stamps(folder / "kept", table, np.abs(terms[:, 0]), terms)
     return folder
 
@@ -109,7 +109,7 @@ def test_a_head_that_is_worse_than_the_one_in_service_is_refused_and_the_old_one
 ):
     assert train(data, models, "--fresh") == 0
     before = (models / "artefact.onnx").read_bytes()
-    fit = artefact.fit_artefact
+    fit = artefact_fit.fit_artefact
     monkeypatch.setattr(artefact_train, "fit_artefact", lambda inputs, labels, weights: fit(inputs, ~labels, weights))
     assert train(data, models) == 1
     assert "the old head stays" in capsys.readouterr().err

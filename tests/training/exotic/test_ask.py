@@ -13,7 +13,8 @@ from training import cli
 from training.exotic import ask as asking
 from training.exotic.ask import Asked, ask, simulate_year, teaching_value
 from training.exotic.examples import ledger_numbers, read_databank, with_verdicts
-from training.exotic.model import INPUTS, NEEDS, Examples, ForestSettings, fit_exotic
+from training.exotic.fit import Examples, ForestSettings, fit_exotic
+from training.exotic.network import INPUTS, NEEDS
 
 SMALL = ForestSettings(n_trees=20, max_depth=6)
 

@@ -20,14 +20,11 @@ from annotator.surveys import PARSERS
 from annotator.verdicts import Verdict, verdicts_csv
 from training import cli
 from training.data.folds import fold_of
-from training.data.live_states import LiveStates
+from training.data.partial_light_curves import PartialLightCurves
 from training.data.table import read_table
 from training.exotic.evaluate import calibration_table, half_precision_threshold, presence_auc
 from training.exotic.examples import Databank, ledger_numbers, read_databank, with_verdicts
-from training.exotic.model import (
-    INPUTS,
-    MODALITY_INPUTS,
-    NEEDS,
+from training.exotic.fit import (
     PRIOR_COUNTS_AS,
     VERDICT_WEIGHT,
     Examples,
@@ -36,6 +33,7 @@ from training.exotic.model import (
     fit_exotic,
     with_modalities_dropped,
 )
+from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS
 from training.exotic.train import Sources, train
 from training.export import head as head_files
 from training.metrics import ranking as evaluate
@@ -329,7 +327,9 @@ def test_live_states_count_together_as_one_object_and_say_nothing_of_the_class_b
 
 def test_live_states_are_joined_behind_the_final_ones(labelled_table, small_models):
     places = np.array([7, 3, 3])
-    live = LiveStates(places, tuple(labelled_table.transients[i] for i in places), np.ones(len(places), dtype=bool))
+    live = PartialLightCurves(
+        places, tuple(labelled_table.transients[i] for i in places), np.ones(len(places), dtype=bool)
+    )
     bank = read_databank(labelled_table, small_models, None, live)
     n = len(labelled_table.rows)
     assert bank.places[n:].tolist() == places.tolist()

@@ -13,7 +13,7 @@ from training import cli
 from training.known import evaluate as known_evaluate
 from training.known.card import known_card
 from training.known.evaluate import ALL, WITHIN, measure
-from training.known.index import read_labelled
+from training.known.train import read_labelled
 
 
 @pytest.fixture
