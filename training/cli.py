@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.errors import AhaError, ConfigError
+from training import options
 
 if TYPE_CHECKING:
     from annotator.config import LasairConfig
@@ -59,16 +60,21 @@ def _parser() -> argparse.ArgumentParser:
         description="Write known.npz and KNOWN_CARD.md beside the models: the classified objects of the training data "
         "with their latents, and how many of the nearest are of an object's own class.",
     )
-    _path(known, "--data", "with object_features.csv, lightcurves.parquet, lightcurve_labels.csv, cutouts.npz and "
-          "cutouts.csv", "DIR", required=True)  # fmt: skip
-    _path(known, "--out", "folder of the model set", "DIR", required=True)
-    _path(known, "--models", "whose latents are kept (default: those in --out)", "DIR")
+    options.path(
+        known,
+        "--data",
+        "with object_features.csv, lightcurves.parquet, lightcurve_labels.csv, cutouts.npz and cutouts.csv",
+        "DIR",
+        required=True,
+    )
+    options.path(known, "--out", "folder of the model set", "DIR", required=True)
+    options.path(known, "--models", "whose latents are kept (default: those in --out)", "DIR")
     known.set_defaults(run=_known)
     report = commands.add_parser("evaluate", help="write one report on the models: Markdown, a page, plots")
-    _path(report, "--data", "folder of the training data", "DIR", required=True)
-    _path(report, "--out", "folder for report.md, report.html, plots", "DIR", required=True)
-    _path(report, "--models", "folder of models (default: the shipped ones)", "DIR")
-    _path(report, "--beside", "results of --recipe aha, to show side by side", "DIR")
+    options.path(report, "--data", "folder of the training data", "DIR", required=True)
+    options.path(report, "--out", "folder for report.md, report.html, plots", "DIR", required=True)
+    options.path(report, "--models", "folder of models (default: the shipped ones)", "DIR")
+    options.path(report, "--beside", "results of --recipe aha, to show side by side", "DIR")
     report.set_defaults(run=_evaluate)
     _add_fetching(commands.add_parser("fetch", help="build a labelled table from Lasair"))
     return parser
@@ -76,35 +82,44 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_modalities(commands: "argparse._SubParsersAction") -> None:
     features = commands.add_parser("features", help="fit, evaluate and export the object-feature autoencoder")
-    _path(features, "--data", "labelled table (CSV)", required=True)
-    _path(features, "--curves", "light curves (Parquet), for the calibration: lightcurves.parquet beside the data, "
-          "where it is")  # fmt: skip
+    options.path(features, "--data", "labelled table (CSV)", required=True)
+    options.path(
+        features,
+        "--curves",
+        "light curves (Parquet), for the calibration: lightcurves.parquet beside the data, where it is",
+    )
     lightcurve = commands.add_parser("lightcurve", help="fit, evaluate and export the light-curve autoencoder")
-    _path(lightcurve, "--data", "light curves (Parquet)", required=True)
-    _path(lightcurve, "--labels", "beside the data: lightcurve_labels.csv")
+    options.path(lightcurve, "--data", "light curves (Parquet)", required=True)
+    options.path(lightcurve, "--labels", "beside the data: lightcurve_labels.csv")
     triplet = commands.add_parser("triplet", help="fit, evaluate and export the autoencoder of stamps")
-    _path(triplet, "--data", "stamps (NAME.npz), with NAME.csv beside them", required=True)
+    options.path(triplet, "--data", "stamps (NAME.npz), with NAME.csv beside them", required=True)
     for command, run, data in (
         (features, _features, "table"),
         (lightcurve, _lightcurve, "curves"),
         (triplet, _triplet, "stamps"),
     ):
-        _path(command, "--out", "folder for model, manifest and card", "DIR", required=True)
+        options.path(command, "--out", "folder for model, manifest and card", "DIR", required=True)
         command.add_argument(
             "--recipe",
             choices=("normals", "aha"),
             default="normals",
             help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
         )
-        command.add_argument("--version", type=_version, default="aha-ztf-1.1", help="of the model set (%(default)s)")
-        _path(command, "--out-of-fold", "keep each object's numbers by the model that did not see it here, for "
-              "aha-train exotic", "DIR")  # fmt: skip
-        command.add_argument("--epochs", type=_positive, help="at most; the recipe's own number by default")
-        _seed(command)
-        _path(command, "--beside", f"result of --recipe aha on the same {data}, to show in the card", "DIR")
+        command.add_argument(
+            "--version", type=options.version, default="aha-ztf-1.1", help="of the model set (%(default)s)"
+        )
+        options.path(
+            command,
+            "--out-of-fold",
+            "keep each object's numbers by the model that did not see it here, for aha-train exotic",
+            "DIR",
+        )
+        command.add_argument("--epochs", type=options.positive, help="at most; the recipe's own number by default")
+        options.seed(command)
+        options.path(command, "--beside", f"result of --recipe aha on the same {data}, to show in the card", "DIR")
         command.set_defaults(run=run, jobs=1)
     for command in (features, triplet):
-        _count(command, "--jobs", os.cpu_count() or 1, "processes")
+        options.count(command, "--jobs", os.cpu_count() or 1, "processes")
 
 
 def _add_heads(commands: "argparse._SubParsersAction") -> None:
@@ -122,21 +137,21 @@ def _add_heads(commands: "argparse._SubParsersAction") -> None:
     )
     ask = commands.add_parser("ask", help="name the objects whose verdict would teach the head most")
     for command in (exotic, ask):
-        _path(command, "--data", "labelled table (CSV)", required=True)
-        _path(command, "--curves", "light curves (Parquet): lightcurves.parquet beside the data, where it is")
-        _path(command, "--ledger", "the annotator's, which knows its objects")
-        _seed(command)
-    _path(artefact, "--data", "stamps (NAME.npz), NAME.csv beside", required=True)
+        options.path(command, "--data", "labelled table (CSV)", required=True)
+        options.path(command, "--curves", "light curves (Parquet): lightcurves.parquet beside the data, where it is")
+        options.path(command, "--ledger", "the annotator's, which knows its objects")
+        options.seed(command)
+    options.path(artefact, "--data", "stamps (NAME.npz), NAME.csv beside", required=True)
     for command in (exotic, artefact, ask):
-        _path(command, "--verdicts", "CSV: objectId, verdict, person, when")
+        options.path(command, "--verdicts", "CSV: objectId, verdict, person, when")
     for command in (exotic, artefact):
-        _path(command, "--out", "folder of the model set", "DIR", required=True)
+        options.path(command, "--out", "folder of the model set", "DIR", required=True)
         command.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
     exotic.add_argument("--comparisons", action="store_true", help="measure other heads, too; takes minutes")
-    _path(exotic, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR")
-    _path(artefact, "--out-of-fold", "what triplet wrote with this option", "DIR", required=True)
-    _count(ask, "--n", 10, "how many")
-    _path(ask, "--models", "a folder of models (default: the shipped ones)", "DIR")
+    options.path(exotic, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR")
+    options.path(artefact, "--out-of-fold", "what triplet wrote with this option", "DIR", required=True)
+    options.count(ask, "--n", 10, "how many")
+    options.path(ask, "--models", "a folder of models (default: the shipped ones)", "DIR")
     for command, run in ((exotic, _exotic), (artefact, _artefact), (ask, _ask)):
         command.set_defaults(run=run)
 
@@ -148,48 +163,33 @@ def _add_fetching(fetch: argparse.ArgumentParser) -> None:
         help="the table that `aha-train features` is trained on",
         description="Build the labelled table from Lasair-ZTF. The token comes from the environment: LASAIR_TOKEN.",
     )
-    _path(features, "--out", "the table (CSV); goes on where it ended", required=True)
+    options.path(features, "--out", "the table (CSV); goes on where it ended", required=True)
     curves = tables.add_parser(
         "lightcurves",
         help="the light curves that `aha-train lightcurve` is trained on",
         description="Fetch the objects of a table from Lasair-ZTF, one a call. The token: LASAIR_TOKEN.",
     )
-    _path(curves, "--out", "light curves (Parquet)", required=True)
+    options.path(curves, "--out", "light curves (Parquet)", required=True)
     stamps = tables.add_parser(
         "cutouts",
         help="the stamps that `aha-train triplet` is trained on",
         description="Fetch the stamps of the objects of a table from Lasair-ZTF. The token: LASAIR_TOKEN.",
     )
-    _path(stamps, "--out", "for cutouts.npz and cutouts.csv", "DIR", required=True)
-    _count(stamps, "--parallel", 4, "stamps at a time")
+    options.path(stamps, "--out", "for cutouts.npz and cutouts.csv", "DIR", required=True)
+    options.count(stamps, "--parallel", 4, "stamps at a time")
     for command in (curves, stamps):
-        _path(command, "--table", "CSV with objectId, and type and source_label", required=True)
+        options.path(command, "--table", "CSV with objectId, and type and source_label", required=True)
     for command, run in ((features, _fetch_features), (curves, _fetch_lightcurves), (stamps, _fetch_cutouts)):
         command.add_argument("--endpoint", help="Lasair's API (default: Lasair-ZTF's)")
-        _count(command, "--calls-per-hour", 100, "the account's quota")
-        _path(command, "--ledger", "where calls are counted: the annotator's own, if it uses the same account "
-              "(%(default)s)", default=Path("aha-ledger.sqlite"))  # fmt: skip
+        options.count(command, "--calls-per-hour", 100, "the account's quota")
+        options.path(
+            command,
+            "--ledger",
+            "where calls are counted: the annotator's own, if it uses the same account (%(default)s)",
+            default=Path("aha-ledger.sqlite"),
+        )
         command.add_argument("--wait", action="store_true", help="sleep, where the hour's calls are used up")
         command.set_defaults(run=run)
-
-
-def _path(
-    command: argparse.ArgumentParser,
-    name: str,
-    words: str,
-    metavar: str = "FILE",
-    required: bool = False,
-    default: Path | None = None,
-) -> None:
-    command.add_argument(name, type=Path, required=required, default=default, metavar=metavar, help=words)
-
-
-def _count(command: argparse.ArgumentParser, name: str, default: int, words: str) -> None:
-    command.add_argument(name, type=_positive, default=default, metavar="N", help=f"{words} (%(default)s)")
-
-
-def _seed(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
 
 
 def _task(arguments: argparse.Namespace, read_result: Callable[[Path], "Manifest"]) -> "Task":
@@ -330,18 +330,3 @@ def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "Lasa
     with Ledger(arguments.ledger) as ledger:
         budget = CallBudget(ledger, lasair.usable_calls_per_hour, read_share=0.98)  # nothing is written
         yield LasairApi(lasair.endpoint, token, lasair.timeout_s, budget), lasair
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive number, found {text}")
-    return value
-
-
-def _version(text: str) -> str:
-    from annotator.annotation import VERSION  # what every annotation of these models has to carry
-
-    if not VERSION.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"expected 1 to 16 letters, digits, dots, dashes, underscores, found {text!r}")
-    return text
