@@ -23,11 +23,12 @@ from annotator.lasair.cutouts import CutoutFetcher
 from annotator.surveys.ztf.candidates import BANDS, JD_MINUS_MJD
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet
-from training.data.fetch_table import patiently
+from training.data.fetch_table import patiently, read_kept
 from training.export.files import write_files
 
 log = logging.getLogger(__name__)
 
+ANSWER_KEYS = frozenset({"objectId", "candidates"})
 ANSWERS = "object-answers.jsonl"
 """Name of the file in which Lasair's answers are kept, beside what is made of them."""
 SIDE = 63
@@ -199,7 +200,8 @@ def _fetch_answers(
     api: LasairApi, object_ids: Sequence[str], kept_in: Path, wait: bool, sleep: Callable[[float], None]
 ) -> tuple[dict[str, Mapping[str, Any]], Fetched]:
     """Ask for the objects that are not kept yet; those that Lasair refuses are asked for again in another run."""
-    answers, result = _read_answers(kept_in), Fetched()
+    answers: dict[str, Mapping[str, Any]] = {kept["objectId"]: kept for kept in read_kept(kept_in, ANSWER_KEYS)}
+    result = Fetched()
     unreachable_in_a_row = 0
     with open(kept_in, "a", encoding="utf-8") as kept:
         for done, object_id in enumerate(object_ids, start=1):
@@ -227,26 +229,6 @@ def _fetch_answers(
                 log.info("%d of %d objects", done, len(object_ids))
         os.fsync(kept.fileno())
     return {object_id: answers[object_id] for object_id in object_ids if object_id in answers}, result
-
-
-def _read_answers(kept_in: Path) -> dict[str, Mapping[str, Any]]:
-    """Read the answers of earlier runs; a line that was cut off in writing is asked for again."""
-    answers: dict[str, Mapping[str, Any]] = {}
-    if not kept_in.exists():
-        return answers
-    complete = 0
-    with open(kept_in, "rb") as kept:
-        for line in kept:
-            try:
-                answer = json.loads(line)
-                answers[answer["objectId"]] = answer
-            except (ValueError, KeyError, TypeError):
-                break
-            if not line.endswith(b"\n"):
-                break
-            complete += len(line)
-    os.truncate(kept_in, complete)
-    return answers
 
 
 def _parsed(answers: Mapping[str, Mapping[str, Any]], result: Fetched) -> dict[str, Transient]:

@@ -63,6 +63,9 @@ QUOTA_PAUSE_S = 300.0
 """How long `--wait` sleeps before it looks whether the hour has room again."""
 
 
+PAGE_KEYS = frozenset({"label", "rows", "last"})
+
+
 def fetch_features(
     api: LasairApi, out: Path, wait: bool = False, sleep: Callable[[float], None] = time.sleep
 ) -> Mapping[str, int]:
@@ -99,7 +102,7 @@ def fetch_features(
     if not out.parent.is_dir():
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
     part = out.with_name(out.name + ".part")
-    pages = _read_part(part)
+    pages = read_kept(part, PAGE_KEYS)
     with open(part, "a", encoding="utf-8") as kept:
         for label, patterns in CLASSES.items():
             for page in _missing_pages(api, label, patterns, pages, wait, sleep):
@@ -117,24 +120,30 @@ def fetch_features(
     return counts
 
 
-def _read_part(part: Path) -> list[dict[str, Any]]:
-    """Read the pages of an earlier run; a line that was cut off in writing is read again from Lasair."""
-    pages: list[dict[str, Any]] = []
-    if not part.exists():
-        return pages
+def read_kept(kept_in: Path, keys: frozenset[str]) -> list[dict[str, Any]]:
+    """Read what an earlier run kept, an answer a line; what comes after a line cut off in writing is dropped.
+
+    Parameters
+    ----------
+    keys
+        What each answer has.
+    """
+    answers: list[dict[str, Any]] = []
+    if not kept_in.exists():
+        return answers
     complete = 0
-    with open(part, "rb") as kept:
+    with open(kept_in, "rb") as kept:
         for line in kept:
             try:
-                page = json.loads(line)
+                answer = json.loads(line)
             except ValueError:
                 break
-            if not line.endswith(b"\n") or not {"label", "rows", "last"} <= set(page):
+            if not line.endswith(b"\n") or not isinstance(answer, dict) or not keys <= set(answer):
                 break
-            pages.append(page)
+            answers.append(answer)
             complete += len(line)
-    os.truncate(part, complete)
-    return pages
+    os.truncate(kept_in, complete)
+    return answers
 
 
 def _missing_pages(
