@@ -9,9 +9,10 @@ from annotator.models import ModelSet, load_models
 from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, Night, simulate_night
 from tests.conftest import made_once
-from training.data.live_states import SURROUNDINGS, no_live_states
+from training.data.partial_light_curves import SURROUNDINGS, no_partial_light_curves
 from training.data.table import Table, read_table
-from training.export.graph import export_graph, manifest_json, write_files
+from training.export.files import write_files
+from training.export.graph import export_graph, manifest_json
 from training.features import evaluate as features_evaluate
 from training.features import train as features
 from training.features.fit import Settings
@@ -73,13 +74,13 @@ def small_models_folder(labelled_table, tmp_path_factory) -> Path:
     """A model set of the object features, fitted in a second: what it says is poor, how it is served is not."""
 
     def make(folder: Path) -> None:
-        settings, live = Settings(epochs=2), no_live_states()
+        settings, live = Settings(epochs=2), no_partial_light_curves()
         fit = features._fit_rotation(labelled_table, settings, 0)
         inputs = labelled_table.features, labelled_table.quantities
-        numbers = features.out_of_fold([fit.model] * 10, labelled_table.bins, *inputs)
+        numbers = features.out_of_fold([fit.model] * 10, labelled_table.folds, *inputs)
         examples = {"features": inputs[0][:20], "quantities": inputs[1][:20]}
         graph = export_graph(fit.model, examples, features.OUTPUTS)
-        young = features.out_of_fold([fit.model] * 10, labelled_table.bins[live.places], *live.tensors)
+        young = features.out_of_fold([fit.model] * 10, labelled_table.folds[live.places], *live.tensors)
         calibrated = features_evaluate.calibrations(numbers, young, labelled_table, live)
         manifest = features._manifest(fit, graph, labelled_table, live, calibrated, (), "aha-test-1.0", settings, {})
         write_files(folder, [("features.onnx", graph), ("features.json", manifest_json(manifest))])

@@ -162,7 +162,7 @@ def test_every_curve_of_an_object_is_in_one_bin_and_photometry_of_other_telescop
     table = read_curves(tmp_path / "c.parquet", curve_files / "lightcurve_labels.csv")
     assert sorted(set(table.column("group"))) == ["alerts", "yse"]
     bins = {}
-    for curve, number in zip(table.curves, table.bins, strict=True):
+    for curve, number in zip(table.curves, table.folds, strict=True):
         assert bins.setdefault(curve.object_id, number) == number
     assert len(table.curves) == 2 * len(bins)
 

@@ -265,7 +265,7 @@ def test_curves_are_cut_where_training_cut_them(data, monkeypatch):
     monkeypatch.setattr(lightcurve, "errors_of", lambda model, curves: np.zeros(len(curves)))
     monkeypatch.setattr(lightcurve, "scorer_of", lambda fits: lambda rotation, curves: np.zeros(len(curves)))
     _, states = lightcurve.live_errors([], table)
-    found = report_measure.live_states(table)
+    found = report_measure.as_calibrated(table)
     assert [s.time_days.tolist() for s in found] == [s.time_days.tolist() for s in states]
 
 
