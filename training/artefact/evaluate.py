@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.config import DecisionConfig
+from annotator.decision.config import DecisionConfig
 from training.artefact.fit import artefact_inputs, out_of_fold
 from training.artefact.labels import artefact_labels
 from training.data.stamps import StampTable
