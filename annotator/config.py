@@ -18,7 +18,7 @@ import yaml
 from annotator.annotation import CLASSIFICATIONS, check_topic
 from annotator.decision.config import DecisionConfig
 from annotator.errors import ConfigError
-from annotator.surveys.survey import ENDPOINTS
+from annotator.surveys import SURVEYS
 
 TOKEN_VARIABLE = "LASAIR_TOKEN"
 
@@ -177,7 +177,7 @@ class ScheduleConfig:
 class Config:
     """The whole configuration."""
 
-    survey: str = _key(_one_of(*ENDPOINTS))
+    survey: str = _key(_one_of(*SURVEYS))
     lasair: LasairConfig = _key()
     source: Source = _key()
     annotation: AnnotationConfig = _key()

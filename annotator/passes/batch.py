@@ -15,7 +15,7 @@ from annotator.models import ModelSet
 from annotator.passes.enrich import Completer
 from annotator.reasons.find import reasons_of
 from annotator.sources.records import as_text, readable, record_name
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 from annotator.verdicts import Verdict
 
@@ -71,7 +71,7 @@ def score_waiting(
 ) -> list[Assessment]:
     """Score the objects again for which a modality can be fetched now that could not before; nothing is written."""
     records = ledger.kept.waiting_records(completer.waiting_turns)
-    transients = [PARSERS[models.survey](record) for record in records]
+    transients = [SURVEYS[models.survey].parse(record) for record in records]
     joined = [
         (as_seen(transient, record), item)
         for transient, record, item in zip(transients, records, completer.waiting(transients), strict=True)
@@ -97,7 +97,7 @@ def parse_batch(records: Iterable[object], survey: str) -> tuple[list[Seen], lis
 
 def _parsed(record: object, survey: str) -> Transient:
     """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
-    transient = PARSERS[survey](readable(record))
+    transient = SURVEYS[survey].parse(readable(record))
     if not OBJECT_ID.fullmatch(transient.object_id):
         raise RecordError(f"expected an object id of 1 to 16 letters and digits, found {transient.object_id[:40]!r}")
     return transient
