@@ -22,7 +22,7 @@ from annotator.passes.report import PassReport
 from annotator.sources.files import file_batches
 from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
-from annotator.sources.records import Batch, as_text, readable, record_name
+from annotator.sources.records import Batch, as_text, readable
 from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 from annotator.verdicts import Verdict
@@ -34,7 +34,7 @@ def parse_annotatable(record: object, survey: str) -> Transient:
     """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
     transient = SURVEYS[survey].parse(readable(record))
     if not OBJECT_ID.fullmatch(transient.object_id):
-        raise RecordError(f"expected an object id of 1 to 16 letters and digits, found {transient.object_id[:40]!r}")
+        raise RecordError(f"expected an object id of 1 to 19 letters and digits, found {transient.object_id[:40]!r}")
     return transient
 
 
@@ -89,7 +89,9 @@ def _batches(
         return stream_batches(source, commit, should_stop)
     if isinstance(source, FileSource):
         return file_batches(source.path)
-    return query_batches(api.query, load_filter(source.filter), source.page_rows, source.reread_days, position)
+    return query_batches(
+        api.query, api.survey, load_filter(source.filter), source.page_rows, source.reread_days, position
+    )
 
 
 def assess_batch(
@@ -112,7 +114,7 @@ def assess_batch(
         try:
             parsed.append((parse_annotatable(record, config.survey), record))
         except RecordError as error:
-            refusals.append(Refusal(record_name(record), str(error), as_text(record)))
+            refusals.append(Refusal(SURVEYS[config.survey].object_id(record), str(error), as_text(record)))
     news = news_of(parsed, ledger, models.version)
     assessments = assess(news, _completed(news, completer), config, ledger, models, verdicts)
     report.read += len(records)

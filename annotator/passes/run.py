@@ -18,6 +18,7 @@ from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
 from annotator.passes.judging import apply, standing_verdicts, take_back
 from annotator.passes.report import PassReport
+from annotator.surveys import SURVEYS
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def recorded_pass(
         ledger = kept.copy_in_memory() if is_dry else kept
         # A dry run's reads are calls like any other: they are counted in the ledger that stays.
         budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)
-        api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
+        api = LasairApi(SURVEYS[config.survey], config.lasair.endpoint, token, config.lasair.timeout_s, budget)
         pass_id = ledger.passes.begin(clock())
         report = PassReport()
         outcome = "interrupted"

@@ -35,20 +35,21 @@ def tns_entries(ledger: Ledger, api: LasairApi, object_ids: Sequence[str], now: 
     """
     unknown = ledger.tns.without_since(object_ids, now - CACHED_S)[:MAX_LOOKED_UP]
     if unknown:
-        names = ", ".join(f"'{object_id}'" for object_id in unknown)
+        survey = api.survey
+        ids = ", ".join(map(survey.id_literal, unknown))
         rows = api.query(
-            "objects.objectId, crossmatch_tns.tns_prefix, crossmatch_tns.tns_name, crossmatch_tns.type",
+            f"{survey.id_sql}, crossmatch_tns.tns_prefix, crossmatch_tns.tns_name, crossmatch_tns.type",
             "objects, crossmatch_tns",
-            f"objects.objectId IN ({names})",
+            f"{survey.id_sql} IN ({ids})",
             MAX_LOOKED_UP,
         )
         found = {
-            row["objectId"]: TnsEntry(
+            object_id: TnsEntry(
                 " ".join(str(row[key]) for key in ("tns_prefix", "tns_name") if row.get(key)),
                 str(row.get("type") or "").strip(),
             )
             for row in rows
-            if row.get("objectId") in unknown and row.get("tns_name")
+            if (object_id := survey.object_id(row)) in unknown and row.get("tns_name")
         }
         ledger.tns.remember({object_id: found.get(object_id) for object_id in unknown}, now)
     return ledger.tns.entries(object_ids)
