@@ -199,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from annotator.config import DecisionConfig
+    from annotator.decision.config import DecisionConfig
     from annotator.lasair.cutout_cache import CutoutCache
     from annotator.lasair.cutouts import CutoutFetcher
     from annotator.models import load_models

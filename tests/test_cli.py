@@ -27,7 +27,8 @@ def test_help_is_light_to_start():
 
 def test_scoring_loads_nothing_that_only_training_and_reports_may():
     loaded = imported_by(
-        "import annotator.service, annotator.scoring, annotator.demo, annotator.report.tables, annotator.report.digest;"
+        "import annotator.passes.schedule, annotator.passes.score_file, annotator.demo, annotator.report.tables;"
+        "import annotator.report.digest;"
         "from annotator.models import *;"
         "load_models(None, 'ztf')"
     )

@@ -1,6 +1,6 @@
 """From scores to a classification, and to the numbers that stand beside it."""
 
-from annotator.config import DecisionConfig
+from annotator.decision.config import DecisionConfig
 from annotator.models import ModalityScore, Scores
 from annotator.surveys import SURVEYS
 from annotator.transient import Transient

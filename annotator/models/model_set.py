@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from annotator.config import DecisionConfig
+from annotator.decision.config import DecisionConfig
 from annotator.models.calibration import combined_score
 from annotator.models.distribution import Distribution
 from annotator.models.heads import Head

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Iterator
 
 from annotator.annotation import OBJECT_ID_KEY
-from annotator.config import DecisionConfig
 from annotator.decision.assess import modality_summary
 from annotator.decision.classify import decide, learned
+from annotator.decision.config import DecisionConfig
 from annotator.errors import RecordError
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.models import ModelSet

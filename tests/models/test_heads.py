@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.config import DecisionConfig
+from annotator.decision.config import DecisionConfig
 from annotator.errors import ModelError
 from annotator.models import Missing, ModalityScore, load_models
 from annotator.models.model_set import head_numbers

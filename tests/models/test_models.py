@@ -28,7 +28,7 @@ from annotator.surveys.ztf import parse as ztf
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
 from annotator.transient import Transient
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "onnx_models" / "ztf"
 DATA = ROOT.parent / "shared" / "data" / "object_features.csv"
 ROWS = simulate_night(7, 60, now_jd=2461000.5).rows()

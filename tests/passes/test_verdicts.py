@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.cli import main
-from annotator.config import DecisionConfig
 from annotator.decision.classify import judged
+from annotator.decision.config import DecisionConfig
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
 from annotator.monitor.check import check

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from annotator.config import DecisionConfig
 from annotator.decision.classify import decide
+from annotator.decision.config import DecisionConfig
 from annotator.errors import MissingModalityError
 from annotator.models import ModalityScore, ModelSet, Scores, load_models
 from annotator.nights import night_of

@@ -36,7 +36,6 @@ from training.lightcurve.fit import (
 )
 from training.lightcurve.injection import EVOLUTIONS, MAX_ERROR_MAG, make_pair, single_numbers, smooth_magnitudes
 from training.lightcurve.network import LightCurveModel, mean_loss
-from training.metrics import ranking as evaluate
 from training.metrics.calibrate import uniform_calibrated
 
 LABELS = {"SN Ia": "SN Ia", "SN II": "SN II", "SN Ib/c": "SN Ib/c", "TDE": "Exotic", "SLSN": "Exotic"}
@@ -73,10 +72,8 @@ def table(curve_files):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +162,7 @@ def test_every_curve_of_an_object_is_in_one_bin_and_photometry_of_other_telescop
     table = read_curves(tmp_path / "c.parquet", curve_files / "lightcurve_labels.csv")
     assert sorted(set(table.column("group"))) == ["alerts", "yse"]
     bins = {}
-    for curve, number in zip(table.curves, table.bins, strict=True):
+    for curve, number in zip(table.curves, table.folds, strict=True):
         assert bins.setdefault(curve.object_id, number) == number
     assert len(table.curves) == 2 * len(bins)
 
