@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "score", parents=[common], help="score records in files and print one JSON line for each"
     )
-    command.add_argument("--survey", choices=["ztf"], default="ztf", help="whose records they are (default: ztf)")
+    command.add_argument("--survey", type=_survey, default="ztf", help="whose records they are (default: ztf)")
     command.add_argument("--models", type=Path, metavar="DIR", help="a folder of models (default: the shipped ones)")
     command.add_argument(
         "--cutout-host",
@@ -185,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
         "filters", parents=[common], help="list the SQL filters, or print one ready to paste into Lasair"
     )
     command.add_argument("name", nargs="?", help="which filter to print")
-    command.add_argument("--topic", default="aha_ztf", help="the annotator's topic in it (default: aha_ztf)")
+    command.add_argument("--topic", help="the annotator's topic in it (default: that of the shipped filters)")
     command.set_defaults(run=_filters)
 
     command = commands.add_parser(
@@ -199,21 +199,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _score(options: argparse.Namespace) -> int:
-    from urllib.parse import urlsplit
-
     from annotator.decision.config import DecisionConfig
     from annotator.lasair.cutout_cache import CutoutCache
     from annotator.lasair.cutouts import CutoutFetcher
     from annotator.models import load_models
     from annotator.passes.score_file import score_lines
     from annotator.sources.files import read_records
-    from annotator.surveys.survey import ENDPOINTS
+    from annotator.surveys import SURVEYS
 
     for name in options.files:
         if name != "-" and not Path(name).is_file():
             raise ConfigError(f"no such file: {name}")
     models = load_models(options.models, options.survey)
-    hosts = options.cutout_host or [urlsplit(ENDPOINTS[options.survey]).hostname]
+    hosts = options.cutout_host or SURVEYS[options.survey].cutout_hosts
     cache = CutoutCache(options.cutout_cache, MAX_CACHE_BYTES) if options.cutout_cache else None
     for name in options.files:
         folder = None if name == "-" else Path(name).parent
@@ -309,6 +307,14 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
     return int(text)
+
+
+def _survey(text: str) -> str:
+    from annotator.surveys import SURVEYS  # brings numpy, which --help does without
+
+    if text not in SURVEYS:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(SURVEYS)}, found {text!r}")
+    return text
 
 
 def _port(text: str) -> int:
@@ -431,7 +437,8 @@ def _filters(options: argparse.Namespace) -> int:
     from annotator.lasair.filters import boxes, for_topic, list_filters, load_filter
 
     if options.name:
-        print(boxes(for_topic(load_filter(options.name), options.topic)))
+        shown = load_filter(options.name)
+        print(boxes(shown if options.topic is None else for_topic(shown, options.topic)))
         return EXIT_OK
     for item in list_filters():
         print(f"{item.name}\n    " + item.summary.strip().replace("\n", "\n    "))

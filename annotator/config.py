@@ -16,7 +16,7 @@ from msgspec import Meta
 from annotator.annotation import Classification, check_topic
 from annotator.decision.config import DecisionConfig
 from annotator.errors import ConfigError
-from annotator.surveys.survey import ENDPOINTS
+from annotator.surveys import SURVEYS
 from annotator.typed import Typed, decode
 
 TOKEN_VARIABLE = "LASAIR_TOKEN"
@@ -145,7 +145,7 @@ class ScheduleConfig(Typed):
 class ConfigFile(Typed):
     """What stands in the file."""
 
-    survey: Literal[tuple(ENDPOINTS)]
+    survey: Literal[tuple(SURVEYS)]
     lasair: LasairConfig
     source: StreamSource | QuerySource | FileSource
     annotation: AnnotationConfig

@@ -14,7 +14,7 @@ from annotator.preprocess.features import feature_row
 from annotator.preprocess.lightcurve import Detections, lightcurve_input
 from annotator.preprocess.quantities import quantity_row
 from annotator.preprocess.stamp_statistics import stamp_statistics
-from annotator.preprocess.triplet import stamp_tensor
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 
 
@@ -51,7 +51,7 @@ def _prepare_lightcurve(transient: Transient) -> Prepared:
 def _prepare_triplet(transient: Transient) -> Prepared:
     if transient.triplet is None:
         raise MissingModalityError("no cutouts")
-    tensor = stamp_tensor(transient.triplet)
+    tensor = SURVEYS[transient.survey].stamp_tensor(transient.triplet)
     statistics = {f"stamp_{name}": value for name, value in stamp_statistics(tensor).items()}
     return Prepared({"stamps": tensor[np.newaxis]}, Sampling(), of_stamps(tensor), statistics)
 

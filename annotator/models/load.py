@@ -24,7 +24,7 @@ from annotator.preprocess.features import FEATURES
 from annotator.preprocess.fits import read_stamp
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.preprocess.triplet import CHANNELS
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient, Triplet
 
 REFERENCE_RTOL = 1e-3
@@ -151,7 +151,7 @@ def _check_references(model: Model, where: str) -> None:
 
 def reference_transient(record: Mapping, survey: str) -> Transient:
     """Parse a reference record, which holds its stamps itself where it has any: FITS, gzipped, in base 64."""
-    transient = PARSERS[survey](record)
+    transient = SURVEYS[survey].parse(record)
     if "stamps" not in record:
         return transient
     stamps = [read_stamp(base64.b64decode(record["stamps"][name])) for name in CHANNELS]

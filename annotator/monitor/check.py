@@ -15,7 +15,7 @@ from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sources.files import read_records
 from annotator.sources.kafka_lag import peek
 from annotator.sources.records import record_name
-from annotator.surveys.survey import ENDPOINTS, OBJECT_IDS
+from annotator.surveys import SURVEYS
 from annotator.verdicts import latest, read_verdicts
 
 
@@ -85,7 +85,7 @@ def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
         yield Point("token", False, f"{error} Accounts and tokens of the two Lasairs are separate.")
         return
     except LasairApiError as error:
-        hint = f"the {config.survey} Lasair is at {ENDPOINTS[config.survey]}"
+        hint = f"the {config.survey} Lasair is at {SURVEYS[config.survey].endpoint}"
         yield Point("endpoint", False, f"{config.lasair.endpoint} did not answer as Lasair does: {error}; {hint}")
         return
     yield Point("token", True, "accepted")
@@ -96,13 +96,13 @@ def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
 
 def _endpoint(config: Config, rows: list[dict]) -> Point:
     object_id = record_name(rows[0]) if rows else ""
-    if OBJECT_IDS[config.survey].fullmatch(object_id):
+    if SURVEYS[config.survey].id_pattern.fullmatch(object_id):
         return Point("endpoint", True, f"{config.lasair.endpoint} serves objects such as {object_id}")
     found = f"an object named {object_id!r}" if rows else "no objects"
     return Point(
         "endpoint",
         False,
-        f"{config.lasair.endpoint} has {found}: for survey {config.survey} use {ENDPOINTS[config.survey]}",
+        f"{config.lasair.endpoint} has {found}: for survey {config.survey} use {SURVEYS[config.survey].endpoint}",
     )
 
 

@@ -23,7 +23,7 @@ from annotator.sources.files import file_batches
 from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
 from annotator.sources.records import Batch, as_text, readable, record_name
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 from annotator.verdicts import Verdict
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 def parse_annotatable(record: object, survey: str) -> Transient:
     """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
-    transient = PARSERS[survey](readable(record))
+    transient = SURVEYS[survey].parse(readable(record))
     if not OBJECT_ID.fullmatch(transient.object_id):
         raise RecordError(f"expected an object id of 1 to 16 letters and digits, found {transient.object_id[:40]!r}")
     return transient
@@ -142,7 +142,8 @@ def _assess_waiting(
 ) -> None:
     """Score the objects again for which a modality can be fetched now that could not before."""
     waited = [
-        (PARSERS[config.survey](record), record) for record in ledger.kept.waiting_records(completer.waiting_turns)
+        (SURVEYS[config.survey].parse(record), record)
+        for record in ledger.kept.waiting_records(completer.waiting_turns)
     ]
     completed = completer.waiting([transient for transient, _ in waited])
     joined = [number for number, item in enumerate(completed) if not item.waits or item.gained]

@@ -11,7 +11,7 @@ from annotator.lasair.cutouts import CutoutFetcher
 from annotator.models import ModelSet
 from annotator.passes.enrich import with_stamps
 from annotator.sources.records import readable, record_name
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 
 
 def score_lines(
@@ -36,7 +36,7 @@ def score_lines(
         A JSON object for each record, in order: objectId, score, classification, exotic and prior where there are any,
         and each modality; or objectId and refused. Plain ASCII, and never null, NaN or Infinity.
     """
-    parse = PARSERS[models.survey]
+    parse = SURVEYS[models.survey].parse
     for record in records:
         try:
             transient = parse(readable(record))

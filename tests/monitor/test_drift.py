@@ -259,7 +259,7 @@ def databank(shared, models) -> Databank:
     table = read_table(shared / "data" / "object_features.csv", "ztf")
     scores = models.score([parse(row) for row in table.rows])
     of_bins: list[list[Observed]] = [[] for _ in range(10)]
-    for number, item in zip(table.bins.tolist(), scores, strict=True):
+    for number, item in zip(table.folds.tolist(), scores, strict=True):
         of_bins[number].append(item.modalities["features"].observed)
     inputs = [{name: item[name] for name in FEATURE_NAMES} for part in of_bins[:8] for item in part]
     verdicts = [{name: item[name] for name in ("features_score", "features_error")} for item in of_bins[8]]

@@ -19,7 +19,7 @@ from annotator.reasons.features import WORDS
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import MAX_REASONS, Reason, from_json, to_json
 from annotator.reasons.sentence import explain
-from annotator.surveys.survey import PIXEL_ARCSEC
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet
 from tests.benchmarks import known_causes as causes
@@ -226,7 +226,7 @@ def test_a_place_in_the_stamps_is_told_in_arcsec_of_the_survey_s_pixels(simulate
     distance = math.hypot(first.where["row"] - CENTRE, first.where["column"] - CENTRE)
     assert distance == pytest.approx(math.hypot(*shift), abs=1.5)
     arcsec = int(re.fullmatch(r"source in the difference (\d+) arcsec off centre", first.words)[1])
-    assert arcsec == pytest.approx(distance * PIXEL_ARCSEC["ztf"], abs=0.51)
+    assert arcsec == pytest.approx(distance * SURVEYS["ztf"].pixel_arcsec, abs=0.51)
 
 
 # Any object

@@ -26,8 +26,8 @@ def distributions_of(modality: str, observed: Sequence[Mapping[str, float | None
     modality
         Whose numbers they are.
     observed
-        One object each, as :mod:`annotator.observed` names its numbers, the same in all; scores and errors must be by
-        models that did not see the object, since a night's are.
+        One object each, as :mod:`annotator.models.observed` names its numbers, the same in all; scores and errors must
+        be by models that did not see the object, since a night's are.
 
     Returns
     -------

@@ -16,17 +16,15 @@ from annotator.ledger import Ledger
 from annotator.models import load_models
 from annotator.models.heads import load_head
 from annotator.preprocess.quantities import QUANTITY_NAMES
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.verdicts import Verdict, verdicts_csv
 from training import cli
-from training.data.live_states import LiveStates
-from training.data.table import name_bin, read_table
+from training.data.folds import fold_of
+from training.data.partial_light_curves import PartialLightCurves
+from training.data.table import read_table
 from training.exotic.evaluate import calibration_table, half_precision_threshold, presence_auc
 from training.exotic.examples import Databank, ledger_numbers, read_databank, with_verdicts
-from training.exotic.model import (
-    INPUTS,
-    MODALITY_INPUTS,
-    NEEDS,
+from training.exotic.fit import (
     PRIOR_COUNTS_AS,
     VERDICT_WEIGHT,
     Examples,
@@ -35,6 +33,7 @@ from training.exotic.model import (
     fit_exotic,
     with_modalities_dropped,
 )
+from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS
 from training.exotic.train import Sources, train
 from training.export import head as head_files
 from training.metrics import ranking as evaluate
@@ -113,7 +112,7 @@ def test_a_forbidden_column_never_reaches_the_head(name, labelled_rows, small_mo
         values = [row[name] for row in rows]
         in_bin = {}
         for place, value in enumerate(values):
-            in_bin.setdefault(name_bin(rows[place]["tns_name"] or value), []).append(place)
+            in_bin.setdefault(fold_of(rows[place]["tns_name"] or value), []).append(place)
         for places in in_bin.values():
             for place, other in zip(places, np.roll(places, 1), strict=True):
                 values[place] = rows[other][name]
@@ -146,8 +145,8 @@ def test_numbers_of_the_databank_are_those_that_the_annotator_gives_a_head(datab
     from annotator.models.model_set import head_numbers
 
     rows = databank.table.rows
-    for place in np.flatnonzero(databank.table.bins == 9)[:10]:
-        transient = PARSERS["ztf"](rows[place])
+    for place in np.flatnonzero(databank.table.folds == 9)[:10]:
+        transient = SURVEYS["ztf"].parse(rows[place])
         said = head_numbers(transient, {"features": small_models.models["features"].score(transient)})
         expected = [said.get(name, np.nan) for name in INPUTS]
         np.testing.assert_allclose(databank.numbers[place], expected, rtol=1e-4, atol=1e-5)
@@ -155,7 +154,7 @@ def test_numbers_of_the_databank_are_those_that_the_annotator_gives_a_head(datab
 
 def test_an_error_is_known_of_no_object_that_the_served_model_has_seen(databank):
     errors = databank.numbers[:, INPUTS.index("features_error")]
-    np.testing.assert_array_equal(np.isfinite(errors), databank.table.bins == 9)
+    np.testing.assert_array_equal(np.isfinite(errors), databank.table.folds == 9)
 
 
 def test_errors_by_models_that_did_not_see_the_object_are_read_by_name(labelled_table, small_models, tmp_path):
@@ -244,7 +243,7 @@ def test_examples_of_one_kind_are_refused(databank):
 def test_no_object_s_odds_come_from_a_model_that_saw_it(databank):
     """Labels of one bin changed, the odds of that bin stay."""
     examples = databank.examples
-    here = examples.bins == 3
+    here = examples.folds == 3
     before, _ = cross_fit(examples, SMALL)
     after, _ = cross_fit(dataclasses.replace(examples, is_positive=examples.is_positive ^ here), SMALL)
     np.testing.assert_array_equal(after[here], before[here])
@@ -308,7 +307,7 @@ def test_verdicts_override_labels_and_what_teaches_nothing_teaches_nothing(datab
     weights[[negative[0], positive[0], n]] = VERDICT_WEIGHT
     np.testing.assert_array_equal(examples.weights, weights)
     np.testing.assert_array_equal(examples.numbers[n], known["ZTF98new"])
-    assert examples.bins[n] == name_bin("ZTF98new")
+    assert examples.folds[n] == fold_of("ZTF98new")
 
 
 def test_live_states_count_together_as_one_object_and_say_nothing_of_the_class_by_being_young(databank, labelled_table):
@@ -328,7 +327,9 @@ def test_live_states_count_together_as_one_object_and_say_nothing_of_the_class_b
 
 def test_live_states_are_joined_behind_the_final_ones(labelled_table, small_models):
     places = np.array([7, 3, 3])
-    live = LiveStates(places, tuple(labelled_table.transients[i] for i in places), np.ones(len(places), dtype=bool))
+    live = PartialLightCurves(
+        places, tuple(labelled_table.transients[i] for i in places), np.ones(len(places), dtype=bool)
+    )
     bank = read_databank(labelled_table, small_models, None, live)
     n = len(labelled_table.rows)
     assert bank.places[n:].tolist() == places.tolist()
@@ -428,7 +429,7 @@ def test_a_released_head_is_small_and_served_under_the_set_s_version(released, d
     models = load_models(released, "ztf")
     assert models.version == "aha-test-1.0" and models.heads["exotic"].manifest.revision == 0
     assert (released / "exotic.onnx").stat().st_size < 2_000_000
-    (scores,) = models.score([PARSERS["ztf"](databank.table.rows[0])])
+    (scores,) = models.score([SURVEYS["ztf"].parse(databank.table.rows[0])])
     assert 0 <= scores.exotic <= 1
     card = (released / "EXOTIC_CARD.md").read_text()
     assert models.heads["exotic"].manifest.graph_sha256 in card and not re.search(r"\bnan\b|\binf\b", card)
@@ -453,7 +454,7 @@ def test_the_same_seed_gives_the_same_head_to_the_byte(released, small_models_fo
 
 def test_a_head_no_worse_is_swapped_in_and_the_set_s_version_says_so(service, labelled_file, databank, tmp_path):
     names = databank.table.column("objectId")
-    judged = {str(names[i]): "anomaly" for i in np.flatnonzero(databank.is_positive & (databank.table.bins != 9))[:5]}
+    judged = {str(names[i]): "anomaly" for i in np.flatnonzero(databank.is_positive & (databank.table.folds != 9))[:5]}
     verdicts = write_all_verdicts(tmp_path / "verdicts.csv", judged)
     models = {name: (service / name).read_bytes() for name in ("features.onnx", "features.json")}
     for revision in (1, 2):
@@ -470,7 +471,7 @@ def test_a_head_worse_than_the_one_in_service_is_refused_and_the_old_one_stays(
 ):
     """Verdicts that call all exotics but those of the held-out bin regular, and many normals anomalies."""
     table, names = databank.table, databank.table.column("objectId")
-    teaches = table.bins != 9
+    teaches = table.folds != 9
     wrong = {str(name): "regular" for name in names[databank.is_positive & teaches]}
     wrong |= {str(name): "anomaly" for name in names[~databank.is_positive & teaches][:300]}
     verdicts, before = write_all_verdicts(tmp_path / "verdicts.csv", wrong), files_of(service)

@@ -17,13 +17,14 @@ from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
 from annotator.surveys.ztf import parse as ztf
 from training.cli import main
-from training.data.table import name_bin, read_table
+from training.data.folds import fold_of
+from training.data.table import read_table
 from training.export import graph as export
-from training.features import train as features
+from training.export.files import write_files
+from training.export.gate import check_loads
 from training.features.fit import Settings, fit_features
 from training.features.network import Autoencoder, FeatureModel, mean_huber
 from training.features.scaling import fit_columns
-from training.metrics import ranking as evaluate
 
 
 @functools.cache
@@ -52,10 +53,8 @@ def write_csv(path, rows):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +155,7 @@ def test_a_failed_gate_leaves_what_was_there(trained, data, tmp_path, monkeypatc
 def test_a_model_that_the_annotator_would_refuse_is_not_written(trained):
     names = ("features.onnx", "features.json")
     files = [(name, (trained / name).read_bytes()) for name in names]
-    features.check_loads(files, "ztf")
+    check_loads(files, "ztf")
     manifest = json.loads(files[1][1])
     for spoil in (
         lambda reference: reference | {"error": 2 * reference["error"]},
@@ -164,7 +163,7 @@ def test_a_model_that_the_annotator_would_refuse_is_not_written(trained):
     ):
         spoilt = manifest | {"references": [spoil(manifest["references"][0]), *manifest["references"][1:]]}
         with pytest.raises(ModelError, match="reference record 0"):
-            features.check_loads([files[0], ("features.json", json.dumps(spoilt).encode())], "ztf")
+            check_loads([files[0], ("features.json", json.dumps(spoilt).encode())], "ztf")
 
 
 def test_help_names_the_commands_and_starts_without_torch():
@@ -203,8 +202,8 @@ def test_every_object_is_tested_by_exactly_one_rotation(table):
 
 def test_bins_are_fixed_for_good_and_even():
     # As `printf 2018cow | sha256sum` gives them: the first 16 hexadecimal digits modulo 10.
-    assert {name: name_bin(name) for name in ("2018cow", "2023ixf")} == {"2018cow": 2, "2023ixf": 1}
-    counts = np.bincount([name_bin(f"2025{i}") for i in range(5000)], minlength=10)
+    assert {name: fold_of(name) for name in ("2018cow", "2023ixf")} == {"2018cow": 2, "2023ixf": 1}
+    counts = np.bincount([fold_of(f"2025{i}") for i in range(5000)], minlength=10)
     assert counts.min() > 400
 
 
@@ -213,7 +212,7 @@ def test_an_object_without_a_tns_name_goes_by_its_own_id(tmp_path):
     for row in rows:
         row["tns_name"] = ""
     table = read_table(write_csv(tmp_path / "t.csv", rows), "ztf")
-    assert table.bins.tolist() == [name_bin(row["objectId"]) for row in table.rows]
+    assert table.folds.tolist() == [fold_of(row["objectId"]) for row in table.rows]
 
 
 @pytest.mark.parametrize("column", ["objectId", "tns_name", "source_label"])
@@ -340,9 +339,9 @@ def test_a_file_in_place_of_the_folder_is_refused_before_the_work(recipe, data, 
 def test_files_are_written_all_or_none(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(TypeError):
-        export.write_files(tmp_path, [("a", b"new"), ("b", None)])
+        write_files(tmp_path, [("a", b"new"), ("b", None)])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
-    export.write_files(tmp_path, [("a", b"new"), ("b", b"too")])
+    write_files(tmp_path, [("a", b"new"), ("b", b"too")])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new", "b": b"too"}
     with pytest.raises(ConfigError, match="written to"):
-        export.write_files(tmp_path / "a", [("c", b"new")])
+        write_files(tmp_path / "a", [("c", b"new")])

@@ -5,11 +5,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from training.artefact.model import THRESHOLD, TOP, artefact_inputs, artefact_labels, out_of_fold
-from training.data.stamps import N_FOLDS, StampTable
-from training.metrics.ranking import as_lists, ranking
+from annotator.decision.config import DecisionConfig
+from training.artefact.fit import artefact_inputs, out_of_fold
+from training.artefact.labels import artefact_labels
+from training.data.stamps import StampTable
+from training.metrics.intervals import exact_share
+from training.metrics.ranking import auc_with_interval
+from training.recipe import Headlines, within
+
+THRESHOLD = DecisionConfig().artefact_probability
+"""Probability from which on a detection is called an artefact. Of 0.4 to 0.8 in steps of 0.1 the lowest that calls no
+classified object one, scores shown or hidden."""
+TOP = 100
 
 
 def measure(
@@ -39,7 +47,7 @@ def measure(
         of :func:`top_rows`. The number of good detections, which can vouch for an object, is not in the table.
     """
     labels = artefact_labels(table, verdicts)
-    blind, shown = out_of_fold(artefact_inputs(table, terms), labels, table.bins * N_FOLDS // 10)
+    blind, shown = out_of_fold(artefact_inputs(table, terms), labels, table.model_of)
     picks = table.is_pick
     is_bogus, is_real = labels.is_bogus[picks], labels.is_real[picks]
     is_classified, has_drb = (table.column("source_label") != "")[picks], np.isfinite(table.numbers("drb"))[picks]
@@ -53,9 +61,9 @@ def measure(
     for name, values in judged.items():
         called, known = values >= threshold, is_bogus | is_real
         result[name] = {
-            "auc": _auc(values, is_bogus, known),
-            "auc_with_drb": _auc(values, is_bogus, known & has_drb),
-            "auc_without_drb": _auc(values, is_bogus, known & ~has_drb),
+            "auc": auc_with_interval(values[known], is_bogus[known]),
+            "auc_with_drb": auc_with_interval(values[known & has_drb], is_bogus[known & has_drb]),
+            "auc_without_drb": auc_with_interval(values[known & ~has_drb], is_bogus[known & ~has_drb]),
             "precision": share(called & is_bogus, called & known),
             "recall": share(called & is_bogus, is_bogus),
             "false_alarms": share(called & is_real, is_real),
@@ -99,16 +107,12 @@ def top_rows(
 
 
 def share(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> list[float] | None:
-    """Return the share of a part in a whole with its exact 95 % interval (Clopper-Pearson); None of nothing."""
+    """Return the share of a part in a whole with its exact 95 % interval; None of nothing."""
     n = int(whole.sum())
-    if not n:
-        return None
-    interval = stats.binomtest(int(part.sum()), n).proportion_ci(method="exact")
-    return [round(float(value), 4) for value in (part.sum() / n, interval.low, interval.high)]
+    return exact_share(int(part.sum()), n).rounded() if n else None
 
 
-def _auc(values: NDArray[np.float64], is_bogus: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> list[float] | None:
-    labels = is_bogus[chosen]
-    if labels.all() or not labels.any():
-        return None
-    return as_lists(ranking(values[chosen], labels, np.zeros(len(labels), dtype=int)))["auc"]
+def headlines(metrics: Mapping[str, Any]) -> Headlines:
+    """Return what the head is worth in a few lines, by what may be claimed."""
+    keys = {"AUC": "auc", "precision": "precision", "recall": "recall", "real called artefacts": "false_alarms"}
+    return {f"{words}, scores hidden": within(metrics, "scores hidden", key) for words, key in keys.items()}

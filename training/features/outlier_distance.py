@@ -1,8 +1,11 @@
 """Two scores of the quantities, fitted to normal objects without a label's help: how far away, and in which direction.
 
-`Oddity` is a distance: from an object to the nearest of the centres that the normals gather about, in the distance-free
-quantities of the transient and by Sherlock's class. `Prior` is what an astronomer expects of an exotic transient,
-openly stated: bluer, closer to its host's centre, slower, and odd at all.
+`OutlierDistance` goes from an object to the nearest of the centres that the reference sample gathers about, in those
+quantities of the transient that do not depend on how far away it is, and by Sherlock's class. `Prior` is what an
+astronomer expects of an exotic transient, openly stated: bluer, closer to its host's centre, slower, and far out.
+
+In the graph and its manifest the outlier distance is called `oddity`, and so are the buffers: names of a graph's parts
+are bytes of it.
 """
 
 from collections.abc import Sequence
@@ -79,7 +82,7 @@ def fit_quantity_columns(quantities: NDArray[np.float32], names: Sequence[str]) 
     return tuple(columns)
 
 
-class Oddity(nn.Module):
+class OutlierDistance(nn.Module):
     """Mean distance to the nearest centres, in robust standard deviations."""
 
     def __init__(self, columns: Sequence[Column], centres: NDArray[np.float32]) -> None:
@@ -115,35 +118,35 @@ class Prior(nn.Module):
         return larger.sum(dim=1) + less_odd
 
 
-def fit_oddity(quantities: NDArray[np.float32], seed: int) -> Oddity:
+def fit_outlier_distance(quantities: NDArray[np.float32], seed: int) -> OutlierDistance:
     """Fit the centres to normals ``(n, n_quantities)``: k-means, without the clusters of too few members."""
     from sklearn.cluster import KMeans
 
     columns = fit_quantity_columns(quantities, (*PHYSICAL, *SHERLOCK))
-    model = Oddity(columns, np.zeros((1, len(columns)), dtype=np.float32)).eval()
+    model = OutlierDistance(columns, np.zeros((1, len(columns)), dtype=np.float32)).eval()
     with torch.no_grad():
         scaled = model.scaling(torch.from_numpy(quantities)[:, model.places])[0].numpy().astype(np.float64)
     n_centres = min(N_CENTRES, max(1, len(scaled) // (2 * MIN_MEMBERS)))
     clusters = KMeans(n_centres, n_init=1, random_state=seed).fit(scaled)
     members = np.bincount(clusters.labels_, minlength=n_centres)
     centres = clusters.cluster_centers_[members >= min(MIN_MEMBERS, members.max())]
-    return Oddity(columns, centres.astype(np.float32)).eval()
+    return OutlierDistance(columns, centres.astype(np.float32)).eval()
 
 
-def fit_prior(quantities: NDArray[np.float32], oddity: Oddity) -> Prior:
+def fit_prior(quantities: NDArray[np.float32], outlier_distance: OutlierDistance) -> Prior:
     """Fit where normals ``(n, n_quantities)`` lie in each direction, by quantiles."""
     levels = (np.arange(N_KNOTS) + 0.5) / N_KNOTS
     values = quantities[:, [QUANTITY_NAMES.index(name) for name in EXPECTED_SMALL]].astype(np.float64)
     knots = np.nanquantile(values, levels, axis=0).T
     with torch.no_grad():
-        oddities = oddity(torch.from_numpy(quantities)).numpy().astype(np.float64)
-    return Prior(knots.astype(np.float32), np.quantile(oddities, levels).astype(np.float32)).eval()
+        distances = outlier_distance(torch.from_numpy(quantities)).numpy().astype(np.float64)
+    return Prior(knots.astype(np.float32), np.quantile(distances, levels).astype(np.float32)).eval()
 
 
 class ObjectModel(nn.Module):
-    """The whole graph of the object features: the autoencoder, the oddity and the prior."""
+    """The whole graph of the object features: the autoencoder, the outlier distance and the prior."""
 
-    def __init__(self, autoencoder: FeatureModel, oddity: Oddity, prior: Prior) -> None:
+    def __init__(self, autoencoder: FeatureModel, oddity: OutlierDistance, prior: Prior) -> None:
         super().__init__()
         self.autoencoder, self.oddity, self.prior = autoencoder, oddity, prior
 

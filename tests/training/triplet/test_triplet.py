@@ -67,6 +67,11 @@ def write_stamps(folder, entries):
     return folder / "stamps.npz"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _quick(quick_measures):
+    pass
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_stamps(tmp_path_factory.mktemp("stamps"), all_detections())

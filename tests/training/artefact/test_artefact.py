@@ -6,19 +6,9 @@ import torch
 
 from annotator.config import DecisionConfig
 from annotator.errors import ConfigError
-from training.artefact.measure import measure, share, top_rows
-from training.artefact.model import (
-    INPUTS,
-    THRESHOLD,
-    VERDICT_WEIGHT,
-    Labels,
-    artefact_inputs,
-    artefact_labels,
-    fit_artefact,
-    hidden,
-    out_of_fold,
-    probabilities,
-)
+from training.artefact.evaluate import THRESHOLD, measure, share, top_rows
+from training.artefact.fit import INPUTS, artefact_inputs, fit_artefact, hidden, out_of_fold, probabilities
+from training.artefact.labels import VERDICT_WEIGHT, Labels, artefact_labels
 from training.data.stamps import StampTable, read_stamps
 from training.metrics.ranking import ranking
 
@@ -189,4 +179,4 @@ def test_bogus_stamps_are_told_by_the_stamps_alone(shared):
     assert before["bogus"] > blind["bogus"] > shown["bogus"]
     unaware = dataclasses.replace(labels, is_bogus=labels.is_bogus & False)
     with pytest.raises(ConfigError):
-        out_of_fold(hidden(artefact_inputs(table, terms)), unaware, table.bins // 2)
+        out_of_fold(hidden(artefact_inputs(table, terms)), unaware, table.folds // 2)

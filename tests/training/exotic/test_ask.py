@@ -13,7 +13,8 @@ from training import cli
 from training.exotic import ask as asking
 from training.exotic.ask import Asked, ask, simulate_year, teaching_value
 from training.exotic.examples import ledger_numbers, read_databank, with_verdicts
-from training.exotic.model import INPUTS, NEEDS, Examples, ForestSettings, fit_exotic
+from training.exotic.fit import Examples, ForestSettings, fit_exotic
+from training.exotic.network import INPUTS, NEEDS
 
 SMALL = ForestSettings(n_trees=20, max_depth=6)
 
@@ -175,7 +176,7 @@ def test_a_year_has_a_number_of_each_kind_for_each_night(year, separable):
         )
         for values in runs.values():
             assert all(low <= mean <= high for mean, low, high in values)
-    is_test = np.isin(separable.examples.bins, asking.TEST_BINS)
+    is_test = np.isin(separable.examples.folds, asking.TEST_FOLDS)
     positive = separable.is_positive
     assert year["pool"] == [int((~is_test).sum()), int(positive[~is_test].sum())]
     assert year["test"] == [int(is_test.sum()), int(positive[is_test].sum())]
@@ -201,7 +202,7 @@ def test_a_head_that_knows_no_positive_ranks_by_the_prior(year, separable):
     from sklearn.metrics import roc_auc_score
 
     examples = separable.examples
-    is_test = np.isin(examples.bins, asking.TEST_BINS)
+    is_test = np.isin(examples.folds, asking.TEST_FOLDS)
     prior = examples.numbers[is_test, INPUTS.index(NEEDS)]
     expected = roc_auc_score(examples.is_positive[is_test], prior)
     assert year["strategies"]["asked"]["auc"][0] == pytest.approx([expected] * 3, abs=1e-4)

@@ -21,7 +21,7 @@ from annotator.preprocess.lightcurve import (
     within_grid,
 )
 from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from training import cli
 from training.data.curves import read_curves
 from training.lightcurve.aha import AhaCurveModel, aha_tensor
@@ -36,7 +36,6 @@ from training.lightcurve.fit import (
 )
 from training.lightcurve.injection import EVOLUTIONS, MAX_ERROR_MAG, make_pair, single_numbers, smooth_magnitudes
 from training.lightcurve.network import LightCurveModel, mean_loss
-from training.metrics import ranking as evaluate
 from training.metrics.calibrate import uniform_calibrated
 
 LABELS = {"SN Ia": "SN Ia", "SN II": "SN II", "SN Ib/c": "SN Ib/c", "TDE": "Exotic", "SLSN": "Exotic"}
@@ -73,10 +72,8 @@ def table(curve_files):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +103,7 @@ def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(traine
             if e.candid is not None
         ],
     }
-    found = models.models["lightcurve"].score(PARSERS["ztf"](record))
+    found = models.models["lightcurve"].score(SURVEYS["ztf"].parse(record))
     assert isinstance(found, ModalityScore) and found.error > 0 and len(found.residual) == 352
     assert (trained / "LIGHTCURVE_CARD.md").read_text().startswith("# aha-ztf-1.1")
 
@@ -165,7 +162,7 @@ def test_every_curve_of_an_object_is_in_one_bin_and_photometry_of_other_telescop
     table = read_curves(tmp_path / "c.parquet", curve_files / "lightcurve_labels.csv")
     assert sorted(set(table.column("group"))) == ["alerts", "yse"]
     bins = {}
-    for curve, number in zip(table.curves, table.bins, strict=True):
+    for curve, number in zip(table.curves, table.folds, strict=True):
         assert bins.setdefault(curve.object_id, number) == number
     assert len(table.curves) == 2 * len(bins)
 
@@ -325,8 +322,8 @@ def test_the_references_of_the_shipped_manifest_are_simulated_and_can_be_scored(
         record = json.loads(json.dumps(reference.record))
         assert record["objectId"].startswith("ZTF99")
         try:
-            tensor = lightcurve_tensor(PARSERS["ztf"](record).light_curve)
+            tensor = lightcurve_tensor(SURVEYS["ztf"].parse(record).light_curve)
         except MissingModalityError as reason:
             raise AssertionError(f"a reference that cannot be scored: {reason}") from reason
         assert tensor.shape == (3, 2, 176)
-        assert len(usable_detections(PARSERS["ztf"](record).light_curve)) >= MIN_DETECTIONS
+        assert len(usable_detections(SURVEYS["ztf"].parse(record).light_curve)) >= MIN_DETECTIONS

@@ -6,14 +6,14 @@ import torch
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from training.export.graph import OUTPUT_NAMES, check_parity, export_graph
 from training.features.network import FeatureModel
-from training.features.oddity import (
+from training.features.outlier_distance import (
     CLIP,
     EXPECTED_SMALL,
     MIN_MEMBERS,
     PHYSICAL,
     SHERLOCK,
     ObjectModel,
-    fit_oddity,
+    fit_outlier_distance,
     fit_prior,
     fit_quantity_columns,
 )
@@ -29,7 +29,7 @@ def normals(labelled_table):
 
 @pytest.fixture(scope="module")
 def oddity(normals):
-    return fit_oddity(normals, seed=0)
+    return fit_outlier_distance(normals, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def scaled_by_hand(oddity, row):
     )
 
 
-# Oddity
+# OutlierDistance
 
 
 def test_it_is_the_mean_distance_to_the_five_nearest_centres(oddity, normals):
@@ -107,7 +107,7 @@ def test_no_centre_is_an_object_and_each_stands_for_several(oddity, normals):
 def test_a_centre_of_too_few_members_is_left_out(normals, median):
     """Four objects far from all others make a cluster of their own, which no centre may stand for."""
     apart = changed(median, colour_now=50.0, colour_peak=50.0, fade_g=50.0, fade_r=50.0, amplitude_g=50.0)
-    few, enough = (fit_oddity(np.vstack([normals, np.tile(apart, (n, 1))]), seed=0) for n in (4, 40))
+    few, enough = (fit_outlier_distance(np.vstack([normals, np.tile(apart, (n, 1))]), seed=0) for n in (4, 40))
     assert asked(few, apart)[0] > 5
     nearest = np.linalg.norm(enough.centres.numpy() - scaled_by_hand(enough, apart), axis=1).min()
     assert nearest < 0.01 < np.linalg.norm(few.centres.numpy() - scaled_by_hand(few, apart), axis=1).min()
@@ -149,7 +149,7 @@ def test_a_quantity_without_any_value_is_refused_by_name(normals):
     empty = normals.copy()
     empty[:, QUANTITY_NAMES.index("fade_r")] = np.nan
     with pytest.raises(ValueError, match="fade_r"):
-        fit_oddity(empty, seed=0)
+        fit_outlier_distance(empty, seed=0)
 
 
 # Prior
@@ -222,7 +222,7 @@ def test_the_graph_runs_where_no_quantity_is_known(graph, labelled_table):
 
 
 def test_the_same_seed_gives_the_same_graph_to_the_byte(graph, whole, normals, labelled_table):
-    again = fit_oddity(normals, seed=0)
+    again = fit_outlier_distance(normals, seed=0)
     model = ObjectModel(whole.autoencoder, again, fit_prior(normals, again)).eval()
     examples = {"features": labelled_table.features[:60], "quantities": labelled_table.quantities[:60]}
     assert export_graph(model, examples, OUTPUTS) == graph

@@ -14,11 +14,11 @@ from annotator.preprocess.triplet import CHANNELS
 from annotator.sandbox import simulate_night
 from annotator.sandbox.sky.stamps import simulate
 from annotator.transient import Transient, Triplet
-from training.artefact import model as artefact
+from training.artefact import fit as artefact_fit
 from training.artefact import train as artefact_train
 from training.cli import main
 from training.data.stamps import read_stamps
-from training.metrics import ranking as evaluate
+from training.triplet import out_of_fold
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
 
@@ -29,10 +29,8 @@ def simulated():
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_bootstrap_draws():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
-        yield
+def _quick(quick_measures):
+    pass
 
 
 def streak(stamps, rng):
@@ -63,8 +61,8 @@ def data(tmp_path_factory):
     arrays = {name: np.array([stamp[name.capitalize()] for stamp in stamps]) for name in CHANNELS}
     np.savez(folder / "cutouts.npz", **arrays)
     table = read_stamps(folder / "cutouts.npz")
-    terms = rng.normal(size=(len(table.rows), len(artefact.TERM_NAMES)))
-    artefact.write_stamps(folder / "kept", table, np.abs(terms[:, 0]), terms)
+    terms = rng.normal(size=(len(table.rows), len(out_of_fold.TERM_NAMES)))
+    out_of_fold.write_stamps(folder / "kept", table, np.abs(terms[:, 0]), terms)
     return folder
 
 
@@ -113,7 +111,7 @@ def test_a_head_that_is_worse_than_the_one_in_service_is_refused_and_the_old_one
 ):
     assert train(data, models, "--fresh") == 0
     before = (models / "artefact.onnx").read_bytes()
-    fit = artefact.fit_artefact
+    fit = artefact_fit.fit_artefact
     monkeypatch.setattr(artefact_train, "fit_artefact", lambda inputs, labels, weights: fit(inputs, ~labels, weights))
     assert train(data, models) == 1
     assert "the old head stays" in capsys.readouterr().err
@@ -129,11 +127,11 @@ def test_without_what_the_triplet_s_training_kept_it_is_said_how_to_make_it(data
 
 def test_the_stamps_terms_are_read_back_as_they_were_written_and_a_missing_one_is_refused(data):
     table = read_stamps(data / "cutouts.npz")
-    errors, terms = artefact.read_stamps_out_of_fold(data / "kept", table)
+    errors, terms = out_of_fold.read_stamps_out_of_fold(data / "kept", table)
     assert errors.tolist() == np.abs(terms[:, 0]).tolist() and terms.shape == (len(table.rows), 6)
-    lines = (data / "kept" / artefact.STAMPS).read_text(encoding="utf-8").splitlines()
+    lines = (data / "kept" / out_of_fold.STAMPS).read_text(encoding="utf-8").splitlines()
     short = data / "short"
     short.mkdir(exist_ok=True)
-    (short / artefact.STAMPS).write_text("\n".join(lines[:-1]), encoding="utf-8")
+    (short / out_of_fold.STAMPS).write_text("\n".join(lines[:-1]), encoding="utf-8")
     with pytest.raises(ConfigError, match="every stamp"):
-        artefact.read_stamps_out_of_fold(short, table)
+        out_of_fold.read_stamps_out_of_fold(short, table)

@@ -1,40 +1,17 @@
-"""The head `exotic`: the probability of a kind that earned a night, from labels and from people's verdicts.
+"""Fit the head `exotic` to labels and verdicts."""
 
-It learns from what the other models say and from the object's quantities (:func:`annotator.models.head_numbers`).
-A forest of extremely randomised trees gives the odds; the stated prior counts as so many known exotics beside it, so
-that it leads while few are known and steps back as they become more.
-"""
-
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from annotator.models.manifest import Column
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES
 from training.exotic.forest import Forest
-from training.features.network import FeatureScaling
+from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS, ExoticModel
 from training.features.scaling import robust_column
-
-N_LATENTS = 8
-MODALITY_INPUTS: Mapping[str, tuple[str, ...]] = {
-    "features": (
-        "features_error",
-        "features_oddity",
-        "features_prior",
-        *(f"features_latent_{i}" for i in range(N_LATENTS)),
-    ),
-    "lightcurve": ("lightcurve_error",),
-    "triplet": ("triplet_error",),
-}
-"""What is learned from each modality. The latents of light curve and triplet are left out: a tenth and a fortieth of
-the databank's objects have them, and which catalogue a light curve came from tells its class."""
-
-INPUTS: tuple[str, ...] = (*QUANTITY_NAMES, *(name for names in MODALITY_INPUTS.values() for name in names))
-NEEDS = "features_prior"
 
 DROP_PROBABILITY = 0.2
 """Of each modality in each row of training, beyond what makes its presence as common in both classes."""
@@ -45,8 +22,8 @@ PRIOR_COUNTS_AS = 25.0
 VERDICT_WEIGHT = 3.0
 """A person who looked counts as so many objects of a databank."""
 
-SMALLEST_SHARE = 2e-3
-"""Under the odds: no leaf of a forest knows better."""
+SCALED_CLIP = 20.0
+"""Robust standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -74,50 +51,12 @@ class Examples:
     """``(n,)``."""
     weights: NDArray[np.float64]
     """``(n,)``."""
-    bins: NDArray[np.int64]
+    folds: NDArray[np.int64]
     """``(n,)``, 0 to 9 by name; bin 9 is held out of what is served."""
 
     def where(self, kept: NDArray) -> "Examples":
         """Return some of them, by mask or index."""
-        return Examples(self.numbers[kept], self.is_positive[kept], self.weights[kept], self.bins[kept])
-
-
-class ExoticModel(nn.Module):
-    """The whole graph: scaling, missing-indicators, forest, prior, and the calibration of the odds."""
-
-    def __init__(self, columns: Sequence[Column], flagged: Sequence[int], forest: Forest, prior_weight: float) -> None:
-        super().__init__()
-        self.scaling = FeatureScaling(columns)
-        self.register_buffer("flagged", torch.tensor(list(flagged), dtype=torch.int64))
-        self.forest = forest
-        self.prior_weight = prior_weight
-        self.register_buffer("slope", torch.tensor(1.0))
-        self.register_buffer("offset", torch.tensor(0.0))
-
-    def inputs(self, numbers: Tensor) -> Tensor:
-        """``(n, len(INPUTS))`` -> what the forest sees: scaled, 0 where missing; and which quantities are missing."""
-        scaled, present = self.scaling(numbers)
-        return torch.cat([scaled, 1 - present[:, self.flagged]], dim=1)
-
-    def log_odds(self, numbers: Tensor) -> Tensor:
-        """``(n, len(INPUTS))`` -> ``(n,)``, not yet calibrated."""
-        inputs = self.inputs(numbers)
-        share = self.forest(inputs).clamp(SMALLEST_SHARE, 1 - SMALLEST_SHARE)
-        return torch.logit(share) + self.prior_weight * inputs[:, INPUTS.index(NEEDS)]
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        """``(n, len(INPUTS))``, NaN where missing -> probability ``(n,)``."""
-        return torch.sigmoid(self.slope * self.log_odds(numbers) + self.offset)
-
-    def calibrate(
-        self, log_odds: NDArray[np.float64], is_positive: NDArray[np.bool_], weights: NDArray[np.float64]
-    ) -> None:
-        """Fit the odds to out-of-fold labels (Platt 1999)."""
-        from sklearn.linear_model import LogisticRegression
-
-        fitted = LogisticRegression(C=np.inf).fit(log_odds[:, None], is_positive, weights)
-        self.slope.fill_(float(fitted.coef_[0, 0]))
-        self.offset.fill_(float(fitted.intercept_[0]))
+        return Examples(self.numbers[kept], self.is_positive[kept], self.weights[kept], self.folds[kept])
 
 
 def fit_exotic(examples: Examples, settings: ForestSettings) -> ExoticModel:
@@ -191,10 +130,6 @@ def fit_columns(numbers: NDArray[np.float32]) -> tuple[Column, ...]:
     )
 
 
-SCALED_CLIP = 20.0
-"""Robust standard deviations."""
-
-
 def log_odds_of(model: ExoticModel, numbers: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the uncalibrated log odds ``(n,)``."""
     with torch.no_grad():
@@ -211,9 +146,9 @@ def cross_fit(
     kept
         Which examples may train, by default all; those that may not are asked all the same.
     """
-    odds = np.full(len(examples.bins), np.nan)
-    for number in np.unique(examples.bins):
-        here = examples.bins == number
+    odds = np.full(len(examples.folds), np.nan)
+    for number in np.unique(examples.folds):
+        here = examples.folds == number
         train = ~here if kept is None else ~here & kept
         model = fit_exotic(examples.where(train), replace(settings, seed=settings.seed + int(number)))
         odds[here] = log_odds_of(model, examples.numbers[here])

@@ -1,6 +1,7 @@
 """`aha-train known`: the index of known objects beside the models, and whether nearness in it means anything."""
 
 import csv
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -17,12 +18,13 @@ from annotator.preprocess.lightcurve import grid
 from training.data.curves import LabelledCurve, read_curves
 from training.data.stamps import read_stamps
 from training.data.table import EXOTIC, LABELS, read_table
-from training.export.graph import write_files
+from training.export.files import write_files
 from training.known.card import known_card
 from training.known.evaluate import measure
-from training.recipe import check_writable, progress
+from training.recipe import SURVEY, check_writable
 
-SURVEY = "ztf"
+log = logging.getLogger(__name__)
+
 TABLE, CURVES, CURVE_LABELS, STAMPS = (
     "object_features.csv",
     "lightcurves.parquet",
@@ -90,7 +92,7 @@ def make(data: Path, out: Path, models_folder: Path | None) -> None:
     card = known_card(version, counts, measured, len(content))
     write_files(out, [("KNOWN_CARD.md", card.encode()), (FILE_NAME, content)])
     print(card, end="")
-    progress(f"wrote {FILE_NAME}, KNOWN_CARD.md to {out}")
+    log.info("wrote %s, KNOWN_CARD.md to %s", FILE_NAME, out)
 
 
 def read_labelled(data: Path, models: ModelSet) -> dict[str, Labelled]:

@@ -7,10 +7,15 @@ import pytest
 from annotator.errors import ConfigError
 from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.columns import Detection, lasair_columns
 from training.data.curves import shared_groups
-from training.data.live_states import STATES_PER_OBJECT, SURROUNDINGS, live_states, no_live_states
+from training.data.partial_light_curves import (
+    STATES_PER_OBJECT,
+    SURROUNDINGS,
+    no_partial_light_curves,
+    partial_light_curves,
+)
 
 N_OBJECTS = 40
 NAMES = ("jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
@@ -47,7 +52,7 @@ def curves(objects, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def states(table, curves):
-    return live_states(table, curves, "ztf", seed=0)
+    return partial_light_curves(table, curves, "ztf", seed=0)
 
 
 def possible(simulated, row):
@@ -60,7 +65,7 @@ def possible(simulated, row):
             if e.jd <= last.jd
         ]
         record = {name: row[name] for name in SURROUNDINGS} | {"objectId": simulated.object_id}
-        yield last.jd, PARSERS["ztf"](record | lasair_columns(seen))
+        yield last.jd, SURVEYS["ztf"].parse(record | lasair_columns(seen))
 
 
 def test_a_state_is_what_the_detections_up_to_one_epoch_give_and_nothing_later(states, table, objects):
@@ -85,7 +90,7 @@ def test_what_is_observed_later_changes_no_state(states, table, objects, tmp_pat
     assert later.any()
     frame.loc[later, "magpsf"] -= 5
     frame.to_parquet(tmp_path / "curves.parquet")
-    found = live_states(table, tmp_path / "curves.parquet", "ztf", seed=0)
+    found = partial_light_curves(table, tmp_path / "curves.parquet", "ztf", seed=0)
     known = [number for number, state in enumerate(found.transients) if state.object_id in last]
     for name, before, after in zip(("features", "quantities"), states.tensors, found.tensors, strict=True):
         np.testing.assert_array_equal(after[known], before, name)
@@ -119,7 +124,7 @@ def test_an_object_with_a_curve_has_as_many_states_as_can_be_scored(states, tabl
 
 def test_the_young_are_as_well_known_as_the_old(table, objects, curves):
     """Epochs are drawn evenly in the logarithm of how many detections there are up to them."""
-    found = [s for seed in range(8) for s in live_states(table, curves, "ztf", seed).transients]
+    found = [s for seed in range(8) for s in partial_light_curves(table, curves, "ztf", seed).transients]
     by_name = {simulated.object_id: [e.jd for e in epochs_of(simulated)] for simulated in objects}
     fractions = []
     for state in found:
@@ -140,7 +145,7 @@ def test_tensors_and_samplings_are_those_of_the_annotator(states):
 
 
 def test_the_same_seed_gives_the_same_states_and_another_gives_others(states, table, curves):
-    again, other = (live_states(table, curves, "ztf", seed) for seed in (0, 1))
+    again, other = (partial_light_curves(table, curves, "ztf", seed) for seed in (0, 1))
     assert again.transients == states.transients and (again.places == states.places).all()
     assert [s.last_mjd for s in other.transients] != [s.last_mjd for s in states.transients]
 
@@ -152,11 +157,11 @@ def test_photometry_of_other_telescopes_and_of_unknown_objects_makes_no_state(st
     foreign = frame.assign(source=sorted(OTHER_TELESCOPES)[0], magpsf=frame["magpsf"] - 4, jd=frame["jd"] + 0.01)
     unknown = frame.assign(objectId="ZTF99zzzzzzz")
     pandas.concat([frame, foreign, unknown]).to_parquet(tmp_path / "both.parquet")
-    assert live_states(table, tmp_path / "both.parquet", "ztf", seed=0).transients == states.transients
+    assert partial_light_curves(table, tmp_path / "both.parquet", "ztf", seed=0).transients == states.transients
 
 
 def test_a_table_without_curves_has_none():
-    none = no_live_states()
+    none = no_partial_light_curves()
     assert len(none.places) == 0 and none.samplings == []
     assert [len(tensor) for tensor in none.tensors] == [0, 0]
 
@@ -167,13 +172,13 @@ def test_unreadable_curves_are_refused_by_name(table, tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"--curves .*curves\.parquet: expected light curves"):
-        live_states(table, path, "ztf", seed=0)
+        partial_light_curves(table, path, "ztf", seed=0)
 
 
 def test_curves_without_a_column_are_refused_by_its_name(table, curves, tmp_path):
     pandas.read_parquet(curves).drop(columns="magpsf").to_parquet(tmp_path / "curves.parquet")
     with pytest.raises(ConfigError, match="magpsf"):
-        live_states(table, tmp_path / "curves.parquet", "ztf", seed=0)
+        partial_light_curves(table, tmp_path / "curves.parquet", "ztf", seed=0)
 
 
 def test_a_class_is_learned_from_no_catalogue_that_holds_more_exotics_than_normals():

@@ -8,12 +8,12 @@ import pytest
 from annotator.errors import ModelError
 from annotator.models import load_models
 from annotator.models.known import FILE_NAME, KnownLatents, load_known
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from training import cli
 from training.known import evaluate as known_evaluate
 from training.known.card import known_card
 from training.known.evaluate import ALL, WITHIN, measure
-from training.known.index import read_labelled
+from training.known.train import read_labelled
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_command_writes_an_index_that_the_annotator_loads_and_a_card_that_it
     for i in range(0, len(everything.object_ids), 50):
         row = rows[everything.object_ids[i]]
         assert everything.types[i] == row["type"]
-        scored = models.models["features"].score(PARSERS["ztf"](row))
+        scored = models.models["features"].score(SURVEYS["ztf"].parse(row))
         np.testing.assert_allclose(everything.latents[i], scored.latent, rtol=1e-3, atol=1e-3)
 
 
@@ -70,7 +70,7 @@ def test_latents_of_other_models_are_refused_where_they_are_loaded(data, out, tm
     other = tmp_path / "other"
     assert cli.main(["known", "--data", str(data), "--out", str(other), "--models", str(out)]) == 0
     for name in ("features.onnx", "features.json"):
-        shutil.copy(Path(__file__).parents[2] / "onnx_models" / "ztf" / name, other)
+        shutil.copy(Path(__file__).parents[3] / "onnx_models" / "ztf" / name, other)
     with pytest.raises(ModelError, match="by other graphs of features"):
         load_known(other, "ztf", load_models(other, "ztf"))
 
@@ -140,7 +140,7 @@ def test_subtypes_of_tdes_are_one_type_and_exotics_are_classed_by_kind(data, sma
 
 def test_the_shipped_index_holds_every_classified_object_once(shared, all_models):
     found = read_labelled(shared / "data", all_models)
-    known = load_known(Path(__file__).parents[2] / "onnx_models", "ztf", all_models)
+    known = load_known(Path(__file__).parents[3] / "onnx_models", "ztf", all_models)
     for name, objects in found.items():
         assert known.modalities[name].object_ids == objects.object_ids
         assert known.modalities[name].types == objects.types

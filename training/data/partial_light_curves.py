@@ -1,4 +1,4 @@
-"""What a live stream would have shown of a labelled object: its columns at a random, earlier epoch.
+"""Partial light curves: what a live stream would have shown of a labelled object at a random, earlier epoch.
 
 A databank holds final states, live objects are days old. For the objects whose light curve is at hand the columns are
 computed again, as Lasair computes them, from what was seen up to one of their epochs; what surrounds them stays.
@@ -15,7 +15,7 @@ from annotator.errors import ConfigError
 from annotator.models.calibration import Sampling
 from annotator.preprocess.features import FEATURE_NAMES, MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.columns import Detection, lasair_columns
 from annotator.transient import Transient
 from training.data.curves import CURVE_COLUMNS, OTHER_TELESCOPES, shared_groups
@@ -37,7 +37,7 @@ SURROUNDINGS = (
 
 
 @dataclass(frozen=True, eq=False)
-class LiveStates:
+class PartialLightCurves:
     """Objects of a table, each at some of its epochs."""
 
     places: NDArray[np.int64]
@@ -63,18 +63,18 @@ class LiveStates:
         )
 
 
-def shared_states(live: LiveStates) -> LiveStates:
+def shared_curves(live: PartialLightCurves) -> PartialLightCurves:
     """Return the states from which a class may be learned."""
     kept = np.flatnonzero(live.is_shared)
-    return LiveStates(live.places[kept], tuple(live.transients[i] for i in kept), live.is_shared[kept])
+    return PartialLightCurves(live.places[kept], tuple(live.transients[i] for i in kept), live.is_shared[kept])
 
 
-def no_live_states() -> LiveStates:
+def no_partial_light_curves() -> PartialLightCurves:
     """Return none, for a table without light curves."""
-    return LiveStates(np.empty(0, dtype=np.int64), (), np.empty(0, dtype=bool))
+    return PartialLightCurves(np.empty(0, dtype=np.int64), (), np.empty(0, dtype=bool))
 
 
-def live_states(table: Table, curves: Path, survey: str, seed: int) -> LiveStates:
+def partial_light_curves(table: Table, curves: Path, survey: str, seed: int) -> PartialLightCurves:
     """Compute what was known of objects at random epochs.
 
     Parameters
@@ -82,7 +82,7 @@ def live_states(table: Table, curves: Path, survey: str, seed: int) -> LiveState
     table
         Its objects' surroundings, and who they are.
     curves
-        Light curves (Parquet), one row a detection (:func:`training.lightcurve_data.read_curves`).
+        Light curves (Parquet), one row a detection (:func:`training.data.curves.read_curves`).
     seed
         Of the epochs: :data:`STATES_PER_OBJECT` an object, each as likely as any other in the logarithm of the number
         of detections up to it, so that the young are as well known as the old.
@@ -101,12 +101,12 @@ def live_states(table: Table, curves: Path, survey: str, seed: int) -> LiveState
         for _ in range(STATES_PER_OBJECT):
             seen = _up_to_random_epoch(detections[object_id], rng)
             record = {name: row.get(name) for name in SURROUNDINGS} | {"objectId": object_id} | lasair_columns(seen)
-            transient = PARSERS[survey](record)
+            transient = SURVEYS[survey].parse(record)
             if len(transient.features) >= MIN_FEATURES:
                 places.append(place_of[object_id])
                 transients.append(transient)
     shared = np.array([is_shared[table.rows[place]["objectId"]] for place in places], dtype=bool)
-    return LiveStates(np.array(places, dtype=np.int64), tuple(transients), shared)
+    return PartialLightCurves(np.array(places, dtype=np.int64), tuple(transients), shared)
 
 
 def _detections(

@@ -265,7 +265,7 @@ def test_curves_are_cut_where_training_cut_them(data, monkeypatch):
     monkeypatch.setattr(lightcurve, "errors_of", lambda model, curves: np.zeros(len(curves)))
     monkeypatch.setattr(lightcurve, "scorer_of", lambda fits: lambda rotation, curves: np.zeros(len(curves)))
     _, states = lightcurve.live_errors([], table)
-    found = report_measure.live_states(table)
+    found = report_measure.as_calibrated(table)
     assert [s.time_days.tolist() for s in found] == [s.time_days.tolist() for s in states]
 
 
@@ -273,7 +273,7 @@ def test_the_graph_gives_a_batch_what_the_annotator_gives_each_object(data):
     model = load_models(None, "ztf").models["features"]
     table = report_measure.read_table(data / "object_features.csv", "ztf")
     values = report_measure.values_of(model, table.features[:5], table.quantities[:5])
-    parsed = [report_measure.PARSERS["ztf"](row) for row in table.rows[:5]]
+    parsed = [report_measure.SURVEYS["ztf"].parse(row) for row in table.rows[:5]]
     assert values == pytest.approx([model.score(transient).numbers["oddity"] for transient in parsed], rel=1e-5)
 
 
