@@ -104,6 +104,9 @@ class StreamSource(Typed, tag_field="kind", tag="stream"):
     """Messages that are scored and written to the ledger at a time."""
 
 
+Source = StreamSource | QuerySource | FileSource
+
+
 class AnnotationConfig(Typed):
     """What is written to Lasair."""
 
@@ -147,7 +150,7 @@ class ConfigFile(Typed):
 
     survey: Literal[tuple(SURVEYS)]
     lasair: LasairConfig
-    source: StreamSource | QuerySource | FileSource
+    source: Source
     annotation: AnnotationConfig
     decision: DecisionConfig = DecisionConfig()
     cutouts: CutoutsConfig = CutoutsConfig()

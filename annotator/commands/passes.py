@@ -80,11 +80,12 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _once(options: argparse.Namespace) -> int:
+    from annotator.passes.report_text import summary
     from annotator.passes.run import note_announced, run_pass
 
     config, models = configured(options)
     report = run_pass(config, models, on_dry_annotation=_print_dry(options))
-    print(report.in_words(), file=sys.stderr if options.dry_run else sys.stdout, flush=True)
+    print(summary(report), file=sys.stderr if options.dry_run else sys.stdout, flush=True)
     if not options.dry_run:
         note_announced(config, report)
     return EXIT_ATTENTION if report.problem else EXIT_OK
@@ -98,11 +99,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _retract(options: argparse.Namespace) -> int:
+    from annotator.passes.report_text import summary
     from annotator.passes.retract import retract
 
     config, models = configured(options)
     report = retract(config, models, options.bad_version)
-    print(report.in_words())
+    print(summary(report))
     return EXIT_ATTENTION if report.problem else EXIT_OK
 
 

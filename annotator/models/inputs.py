@@ -57,6 +57,10 @@ def _prepare_triplet(transient: Transient) -> Prepared:
 
 
 PREPARATIONS: Mapping[str, Callable[[Transient], Prepared]] = MappingProxyType(
-    {"features": _prepare_features, "lightcurve": _prepare_lightcurve, "triplet": _prepare_triplet}
+    {
+        Modality.FEATURES: _prepare_features,
+        Modality.LIGHTCURVE: _prepare_lightcurve,
+        Modality.TRIPLET: _prepare_triplet,
+    }
 )
 """How each modality's input is made; raises MissingModalityError where it can't be."""

@@ -108,7 +108,7 @@ def _load_model(place: Traversable, name: str, survey: str) -> Model:
 def _check_identity(manifest: Manifest, name: str, survey: str, where: str) -> None:
     expected = {"modality": name, "survey": survey, "preprocess_version": PREPROCESS_VERSION}
     check_identity(where, {key: (value, getattr(manifest, key)) for key, value in expected.items()})
-    if name == "features":
+    if name == Modality.FEATURES:
         expected_columns = [(f.name, f.unit) for f in FEATURES]
         known_quantities = {(q.name, q.unit) for q in QUANTITIES}
         found_columns = [(c.name, c.unit) for c in manifest.columns]

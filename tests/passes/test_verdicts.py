@@ -14,6 +14,7 @@ from annotator.decision.config import DecisionConfig
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
 from annotator.monitor.check import check
+from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from annotator.reasons.sentence import explain_verdict
 from annotator.verdicts import Verdict, VerdictKind, latest, merge, read_verdicts, verdicts_csv
@@ -230,7 +231,7 @@ def test_a_verdict_overwrites_the_flag_of_an_object_that_is_no_longer_in_the_str
     sandbox.load([], replace=True)
     report = run_pass(config, models)
     assert (report.read, report.judged, report.queued, report.delivery.sent) == (0, 1, 1, 1)
-    assert "1 annotations rewritten since a person has judged otherwise" in report.in_words()
+    assert "1 annotations rewritten since a person has judged otherwise" in summary(report)
     after = held(sandbox)[flagged]
     assert after["classification"] == becomes and "by a person on 2099-03-01." in after["explanation"]
     assert after["classdict"] == before[flagged]["classdict"]
@@ -251,7 +252,7 @@ def test_a_silenced_object_stays_silent_when_it_is_seen_again(sandbox, config, m
     seen_again(sandbox, night, flagged)
     report = run_pass(config, models)
     assert (report.scored, report.classes, report.queued, report.delivery.sent) == (1, {"normal": 1}, 0, 0)
-    assert flagged not in report.in_words() and writes(sandbox) == written
+    assert flagged not in summary(report) and writes(sandbox) == written
     with Ledger(config.ledger) as ledger:
         last = ledger.scores.history(flagged)[-1]
     assert last["classification"] == "normal" and last["score"] > 1.0  # a verdict never reaches a score
