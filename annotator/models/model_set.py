@@ -15,7 +15,7 @@ from annotator.models.model import Model
 from annotator.models.scores import Missing, ModalityScore, Scores
 from annotator.preprocess.quantities import quantities
 from annotator.surveys import SURVEYS
-from annotator.transient import Transient
+from annotator.transient import Modality, Transient
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,6 @@ def head_numbers(transient: Transient, present: Mapping[str, ModalityScore]) -> 
     for modality, item in present.items():
         numbers |= {f"{modality}_{output}": value for output, value in item.numbers.items()}
         numbers |= {f"{modality}_latent_{i}": value for i, value in enumerate(item.latent)}
-    if "triplet" in present:
-        numbers |= {f"triplet_term_{i}": value for i, value in enumerate(present["triplet"].residual)}
+    if Modality.TRIPLET in present:
+        numbers |= {f"triplet_term_{i}": value for i, value in enumerate(present[Modality.TRIPLET].residual)}
     return numbers
