@@ -106,10 +106,10 @@ def test_a_head_that_was_trained_again_shows_in_the_version_of_every_annotation(
         ({"name": "artefact"}, ("name", "artefact")),
         ({"needs": "charm"}, ("'charm'", "among its inputs")),
         ({"references": []}, ("references",)),
-        ({"inputs": "x"}, ("expected a list",)),
-        ({"threshold": "high"}, ("threshold", "expected float")),
+        ({"inputs": "x"}, ("inputs must be a list; found 'x'",)),
+        ({"threshold": "high"}, ("threshold must be a number; found 'high'",)),
         ({"graph_sha256": "0" * 64}, ("sha256", "changed")),
-        ({"extra": 1}, ("unknown: extra",)),
+        ({"extra": 1}, ("exotic.json: unknown key extra; known here: ",)),
     ],
 )
 def test_a_head_that_is_not_what_it_says_is_refused_by_name(folder, changes, words):

@@ -1,6 +1,5 @@
 """The stream over Kafka's own protocol: librdkafka's mock broker, and every way we know for a stream to go wrong."""
 
-import dataclasses
 import itertools
 import json
 import random
@@ -14,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
@@ -420,7 +420,7 @@ def test_a_refusal_that_lasts_is_told_in_its_own_words(broker, source, request_k
     broker.refuse(request_kind, error)
     try:
         with pytest.raises(SourceError, match=words):
-            list(read_through(dataclasses.replace(source, session_timeout_s=1.0)))
+            list(read_through(msgspec.structs.replace(source, session_timeout_s=1.0)))
     finally:
         broker.relent(request_kind)
     assert read_lag(source).messages == 10

@@ -1,5 +1,4 @@
-import dataclasses
-
+import msgspec
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,8 +6,8 @@ from hypothesis import strategies as st
 from annotator.models.distribution import bin_of
 from annotator.models.manifest import parse_manifest
 from annotator.models.percentiles import PERCENTILES, percentile_of
-from annotator.preprocess.features import FEATURES
 from annotator.preprocess.quantities import QUANTITIES
+from annotator.surveys.ztf.columns import FEATURES
 from training.export.graph import manifest_json
 from training.metrics.distributions import MIN_PRESENT, N_BINS, distributions_of, percentiles_of
 
@@ -42,7 +41,7 @@ def test_ties_merge_and_what_never_varies_or_is_never_there_has_one_bin():
 
 def test_a_manifest_carries_them_from_the_training_to_the_annotator(models):
     distributions = distributions_of("features", [{"gmag": 18 + n / 7, "rmag": None} for n in range(50)])
-    manifest = dataclasses.replace(models.models["features"].manifest, distributions=distributions)
+    manifest = msgspec.structs.replace(models.models["features"].manifest, distributions=distributions)
     assert parse_manifest(manifest_json(manifest), "features.json") == manifest
 
 

@@ -4,7 +4,6 @@ import html
 import json
 import re
 import shutil
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -13,14 +12,15 @@ import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from annotator.models import load_models
 from annotator.models.calibration import Calibration, Level, Sampling, Tail
 from annotator.models.manifest import parse_manifest
-from annotator.preprocess.features import FEATURE_NAMES
 from annotator.preprocess.triplet import CHANNELS
 from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
 from annotator.sandbox.sky.stamps import simulate
+from annotator.surveys.ztf.columns import FEATURE_NAMES
 from training.cli import main
 from training.data.curves import read_curves
 from training.exotic import ask
