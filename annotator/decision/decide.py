@@ -78,8 +78,8 @@ def _outgoing(
     case: Case, known: Known, rules: Rules, classification: str, explanation: str, first_mjd: float | None
 ) -> Annotation | None:
     """Write the annotation, where Lasair has to hear of the object."""
-    held = known.last_sent
-    if held is None and classification not in rules.classes:
+    last_sent = known.last_sent
+    if last_sent is None and classification not in rules.classes:
         return None
     new = Annotation(
         object_id=case.object_id,
@@ -89,8 +89,8 @@ def _outgoing(
         explanation=_with_what_people_say(explanation, classification, known),
         classdict=classdict(case.transient, case.scores, first_mjd),
     )
-    is_half_known = case.waits and held is not None and is_weaker_without(new, held)
-    return new if must_send(new, held, rules.classes, rules.resend_margin) and not is_half_known else None
+    is_half_known = case.waits and last_sent is not None and is_weaker_without(new, last_sent)
+    return new if must_send(new, last_sent, rules.classes, rules.resend_margin) and not is_half_known else None
 
 
 def _with_what_people_say(explanation: str, classification: str, known: Known) -> str:

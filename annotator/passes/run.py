@@ -22,7 +22,7 @@ from annotator.passes.batch import score_batch, score_waiting
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
 from annotator.passes.enrich import Completer
-from annotator.passes.judging import apply, take_back
+from annotator.passes.judging import apply_verdicts, take_back
 from annotator.passes.report import PassReport
 from annotator.passes.tally import add_batch, add_scored, counts, note_demoted
 from annotator.sources.files import file_batches
@@ -71,7 +71,7 @@ def run_pass(
     with recorded_pass(config, clock, is_dry) as (ledger, api, report):
         rules = rules_of(config, models)
         verdicts = latest(merge(read_if_any(config.verdicts), ledger.verdicts.holding()))
-        report.judged = apply(verdicts, ledger, clock()) + take_back(verdicts, ledger, models, rules, clock())
+        report.judged = apply_verdicts(verdicts, ledger, clock()) + take_back(verdicts, ledger, models, rules, clock())
         report.queued = report.judged
         completer = _completer(config, api, models, should_stop)
         try:
