@@ -151,6 +151,9 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
                 f"{where}: column {column.name}: expected a transform of {', '.join(TRANSFORMS)} and a positive scale "
                 f"and softening, found {column.transform!r}, {column.scale}, {column.softening}; train the model again"
             )
+    if manifest.survey not in SURVEYS:
+        known = " or ".join(map(repr, SURVEYS))
+        raise ModelError(f"{where}: expected survey {known}, found {manifest.survey!r}; upgrade")
     _check_distributions(manifest, where)
     _check_percentiles(manifest, where)
     return manifest
