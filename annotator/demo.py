@@ -16,6 +16,7 @@ from annotator.lasair.filters import FilterFile, list_filters, load_filter
 from annotator.ledger import Ledger
 from annotator.models import ModelSet, load_models
 from annotator.monitor.status import in_words, read_status
+from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from annotator.report.night import read_night
 from annotator.report.pages.light_curve_plot import need_matplotlib
@@ -94,7 +95,7 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
         models = load_models(config.models, config.survey)
         report = run_pass(config, models)
         print("\nOne pass of the annotator over the stream, with Lasair's own client, over HTTP:")
-        print("  " + report.in_words().replace("\n", "\n  "))
+        print("  " + summary(report).replace("\n", "\n  "))
         note_announced(config, report)
         (folder / "annotations.json").write_text(json.dumps(sandbox.annotations(), indent=1), encoding="utf-8")
         print("\nWhat astronomers get who run the shipped filters on these annotations:")

@@ -1,10 +1,19 @@
-"""The noun that everything else speaks of."""
+"""The noun that everything else speaks of, and what is looked at in it."""
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Modality(enum.StrEnum):
+    """What is scored of an object, each by a model of its own."""
+
+    FEATURES = "features"
+    LIGHTCURVE = "lightcurve"
+    TRIPLET = "triplet"
 
 
 @dataclass(frozen=True, eq=False)

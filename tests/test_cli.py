@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from annotator.cli import _parser, main
+from annotator.cli import main, parser
 
 HEAVY = ("onnxruntime", "astropy", "torch", "sklearn", "pandas", "imblearn", "requests", "yaml", "numpy")
 FORBIDDEN = ("torch", "sklearn", "pandas", "imblearn", "training", "matplotlib", "jinja2", "flask", "waitress")
@@ -16,7 +16,7 @@ def imported_by(code: str) -> set[str]:
 
 
 def commands() -> list[str]:
-    action = next(a for a in _parser()._actions if a.dest != "help" and getattr(a, "choices", None))
+    action = next(a for a in parser()._actions if a.dest != "help" and getattr(a, "choices", None))
     return list(action.choices)
 
 

@@ -1,7 +1,9 @@
 """From scores to a classification, and to the numbers that stand beside it."""
 
+from collections.abc import Mapping
+
 from annotator.decision.config import DecisionConfig
-from annotator.models import ModalityScore, Scores
+from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 
@@ -36,6 +38,13 @@ def decide(
     if scores.score >= decision.anomaly_score or is_exotic:
         return "anomaly"
     return "watch" if scores.score >= decision.watch_score else "normal"
+
+
+def exotic_threshold_of(models: ModelSet, decision: DecisionConfig) -> float | None:
+    """Return the probability of being exotic that makes an anomaly: the configured one, or the head's own."""
+    if "exotic" not in models.heads:
+        return None
+    return decision.exotic_probability or models.heads["exotic"].manifest.threshold
 
 
 def judged(classification: str, asked_class: str | None, tns_type: str, decision: DecisionConfig) -> str:
@@ -90,4 +99,14 @@ def learned(scores: Scores) -> dict[str, float]:
         name: round(value, 4)
         for name, value in (("exotic", scores.exotic), ("prior", scores.prior))
         if value is not None
+    }
+
+
+def modality_summary(scores: Scores) -> dict[str, Mapping[str, object]]:
+    """Each modality's score and error, or why it is missing, as `score` prints them."""
+    return {
+        name: {"missing": item.why}
+        if isinstance(item, Missing)
+        else {"score": round(item.score, 4), "error": float(f"{item.error:.7g}")}
+        for name, item in scores.modalities.items()
     }

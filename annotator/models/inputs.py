@@ -15,7 +15,7 @@ from annotator.preprocess.lightcurve import Detections, lightcurve_input
 from annotator.preprocess.quantities import quantity_row
 from annotator.preprocess.stamp_statistics import stamp_statistics
 from annotator.surveys import SURVEYS
-from annotator.transient import Transient
+from annotator.transient import Modality, Transient
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,10 @@ def _prepare_triplet(transient: Transient) -> Prepared:
 
 
 PREPARATIONS: Mapping[str, Callable[[Transient], Prepared]] = MappingProxyType(
-    {"features": _prepare_features, "lightcurve": _prepare_lightcurve, "triplet": _prepare_triplet}
+    {
+        Modality.FEATURES: _prepare_features,
+        Modality.LIGHTCURVE: _prepare_lightcurve,
+        Modality.TRIPLET: _prepare_triplet,
+    }
 )
 """How each modality's input is made; raises MissingModalityError where it can't be."""

@@ -24,7 +24,7 @@ from annotator.preprocess.fits import read_stamp
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.preprocess.triplet import CHANNELS
 from annotator.surveys import SURVEYS
-from annotator.transient import Transient, Triplet
+from annotator.transient import Modality, Transient, Triplet
 
 REFERENCE_RTOL = 1e-3
 """How far a reference record's error and latent may be from the training framework's, relative to the largest."""
@@ -107,7 +107,7 @@ def _load_model(place: Traversable, name: str, survey: str) -> Model:
 def _check_identity(manifest: Manifest, name: str, survey: str, where: str) -> None:
     expected = {"modality": name, "survey": survey, "preprocess_version": PREPROCESS_VERSION}
     check_identity(where, {key: (value, getattr(manifest, key)) for key, value in expected.items()})
-    if name == "features":
+    if name == Modality.FEATURES:
         expected_columns = [(f.name, f.unit) for f in SURVEYS[survey].features]
         known_quantities = {(q.name, q.unit) for q in QUANTITIES}
         found_columns = [(c.name, c.unit) for c in manifest.columns]

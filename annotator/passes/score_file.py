@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from annotator.annotation import OBJECT_ID_KEY
-from annotator.decision.assess import modality_summary
-from annotator.decision.classify import decide, learned
+from annotator.decision.classify import decide, exotic_threshold_of, learned, modality_summary
 from annotator.decision.config import DecisionConfig
 from annotator.errors import RecordError
 from annotator.lasair.cutouts import CutoutFetcher
@@ -50,7 +49,7 @@ def score_lines(
         line = {
             OBJECT_ID_KEY: transient.object_id,
             "score": round(scores.score, 4),
-            "classification": decide(transient, scores, decision, models.exotic_threshold(decision)),
+            "classification": decide(transient, scores, decision, exotic_threshold_of(models, decision)),
             **learned(scores),
             **modality_summary(scores),
         }

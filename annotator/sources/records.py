@@ -1,6 +1,7 @@
 """Where objects come from: recorded files and the query API. Each yields batches of records with a position."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from annotator.errors import RecordError
@@ -19,6 +20,10 @@ class Unreadable:
     text: str
 
 
+def _nothing_to_commit() -> None:
+    """Do nothing: what is kept of how far a source was read is in the ledger."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Records that belong together: when they are in the ledger, the source has been read up to `position`."""
@@ -26,6 +31,10 @@ class Batch:
     records: list[object]
     """What the survey's parser takes, or :class:`Unreadable`."""
     position: str | None = None
+    commit: Callable[[], None] = _nothing_to_commit
+    """Tells the source that the ledger has the results, so that nobody need read these records again. Who calls it
+    does so before asking for the next batch; of a batch that was not committed the source gives the records again, to
+    the next reader."""
 
 
 def decoded(text: str) -> object:

@@ -10,7 +10,6 @@ The suite takes a sample of the points; the long one, which lasts half an hour, 
 """
 
 import contextlib
-import dataclasses
 import itertools
 import json
 import os
@@ -25,6 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 
@@ -157,7 +157,7 @@ class World:
             "batch_messages": 8,
         }
         with _lasair(self._objects) as server:
-            models = str(copy_features_model(folder, distributions=[dataclasses.asdict(WATCHED)]))
+            models = str(copy_features_model(folder, distributions=[msgspec.to_builtins(WATCHED)]))
             write_config(folder, server, source=source, schedule={"every_minutes": 0.02}, models=models)
             yield Life(folder, server, topic, self._producer)
 

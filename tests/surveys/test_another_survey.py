@@ -5,6 +5,7 @@ import json
 import re
 import sys
 
+import msgspec
 import pytest
 
 from annotator import demo  # noqa: F401  # it knows every room, and each has to know the made-up survey
@@ -144,17 +145,16 @@ def test_a_number_and_its_text_are_one_id(other):
 def test_a_pass_writes_it_down_sends_it_and_reads_it_back(other, its_models, messages, configure, sandbox, tmp_path):
     (tmp_path / "night.jsonl").write_text("\n".join(messages))
     config = configure(sandbox, source={"kind": "file", "path": "night.jsonl"}, decision={"watch_score": 0.0})
-    config = dataclasses.replace(
-        config, survey=other.name, lasair=dataclasses.replace(config.lasair, endpoint="http://127.0.0.1:9/api")
-    )
+    lasair = msgspec.structs.replace(config.lasair, endpoint="http://127.0.0.1:9/api")
+    config = msgspec.structs.replace(config, survey=other.name, lasair=lasair)
     run_pass(config, its_models, clock=lambda: NOW)
-    lasair = Lasair()
+    its_lasair = Lasair()
     with Ledger(config.ledger) as ledger:
-        delivery = deliver(ledger, lasair, other.batch_annotations, lambda: NOW + 1e6, lambda: False)
-        entries = tns_entries(ledger, lasair, [OBJECT_ID], NOW)
-    assert {item.object_id for item in lasair.taken} == {OBJECT_ID, NEIGHBOUR}
+        delivery = deliver(ledger.outbox, its_lasair, other.batch_annotations, lambda: NOW + 1e6, lambda: False)
+        entries = tns_entries(ledger.tns, its_lasair, [OBJECT_ID], NOW)
+    assert {item.object_id for item in its_lasair.taken} == {OBJECT_ID, NEIGHBOUR}
     assert (delivery.sent, delivery.read_back, delivery.lost, delivery.problem) == (2, 2, 0, "")
-    assert all(re.fullmatch(r"objects\.diaObjectId IN \((\d+(, )?)+\)", asked) for asked in lasair.asked)
+    assert all(re.fullmatch(r"objects\.diaObjectId IN \((\d+(, )?)+\)", asked) for asked in its_lasair.asked)
     assert entries[OBJECT_ID].name == "AT 2099abc"
     seen = read_night(config, its_models, NOW)
     assert {item.object_id for item in seen.candidates} == {OBJECT_ID, NEIGHBOUR}

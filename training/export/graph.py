@@ -6,9 +6,9 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -139,7 +139,7 @@ def check_parity(
 
 def manifest_json(manifest: Manifest | HeadManifest) -> bytes:
     """Write a manifest as JSON that :func:`annotator.models.manifest.parse_as` reads back equal."""
-    content = asdict(manifest)
+    content = msgspec.to_builtins(manifest)
     # One line each for what nobody reads line by line.
     long = {
         name: content.pop(name)

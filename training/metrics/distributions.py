@@ -1,8 +1,8 @@
 """How numbers are distributed over the training set: those watched for drift, and those that normals are known by."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,7 +45,7 @@ def _distribution(name: str, modality: str, values: Sequence[float | None]) -> D
     )
     counts = np.bincount([bin_of(unfilled, value) for value in present], minlength=len(edges) + 1)
     shares = counts / len(present) if present else np.ones(1)
-    return replace(unfilled, shares=tuple(shares.tolist()))
+    return msgspec.structs.replace(unfilled, shares=tuple(shares.tolist()))
 
 
 def _edges(present: Sequence[float]) -> tuple[float, ...]:

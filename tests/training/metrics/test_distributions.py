@@ -1,5 +1,4 @@
-import dataclasses
-
+import msgspec
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,7 +41,7 @@ def test_ties_merge_and_what_never_varies_or_is_never_there_has_one_bin():
 
 def test_a_manifest_carries_them_from_the_training_to_the_annotator(models):
     distributions = distributions_of("features", [{"gmag": 18 + n / 7, "rmag": None} for n in range(50)])
-    manifest = dataclasses.replace(models.models["features"].manifest, distributions=distributions)
+    manifest = msgspec.structs.replace(models.models["features"].manifest, distributions=distributions)
     assert parse_manifest(manifest_json(manifest), "features.json") == manifest
 
 

@@ -4,7 +4,6 @@ import html
 import json
 import re
 import shutil
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from annotator.models import load_models
 from annotator.models.calibration import Calibration, Level, Sampling, Tail
