@@ -15,7 +15,7 @@ from annotator.preprocess.lightcurve import Detections, lightcurve_input
 from annotator.preprocess.quantities import quantity_row
 from annotator.preprocess.stamp_statistics import stamp_statistics
 from annotator.surveys import SURVEYS
-from annotator.transient import Transient
+from annotator.transient import Modality, Transient
 
 
 @dataclass(frozen=True)

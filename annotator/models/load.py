@@ -25,7 +25,7 @@ from annotator.preprocess.fits import read_stamp
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.preprocess.triplet import CHANNELS
 from annotator.surveys import SURVEYS
-from annotator.transient import Transient, Triplet
+from annotator.transient import Modality, Transient, Triplet
 
 REFERENCE_RTOL = 1e-3
 """How far a reference record's error and latent may be from the training framework's, relative to the largest."""

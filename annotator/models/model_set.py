@@ -14,7 +14,7 @@ from annotator.models.heads import Head
 from annotator.models.model import Model
 from annotator.models.scores import Missing, ModalityScore, Scores
 from annotator.preprocess.quantities import quantities
-from annotator.transient import Transient
+from annotator.transient import Modality, Transient
 
 REAL_BOGUS = ("rb", "drb")
 """Names of the survey's own scores of how real a detection is."""

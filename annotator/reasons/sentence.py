@@ -4,11 +4,11 @@ import datetime
 import re
 from collections.abc import Sequence
 
-from annotator.annotation import MAX_EXPLANATION, safe_text
+from annotator.annotation import MAX_EXPLANATION, Classification, safe_text
 from annotator.models import ModalityScore, Scores
 from annotator.reasons.reason import Reason, Reasons
-from annotator.transient import Transient
-from annotator.verdicts import Verdict
+from annotator.transient import Modality, Transient
+from annotator.verdicts import Verdict, VerdictKind
 
 STRONGEST = 3
 """How many reasons of the modality with the highest score are named, where they fit."""
