@@ -22,7 +22,10 @@ _MAX_URL = 1024
 
 _SAFE_TEXT = re.compile(r"[A-Za-z0-9 .,:;+\-_/()=<>]*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;+\-_/()=<>]+")
-OBJECT_ID = re.compile(r"[A-Za-z0-9]{1,16}")
+OBJECT_ID = re.compile(r"[A-Za-z0-9]{1,19}")
+"""Any survey's: a 64-bit number has up to 19 digits, and is text here."""
+OBJECT_ID_KEY = "objectId"
+"""What our own lines, tables and verdict files call it, whatever the survey does."""
 _TOPIC = re.compile(r"[a-z][a-z0-9_]{0,15}")
 VERSION = re.compile(r"[A-Za-z0-9._\-]{1,16}")
 _URL = re.compile(r"https?://[A-Za-z0-9.:_\-]+(?:/[A-Za-z0-9.:_/=+\-]*)?")
@@ -59,7 +62,7 @@ class Annotation:
     url: str = ""
 
     def __post_init__(self) -> None:
-        _require(OBJECT_ID.fullmatch(self.object_id), "object_id", "1 to 16 letters and digits", self.object_id)
+        _require(OBJECT_ID.fullmatch(self.object_id), "object_id", "1 to 19 letters and digits", self.object_id)
         _require(_TOPIC.fullmatch(self.topic), "topic", "a lower-case name of at most 16 characters", self.topic)
         known = ", ".join(Classification)
         _require(self.classification in tuple(Classification), "classification", f"one of {known}", self.classification)

@@ -68,7 +68,7 @@ class Transient:
     object_id: str
     survey: str
     features: Mapping[str, float] = field(default_factory=dict)
-    """Object features by AHA's names (:data:`annotator.preprocess.features.FEATURES` has the units)."""
+    """Object features by the names of the survey's columns; its record has the units."""
     n_det: int | None = None
     """Number of detections behind the features."""
     n_det_good: int | None = None
@@ -86,5 +86,5 @@ class Transient:
     why_missing: Mapping[str, str] = field(default_factory=dict)
     """Modality to the reason why the record's source has nothing for it, where that is known."""
     extras: Mapping[str, float] = field(default_factory=dict)
-    """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; ``rb`` and ``drb``,
-    the survey's scores of how real the detection is, 0 to 1."""
+    """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; and the
+    survey's own scores of how real the detection is, 0 to 1."""

@@ -3,8 +3,8 @@
 Verdicts that are given on the inspection page are kept in the ledger, count like those of the file, and can be exported
 in its format.
 
-Four columns, `objectId,verdict,person,when`, and a fifth, `note`, for whoever likes. The file is people's work: it is
-read strictly, so that a verdict is never lost in silence, and the names in it never leave this machine.
+Four columns, the object id, `verdict,person,when`, and a fifth, `note`, for whoever likes. The file is people's work:
+it is read strictly, so that a verdict is never lost in silence, and the names in it never leave this machine.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from annotator.annotation import OBJECT_ID, Classification
+from annotator.annotation import OBJECT_ID, OBJECT_ID_KEY, Classification
 from annotator.errors import ConfigError
 
-COLUMNS = ("objectId", "verdict", "person", "when")
+COLUMNS = (OBJECT_ID_KEY, "verdict", "person", "when")
 _OPTIONAL = ("note",)
 _HEADER = ",".join(COLUMNS)
 
@@ -59,7 +59,7 @@ class Verdict:
     note: str = ""
 
     def __post_init__(self) -> None:
-        _require(OBJECT_ID.fullmatch(self.object_id), "objectId", "1 to 16 letters and digits", self.object_id)
+        _require(OBJECT_ID.fullmatch(self.object_id), OBJECT_ID_KEY, "1 to 19 letters and digits", self.object_id)
         _require(self.verdict in tuple(VerdictKind), "verdict", f"one of {', '.join(VerdictKind)}", self.verdict)
         named = self.person.strip() and self.person.isprintable()
         _require(named, "person", "a name on one line", self.person)
@@ -127,7 +127,9 @@ def _verdict(header: Sequence[str], row: Sequence[str]) -> Verdict:
     if len(values) != len(header):
         raise ConfigError(f"expected {len(header)} values, found {len(values)}; put a value with a comma in quotes")
     named = dict(zip(header, values, strict=True))
-    return Verdict(named["objectId"], named["verdict"], named["person"], _moment(named["when"]), named.get("note", ""))
+    return Verdict(
+        named[OBJECT_ID_KEY], named["verdict"], named["person"], _moment(named["when"]), named.get("note", "")
+    )
 
 
 def _moment(text: str) -> datetime.datetime:

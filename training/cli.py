@@ -324,9 +324,10 @@ def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "Lasa
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token:
         raise ConfigError(f"no token: set the environment variable {TOKEN_VARIABLE} to your Lasair account's API token")
+    survey = SURVEYS["ztf"]
     lasair = LasairConfig(
-        endpoint=arguments.endpoint or SURVEYS["ztf"].endpoint, calls_per_hour=max(4, arguments.calls_per_hour)
+        endpoint=arguments.endpoint or survey.endpoint, calls_per_hour=max(4, arguments.calls_per_hour)
     )
     with Ledger(arguments.ledger) as ledger:
         budget = CallBudget(ledger, lasair.usable_calls_per_hour, read_share=0.98)  # nothing is written
-        yield LasairApi(lasair.endpoint, token, lasair.timeout_s, budget), lasair
+        yield LasairApi(survey, lasair.endpoint, token, lasair.timeout_s, budget), lasair

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from annotator.decision.config import DecisionConfig
-from annotator.models.model_set import ModelSet
-from annotator.models.scores import Missing, ModalityScore, Scores
+from annotator.models import Missing, ModalityScore, ModelSet, Scores
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 
 VOUCHING_DETECTIONS = 2
@@ -20,7 +20,7 @@ def decide(
 
     An artefact is an object with enough detections of which none is positive and passes real-bogus, where the record
     counts them; or one whose detection is bogus by its stamps and real-bogus scores, unless it is vouched for by
-    :data:`VOUCHING_DETECTIONS` good detections and a drb of :data:`VOUCHING_DRB`.
+    :data:`VOUCHING_DETECTIONS` good detections and a real-bogus score of :data:`VOUCHING_DRB`.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ def decide(
     n_det, n_good = transient.n_det, transient.n_det_good
     if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
         return "artefact"
-    is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and transient.extras.get("drb", 0.0) >= VOUCHING_DRB
+    real_bogus = transient.extras.get(SURVEYS[transient.survey].real_bogus[-1], 0.0)
+    is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and real_bogus >= VOUCHING_DRB
     if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
         return "artefact"
     is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold

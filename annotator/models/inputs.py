@@ -32,9 +32,10 @@ class Prepared:
 
 
 def _prepare_features(transient: Transient) -> Prepared:
-    tensors = {"features": feature_row(transient.features), "quantities": quantity_row(transient)}
+    table = SURVEYS[transient.survey].features
+    tensors = {"features": feature_row(table, transient.features), "quantities": quantity_row(table, transient)}
     sampling = Sampling(transient.n_det, transient.extras.get("age_days"))
-    observed = of_features(tensors["features"])
+    observed = of_features(table, tensors["features"])
     return Prepared({name: row[np.newaxis] for name, row in tensors.items()}, sampling, observed)
 
 

@@ -20,7 +20,6 @@ from annotator.models.model import Model
 from annotator.models.model_set import ModelSet
 from annotator.models.scores import Missing
 from annotator.preprocess import PREPROCESS_VERSION
-from annotator.preprocess.features import FEATURES
 from annotator.preprocess.fits import read_stamp
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.preprocess.triplet import CHANNELS
@@ -109,10 +108,10 @@ def _check_identity(manifest: Manifest, name: str, survey: str, where: str) -> N
     expected = {"modality": name, "survey": survey, "preprocess_version": PREPROCESS_VERSION}
     check_identity(where, {key: (value, getattr(manifest, key)) for key, value in expected.items()})
     if name == Modality.FEATURES:
-        expected_columns = [(f.name, f.unit) for f in FEATURES]
+        expected_columns = [(f.name, f.unit) for f in SURVEYS[survey].features]
         known_quantities = {(q.name, q.unit) for q in QUANTITIES}
         found_columns = [(c.name, c.unit) for c in manifest.columns]
-        first, others = found_columns[: len(FEATURES)], found_columns[len(FEATURES) :]
+        first, others = found_columns[: len(expected_columns)], found_columns[len(expected_columns) :]
         if first != expected_columns or not known_quantities.issuperset(others):
             raise ModelError(
                 f"{where}: expected the input columns {expected_columns} and quantities of this release, found "

@@ -12,8 +12,8 @@ from annotator.errors import ModelError
 from annotator.models.calibration import Level
 from annotator.models.distribution import Distribution
 from annotator.models.percentiles import PERCENTILES, Percentiles
-from annotator.preprocess.features import FEATURES
 from annotator.preprocess.quantities import QUANTITIES
+from annotator.surveys import SURVEYS
 from annotator.typed import Typed, decode
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ def _check_percentiles(manifest: Manifest, where: str) -> None:
     names = [item.name for item in manifest.percentiles]
     if len(set(names)) < len(names):
         raise ModelError(f"{where}: expected percentiles once of a name, found {', '.join(names)}; train it again")
-    units = {item.name: item.unit for item in (*FEATURES, *QUANTITIES)}
+    units = {item.name: item.unit for item in (*SURVEYS[manifest.survey].features, *QUANTITIES)}
     for item in manifest.percentiles:
         if item.name not in units or item.unit != units[item.name]:
             raise ModelError(

@@ -14,10 +14,8 @@ from annotator.models.heads import Head
 from annotator.models.model import Model
 from annotator.models.scores import Missing, ModalityScore, Scores
 from annotator.preprocess.quantities import quantities
+from annotator.surveys import SURVEYS
 from annotator.transient import Modality, Transient
-
-REAL_BOGUS = ("rb", "drb")
-"""Names of the survey's own scores of how real a detection is."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,10 @@ def head_numbers(transient: Transient, present: Mapping[str, ModalityScore]) -> 
     Quantities, and of each modality that is present its single numbers, residual terms of the stamps, and latent. No
     name, position, date, redshift or spectroscopic class is among them: a head can ask for no other number.
     """
-    numbers = quantities(transient) | {name: transient.extras[name] for name in REAL_BOGUS if name in transient.extras}
+    survey, extras = SURVEYS[transient.survey], transient.extras
+    numbers = quantities(survey.features, transient) | {
+        name: extras[name] for name in survey.real_bogus if name in extras
+    }
     for modality, item in present.items():
         numbers |= {f"{modality}_{output}": value for output, value in item.numbers.items()}
         numbers |= {f"{modality}_latent_{i}": value for i, value in enumerate(item.latent)}

@@ -14,7 +14,7 @@ from annotator.ledger import Ledger
 from annotator.models import ModelSet
 from annotator.passes.enrich import Completer
 from annotator.reasons.find import reasons_of
-from annotator.sources.records import as_text, readable, record_name
+from annotator.sources.records import as_text, readable
 from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 from annotator.verdicts import Verdict
@@ -91,7 +91,7 @@ def parse_batch(records: Iterable[object], survey: str) -> tuple[list[Seen], lis
         try:
             seen.append(as_seen(_parsed(record, survey), record))
         except RecordError as error:
-            refusals.append(Refusal(record_name(record), str(error), as_text(record)))
+            refusals.append(Refusal(SURVEYS[survey].object_id(record), str(error), as_text(record)))
     return seen, refusals
 
 
@@ -99,7 +99,7 @@ def _parsed(record: object, survey: str) -> Transient:
     """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
     transient = SURVEYS[survey].parse(readable(record))
     if not OBJECT_ID.fullmatch(transient.object_id):
-        raise RecordError(f"expected an object id of 1 to 16 letters and digits, found {transient.object_id[:40]!r}")
+        raise RecordError(f"expected an object id of 1 to 19 letters and digits, found {transient.object_id[:40]!r}")
     return transient
 
 

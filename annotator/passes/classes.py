@@ -8,9 +8,9 @@ from annotator.decision.assessment import TnsEntry
 from annotator.decision.config import DecisionConfig
 from annotator.decision.sending import as_classified
 from annotator.errors import LasairApiError
+from annotator.lasair.api import LasairApi
 from annotator.ledger import Ledger
 from annotator.passes.tns import MAX_LOOKED_UP, tns_entries
-from annotator.sources.query import Query
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class TakenClasses:
 
 
 def take_classes(
-    flagged: Iterable[str], ledger: Ledger, query: Query, thresholds: DecisionConfig, now: float
+    flagged: Iterable[str], ledger: Ledger, api: LasairApi, thresholds: DecisionConfig, now: float
 ) -> TakenClasses:
     """Look up in TNS what was flagged, before it is sent: what waits takes its class along without a write of its own.
 
@@ -43,8 +43,8 @@ def take_classes(
         The objects that this pass flagged, most important first.
     ledger
         What was flagged before; the annotations are rewritten there.
-    query
-        Lasair's.
+    api
+        Lasair.
     thresholds
         Whether a class demotes.
     now
@@ -56,7 +56,7 @@ def take_classes(
         object_ids += ledger.outbox.anomalies_sent_since(now - CLASSIFIED_WITHIN_S)
     object_ids = list(dict.fromkeys(object_ids))
     try:
-        entries = tns_entries(ledger.tns, query, object_ids, now)
+        entries = tns_entries(ledger.tns, api, object_ids, now)
     except LasairApiError as error:
         log.info("no TNS names: %s", error)
         entries = ledger.tns.entries(object_ids)

@@ -111,13 +111,14 @@ def _read_back(outbox: Outbox, api: LasairApi, clock: Callable[[], float], deliv
     by_topic: dict[str, list[Annotation]] = {}
     for annotation in sample:
         by_topic.setdefault(annotation.topic, []).append(annotation)
+    survey = api.survey
     for topic, annotations in by_topic.items():
-        names = ", ".join(f"'{annotation.object_id}'" for annotation in annotations)
+        ids = ", ".join(survey.id_literal(annotation.object_id) for annotation in annotations)
         try:
             rows = api.query(
-                f"objects.objectId, {topic}.classification, {topic}.version",
+                f"{survey.id_sql}, {topic}.classification, {topic}.version",
                 f"objects, annotator:{topic}",
-                f"objects.objectId IN ({names})",
+                f"{survey.id_sql} IN ({ids})",
                 MAX_READ_BACK,
             )
         except QuotaError:
@@ -125,7 +126,7 @@ def _read_back(outbox: Outbox, api: LasairApi, clock: Callable[[], float], deliv
         except LasairApiError as error:
             delivery.problem = delivery.problem or f"annotations could not be read back: {error}"
             return
-        there = {(row.get("objectId"), row.get("classification"), row.get("version")) for row in rows}
+        there = {(survey.object_id(row), row.get("classification"), row.get("version")) for row in rows}
         for annotation in annotations:
             delivery.read_back += 1
             if (annotation.object_id, annotation.classification, annotation.version) in there:

@@ -29,6 +29,7 @@ from annotator.sources.files import file_batches
 from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
 from annotator.sources.records import Batch
+from annotator.surveys import SURVEYS
 from annotator.verdicts import latest, merge, read_if_any
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def run_pass(
             # What was read before is worth sending, today as on any other day.
             report.reading_problem = str(error)
         flagged = [item.object_id for item in report.flagged]
-        taken = take_classes(flagged, ledger, api.query, config.decision, clock())
+        taken = take_classes(flagged, ledger, api, config.decision, clock())
         report.tns = taken.entries
         note_demoted(report, taken.demoted)
         if on_dry_annotation:
@@ -127,7 +128,7 @@ def recorded_pass(
         ledger = kept.copy_in_memory() if is_dry else kept
         # A dry run's reads are calls like any other: they are counted in the ledger that stays.
         budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)
-        api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
+        api = LasairApi(SURVEYS[config.survey], config.lasair.endpoint, token, config.lasair.timeout_s, budget)
         pass_id = ledger.passes.begin(clock())
         report = PassReport()
         outcome = "interrupted"
@@ -179,7 +180,9 @@ def _batches(source: Source, api: LasairApi, ledger: Ledger, should_stop: Callab
     if isinstance(source, FileSource):
         return _until(should_stop, file_batches(source.path))
     position = ledger.position(_name(source))
-    found = query_batches(api.query, load_filter(source.filter), source.page_rows, source.reread_days, position)
+    found = query_batches(
+        api.query, api.survey, load_filter(source.filter), source.page_rows, source.reread_days, position
+    )
     return _until(should_stop, found)
 
 

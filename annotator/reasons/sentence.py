@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from annotator.annotation import MAX_EXPLANATION, Classification, safe_text
 from annotator.models import ModalityScore, Scores
 from annotator.reasons.reason import Reason, Reasons
+from annotator.surveys import SURVEYS
 from annotator.transient import Modality, Transient
 from annotator.verdicts import Verdict, VerdictKind
 
@@ -138,6 +139,7 @@ def _artefact_reason(transient: Transient, scores: Scores) -> str:
     if scores.artefact is None or (transient.n_det_good == 0 and transient.n_det > 1):
         return f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus."
     has_stamps = isinstance(scores.modalities.get(Modality.TRIPLET), ModalityScore)
+    real_bogus = SURVEYS[transient.survey].real_bogus
     seen = ["its stamps"] if has_stamps else []
-    seen += [f"{name} {transient.extras[name]:.2f}" for name in ("rb", "drb") if name in transient.extras]
+    seen += [f"{name} {transient.extras[name]:.2f}" for name in real_bogus if name in transient.extras]
     return f"Artefact: bogus with a probability of {scores.artefact:.2f}, judged by {', '.join(seen)}."

@@ -1,7 +1,7 @@
 """Where objects come from: recorded files and the query API. Each yields batches of records with a position."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from annotator.errors import RecordError
@@ -47,12 +47,6 @@ def decoded(text: str) -> object:
         return Unreadable("not JSON that can be read: nested too deeply", text)
     except ValueError as error:  # a number of more digits than Python converts
         return Unreadable(f"not JSON that can be read: {str(error).split(';')[0]}", text)
-
-
-def record_name(record: object) -> str:
-    """Return the object id that a refused record claims, or an empty text."""
-    object_id = record.get("objectId") if isinstance(record, Mapping) else None
-    return object_id if isinstance(object_id, str) else ""
 
 
 def readable(record: object) -> object:

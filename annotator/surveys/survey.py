@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.preprocess.features import Feature
 from annotator.transient import Transient, Triplet
 
-_MOST_ID = 2**63
-"""A number at the wire is a 64-bit one: a larger id stops Lasair's own writer of annotations."""
+_NUMBER = re.compile("[1-9][0-9]{0,18}")
+_END_OF_IDS = 2**63
+"""An id that is a number has 64 bits: a larger one stops Lasair's own writer of annotations."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Survey:
     input_filter: str
     """The shipped filter that selects what is scored."""
 
+    features: tuple[Feature, ...]
+    """Its columns that are inputs of the object-feature model, in order."""
     parse: Callable[[object], Transient]
     """Reads a record (a row of a query, a message of a stream, an answer of `object`); raises RecordError."""
     stamp_tensor: Callable[[Triplet], NDArray[np.float32]]
@@ -67,6 +71,12 @@ class Survey:
         return f"aha_{self.name}"
 
     @property
+    def needed_columns(self) -> tuple[str, ...]:
+        """What a filter has to select for objects to be read in order and scored by all that the models use."""
+        errors = (feature.error for feature in self.features if feature.error)
+        return (self.id_column, self.epoch_column, *(feature.name for feature in self.features), *errors)
+
+    @property
     def id_sql(self) -> str:
         """The object id's column in Lasair's SQL."""
         return f"objects.{self.id_column}"
@@ -79,13 +89,20 @@ class Survey:
     def object_id(self, record: object) -> str:
         """Return the object id that a record names, as text; empty where it names none.
 
-        A number keeps all its digits: it is taken from a whole number or from text, never from a float, which has
-        only 15 to 17 of them.
+        A number keeps all its digits: it is taken from a whole number or from text, never from a float, which holds
+        no more than 15 to 17.
         """
         value = record.get(self.id_column) if isinstance(record, Mapping) else None
-        if self.id_is_number and type(value) is int and 0 < value < _MOST_ID:
-            return str(value)
-        return value if isinstance(value, str) else ""
+        if self.id_is_number and type(value) is int and abs(value) < _END_OF_IDS:
+            value = str(value)
+        if not isinstance(value, str):
+            return ""
+        is_sound = not self.id_is_number or (_NUMBER.fullmatch(value) and int(value) < _END_OF_IDS)
+        return value if is_sound else ""
+
+    def id_order(self, object_id: str) -> int | str:
+        """Return what Lasair's database orders an object id by."""
+        return int(object_id) if self.id_is_number else object_id
 
     def id_literal(self, object_id: str) -> str:
         """Write an object id in SQL: a number bare, since the database would compare it with text as floats."""

@@ -22,10 +22,10 @@ from annotator.models.inputs import PREPARATIONS
 from annotator.models.load import load_models, reference_transient
 from annotator.models.manifest import parse_manifest
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
-from annotator.preprocess.features import FEATURE_NAMES, FEATURES
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.sandbox import simulate_night
 from annotator.surveys.ztf import parse as ztf
+from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
 from annotator.transient import Transient
 
 ROOT = Path(__file__).parents[2]

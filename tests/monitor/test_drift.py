@@ -31,8 +31,8 @@ from annotator.monitor.status import in_words as status_in_words
 from annotator.monitor.status import read_status
 from annotator.nights import night_of
 from annotator.passes.run import run_pass
-from annotator.preprocess.features import FEATURE_NAMES
 from annotator.sandbox.kafka import filter_rows
+from annotator.surveys.ztf.columns import FEATURE_NAMES
 from annotator.surveys.ztf.parse import parse
 from tests.conftest import copy_features_model
 from training.data.table import read_table

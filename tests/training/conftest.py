@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from annotator.models import ModelSet, load_models
-from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, Night, simulate_night
+from annotator.surveys.ztf.columns import FEATURE_NAMES, QUALITY_NAMES
 from tests.conftest import made_once
 from training.data.partial_light_curves import SURROUNDINGS, no_partial_light_curves
 from training.data.table import Table, read_table

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
 from annotator.models.calibration import Sampling
-from annotator.preprocess.features import FEATURE_NAMES, MIN_FEATURES, feature_row
+from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
 from annotator.surveys import SURVEYS
-from annotator.surveys.ztf.columns import Detection, lasair_columns
+from annotator.surveys.ztf.columns import FEATURES, Detection, lasair_columns
 from annotator.transient import Transient
 from training.data.curves import CURVE_COLUMNS, OTHER_TELESCOPES, shared_groups
 from training.data.table import Table
@@ -53,13 +53,13 @@ class PartialLightCurves:
 
     @property
     def tensors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The model's inputs: features ``(m, 21)`` and quantities ``(m, n_quantities)``."""
+        """The model's inputs: features ``(m, n_features)`` and quantities ``(m, n_quantities)``."""
         if not self.transients:
-            sizes = len(FEATURE_NAMES), len(QUANTITY_NAMES)
+            sizes = len(FEATURES), len(QUANTITY_NAMES)
             return tuple(np.empty((0, size), dtype=np.float32) for size in sizes)
         return (
-            np.array([feature_row(transient.features) for transient in self.transients]),
-            np.array([quantity_row(transient) for transient in self.transients]),
+            np.array([feature_row(FEATURES, item.features) for item in self.transients]),
+            np.array([quantity_row(FEATURES, item) for item in self.transients]),
         )
 
 

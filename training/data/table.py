@@ -37,14 +37,14 @@ class Table:
     transients: tuple[Transient, ...]
     """As the annotator reads them."""
     features: NDArray[np.float32]
-    """``(n, 21)``, NaN where missing."""
+    """``(n, n_features)``, NaN where missing."""
     n_unscorable: int
     """Rows left out because too few of their values are physical."""
 
     @functools.cached_property
     def quantities(self) -> NDArray[np.float32]:
         """``(n, n_quantities)``, NaN where missing."""
-        return np.array([quantity_row(transient) for transient in self.transients])
+        return np.array([quantity_row(SURVEYS[item.survey].features, item) for item in self.transients])
 
     @property
     def samplings(self) -> list[Sampling]:
@@ -135,7 +135,7 @@ def _scorable(
     for line, row in enumerate(rows, start=2):
         try:
             transient = SURVEYS[survey].parse(row)
-            features.append(feature_row(transient.features))
+            features.append(feature_row(SURVEYS[survey].features, transient.features))
         except MissingModalityError:
             continue
         except RecordError as failure:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from annotator.models import manifest as manifests
 from annotator.models.manifest import Manifest, Reference
-from annotator.preprocess.features import FEATURE_NAMES
 from annotator.sandbox.sky.night import simulate_night
+from annotator.surveys.ztf.columns import FEATURE_NAMES
 from annotator.surveys.ztf.parse import SENTINEL
 from training import recipe
 from training.data.folds import N_FOLDS

@@ -2,7 +2,7 @@
 
 from annotator.models.manifest import Manifest
 from annotator.models.percentiles import PERCENTILES
-from annotator.preprocess.features import FEATURES
+from annotator.surveys.ztf.columns import FEATURES
 from training.export.card_text import calibration_words, false_alarms, joined, with_interval
 
 POPULATIONS = {"within_aha_cut": "rows within AHA's quality cut", "all": "all rows"}

@@ -10,7 +10,7 @@ from annotator.models.calibration import Sampling
 from annotator.models.distribution import Distribution
 from annotator.models.manifest import Calibrated
 from annotator.models.observed import of_features, of_score
-from annotator.preprocess.features import FEATURE_NAMES
+from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
 from training.data.folds import Split
 from training.data.partial_light_curves import PartialLightCurves
 from training.data.table import Table
@@ -113,7 +113,8 @@ def distributions(final: dict, young: dict, table: Table, live: PartialLightCurv
     folds, is_normal = table.folds[places], ~table.is_exotic[places]
     scores, priors = (cross_scores(numbers[name], samplings, folds, is_normal) for name in ("oddity", "prior"))
     observed = [
-        of_features(rows[i]) | of_score("features", float(scores[i]), float(numbers["error"][i]), float(priors[i]))
+        of_features(FEATURES, rows[i])
+        | of_score("features", float(scores[i]), float(numbers["error"][i]), float(priors[i]))
         for i in np.flatnonzero(is_normal)
     ]
     return distributions_of("features", observed)

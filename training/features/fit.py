@@ -10,7 +10,7 @@ from torch import Tensor
 
 from annotator.errors import ConfigError
 from annotator.models.manifest import Column
-from annotator.preprocess.features import FEATURE_NAMES
+from annotator.surveys.ztf.columns import FEATURE_NAMES
 from training import recipe
 from training.data.folds import N_FOLDS
 from training.data.table import Table

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from annotator.models.distribution import Distribution
 from annotator.models.manifest import Calibrated, Manifest, Reference, Tensor
-from annotator.preprocess.features import FEATURE_NAMES, FEATURES, QUALITY_NAMES, feature_row
+from annotator.preprocess.features import feature_row
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantity_row
 from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import SURVEYS
+from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, QUALITY_NAMES
 from training import recipe
 from training.data.folds import N_FOLDS, rotation_of
 from training.data.partial_light_curves import PartialLightCurves, no_partial_light_curves, partial_light_curves
@@ -225,7 +226,7 @@ def simulated_references(model: ObjectModel) -> tuple[Reference, ...]:
         record = {name: row[name] for name in ("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *REFERENCE_COLUMNS)}
         record |= dict.fromkeys(hidden[number % len(hidden)])
         transient = SURVEYS[SURVEY].parse(record)
-        features, quantities = feature_row(transient.features), quantity_row(transient)
+        features, quantities = feature_row(FEATURES, transient.features), quantity_row(FEATURES, transient)
         with torch.no_grad():
             outputs = model(torch.from_numpy(features[np.newaxis]), torch.from_numpy(quantities[np.newaxis]))
         found = dict(zip(OUTPUTS, outputs, strict=True))

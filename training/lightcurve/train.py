@@ -16,7 +16,7 @@ from annotator.models.inputs import sampling_of
 from annotator.models.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.models.observed import of_light_curve, of_score
 from annotator.preprocess.lightcurve import CHANNELS, SHAPE, Detections, grid, lightcurve_tensor
-from annotator.sandbox import simulate_night
+from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import SURVEYS
 from training.data.curves import CurveTable, read_curves, shared_groups
 from training.data.folds import N_FOLDS

@@ -17,7 +17,7 @@ from annotator.models.distribution import Distribution
 from annotator.models.manifest import Manifest, Reference, Tensor
 from annotator.models.observed import of_score, of_stamps
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
-from annotator.sandbox import simulate_night
+from annotator.sandbox.sky.night import simulate_night
 from annotator.sandbox.sky.stamps import simulate, to_fits
 from annotator.transient import Triplet
 from training.data.stamps import N_MODELS, StampTable, read_stamps

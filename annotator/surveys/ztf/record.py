@@ -6,6 +6,7 @@ from types import MappingProxyType
 from annotator.preprocess.triplet import stamp_tensor
 from annotator.surveys.survey import Survey
 from annotator.surveys.ztf.candidates import JD_MINUS_MJD
+from annotator.surveys.ztf.columns import FEATURES
 from annotator.surveys.ztf.parse import PIXEL_ARCSEC, parse
 
 ZTF = Survey(
@@ -29,6 +30,7 @@ ZTF = Survey(
     count_column="ncand",
     now_sql="jdnow()",
     input_filter="input_ztf",
+    features=FEATURES,
     parse=parse,
     stamp_tensor=stamp_tensor,
     pixel_arcsec=PIXEL_ARCSEC,

@@ -16,6 +16,7 @@ from annotator.ledger import Ledger
 from annotator.preprocess.fits import read_stamp
 from annotator.sandbox import Account, Sandbox, simulate_night
 from annotator.sandbox.sky.stamps import render
+from annotator.surveys.ztf.record import ZTF
 from training.cli import main
 from training.data.fetch_objects import CURVE_COLUMNS, STAMP_COLUMNS, fetch_cutouts, fetch_lightcurves, read_objects
 
@@ -33,7 +34,7 @@ def sandbox():
 @pytest.fixture
 def api(sandbox, tmp_path):
     with Ledger(tmp_path / "calls.sqlite") as ledger:
-        yield LasairApi(sandbox.url, TOKEN, 5.0, CallBudget(ledger, 5000, 0.98))
+        yield LasairApi(ZTF, sandbox.url, TOKEN, 5.0, CallBudget(ledger, 5000, 0.98))
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_what_cannot_be_had_is_listed_with_its_reason_and_the_rest_is_there(api,
 def test_the_hour_s_calls_are_kept(sandbox, table, tmp_path):
     now = [1e9]
     with Ledger(tmp_path / "calls.sqlite") as ledger:
-        api = LasairApi(sandbox.url, TOKEN, 5.0, CallBudget(ledger, 20, 0.9, lambda: now[0]))
+        api = LasairApi(ZTF, sandbox.url, TOKEN, 5.0, CallBudget(ledger, 20, 0.9, lambda: now[0]))
         with pytest.raises(QuotaError, match="run the same command again"):
             fetch_lightcurves(api, table, tmp_path / "lightcurves.parquet")
         assert asked(sandbox) == 18

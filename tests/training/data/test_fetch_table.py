@@ -10,6 +10,7 @@ from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger
 from annotator.sandbox import Account, Sandbox, simulate_night
+from annotator.surveys.ztf.record import ZTF
 from training.cli import main
 from training.data import fetch_table as fetch
 from training.data.fetch_table import COLUMNS, fetch_features
@@ -39,7 +40,7 @@ def sandbox():
 @pytest.fixture
 def api(sandbox, tmp_path):
     with Ledger(tmp_path / "calls.sqlite") as ledger:
-        yield LasairApi(sandbox.url, TOKEN, 5.0, CallBudget(ledger, 5000, 0.98))
+        yield LasairApi(ZTF, sandbox.url, TOKEN, 5.0, CallBudget(ledger, 5000, 0.98))
 
 
 def table(path) -> list[dict]:
@@ -120,7 +121,7 @@ def test_the_hour_s_calls_are_kept_and_what_was_read_stays(sandbox, tmp_path, mo
     monkeypatch.setattr(fetch, "PAGE_ROWS", 8)
     now = [1e9]
     with Ledger(tmp_path / "calls.sqlite") as ledger:
-        api = LasairApi(sandbox.url, TOKEN, 5.0, CallBudget(ledger, 6, 0.9, lambda: now[0]))
+        api = LasairApi(ZTF, sandbox.url, TOKEN, 5.0, CallBudget(ledger, 6, 0.9, lambda: now[0]))
         with pytest.raises(QuotaError, match="run the same command again"):
             fetch_features(api, tmp_path / "features.csv")
         assert len(sandbox.calls) == 5

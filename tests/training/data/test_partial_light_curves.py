@@ -8,7 +8,7 @@ from annotator.errors import ConfigError
 from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
 from annotator.surveys import SURVEYS
-from annotator.surveys.ztf.columns import Detection, lasair_columns
+from annotator.surveys.ztf.columns import FEATURES, Detection, lasair_columns
 from training.data.curves import shared_groups
 from training.data.partial_light_curves import (
     STATES_PER_OBJECT,
@@ -138,8 +138,8 @@ def test_the_young_are_as_well_known_as_the_old(table, objects, curves):
 def test_tensors_and_samplings_are_those_of_the_annotator(states):
     features, quantities = states.tensors
     for number, state in enumerate(states.transients[:20]):
-        np.testing.assert_array_equal(features[number], feature_row(state.features))
-        np.testing.assert_array_equal(quantities[number], quantity_row(state))
+        np.testing.assert_array_equal(features[number], feature_row(FEATURES, state.features))
+        np.testing.assert_array_equal(quantities[number], quantity_row(FEATURES, state))
         sampling = states.samplings[number]
         assert (sampling.n_detections, sampling.age_days) == (state.n_det, state.extras.get("age_days"))
 

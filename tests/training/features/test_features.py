@@ -13,9 +13,9 @@ import torch
 from annotator.errors import ConfigError, ModelError
 from annotator.models import load_models
 from annotator.models.manifest import parse_manifest
-from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
 from annotator.surveys.ztf import parse as ztf
+from annotator.surveys.ztf.columns import FEATURE_NAMES, QUALITY_NAMES
 from training.cli import main
 from training.data.folds import fold_of
 from training.data.table import read_table

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from annotator.models.distribution import bin_of
 from annotator.models.manifest import parse_manifest
 from annotator.models.percentiles import PERCENTILES, percentile_of
-from annotator.preprocess.features import FEATURES
 from annotator.preprocess.quantities import QUANTITIES
+from annotator.surveys.ztf.columns import FEATURES
 from training.export.graph import manifest_json
 from training.metrics.distributions import MIN_PRESENT, N_BINS, distributions_of, percentiles_of
 

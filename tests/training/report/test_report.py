@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from annotator.models import load_models
 from annotator.models.calibration import Calibration, Level, Sampling, Tail
 from annotator.models.manifest import parse_manifest
-from annotator.preprocess.features import FEATURE_NAMES
 from annotator.preprocess.triplet import CHANNELS
 from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
 from annotator.sandbox.sky.stamps import simulate
+from annotator.surveys.ztf.columns import FEATURE_NAMES
 from training.cli import main
 from training.data.curves import read_curves
 from training.exotic import ask
