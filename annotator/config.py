@@ -1,7 +1,8 @@
 """The configuration: one YAML file, read into one tree of frozen dataclasses.
 
 Every key is documented in `annotator/example.yaml`, which the tests load. Secrets are never in the file: the token
-comes from the environment variable ``LASAIR_TOKEN``.
+comes from the environment variable ``LASAIR_TOKEN``, the password of a ledger on PostgreSQL from
+``AHA_LEDGER_PASSWORD``.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ import yaml
 
 from annotator.annotation import CLASSIFICATIONS, check_topic
 from annotator.errors import ConfigError
+from annotator.ledger_address import PASSWORD_VARIABLE, LedgerAddress, PostgresAddress, read_address
 from annotator.surveys.survey import ENDPOINTS
 
 TOKEN_VARIABLE = "LASAIR_TOKEN"
@@ -207,7 +209,8 @@ class Config:
     schedule: ScheduleConfig = _key(default=ScheduleConfig())
     verdicts: Path | None = _key(default=None)
     """The file of what people have judged (:mod:`annotator.verdicts`)."""
-    ledger: Path = _key(default=Path("aha-ledger.sqlite"))
+    ledger: LedgerAddress = _key(default=Path("aha-ledger.sqlite"))
+    """A file of SQLite, or a database of PostgreSQL."""
     models: Path | None = _key(default=None)
     token: str | None = field(default=None, repr=False, metadata={"secret": True})
 
@@ -235,7 +238,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     path
         The YAML file. Relative paths in it are relative to its folder.
     environ
-        The environment, for the token.
+        The environment, for the token and the ledger's password.
 
     Raises
     ------
@@ -256,6 +259,9 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         config = _build(Config, document, "", path.parent)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+    if isinstance(config.ledger, PostgresAddress):
+        ledger = dataclasses.replace(config.ledger, password=environ.get(PASSWORD_VARIABLE) or None)
+        config = dataclasses.replace(config, ledger=ledger)
     return dataclasses.replace(config, token=environ.get(TOKEN_VARIABLE, "").strip() or None)
 
 
@@ -309,6 +315,11 @@ def _value(kind: typing.Any, value: object, name: str, folder: Path) -> typing.A
         return _build(kind, value, name, folder)
     if kind in (Path | None, str | None, float | None, tuple[str, ...] | None):
         return None if value is None else _value(typing.get_args(kind)[0], value, name, folder)
+    if kind == LedgerAddress and isinstance(value, str) and value:
+        try:
+            return read_address(value, folder)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
     if kind is Path and isinstance(value, str) and value:
         return folder / Path(value).expanduser()
     if kind == tuple[str, ...] and isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -317,7 +328,13 @@ def _value(kind: typing.Any, value: object, name: str, folder: Path) -> typing.A
         return float(value)
     if kind in (int, str) and type(value) is kind and value != "":
         return value
-    expected = {int: "a whole number", float: "a number", str: "text", Path: "a path"}.get(kind, "a list of texts")
+    expected = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        Path: "a path",
+        LedgerAddress: "a path or an address",
+    }.get(kind, "a list of texts")
     raise ConfigError(f"{name} must be {expected}; found {_describe(value)}")
 
 
