@@ -31,10 +31,10 @@ class PostgresAddress:
         options = dict(parse_qsl(url.query, keep_blank_values=True))
         if url.password is not None or any("password" in name.lower() for name in options):
             raise ConfigError(
-                f"it must hold no password: set the environment variable {PASSWORD_VARIABLE}, or use libpq's ~/.pgpass"
+                f"must hold no password: set the environment variable {PASSWORD_VARIABLE}, or use libpq's ~/.pgpass"
             )
         if url.scheme != SCHEME or url.fragment or not re.fullmatch(r"/[A-Za-z0-9_.$\-]+", url.path) or not _port(url):
-            raise ConfigError(f"it must be {EXPECTED}; port and options (?sslmode=require) may be named")
+            raise ConfigError(f"must be {EXPECTED}; port and options (?sslmode=require) may be named")
 
     def __str__(self) -> str:
         return self.url
@@ -43,15 +43,15 @@ class PostgresAddress:
 LedgerAddress = Path | PostgresAddress
 
 
-def read_address(text: str, folder: Path) -> LedgerAddress:
-    """Read an address as a person writes it; a relative path is relative to `folder`.
+def read_address(text: str, folder: Path, password: str | None = None) -> LedgerAddress:
+    """Read an address as a person writes it; a relative path is relative to `folder`, a password is for a server.
 
     Raises
     ------
     ConfigError
         If it is an address, but none of a ledger.
     """
-    return PostgresAddress(text) if "://" in text else folder / Path(text).expanduser()
+    return PostgresAddress(text, password or None) if "://" in text else folder / Path(text).expanduser()
 
 
 def _port(url: object) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annotator.config import Config
-from annotator.decision.classify import judged
+from annotator.decision.classify import exotic_threshold_of, judged
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
 from annotator.ledger.pass_log import PassRecord
@@ -211,7 +211,7 @@ def read_night(
             made_at=_iso(now),
             anomaly_score=config.decision.anomaly_score,
             watch_score=config.decision.watch_score,
-            exotic_threshold=models.exotic_threshold(config.decision),
+            exotic_threshold=exotic_threshold_of(models, config.decision),
             summary=_summary(scored, ledger.passes.between(since, until), status),
             candidates=candidates,
             n_left_out=len(scored) - len(candidates),

@@ -29,7 +29,7 @@ from annotator.ledger.verdicts import KeptVerdict
 from annotator.report.inspect.access import LOOPBACK_NAMES, _host_names, check_person, guard
 from annotator.report.night import Night
 from annotator.report.pages.write import INDEX, page_name
-from annotator.verdicts import VERDICTS, Verdict, latest, merge, verdicts_csv
+from annotator.verdicts import Verdict, VerdictKind, latest, merge, verdicts_csv
 
 MAX_NOTE = 500
 MAX_BODY_BYTES = 16_384
@@ -259,7 +259,7 @@ def _bar(
         note=note,
         following=following,
         person=flask.g.person,
-        verdicts=VERDICTS,
+        verdicts=tuple(VerdictKind),
         minute=_minute,
         max_note=MAX_NOTE,
         page_name=page_name,
