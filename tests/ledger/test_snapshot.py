@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from annotator.errors import LedgerError
-from annotator.ledger.evidence import read_evidence, stamps_bytes, transient_json
+from annotator.ledger.snapshot import read_snapshot, stamps_bytes, transient_json
 from annotator.surveys import SURVEYS
 from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 
@@ -16,7 +16,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def kept(transient: Transient) -> Transient:
-    return read_evidence(transient_json(transient), stamps_bytes(transient))
+    return read_snapshot(transient_json(transient), stamps_bytes(transient))
 
 
 def assert_same(found: object, expected: object) -> None:
@@ -80,7 +80,7 @@ def test_stamps_of_different_shapes_are_not_kept_and_the_rest_is():
 @pytest.mark.parametrize("text", ["", "{}", "[]", json.dumps({"light_curve": None})])
 def test_what_cannot_be_read_is_said(text):
     with pytest.raises(LedgerError, match="cannot be read"):
-        read_evidence(text, None)
+        read_snapshot(text, None)
 
 
 def test_a_simulated_night_comes_back_with_the_same_scores(night, all_models):
