@@ -20,21 +20,27 @@ class Database:
         The file; made where it does not exist. ":memory:" holds nothing after it is closed.
     busy_timeout_s
         How long to wait for another writer before it is an error.
+    read_only
+        Whether to leave the file as it is, of which nothing is made then.
 
     Raises
     ------
     LedgerError
-        If the file is no ledger, or one of a newer release.
+        If the file is no ledger, or one of a newer release; to read only, if there is none.
     """
 
-    def __init__(self, path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(self, path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> None:
         self.path = path
         self._depth = 0
+        if read_only and not Path(path).is_file():
+            raise LedgerError(f"there is no ledger at {path}")
         try:
-            self._db = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
+            address = f"{Path(path).absolute().as_uri()}?mode=ro" if read_only else path
+            self._db = sqlite3.connect(address, timeout=busy_timeout_s, isolation_level=None, uri=read_only)
             self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
+            if not read_only:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
             self._prepare()
         except sqlite3.Error as error:
             raise LedgerError(f"cannot open the ledger {path}: {error}") from error

@@ -31,16 +31,18 @@ class Ledger:
         The SQLite file; made where it does not exist. ":memory:" holds nothing after it is closed.
     busy_timeout_s
         How long to wait for another writer before it is an error.
+    read_only
+        Whether to leave the ledger as it is: whatever would write raises a LedgerError.
 
     Raises
     ------
     LedgerError
-        If the file is no ledger, or one of a newer release.
+        If the file is no ledger, or one of a newer release; to read only, if there is none.
     """
 
-    def __init__(self, path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(self, path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> None:
         self.path = path
-        self._database = Database(path, busy_timeout_s)
+        self._database = Database(path, busy_timeout_s, read_only)
         self.scores = Scores(self._database)
         self.kept = KeptObjects(self._database)
         self.outbox = Outbox(self._database)

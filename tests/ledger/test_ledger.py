@@ -403,3 +403,25 @@ def test_who_would_not_wait_long_for_another_writer_is_told_soon(ledger):
         with pytest.raises(LedgerError, match="locked"):
             hurried.verdicts.add(verdict())
     assert ledger.verdicts.holding() == []
+
+
+# --- read only
+
+
+def test_who_only_reads_sees_what_was_recorded_whether_or_not_the_ledger_is_open_elsewhere(ledger):
+    ledger.record([assessment()], [], 1000.0)
+    with Ledger(ledger.path, read_only=True) as reader:
+        assert len(reader.scores.history("ZTF99aaaaaaa")) == 1
+        ledger.record([assessment()], [], 2000.0)
+        assert len(reader.scores.history("ZTF99aaaaaaa")) == 2
+        with pytest.raises(LedgerError, match="readonly"):
+            reader.verdicts.add(verdict())
+    ledger.close()
+    with Ledger(ledger.path, read_only=True) as reader:
+        assert len(reader.scores.history("ZTF99aaaaaaa")) == 2
+
+
+def test_who_only_reads_makes_no_ledger_where_there_is_none(tmp_path):
+    with pytest.raises(LedgerError, match="there is no ledger at"):
+        Ledger(tmp_path / "missing.sqlite", read_only=True)
+    assert not list(tmp_path.iterdir())
