@@ -86,6 +86,7 @@ def _assessment(
         explanation=_with_what_people_say(explanation, classification, said),
         classdict=classdict(transient, scores, first_mjd),
     )
+    model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
     return Assessment(
         object_id=transient.object_id,
         state=state_digest(as_given),
@@ -102,14 +103,11 @@ def _assessment(
         and not (item.waits and held and is_weaker_without(annotation, held))
         else None,
         waiting_record=record if item.waits else None,
-        bins={
-            name: bins_of(models.distributions, found.observed)
-            for name, found in scores.modalities.items()
-            if isinstance(found, ModalityScore)
-        },
+        bins={name: bins_of(models.distributions, found.observed) for name, found in model_scores.items()},
         explanation=explanation,
         reasons=reasons,
         transient=transient,
+        model_scores=model_scores,
     )
 
 

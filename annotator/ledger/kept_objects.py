@@ -5,7 +5,14 @@ from collections.abc import Sequence
 
 from annotator.decision.assessment import Assessment
 from annotator.ledger.database import Database
-from annotator.ledger.evidence import read_evidence, stamps_bytes, transient_json
+from annotator.ledger.evidence import (
+    model_scores_json,
+    read_evidence,
+    read_model_scores,
+    stamps_bytes,
+    transient_json,
+)
+from annotator.models import ModalityScore
 from annotator.transient import Transient
 
 MAX_WAITING = 20_000
@@ -24,8 +31,14 @@ class KeptObjects:
         """Keep what was scored, and the record where a modality is still to be fetched."""
         if item.transient is not None:
             self._database.execute(
-                "INSERT OR REPLACE INTO evidence VALUES (?, ?, ?, ?)",
-                (item.object_id, score_id, transient_json(item.transient), stamps_bytes(item.transient)),
+                "INSERT OR REPLACE INTO evidence VALUES (?, ?, ?, ?, ?)",
+                (
+                    item.object_id,
+                    score_id,
+                    transient_json(item.transient),
+                    stamps_bytes(item.transient),
+                    model_scores_json(item.model_scores),
+                ),
             )
         if item.waiting_record is None:
             self._database.execute("DELETE FROM waiting WHERE object_id = ?", (item.object_id,))
@@ -47,6 +60,22 @@ class KeptObjects:
         """Return what is kept of these objects as they were scored last, each with the number of that scoring."""
         rows = self._database.rows_of("SELECT * FROM evidence WHERE object_id IN ({})", object_ids)
         return {row["object_id"]: (row["score_id"], read_evidence(row["transient"], row["stamps"])) for row in rows}
+
+    def model_scores(self, object_ids: Sequence[str]) -> dict[str, dict[str, ModalityScore]]:
+        """Return what the models said of these objects when they were scored last, by modality."""
+        rows = self._database.rows_of(
+            "SELECT object_id, model_scores FROM evidence WHERE object_id IN ({})", object_ids
+        )
+        return {row["object_id"]: read_model_scores(row["model_scores"] or "{}") for row in rows}
+
+    def without_reasons(self, model_set: str, most: int) -> list[str]:
+        """Return the kept objects that one model set scored and whose reasons nobody found yet, highest score first."""
+        rows = self._database.execute(
+            "SELECT evidence.object_id FROM evidence JOIN scores USING (score_id)"
+            " WHERE reasons IS NULL AND model_set = ? ORDER BY score DESC, evidence.object_id LIMIT ?",
+            (model_set, most),
+        )
+        return [row["object_id"] for row in rows]
 
     def waiting_records(self, most: int) -> list[object]:
         """Draw records at random whose objects wait for a modality to be fetched."""

@@ -102,5 +102,6 @@ CREATE TABLE verdicts (
 );
 CREATE INDEX verdicts_of_object ON verdicts (object_id, verdict_id)
 """,
+    "ALTER TABLE evidence ADD COLUMN model_scores TEXT",
 )
 """What makes each schema version out of the one before; a ledger is brought to the newest when it is opened."""

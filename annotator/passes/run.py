@@ -17,6 +17,7 @@ from annotator.passes.batch import assess_source
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
 from annotator.passes.judging import apply, standing_verdicts, take_back
+from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.report import PassReport
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,8 @@ def run_pass(
         else:
             report.delivery = deliver(ledger, api, config.lasair.batch_annotations, clock, should_stop)
         _announce(config, ledger, report)
+        if not is_dry:
+            find_late_reasons(ledger, models, should_stop)
     return report
 
 
