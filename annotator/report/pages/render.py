@@ -118,7 +118,8 @@ def places(candidates: Sequence[Candidate]) -> list[Place]:
     names = [page_name(item.object_id) for item in candidates]
     if len(set(names)) < len(names):
         raise ConfigError("expected each object of a night once, found one twice; make the night anew")
-    return [Place(*beside) for beside in zip([None, *names[:-1]], [*names[1:], None], strict=True)]
+    beside = [None, *names, None]
+    return [Place(beside[number], beside[number + 2]) for number in range(len(names))]
 
 
 def pictures_of(candidate: Candidate) -> Pictures:

@@ -159,8 +159,8 @@ def why_no_reasons(candidate: Candidate) -> str:
     if candidate.has_reasons:
         return ""
     if candidate.transient is None:
-        return "Nobody asked what carries the scores while it was kept what they are of."
-    return "What carries the scores is not known yet: passes find it when they have delivered, highest scores first."
+        return "Nobody looked for what carries the score before what was scored was dropped."
+    return "What carries the score is not known yet: passes look for it when they have delivered, highest scores first."
 
 
 def facts(candidate: Candidate) -> list[tuple[str, str]]:
