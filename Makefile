@@ -1,5 +1,6 @@
 # make demo    install into .venv and run the whole job on the embedded Lasair
 # make test    install what the tests need, check the code's form, run the tests
+# make test-long  the tests that take long: a kill before every step, which takes half an hour
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
 # make bench   measure objects per second, where the time goes, and memory, against the straightforward way; stream,
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: demo test models recipes bench clean
+.PHONY: demo test test-long models recipes bench clean
 
 into = --out onnx_models/ztf --out-of-fold build/out_of_fold
 beside = $(if $(wildcard build/$(1)),--beside build/$(1))
@@ -20,11 +21,15 @@ beside = $(if $(wildcard build/$(1)),--beside build/$(1))
 demo: $(VENV)/.annotator
 	$(BIN)/aha-annotator demo
 
-# Three at a time on two cores: much of a test of a stream or of a killed pass is waiting.
+# Three at a time on two cores: much of a test of a stream or of a killed pass is waiting. Each computes in one thread,
+# since three that want both cores wait for each other; files begin in the order that tests/conftest.py gives them.
 test: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pytest --numprocesses 3 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+test-long: $(VENV)/.development
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m long
 
 models: $(VENV)/.development
 	$(BIN)/aha-train features --data $(DATA)/object_features.csv $(into) $(call beside,aha)

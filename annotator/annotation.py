@@ -5,6 +5,7 @@ Rubin it stops the service that stores everybody's annotations. So nothing leave
 characters.
 """
 
+import enum
 import json
 import math
 import re
@@ -21,13 +22,25 @@ _MAX_URL = 1024
 
 _SAFE_TEXT = re.compile(r"[A-Za-z0-9 .,:;+\-_/()=<>]*")
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;+\-_/()=<>]+")
-OBJECT_ID = re.compile(r"[A-Za-z0-9]{1,16}")
+OBJECT_ID = re.compile(r"[A-Za-z0-9]{1,19}")
+"""Any survey's: a 64-bit number has up to 19 digits, and is text here."""
+OBJECT_ID_KEY = "objectId"
+"""What our own lines, tables and verdict files call it, whatever the survey does."""
 _TOPIC = re.compile(r"[a-z][a-z0-9_]{0,15}")
 VERSION = re.compile(r"[A-Za-z0-9._\-]{1,16}")
 _URL = re.compile(r"https?://[A-Za-z0-9.:_\-]+(?:/[A-Za-z0-9.:_/=+\-]*)?")
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 # Lasair refuses a WHERE with these words in it, so that no filter could ask for such a key.
 _KEYS_NO_FILTER_CAN_NAME = ("limit", "offset")
+
+
+class Classification(enum.StrEnum):
+    """What an object is said to be, in order of precedence."""
+
+    ARTEFACT = "artefact"
+    ANOMALY = "anomaly"
+    WATCH = "watch"
+    NORMAL = "normal"
 
 
 @dataclass(frozen=True)
@@ -42,16 +55,17 @@ class Annotation:
 
     object_id: str
     topic: str
-    classification: str
+    classification: Classification
     version: str
     explanation: str = ""
     classdict: Mapping[str, float] = field(default_factory=dict)
     url: str = ""
 
     def __post_init__(self) -> None:
-        _require(OBJECT_ID.fullmatch(self.object_id), "object_id", "1 to 16 letters and digits", self.object_id)
+        _require(OBJECT_ID.fullmatch(self.object_id), "object_id", "1 to 19 letters and digits", self.object_id)
         _require(_TOPIC.fullmatch(self.topic), "topic", "a lower-case name of at most 16 characters", self.topic)
-        _require(self.classification in CLASSIFICATIONS, "classification", "one of the four", self.classification)
+        known = ", ".join(Classification)
+        _require(self.classification in tuple(Classification), "classification", f"one of {known}", self.classification)
         _require(VERSION.fullmatch(self.version), "version", "1 to 16 letters, digits, dots, dashes", self.version)
         _require(
             _SAFE_TEXT.fullmatch(self.explanation) and len(self.explanation) <= MAX_EXPLANATION,
@@ -103,7 +117,6 @@ def safe_text(text: str, max_length: int = MAX_EXPLANATION) -> str:
     return safe if len(safe) <= max_length else safe[: max(0, max_length - 3)].rstrip() + "..."
 
 
-CLASSIFICATIONS = ("artefact", "anomaly", "watch", "normal")
 _TOPIC = re.compile(r"[a-z][a-z0-9_]{0,15}")
 # Lasair's web form takes the topic's text out of the table list by plain replacement.
 _TABLES = ("objects", "sherlock_classifications", "crossmatch_tns", "watchlist_hits", "area_hits", "annotations")
@@ -128,6 +141,6 @@ def check_topic(topic: str) -> None:
     refused = _REFUSED_TOPICS.fullmatch(topic) or any(topic in table for table in _TABLES)
     if refused or not _TOPIC.fullmatch(topic):
         raise ConfigError(
-            "a topic is a lower-case SQL name of at most 16 characters, such as aha_ztf; no word of SQL, nothing with"
-            f" limit or offset, no part of a table's name, not tags_*; found {topic!r}"
+            "topic must be a lower-case SQL name of at most 16 characters, such as aha_ztf; no word of SQL, nothing "
+            f"with limit or offset, no part of a table's name, not tags_*; found {topic!r}"
         )

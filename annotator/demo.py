@@ -16,6 +16,7 @@ from annotator.lasair.filters import FilterFile, list_filters, load_filter
 from annotator.ledger import Ledger
 from annotator.models import ModelSet, load_models
 from annotator.monitor.status import in_words, read_status
+from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from annotator.report.pages.light_curve_plot import need_matplotlib
 from annotator.report.pages.write import write_pages
@@ -23,8 +24,10 @@ from annotator.report.read import read_night
 from annotator.sandbox import Sandbox, simulate_night
 from annotator.sandbox.kafka import StreamBroker, filter_rows
 from annotator.sources.files import read_records
+from annotator.surveys import SURVEYS
 
-INPUT_FILTER = "input_ztf"
+SURVEY = SURVEYS["ztf"]
+"""Whose night it is."""
 STREAM = "lasair_1InputZtf"
 NIGHT_SEED = 7
 NIGHT_OBJECTS = 400
@@ -36,7 +39,7 @@ _WIDTH = 100
 _INDENT = "      "
 
 _CONFIGURATION = """# Written by `aha-annotator demo` for its embedded Lasair, which lives as long as the demo does.
-survey: ztf
+survey: {survey}
 lasair:
   endpoint: {endpoint}
   calls_per_hour: 10000
@@ -49,7 +52,7 @@ source:
 cutouts:
   cache_megabytes: 0  # they come from next door
 annotation:
-  topic: aha_ztf
+  topic: {annotator}
 ledger: ledger.sqlite
 """
 
@@ -82,16 +85,17 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
             n_objects, messages = _replayed(records, sandbox)
             what = f"{n_objects} recorded objects of {records}"
         else:
-            messages = filter_rows(sandbox.database, load_filter(INPUT_FILTER))
+            messages = filter_rows(sandbox.database, load_filter(SURVEY.input_filter))
             what = f"{NIGHT_OBJECTS} SIMULATED objects"
         n_messages = broker.publish(STREAM, messages)
         print(f"An embedded Lasair is up at {sandbox.url}, with {what}.")
-        print(f"Its filter {INPUT_FILTER} has put {n_messages} messages into Kafka: {STREAM} at {broker.bootstrap}.")
+        where = f"{STREAM} at {broker.bootstrap}"
+        print(f"Its filter {SURVEY.input_filter} has put {n_messages} messages into Kafka: {where}.")
         config = _configure(folder, sandbox, broker)
         models = load_models(config.models, config.survey)
         report = run_pass(config, models)
         print("\nOne pass of the annotator over the stream, with Lasair's own client, over HTTP:")
-        print("  " + report.in_words().replace("\n", "\n  "))
+        print("  " + summary(report).replace("\n", "\n  "))
         note_announced(config, report)
         (folder / "annotations.json").write_text(json.dumps(sandbox.annotations(), indent=1), encoding="utf-8")
         print("\nWhat astronomers get who run the shipped filters on these annotations:")
@@ -123,15 +127,17 @@ def _report(config: Config, models: ModelSet, folder: Path) -> Path | str:
 def _replayed(path: Path, sandbox: Sandbox) -> tuple[int, list[Mapping[str, object]]]:
     """Read recorded records and load those that are objects; the others are left for the annotator to refuse."""
     messages = [record if isinstance(record, Mapping) else {"unreadable": str(record)} for record in read_records(path)]
-    objects = [row for row in messages if isinstance(row.get("objectId"), str)]
+    objects = [row for row in messages if SURVEY.object_id(row)]
     if not objects:
-        raise ConfigError(f"{path} holds no record with an objectId to replay")
+        raise ConfigError(f"{path} holds no record with an {SURVEY.id_column} to replay")
     return sandbox.load(objects), messages
 
 
 def _configure(folder: Path, sandbox: Sandbox, broker: StreamBroker) -> Config:
     path = folder / "aha.yaml"
-    text = _CONFIGURATION.format(endpoint=sandbox.url, topic=STREAM, broker=broker.bootstrap)
+    text = _CONFIGURATION.format(
+        survey=SURVEY.name, endpoint=sandbox.url, topic=STREAM, broker=broker.bootstrap, annotator=SURVEY.topic
+    )
     path.write_text(text, encoding="utf-8")
     return load_config(path, {TOKEN_VARIABLE: _TOKEN})
 
@@ -145,7 +151,7 @@ def _community_filters() -> list[FilterFile]:
 def _run(community_filter: FilterFile, config: Config) -> list[dict]:
     with Ledger(config.ledger) as ledger:
         budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share)
-        api = LasairApi(config.lasair.endpoint, config.require_token(), config.lasair.timeout_s, budget)
+        api = LasairApi(SURVEY, config.lasair.endpoint, config.require_token(), config.lasair.timeout_s, budget)
         return api.query(community_filter.selected, community_filter.tables, community_filter.conditions, 1000)
 
 

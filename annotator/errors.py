@@ -11,11 +11,12 @@
     ├── SourceError               objects cannot be read from where the configuration says
     ├── LedgerError               the ledger cannot be opened, or is of another version
     │   └── LedgerBusyError       another pass holds the ledger
-    └── LasairApiError            Lasair's answer was not a success
-        ├── LasairUnreachableError    no answer, or a broken one: the same call may succeed later
-        ├── UnauthorizedError         401: the token is not accepted
-        ├── QuotaError                429, or the hour's calls are used up here
-        └── RejectedError             400, 404, 405, 500: this request is refused, others may pass
+    ├── LasairApiError            Lasair's answer was not a success
+    │   ├── LasairUnreachableError    no answer, or a broken one: the same call may succeed later
+    │   ├── UnauthorizedError         401: the token is not accepted
+    │   ├── QuotaError                429, or the hour's calls are used up here
+    │   └── RejectedError             400, 404, 405, 500: this request is refused, others may pass
+    └── WebhookError              a message could not be posted
 """
 
 

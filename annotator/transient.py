@@ -1,10 +1,19 @@
-"""The noun that everything else speaks of."""
+"""The noun that everything else speaks of, and what is looked at in it."""
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Modality(enum.StrEnum):
+    """What is scored of an object, each by a model of its own."""
+
+    FEATURES = "features"
+    LIGHTCURVE = "lightcurve"
+    TRIPLET = "triplet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +68,7 @@ class Transient:
     object_id: str
     survey: str
     features: Mapping[str, float] = field(default_factory=dict)
-    """Object features by AHA's names (:data:`annotator.preprocess.features.FEATURES` has the units)."""
+    """Object features by the names of the survey's columns; its record has the units."""
     n_det: int | None = None
     """Number of detections behind the features."""
     n_det_good: int | None = None
@@ -77,5 +86,5 @@ class Transient:
     why_missing: Mapping[str, str] = field(default_factory=dict)
     """Modality to the reason why the record's source has nothing for it, where that is known."""
     extras: Mapping[str, float] = field(default_factory=dict)
-    """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; ``rb`` and ``drb``,
-    the survey's scores of how real the detection is, 0 to 1."""
+    """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; and the
+    survey's own scores of how real the detection is, 0 to 1."""

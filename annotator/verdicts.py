@@ -3,13 +3,14 @@
 Verdicts that are given on the inspection page are kept in the ledger, count like those of the file, and can be exported
 in its format.
 
-Four columns, `objectId,verdict,person,when`, and a fifth, `note`, for whoever likes. The file is people's work: it is
-read strictly, so that a verdict is never lost in silence, and the names in it never leave this machine.
+Four columns, the object id, `verdict,person,when`, and a fifth, `note`, for whoever likes. The file is people's work:
+it is read strictly, so that a verdict is never lost in silence, and the names in it never leave this machine.
 """
 
 import contextlib
 import csv
 import datetime
+import enum
 import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,15 +18,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from annotator.annotation import OBJECT_ID
+from annotator.annotation import OBJECT_ID, OBJECT_ID_KEY, Classification
 from annotator.errors import ConfigError
 
-VERDICTS = ("anomaly", "regular", "artefact", "unknown")
-"""What a person can say of an object; `unknown` takes an earlier verdict back, and never trains."""
-COLUMNS = ("objectId", "verdict", "person", "when")
+COLUMNS = (OBJECT_ID_KEY, "verdict", "person", "when")
 _OPTIONAL = ("note",)
 _HEADER = ",".join(COLUMNS)
-_ASKED: Mapping[str, str] = MappingProxyType({"regular": "normal", "artefact": "artefact"})
+
+
+class VerdictKind(enum.StrEnum):
+    """What a person can say of an object."""
+
+    ANOMALY = "anomaly"
+    REGULAR = "regular"
+    ARTEFACT = "artefact"
+    UNKNOWN = "unknown"
+    """Takes an earlier verdict back, and never trains."""
+
+
+_ASKED: Mapping[str, Classification] = MappingProxyType(
+    {VerdictKind.REGULAR: Classification.NORMAL, VerdictKind.ARTEFACT: Classification.ARTEFACT}
+)
 
 
 @dataclass(frozen=True)
@@ -39,22 +52,22 @@ class Verdict:
     """
 
     object_id: str
-    verdict: str
+    verdict: VerdictKind
     person: str
     when: datetime.datetime
     """With its zone."""
     note: str = ""
 
     def __post_init__(self) -> None:
-        _require(OBJECT_ID.fullmatch(self.object_id), "objectId", "1 to 16 letters and digits", self.object_id)
-        _require(self.verdict in VERDICTS, "verdict", f"one of {', '.join(VERDICTS)}", self.verdict)
+        _require(OBJECT_ID.fullmatch(self.object_id), OBJECT_ID_KEY, "1 to 19 letters and digits", self.object_id)
+        _require(self.verdict in tuple(VerdictKind), "verdict", f"one of {', '.join(VerdictKind)}", self.verdict)
         named = self.person.strip() and self.person.isprintable()
         _require(named, "person", "a name on one line", self.person)
         _require(self.note.isprintable(), "note", "text on one line", self.note)
         _require(self.when.tzinfo is not None, "when", "a time with its zone", self.when)
 
     @property
-    def asked_class(self) -> str | None:
+    def asked_class(self) -> Classification | None:
         """The classification that this verdict asks for; None where it leaves that to the models."""
         return _ASKED.get(self.verdict)
 
@@ -114,7 +127,9 @@ def _verdict(header: Sequence[str], row: Sequence[str]) -> Verdict:
     if len(values) != len(header):
         raise ConfigError(f"expected {len(header)} values, found {len(values)}; put a value with a comma in quotes")
     named = dict(zip(header, values, strict=True))
-    return Verdict(named["objectId"], named["verdict"], named["person"], _moment(named["when"]), named.get("note", ""))
+    return Verdict(
+        named[OBJECT_ID_KEY], named["verdict"], named["person"], _moment(named["when"]), named.get("note", "")
+    )
 
 
 def _moment(text: str) -> datetime.datetime:

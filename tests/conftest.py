@@ -1,8 +1,11 @@
 import dataclasses
+import fcntl
 import functools
 import json
+import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +26,27 @@ settings.load_profile("without a deadline")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TOKEN = "token-of-the-tests"
+
+
+LONGEST = (
+    "test_kill",
+    "test_triplet",
+    "test_features",
+    "test_service_stream",
+    "test_report",
+    "test_service",
+    "test_stream",
+    "test_exotic",
+    "test_aha",
+    "test_inspect",
+    "test_schedule",
+)
+"""The files that take longest, which begin first: the last to begin decide how long one process runs alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -80,6 +104,21 @@ def sandbox(night):
     """A Lasair that holds the simulated night, at power quota."""
     with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
         yield server
+
+
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that the first of a run's processes fills; the others wait for it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # then each process has a folder of its own in the run's
+        root = root.parent
+    folder = root / name
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=root) as unfinished:
+                make(Path(unfinished))
+                shutil.copytree(unfinished, folder)
+    return folder
 
 
 def copy_features_model(folder: Path, **changes: object) -> Path:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import Annotation, safe_text
-from annotator.config import DecisionConfig
 from annotator.decision.classify import classdict, decide
+from annotator.decision.config import DecisionConfig
 from annotator.errors import AnnotationError
 from annotator.models import Missing, ModalityScore, Scores
 from annotator.transient import Transient

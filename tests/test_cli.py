@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from annotator.cli import _parser, main
+from annotator.cli import main, parser
 
 HEAVY = ("onnxruntime", "astropy", "torch", "sklearn", "pandas", "imblearn", "requests", "yaml", "numpy")
 FORBIDDEN = ("torch", "sklearn", "pandas", "imblearn", "training", "matplotlib", "jinja2", "flask", "waitress")
@@ -16,7 +16,7 @@ def imported_by(code: str) -> set[str]:
 
 
 def commands() -> list[str]:
-    action = next(a for a in _parser()._actions if a.dest != "help" and getattr(a, "choices", None))
+    action = next(a for a in parser()._actions if a.dest != "help" and getattr(a, "choices", None))
     return list(action.choices)
 
 
@@ -27,7 +27,8 @@ def test_help_is_light_to_start():
 
 def test_scoring_loads_nothing_that_only_training_and_reports_may():
     loaded = imported_by(
-        "import annotator.service, annotator.scoring, annotator.demo, annotator.report.tables, annotator.report.digest;"
+        "import annotator.passes.schedule, annotator.passes.score_file, annotator.demo, annotator.report.tables;"
+        "import annotator.report.digest;"
         "from annotator.models import *;"
         "load_models(None, 'ztf')"
     )

@@ -2,24 +2,31 @@
 
 import argparse
 import contextlib
+import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.errors import AhaError, ConfigError
+from training import options
 
 if TYPE_CHECKING:
     from annotator.config import LasairConfig
     from annotator.lasair.api import LasairApi
+    from annotator.models.manifest import Manifest
+    from training.recipe import Task
+
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `aha-train` and return its exit status: 0 done, 1 a gate refused the model, 2 usage or bad input."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        with _logged():
+            arguments.run(arguments)
     except ConfigError as failure:
         print(f"aha-train: {failure}", file=sys.stderr)
         return 2
@@ -29,230 +36,208 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    """Show the log of training on standard error, for as long as a command runs."""
+    logger, handler = logging.getLogger("training"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aha-train", description="Train the models that aha-annotator serves.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    features = commands.add_parser("features", help="fit, evaluate and export the object-feature autoencoder")
-    features.add_argument("--data", type=Path, required=True, metavar="FILE", help="labelled table (CSV)")
-    features.add_argument(
-        "--curves",
-        type=Path,
-        metavar="FILE",
-        help="light curves (Parquet), for the calibration: lightcurves.parquet beside the data, where it is",
-    )
-    _add_training(features, "table")
-    _add_jobs(features)
-    features.set_defaults(run=_features)
-    lightcurve = commands.add_parser("lightcurve", help="fit, evaluate and export the light-curve autoencoder")
-    lightcurve.add_argument("--data", type=Path, required=True, metavar="FILE", help="light curves (Parquet)")
-    lightcurve.add_argument("--labels", type=Path, metavar="FILE", help="beside the data: lightcurve_labels.csv")
-    _add_training(lightcurve, "curves")
-    lightcurve.set_defaults(run=_lightcurve)
-    triplet = commands.add_parser("triplet", help="fit, evaluate and export the autoencoder of stamps")
-    triplet.add_argument(
-        "--data", type=Path, required=True, metavar="FILE", help="stamps (NAME.npz), with NAME.csv beside them"
-    )
-    _add_training(triplet, "stamps")
-    _add_jobs(triplet)
-    triplet.set_defaults(run=_triplet)
-    exotic = commands.add_parser(
-        "exotic",
-        help="fit the head that learns from known exotics and from people's verdicts, and swap it in",
-        description="Fit the head `exotic` beside the models in --out. It is swapped in only where it gives what was "
-        "fitted and is no worse than the one there on objects that neither has seen.",
-    )
-    _add_sources(exotic)
-    exotic.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the model set")
-    exotic.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
-    exotic.add_argument("--comparisons", action="store_true", help="measure other heads, too; takes minutes")
-    exotic.add_argument(
-        "--out-of-fold", type=Path, metavar="DIR", help="what features, lightcurve and triplet wrote with this option"
-    )
-    exotic.set_defaults(run=_exotic)
-    artefact = commands.add_parser(
-        "artefact",
-        help="fit the head that tells bogus detections, and swap it in",
-        description="Fit the head `artefact` beside the models in --out, from stamps with real-bogus scores and from "
-        "people's verdicts. It is swapped in as the head `exotic` is.",
-    )
-    artefact.add_argument("--data", type=Path, required=True, metavar="FILE", help="stamps (NAME.npz), NAME.csv beside")
-    artefact.add_argument("--verdicts", type=Path, metavar="FILE", help="CSV: objectId, verdict, person, when")
-    artefact.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the model set")
-    artefact.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
-    artefact.add_argument(
-        "--out-of-fold", type=Path, required=True, metavar="DIR", help="what triplet wrote with this option"
-    )
-    artefact.set_defaults(run=_artefact)
-    ask = commands.add_parser("ask", help="name the objects whose verdict would teach the head most")
-    _add_sources(ask)
-    ask.add_argument("--n", type=_positive, default=10, metavar="N", help="how many (%(default)s)")
-    ask.add_argument("--models", type=Path, metavar="DIR", help="a folder of models (default: the shipped ones)")
-    ask.set_defaults(run=_ask)
+    _add_modalities(commands)
+    _add_heads(commands)
     known = commands.add_parser(
         "known",
         help="make the index of known objects, nearest in the models' bottlenecks, and measure what it is worth",
         description="Write known.npz and KNOWN_CARD.md beside the models: the classified objects of the training data "
         "with their latents, and how many of the nearest are of an object's own class.",
     )
-    known.add_argument(
+    options.path(
+        known,
         "--data",
-        type=Path,
+        "with object_features.csv, lightcurves.parquet, lightcurve_labels.csv, cutouts.npz and cutouts.csv",
+        "DIR",
         required=True,
-        metavar="DIR",
-        help="with object_features.csv, lightcurves.parquet, lightcurve_labels.csv, cutouts.npz and cutouts.csv",
     )
-    known.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the model set")
-    known.add_argument("--models", type=Path, metavar="DIR", help="whose latents are kept (default: those in --out)")
+    options.path(known, "--out", "folder of the model set", "DIR", required=True)
+    options.path(known, "--models", "whose latents are kept (default: those in --out)", "DIR")
     known.set_defaults(run=_known)
     report = commands.add_parser("evaluate", help="write one report on the models: Markdown, a page, plots")
-    report.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the training data")
-    report.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for report.md, report.html, plots"
-    )
-    report.add_argument("--models", type=Path, metavar="DIR", help="folder of models (default: the shipped ones)")
-    report.add_argument("--beside", type=Path, metavar="DIR", help="results of --recipe aha, to show side by side")
+    options.path(report, "--data", "folder of the training data", "DIR", required=True)
+    options.path(report, "--out", "folder for report.md, report.html, plots", "DIR", required=True)
+    options.path(report, "--models", "folder of models (default: the shipped ones)", "DIR")
+    options.path(report, "--beside", "results of --recipe aha, to show side by side", "DIR")
     report.set_defaults(run=_evaluate)
-    fetch = commands.add_parser("fetch", help="build a labelled table from Lasair")
+    _add_fetching(commands.add_parser("fetch", help="build a labelled table from Lasair"))
+    return parser
+
+
+def _add_modalities(commands: "argparse._SubParsersAction") -> None:
+    features = commands.add_parser("features", help="fit, evaluate and export the object-feature autoencoder")
+    options.path(features, "--data", "labelled table (CSV)", required=True)
+    options.path(
+        features,
+        "--curves",
+        "light curves (Parquet), for the calibration: lightcurves.parquet beside the data, where it is",
+    )
+    lightcurve = commands.add_parser("lightcurve", help="fit, evaluate and export the light-curve autoencoder")
+    options.path(lightcurve, "--data", "light curves (Parquet)", required=True)
+    options.path(lightcurve, "--labels", "beside the data: lightcurve_labels.csv")
+    triplet = commands.add_parser("triplet", help="fit, evaluate and export the autoencoder of stamps")
+    options.path(triplet, "--data", "stamps (NAME.npz), with NAME.csv beside them", required=True)
+    for command, run, data in (
+        (features, _features, "table"),
+        (lightcurve, _lightcurve, "curves"),
+        (triplet, _triplet, "stamps"),
+    ):
+        options.path(command, "--out", "folder for model, manifest and card", "DIR", required=True)
+        command.add_argument(
+            "--recipe",
+            choices=("normals", "aha"),
+            default="normals",
+            help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
+        )
+        command.add_argument(
+            "--version", type=options.version, default="aha-ztf-1.1", help="of the model set (%(default)s)"
+        )
+        options.path(
+            command,
+            "--out-of-fold",
+            "keep each object's numbers by the model that did not see it here, for aha-train exotic",
+            "DIR",
+        )
+        command.add_argument("--epochs", type=options.positive, help="at most; the recipe's own number by default")
+        options.seed(command)
+        options.path(command, "--beside", f"result of --recipe aha on the same {data}, to show in the card", "DIR")
+        command.set_defaults(run=run, jobs=1)
+    for command in (features, triplet):
+        options.count(command, "--jobs", os.cpu_count() or 1, "processes")
+
+
+def _add_heads(commands: "argparse._SubParsersAction") -> None:
+    exotic = commands.add_parser(
+        "exotic",
+        help="fit the head that learns from known exotics and from people's verdicts, and swap it in",
+        description="Fit the head `exotic` beside the models in --out. It is swapped in only where it gives what was "
+        "fitted and is no worse than the one there on objects that neither has seen.",
+    )
+    artefact = commands.add_parser(
+        "artefact",
+        help="fit the head that tells bogus detections, and swap it in",
+        description="Fit the head `artefact` beside the models in --out, from stamps with real-bogus scores and from "
+        "people's verdicts. It is swapped in as the head `exotic` is.",
+    )
+    ask = commands.add_parser("ask", help="name the objects whose verdict would teach the head most")
+    for command in (exotic, ask):
+        options.path(command, "--data", "labelled table (CSV)", required=True)
+        options.path(command, "--curves", "light curves (Parquet): lightcurves.parquet beside the data, where it is")
+        options.path(command, "--ledger", "the annotator's, which knows its objects")
+        options.seed(command)
+    options.path(artefact, "--data", "stamps (NAME.npz), NAME.csv beside", required=True)
+    for command in (exotic, artefact, ask):
+        options.path(command, "--verdicts", "CSV: objectId, verdict, person, when")
+    for command in (exotic, artefact):
+        options.path(command, "--out", "folder of the model set", "DIR", required=True)
+        command.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
+    exotic.add_argument("--comparisons", action="store_true", help="measure other heads, too; takes minutes")
+    options.path(exotic, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR")
+    options.path(artefact, "--out-of-fold", "what triplet wrote with this option", "DIR", required=True)
+    options.count(ask, "--n", 10, "how many")
+    options.path(ask, "--models", "a folder of models (default: the shipped ones)", "DIR")
+    for command, run in ((exotic, _exotic), (artefact, _artefact), (ask, _ask)):
+        command.set_defaults(run=run)
+
+
+def _add_fetching(fetch: argparse.ArgumentParser) -> None:
     tables = fetch.add_subparsers(required=True, metavar="TABLE")
-    table = tables.add_parser(
+    features = tables.add_parser(
         "features",
         help="the table that `aha-train features` is trained on",
         description="Build the labelled table from Lasair-ZTF. The token comes from the environment: LASAIR_TOKEN.",
     )
-    table.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the table (CSV); goes on where it ended"
-    )
-    _add_account(table)
-    table.set_defaults(run=_fetch_features)
+    options.path(features, "--out", "the table (CSV); goes on where it ended", required=True)
     curves = tables.add_parser(
         "lightcurves",
         help="the light curves that `aha-train lightcurve` is trained on",
         description="Fetch the objects of a table from Lasair-ZTF, one a call. The token: LASAIR_TOKEN.",
     )
-    curves.add_argument("--out", type=Path, required=True, metavar="FILE", help="light curves (Parquet)")
+    options.path(curves, "--out", "light curves (Parquet)", required=True)
     stamps = tables.add_parser(
         "cutouts",
         help="the stamps that `aha-train triplet` is trained on",
         description="Fetch the stamps of the objects of a table from Lasair-ZTF. The token: LASAIR_TOKEN.",
     )
-    stamps.add_argument("--out", type=Path, required=True, metavar="DIR", help="for cutouts.npz and cutouts.csv")
-    stamps.add_argument("--parallel", type=_positive, default=4, metavar="N", help="stamps at a time (%(default)s)")
-    for command, run in ((curves, _fetch_lightcurves), (stamps, _fetch_cutouts)):
-        command.add_argument(
-            "--table", type=Path, required=True, metavar="FILE", help="CSV with objectId, and type and source_label"
+    options.path(stamps, "--out", "for cutouts.npz and cutouts.csv", "DIR", required=True)
+    options.count(stamps, "--parallel", 4, "stamps at a time")
+    for command in (curves, stamps):
+        options.path(command, "--table", "CSV with objectId, and type and source_label", required=True)
+    for command, run in ((features, _fetch_features), (curves, _fetch_lightcurves), (stamps, _fetch_cutouts)):
+        command.add_argument("--endpoint", help="Lasair's API (default: Lasair-ZTF's)")
+        options.count(command, "--calls-per-hour", 100, "the account's quota")
+        options.path(
+            command,
+            "--ledger",
+            "where calls are counted: the annotator's own, if it uses the same account (%(default)s)",
+            default=Path("aha-ledger.sqlite"),
         )
-        _add_account(command)
+        command.add_argument("--wait", action="store_true", help="sleep, where the hour's calls are used up")
         command.set_defaults(run=run)
-    return parser
 
 
-def _add_sources(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data", type=Path, required=True, metavar="FILE", help="labelled table (CSV)")
-    command.add_argument(
-        "--curves",
-        type=Path,
-        metavar="FILE",
-        help="light curves (Parquet): lightcurves.parquet beside the data, where it is",
-    )
-    command.add_argument("--verdicts", type=Path, metavar="FILE", help="CSV: objectId, verdict, person, when")
-    command.add_argument("--ledger", type=Path, metavar="FILE", help="the annotator's, which knows its objects")
-    command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
+def _task(arguments: argparse.Namespace, read_result: Callable[[Path], "Manifest"]) -> "Task":
+    from training.recipe import Task
+
+    beside = read_result(arguments.beside) if arguments.beside else None
+    return Task(arguments.data, arguments.out, arguments.version, arguments.jobs, beside, arguments.out_of_fold)
 
 
-def _add_training(command: argparse.ArgumentParser, data: str) -> None:
-    """Add what the three trainings share; `data` is what they are trained on, in a word."""
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for model, manifest and card")
-    command.add_argument(
-        "--recipe",
-        choices=("normals", "aha"),
-        default="normals",
-        help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
-    )
-    command.add_argument("--version", type=_version, default="aha-ztf-1.1", help="of the model set (%(default)s)")
-    command.add_argument(
-        "--out-of-fold",
-        type=Path,
-        metavar="DIR",
-        help="keep each object's numbers by the model that did not see it here, for aha-train exotic",
-    )
-    command.add_argument("--epochs", type=_positive, help="at most; the recipe's own number by default")
-    command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
-    command.add_argument(
-        "--beside", type=Path, metavar="DIR", help=f"result of --recipe aha on the same {data}, to show in the card"
-    )
-
-
-def _add_jobs(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--jobs", type=_positive, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)"
-    )
-
-
-def _add_account(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--endpoint", help="Lasair's API (default: Lasair-ZTF's)")
-    command.add_argument(
-        "--calls-per-hour", type=_positive, default=100, metavar="N", help="the account's quota (%(default)s)"
-    )
-    command.add_argument(
-        "--ledger",
-        type=Path,
-        default=Path("aha-ledger.sqlite"),
-        metavar="FILE",
-        help="where calls are counted: the annotator's own, if it uses the same account (%(default)s)",
-    )
-    command.add_argument("--wait", action="store_true", help="sleep, where the hour's calls are used up")
+def _settings(arguments: argparse.Namespace) -> dict[str, int]:
+    return {"seed": arguments.seed} | ({"epochs": arguments.epochs} if arguments.epochs else {})
 
 
 def _features(arguments: argparse.Namespace) -> None:
-    from training.features import aha_compare as comparison
-    from training.features import train as features
+    from training.features import aha
     from training.features.fit import Settings
+    from training.features.train import train
 
     if arguments.recipe == "aha":
-        comparison.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
+        aha.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
         return
-    settings = Settings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
-    beside = comparison.read_result(arguments.beside, arguments.data) if arguments.beside else None
-    curves = _curves(arguments)
-    features.train(
-        arguments.data,
-        arguments.out,
-        arguments.version,
-        settings,
-        arguments.jobs,
-        beside,
-        curves,
-        arguments.out_of_fold,
-    )
+    task = _task(arguments, lambda folder: aha.read_result(folder, arguments.data))
+    train(task, Settings(**_settings(arguments)), _curves(arguments))
 
 
 def _lightcurve(arguments: argparse.Namespace) -> None:
-    from training.lightcurve import aha as lightcurve_aha
-    from training.lightcurve import train as lightcurve
+    from training.lightcurve import aha
     from training.lightcurve.fit import LightCurveSettings
+    from training.lightcurve.train import train
 
     labels = arguments.labels or arguments.data.parent / "lightcurve_labels.csv"
     if arguments.recipe == "aha":
-        lightcurve_aha.reproduce(arguments.data, labels, arguments.out, arguments.epochs, arguments.seed)
+        aha.reproduce(arguments.data, labels, arguments.out, arguments.epochs, arguments.seed)
         return
-    settings = LightCurveSettings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
-    beside = lightcurve_aha.read_result(arguments.beside, arguments.data, labels) if arguments.beside else None
-    lightcurve.train(arguments.data, labels, arguments.out, arguments.version, settings, beside, arguments.out_of_fold)
+    task = _task(arguments, lambda folder: aha.read_result(folder, arguments.data, labels))
+    train(task, labels, LightCurveSettings(**_settings(arguments)))
 
 
 def _triplet(arguments: argparse.Namespace) -> None:
-    from training.triplet import aha as triplet_aha
-    from training.triplet import train as triplet
+    from training.triplet import aha
     from training.triplet.fit import TripletSettings
+    from training.triplet.train import train
 
     if arguments.recipe == "aha":
-        triplet_aha.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
+        aha.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
         return
-    settings = TripletSettings(seed=arguments.seed, **({"epochs": arguments.epochs} if arguments.epochs else {}))
-    beside = triplet_aha.read_result(arguments.beside, arguments.data) if arguments.beside else None
-    triplet.train(
-        arguments.data, arguments.out, arguments.version, settings, arguments.jobs, beside, arguments.out_of_fold
-    )
+    task = _task(arguments, lambda folder: aha.read_result(folder, arguments.data))
+    train(task, TripletSettings(**_settings(arguments)))
 
 
 def _curves(arguments: argparse.Namespace) -> Path | None:
@@ -261,7 +246,7 @@ def _curves(arguments: argparse.Namespace) -> Path | None:
 
 
 def _exotic(arguments: argparse.Namespace) -> None:
-    from training.exotic.model import ForestSettings
+    from training.exotic.fit import ForestSettings
     from training.exotic.train import Sources, train
 
     sources = Sources(arguments.data, arguments.out_of_fold, arguments.verdicts, arguments.ledger, _curves(arguments))
@@ -277,7 +262,7 @@ def _artefact(arguments: argparse.Namespace) -> None:
 
 def _ask(arguments: argparse.Namespace) -> None:
     from training.exotic.ask import ask
-    from training.exotic.model import ForestSettings
+    from training.exotic.fit import ForestSettings
 
     if arguments.ledger is None:
         raise ConfigError("--ledger: expected the annotator's ledger, whose objects are to be judged; name the file")
@@ -288,7 +273,7 @@ def _ask(arguments: argparse.Namespace) -> None:
 
 
 def _known(arguments: argparse.Namespace) -> None:
-    from training.known.index import make
+    from training.known.train import make
 
     make(arguments.data, arguments.out, arguments.models)
 
@@ -304,8 +289,7 @@ def _fetch_features(arguments: argparse.Namespace) -> None:
 
     with _account(arguments) as (api, _):
         counts = fetch_features(api, arguments.out, wait=arguments.wait)
-    found = ", ".join(f"{count} {label}" for label, count in counts.items())
-    print(f"wrote {arguments.out}: {found}", file=sys.stderr)
+    log.info("wrote %s: %s", arguments.out, ", ".join(f"{count} {label}" for label, count in counts.items()))
 
 
 def _fetch_lightcurves(arguments: argparse.Namespace) -> None:
@@ -313,7 +297,7 @@ def _fetch_lightcurves(arguments: argparse.Namespace) -> None:
 
     with _account(arguments) as (api, _):
         result = fetch_lightcurves(api, arguments.table, arguments.out, wait=arguments.wait)
-    print(f"wrote {arguments.out}: {result.found} objects; {len(result.failures)} failed", file=sys.stderr)
+    log.info("wrote %s: %d objects; %d failed", arguments.out, result.found, len(result.failures))
 
 
 def _fetch_cutouts(arguments: argparse.Namespace) -> None:
@@ -325,7 +309,7 @@ def _fetch_cutouts(arguments: argparse.Namespace) -> None:
     with _account(arguments) as (api, lasair):
         cutouts = CutoutFetcher(lasair.allowed_cutout_hosts, arguments.parallel, cache=cache)
         result = fetch_cutouts(api, cutouts, arguments.table, arguments.out, wait=arguments.wait)
-    print(f"wrote {arguments.out}: {result.found} triplets; {len(result.failures)} failed", file=sys.stderr)
+    log.info("wrote %s: %d triplets; %d failed", arguments.out, result.found, len(result.failures))
 
 
 @contextlib.contextmanager
@@ -335,29 +319,15 @@ def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "Lasa
     from annotator.lasair.api import LasairApi
     from annotator.lasair.budget import CallBudget
     from annotator.ledger import Ledger
-    from annotator.surveys.survey import ENDPOINTS
+    from annotator.surveys import SURVEYS
 
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token:
         raise ConfigError(f"no token: set the environment variable {TOKEN_VARIABLE} to your Lasair account's API token")
+    survey = SURVEYS["ztf"]
     lasair = LasairConfig(
-        endpoint=arguments.endpoint or ENDPOINTS["ztf"], calls_per_hour=max(4, arguments.calls_per_hour)
+        endpoint=arguments.endpoint or survey.endpoint, calls_per_hour=max(4, arguments.calls_per_hour)
     )
     with Ledger(arguments.ledger) as ledger:
         budget = CallBudget(ledger, lasair.usable_calls_per_hour, read_share=0.98)  # nothing is written
-        yield LasairApi(lasair.endpoint, token, lasair.timeout_s, budget), lasair
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive number, found {text}")
-    return value
-
-
-def _version(text: str) -> str:
-    from annotator.annotation import VERSION  # what every annotation of these models has to carry
-
-    if not VERSION.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"expected 1 to 16 letters, digits, dots, dashes, underscores, found {text!r}")
-    return text
+        yield LasairApi(survey, lasair.endpoint, token, lasair.timeout_s, budget), lasair

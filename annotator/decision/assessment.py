@@ -4,12 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from annotator.annotation import Annotation
-from annotator.models import ModalityScore
+from annotator.models.scores import ModalityScore, Scores
 from annotator.reasons.reason import Reasons
 from annotator.transient import Transient
+from annotator.verdicts import Verdict
 
-Source = tuple[Transient, object]
-"""An object as the source gave it, and the record it was read from."""
+
+@dataclass(frozen=True)
+class Seen:
+    """An object as its source gave it."""
+
+    transient: Transient
+    record: object
+    """What it was read from."""
+    digest: str
+    """Of what it is given in (:func:`annotator.decision.changes.state_digest`)."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,34 @@ class Completed:
 
 
 @dataclass(frozen=True)
+class Case:
+    """All that a decision on an object is made of, but for what was known of it before."""
+
+    seen: Seen
+    completed: Completed
+    scores: Scores
+    classification: str
+    """By the models alone, as :func:`annotator.decision.classify.decide` has it."""
+    reasons: Reasons | None
+    """What carries the scores; None of a normal object: nobody is told, and whoever looks at it later can ask then."""
+
+    @property
+    def object_id(self) -> str:
+        """Name of the object."""
+        return self.seen.transient.object_id
+
+    @property
+    def transient(self) -> Transient:
+        """The object as it was scored."""
+        return self.completed.transient
+
+    @property
+    def waits(self) -> bool:
+        """Whether a modality is still to be fetched."""
+        return self.completed.waits
+
+
+@dataclass(frozen=True)
 class ScoredState:
     """What the ledger knows of an object that was scored before."""
 
@@ -32,6 +69,25 @@ class ScoredState:
     model_set: str
     last_mjd: float | None
     first_flagged_mjd: float | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was known of an object before; no score ever depends on it."""
+
+    state: ScoredState | None = None
+    """None where it was never scored."""
+    last_sent: Annotation | None = None
+    """What Lasair holds, or will hold once the outbox is empty."""
+    tns_type: str = ""
+    """Its spectroscopic class in TNS; empty where there is none."""
+    verdict: Verdict | None = None
+    """The one that holds."""
+
+    @property
+    def asked_class(self) -> str | None:
+        """The classification that the verdict asks for, None where it asks for nothing."""
+        return self.verdict.asked_class if self.verdict else None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which records are news: objects that are new, or have changed since they were last scored."""
+"""Which records are of objects that are new, or have changed since they were last scored."""
 
 import hashlib
 import json
@@ -6,32 +6,46 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from annotator.decision.assessment import ScoredState, Source
-from annotator.ledger import Ledger
+from annotator.decision.assessment import ScoredState, Seen
 from annotator.transient import Transient
 
 
-def news_of(parsed: Sequence[Source], ledger: Ledger, model_set: str) -> list[Source]:
+def as_seen(transient: Transient, record: object) -> Seen:
+    """Take the digest of an object, once."""
+    return Seen(transient, record, state_digest(transient))
+
+
+def changed(seen: Sequence[Seen], known: Mapping[str, ScoredState], model_set: str) -> list[Seen]:
     """Leave out what was scored before, in this state or a later one.
 
     Without epochs the order of the records has to tell: where a batch comes again after a crash, the state that was
     scored last is in it, and those before it were scored with it.
+
+    Parameters
+    ----------
+    seen
+        A batch, in the order of its source.
+    known
+        The objects of it that were scored before.
+    model_set
+        Version of the models; an object that others scored counts as changed.
     """
-    seen = ledger.scores.states([transient.object_id for transient, _ in parsed])
-    states = [ScoredState(state_digest(transient), model_set, transient.last_mjd, None) for transient, _ in parsed]
+    last = dict(known)
+    states = [ScoredState(item.digest, model_set, item.transient.last_mjd, None) for item in seen]
     scored_up_to = {
-        transient.object_id: number
-        for number, ((transient, _), state) in enumerate(zip(parsed, states, strict=True))
-        if transient.last_mjd is None
-        and transient.object_id in seen
-        and not _is_other(state, seen[transient.object_id])
+        item.transient.object_id: number
+        for number, (item, state) in enumerate(zip(seen, states, strict=True))
+        if state.last_mjd is None
+        and item.transient.object_id in last
+        and not _is_other(state, last[item.transient.object_id])
     }
-    news = []
-    for number, ((transient, record), state) in enumerate(zip(parsed, states, strict=True)):
-        if number > scored_up_to.get(transient.object_id, -1) and _is_news(state, seen.get(transient.object_id)):
-            seen[transient.object_id] = state
-            news.append((transient, record))
-    return news
+    found = []
+    for number, (item, state) in enumerate(zip(seen, states, strict=True)):
+        object_id = item.transient.object_id
+        if number > scored_up_to.get(object_id, -1) and _is_changed(state, last.get(object_id)):
+            last[object_id] = state
+            found.append(item)
+    return found
 
 
 def is_older(mjd: float | None, than_mjd: float | None) -> bool:
@@ -39,7 +53,7 @@ def is_older(mjd: float | None, than_mjd: float | None) -> bool:
     return mjd is not None and than_mjd is not None and mjd < than_mjd
 
 
-def _is_news(state: ScoredState, known: ScoredState | None) -> bool:
+def _is_changed(state: ScoredState, known: ScoredState | None) -> bool:
     if known is None or known.model_set != state.model_set:
         return True
     return _is_other(state, known) and not is_older(state.last_mjd, known.last_mjd)

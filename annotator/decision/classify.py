@@ -1,7 +1,10 @@
 """From scores to a classification, and to the numbers that stand beside it."""
 
-from annotator.config import DecisionConfig
-from annotator.models import ModalityScore, Scores
+from collections.abc import Mapping
+
+from annotator.decision.config import DecisionConfig
+from annotator.models import Missing, ModalityScore, ModelSet, Scores
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 
 VOUCHING_DETECTIONS = 2
@@ -17,7 +20,7 @@ def decide(
 
     An artefact is an object with enough detections of which none is positive and passes real-bogus, where the record
     counts them; or one whose detection is bogus by its stamps and real-bogus scores, unless it is vouched for by
-    :data:`VOUCHING_DETECTIONS` good detections and a drb of :data:`VOUCHING_DRB`.
+    :data:`VOUCHING_DETECTIONS` good detections and a real-bogus score of :data:`VOUCHING_DRB`.
 
     Parameters
     ----------
@@ -27,13 +30,21 @@ def decide(
     n_det, n_good = transient.n_det, transient.n_det_good
     if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
         return "artefact"
-    is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and transient.extras.get("drb", 0.0) >= VOUCHING_DRB
+    real_bogus = transient.extras.get(SURVEYS[transient.survey].real_bogus[-1], 0.0)
+    is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and real_bogus >= VOUCHING_DRB
     if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
         return "artefact"
     is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold
     if scores.score >= decision.anomaly_score or is_exotic:
         return "anomaly"
     return "watch" if scores.score >= decision.watch_score else "normal"
+
+
+def exotic_threshold_of(models: ModelSet, decision: DecisionConfig) -> float | None:
+    """Return the probability of being exotic that makes an anomaly: the configured one, or the head's own."""
+    if "exotic" not in models.heads:
+        return None
+    return decision.exotic_probability or models.heads["exotic"].manifest.threshold
 
 
 def judged(classification: str, asked_class: str | None, tns_type: str, decision: DecisionConfig) -> str:
@@ -88,4 +99,14 @@ def learned(scores: Scores) -> dict[str, float]:
         name: round(value, 4)
         for name, value in (("exotic", scores.exotic), ("prior", scores.prior))
         if value is not None
+    }
+
+
+def modality_summary(scores: Scores) -> dict[str, Mapping[str, object]]:
+    """Each modality's score and error, or why it is missing, as `score` prints them."""
+    return {
+        name: {"missing": item.why}
+        if isinstance(item, Missing)
+        else {"score": round(item.score, 4), "error": float(f"{item.error:.7g}")}
+        for name, item in scores.modalities.items()
     }

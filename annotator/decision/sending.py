@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from annotator.annotation import Annotation
-from annotator.config import DecisionConfig
 from annotator.decision.classify import judged
+from annotator.decision.config import DecisionConfig
 from annotator.reasons.sentence import explain_verdict, is_verdict, state_class
 from annotator.verdicts import Verdict
 

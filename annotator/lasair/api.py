@@ -7,6 +7,7 @@ from typing import Any
 from annotator.annotation import Annotation
 from annotator.errors import LasairApiError, LasairUnreachableError, QuotaError, RejectedError, UnauthorizedError
 from annotator.lasair.budget import CallBudget
+from annotator.surveys import Survey
 
 MAX_REASON = 300
 """Characters of Lasair's own words that go into an error."""
@@ -17,6 +18,8 @@ class LasairApi:
 
     Parameters
     ----------
+    survey
+        Whose Lasair it is.
     endpoint
         URL ending in /api.
     token
@@ -29,9 +32,10 @@ class LasairApi:
     All methods raise a subclass of :class:`~annotator.errors.LasairApiError`.
     """
 
-    def __init__(self, endpoint: str, token: str, timeout_s: float, budget: CallBudget) -> None:
+    def __init__(self, survey: Survey, endpoint: str, token: str, timeout_s: float, budget: CallBudget) -> None:
         import lasair
 
+        self.survey = survey
         self.endpoint = endpoint
         self._client = lasair.lasair_client(token, endpoint=endpoint, timeout=timeout_s)
         self.budget = budget
@@ -46,7 +50,7 @@ class LasairApi:
     def object(self, object_id: str) -> Mapping[str, Any]:
         """Ask for all of one object: its candidates, and where their cutouts are."""
         answer = self._call("object", self._client.object, object_id)
-        if not isinstance(answer, Mapping) or answer.get("objectId") != object_id:
+        if not isinstance(answer, Mapping) or self.survey.object_id(answer) != object_id:
             raise LasairUnreachableError(f"object answered {_words(answer)} instead of {object_id}")
         return answer
 
@@ -59,7 +63,7 @@ class LasairApi:
         fields = [
             {
                 "topic": item.topic,
-                "objectId": item.object_id,
+                "objectId": item.object_id,  # the client's word, for any survey
                 "classification": item.classification,
                 "version": item.version,
                 "explanation": item.explanation,

@@ -12,9 +12,6 @@ from pathlib import Path
 from annotator.annotation import check_topic
 from annotator.errors import ConfigError
 
-TOPIC = "aha_ztf"
-"""The annotator that the shipped filters name."""
-
 _FILE = re.compile(
     r"\s*(?P<header>(?:--[^\n]*\n\s*)+)SELECT\s+(?P<selected>.+?)\s*"
     r"\nFROM\s+(?P<tables>.+?)\s*\nWHERE\s+(?P<conditions>.+?)\s*",
@@ -84,7 +81,7 @@ def list_filters() -> list[FilterFile]:
 
 
 def for_topic(filter_file: FilterFile, topic: str) -> FilterFile:
-    """Rewrite a filter for an annotator of another name.
+    """Rewrite a filter for an annotator of another name; one that reads no annotations stays as it is.
 
     Raises
     ------
@@ -92,7 +89,10 @@ def for_topic(filter_file: FilterFile, topic: str) -> FilterFile:
         If Lasair's SQL could not carry the name.
     """
     check_topic(topic)
-    name = re.compile(rf"\b{TOPIC}\b")
+    shipped = re.search(r"\bannotator:(\w+)", filter_file.tables)
+    if shipped is None:
+        return filter_file
+    name = re.compile(rf"\b{shipped[1]}\b")
     return replace(
         filter_file,
         selected=name.sub(topic, filter_file.selected),

@@ -5,6 +5,11 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from typing import Annotated
+
+from msgspec import Meta
+
+from annotator.typed import Typed
 
 MAX_EXTRAPOLATION = 100.0
 """Beyond the largest of the normals the fitted tail is followed down to this fraction of the rank's floor, and no
@@ -20,12 +25,11 @@ class Sampling:
     """From the first detection to the last."""
 
 
-@dataclass(frozen=True)
-class Tail:
+class Tail(Typed):
     """A generalised Pareto distribution of what exceeds `threshold`, fitted to the largest values of normals."""
 
     threshold: float
-    scale: float
+    scale: Annotated[float, Meta(gt=0)]
     shape: float
 
     def survival(self, value: float) -> float:
@@ -40,8 +44,7 @@ class Tail:
         return max(0.0, 1.0 + self.shape * excess) ** (-1.0 / self.shape)
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(Typed):
     """Normal objects of like sampling, each scored by a model that was not trained on it."""
 
     name: str
@@ -49,7 +52,7 @@ class Level:
     """An object with at most so many detections belongs here,"""
     up_to_age_days: float
     """and so does one that is at most so old; what belongs to no earlier level belongs to the last."""
-    values: tuple[float, ...]
+    values: Annotated[tuple[float, ...], Meta(min_length=1)]
     """Finite, in ascending order."""
     tail: Tail
 

@@ -2,22 +2,28 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from annotator.transient import Modality
+from annotator.typed import Typed
+
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-@dataclass(frozen=True)
-class Distribution:
+class Distribution(Typed):
     """How one number was distributed over the objects that a model was trained on."""
 
     name: str
-    modality: str
+    modality: Modality
     edges: tuple[float, ...]
     """Between the bins, ascending; a value on an edge is in the bin above."""
-    shares: tuple[float, ...]
+    shares: tuple[Share, ...]
     """Of each of the len(edges) + 1 bins among the objects that have a value."""
-    missing_share: float
+    missing_share: Share
     """Of the objects that have none."""
-    n: int
+    n: Annotated[int, Meta(ge=1)]
     """Objects behind it."""
 
     def all_shares(self) -> list[float]:

@@ -6,16 +6,18 @@ probability. It can be swapped by itself, so that its revision stands in the mod
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from annotator.errors import ModelError
 from annotator.models.files import check_identity, open_graph, read_file
 from annotator.models.manifest import parse_as
 from annotator.preprocess import PREPROCESS_VERSION
+from annotator.typed import Typed
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -28,16 +30,14 @@ REFERENCE_ATOL = 1e-4
 """How far a reference's probability may be from the training framework's."""
 
 
-@dataclass(frozen=True)
-class HeadReference:
+class HeadReference(Typed):
     """Numbers of a simulated record, and the probability that the training framework gave them."""
 
     numbers: Mapping
     probability: float
 
 
-@dataclass(frozen=True)
-class HeadManifest:
+class HeadManifest(Typed):
     """What a head is, what it was made from, and what it must answer."""
 
     name: str
@@ -51,15 +51,17 @@ class HeadManifest:
     graph_sha256: str
     graph_bytes: int
     opset: int
-    inputs: tuple[str, ...] = field(repr=False)
+    inputs: tuple[str, ...]
     """Names of the numbers it is given, in order."""
     needs: str
     """The number without which it says nothing."""
     threshold: float
     """The probability from which on it decides; :attr:`training` says how it was found."""
-    training: Mapping = field(repr=False)
-    metrics: Mapping = field(repr=False)
-    references: tuple[HeadReference, ...] = field(repr=False)
+    training: Mapping
+    metrics: Mapping
+    references: Annotated[
+        tuple[HeadReference, ...], Meta(min_length=1, description="references, at least one to prove the head by")
+    ]
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,8 @@ def load_head(place: Traversable, name: str, survey: str, version: str) -> Head:
     manifest = parse_as(HeadManifest, read_file(path), where)
     expected = {"name": name, "survey": survey, "version": version, "preprocess_version": PREPROCESS_VERSION}
     check_identity(where, {key: (value, getattr(manifest, key)) for key, value in expected.items()})
-    if manifest.needs not in manifest.inputs or not manifest.references:
-        raise ModelError(
-            f"{where}: expected references to prove the head by, and {manifest.needs!r} among its inputs; train it "
-            f"again"
-        )
+    if manifest.needs not in manifest.inputs:
+        raise ModelError(f"{where}: expected {manifest.needs!r} among its inputs; train it again")
     head = Head(manifest, open_graph(place / f"{name}.onnx", manifest.graph_sha256, manifest.graph_bytes))
     for number, reference in enumerate(manifest.references):
         found = head.probability(reference.numbers)

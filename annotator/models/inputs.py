@@ -14,8 +14,8 @@ from annotator.preprocess.features import feature_row
 from annotator.preprocess.lightcurve import Detections, lightcurve_input
 from annotator.preprocess.quantities import quantity_row
 from annotator.preprocess.stamp_statistics import stamp_statistics
-from annotator.preprocess.triplet import stamp_tensor
-from annotator.transient import Transient
+from annotator.surveys import SURVEYS
+from annotator.transient import Modality, Transient
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ class Prepared:
 
 
 def _prepare_features(transient: Transient) -> Prepared:
-    tensors = {"features": feature_row(transient.features), "quantities": quantity_row(transient)}
+    table = SURVEYS[transient.survey].features
+    tensors = {"features": feature_row(table, transient.features), "quantities": quantity_row(table, transient)}
     sampling = Sampling(transient.n_det, transient.extras.get("age_days"))
-    observed = of_features(tensors["features"])
+    observed = of_features(table, tensors["features"])
     return Prepared({name: row[np.newaxis] for name, row in tensors.items()}, sampling, observed)
 
 
@@ -51,12 +52,16 @@ def _prepare_lightcurve(transient: Transient) -> Prepared:
 def _prepare_triplet(transient: Transient) -> Prepared:
     if transient.triplet is None:
         raise MissingModalityError("no cutouts")
-    tensor = stamp_tensor(transient.triplet)
+    tensor = SURVEYS[transient.survey].stamp_tensor(transient.triplet)
     statistics = {f"stamp_{name}": value for name, value in stamp_statistics(tensor).items()}
     return Prepared({"stamps": tensor[np.newaxis]}, Sampling(), of_stamps(tensor), statistics)
 
 
 PREPARATIONS: Mapping[str, Callable[[Transient], Prepared]] = MappingProxyType(
-    {"features": _prepare_features, "lightcurve": _prepare_lightcurve, "triplet": _prepare_triplet}
+    {
+        Modality.FEATURES: _prepare_features,
+        Modality.LIGHTCURVE: _prepare_lightcurve,
+        Modality.TRIPLET: _prepare_triplet,
+    }
 )
 """How each modality's input is made; raises MissingModalityError where it can't be."""

@@ -20,12 +20,11 @@ from annotator.models.model import Model
 from annotator.models.model_set import ModelSet
 from annotator.models.scores import Missing
 from annotator.preprocess import PREPROCESS_VERSION
-from annotator.preprocess.features import FEATURES
 from annotator.preprocess.fits import read_stamp
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.preprocess.triplet import CHANNELS
-from annotator.surveys import PARSERS
-from annotator.transient import Transient, Triplet
+from annotator.surveys import SURVEYS
+from annotator.transient import Modality, Transient, Triplet
 
 REFERENCE_RTOL = 1e-3
 """How far a reference record's error and latent may be from the training framework's, relative to the largest."""
@@ -108,11 +107,11 @@ def _load_model(place: Traversable, name: str, survey: str) -> Model:
 def _check_identity(manifest: Manifest, name: str, survey: str, where: str) -> None:
     expected = {"modality": name, "survey": survey, "preprocess_version": PREPROCESS_VERSION}
     check_identity(where, {key: (value, getattr(manifest, key)) for key, value in expected.items()})
-    if name == "features":
-        expected_columns = [(f.name, f.unit) for f in FEATURES]
+    if name == Modality.FEATURES:
+        expected_columns = [(f.name, f.unit) for f in SURVEYS[survey].features]
         known_quantities = {(q.name, q.unit) for q in QUANTITIES}
         found_columns = [(c.name, c.unit) for c in manifest.columns]
-        first, others = found_columns[: len(FEATURES)], found_columns[len(FEATURES) :]
+        first, others = found_columns[: len(expected_columns)], found_columns[len(expected_columns) :]
         if first != expected_columns or not known_quantities.issuperset(others):
             raise ModelError(
                 f"{where}: expected the input columns {expected_columns} and quantities of this release, found "
@@ -151,7 +150,7 @@ def _check_references(model: Model, where: str) -> None:
 
 def reference_transient(record: Mapping, survey: str) -> Transient:
     """Parse a reference record, which holds its stamps itself where it has any: FITS, gzipped, in base 64."""
-    transient = PARSERS[survey](record)
+    transient = SURVEYS[survey].parse(record)
     if "stamps" not in record:
         return transient
     stamps = [read_stamp(base64.b64decode(record["stamps"][name])) for name in CHANNELS]

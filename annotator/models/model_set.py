@@ -8,17 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from annotator.config import DecisionConfig
 from annotator.models.calibration import combined_score
 from annotator.models.distribution import Distribution
 from annotator.models.heads import Head
 from annotator.models.model import Model
 from annotator.models.scores import Missing, ModalityScore, Scores
 from annotator.preprocess.quantities import quantities
-from annotator.transient import Transient
-
-REAL_BOGUS = ("rb", "drb")
-"""Names of the survey's own scores of how real a detection is."""
+from annotator.surveys import SURVEYS
+from annotator.transient import Modality, Transient
 
 
 @dataclass(frozen=True)
@@ -43,16 +40,10 @@ class ModelSet:
             for transient, scores in zip(transients, by_model, strict=True)
         ]
 
-    def exotic_threshold(self, decision: DecisionConfig) -> float | None:
-        """Return the probability of being exotic that makes an anomaly: the configured one, or the head's own."""
-        if "exotic" not in self.heads:
-            return None
-        return decision.exotic_probability or self.heads["exotic"].manifest.threshold
-
-    def learned_from(self, scores: Scores) -> dict[str, float]:
-        """Return those numbers of an object that a head asks for."""
-        wanted = {name for head in self.heads.values() for name in head.manifest.inputs}
-        return {name: value for name, value in scores.numbers.items() if name in wanted}
+    @property
+    def head_inputs(self) -> frozenset[str]:
+        """Names of the numbers that a head asks for."""
+        return frozenset(name for head in self.heads.values() for name in head.manifest.inputs)
 
     def _combined(self, transient: Transient, modalities: dict[str, ModalityScore | Missing]) -> Scores:
         present = {name: item for name, item in modalities.items() if isinstance(item, ModalityScore)}
@@ -72,10 +63,13 @@ def head_numbers(transient: Transient, present: Mapping[str, ModalityScore]) -> 
     Quantities, and of each modality that is present its single numbers, residual terms of the stamps, and latent. No
     name, position, date, redshift or spectroscopic class is among them: a head can ask for no other number.
     """
-    numbers = quantities(transient) | {name: transient.extras[name] for name in REAL_BOGUS if name in transient.extras}
+    survey, extras = SURVEYS[transient.survey], transient.extras
+    numbers = quantities(survey.features, transient) | {
+        name: extras[name] for name in survey.real_bogus if name in extras
+    }
     for modality, item in present.items():
         numbers |= {f"{modality}_{output}": value for output, value in item.numbers.items()}
         numbers |= {f"{modality}_latent_{i}": value for i, value in enumerate(item.latent)}
-    if "triplet" in present:
-        numbers |= {f"triplet_term_{i}": value for i, value in enumerate(present["triplet"].residual)}
+    if Modality.TRIPLET in present:
+        numbers |= {f"triplet_term_{i}": value for i, value in enumerate(present[Modality.TRIPLET].residual)}
     return numbers

@@ -1,9 +1,11 @@
 """The numbers whose distribution is watched for drift, of each modality, by name; training takes them from here too."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.preprocess.features import FEATURE_NAMES
+from annotator.preprocess.features import Feature
 from annotator.preprocess.lightcurve import Detections
 from annotator.preprocess.triplet import CENTRE, CHANNELS, CORE
 
@@ -11,9 +13,10 @@ _CORE = slice(CENTRE - CORE, CENTRE + CORE + 1)
 _DIFFERENCE = CHANNELS.index("difference")
 
 
-def of_features(row: NDArray[np.float32]) -> dict[str, float | None]:
-    """Take each feature of the model's input ``(21,)``, None where it is NaN."""
-    return {name: None if np.isnan(value) else value for name, value in zip(FEATURE_NAMES, row.tolist(), strict=True)}
+def of_features(table: Sequence[Feature], row: NDArray[np.float32]) -> dict[str, float | None]:
+    """Take each of a survey's features from the model's input ``(n_features,)``, None where it is NaN."""
+    values = zip(table, row.tolist(), strict=True)
+    return {feature.name: None if np.isnan(value) else value for feature, value in values}
 
 
 def of_light_curve(detections: Detections) -> dict[str, float | None]:

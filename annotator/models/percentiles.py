@@ -1,14 +1,14 @@
 """Percentiles among the reference sample, and where a value lies among them."""
 
 import bisect
-from dataclasses import dataclass
+
+from annotator.typed import Typed
 
 PERCENTILES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 16.0, 25.0, 50.0, 75.0, 84.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.8)
 """At which values of the normals are kept: denser where a value is unusual."""
 
 
-@dataclass(frozen=True)
-class Percentiles:
+class Percentiles(Typed):
     """What normals have for one feature or quantity."""
 
     name: str

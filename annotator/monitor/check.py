@@ -11,11 +11,9 @@ from annotator.lasair.budget import CallBudget
 from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger
 from annotator.models import load_models
-from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sources.files import read_records
 from annotator.sources.kafka_lag import peek
-from annotator.sources.records import record_name
-from annotator.surveys.survey import ENDPOINTS, OBJECT_IDS
+from annotator.surveys import SURVEYS, Survey
 from annotator.verdicts import latest, read_verdicts
 
 
@@ -76,33 +74,33 @@ def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
     except AhaError as error:
         yield Point("token", False, str(error))
         return
+    survey = SURVEYS[config.survey]
     budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share)
-    api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
-    probe = ("objects.objectId", "objects", "objects.ncand > 0")
+    api = LasairApi(survey, config.lasair.endpoint, token, config.lasair.timeout_s, budget)
     try:
-        rows = api.query(*probe, 1)
+        rows = api.query(survey.id_sql, "objects", f"objects.{survey.count_column} > 0", 1)
     except UnauthorizedError as error:
         yield Point("token", False, f"{error} Accounts and tokens of the two Lasairs are separate.")
         return
     except LasairApiError as error:
-        hint = f"the {config.survey} Lasair is at {ENDPOINTS[config.survey]}"
+        hint = f"the {survey.name} Lasair is at {survey.endpoint}"
         yield Point("endpoint", False, f"{config.lasair.endpoint} did not answer as Lasair does: {error}; {hint}")
         return
     yield Point("token", True, "accepted")
-    yield _endpoint(config, rows)
+    yield _endpoint(survey, api, rows)
     yield _source(config, api)
-    yield _topic(config, api)
+    yield _topic(config.annotation.topic, api)
 
 
-def _endpoint(config: Config, rows: list[dict]) -> Point:
-    object_id = record_name(rows[0]) if rows else ""
-    if OBJECT_IDS[config.survey].fullmatch(object_id):
-        return Point("endpoint", True, f"{config.lasair.endpoint} serves objects such as {object_id}")
+def _endpoint(survey: Survey, api: LasairApi, rows: list[dict]) -> Point:
+    object_id = survey.object_id(rows[0]) if rows else ""
+    if survey.id_pattern.fullmatch(object_id):
+        return Point("endpoint", True, f"{api.endpoint} serves objects such as {object_id}")
     found = f"an object named {object_id!r}" if rows else "no objects"
     return Point(
         "endpoint",
         False,
-        f"{config.lasair.endpoint} has {found}: for survey {config.survey} use {ENDPOINTS[config.survey]}",
+        f"{api.endpoint} has {found}: for survey {survey.name} use {survey.endpoint}",
     )
 
 
@@ -122,17 +120,17 @@ def _source(config: Config, api: LasairApi) -> Point:
         return Point("source", False, str(error))
     if not isinstance(record, Mapping):
         return Point("source", True, f"{name} can be read; it holds no object just now, so its columns were not seen")
-    missing = [name for name in ("objectId", "jdmax", *FEATURE_NAMES, *QUALITY_NAMES) if name not in record]
+    missing = [name for name in api.survey.needed_columns if name not in record]
     if missing:
         words = f"{name} does not have {', '.join(missing)}: objects would be scored without; select them in the filter"
         return Point("source", False, words)
     return Point("source", True, f"{name} can be read and has every column that the models use")
 
 
-def _topic(config: Config, api: LasairApi) -> Point:
-    topic = config.annotation.topic
+def _topic(topic: str, api: LasairApi) -> Point:
+    survey = api.survey
     try:
-        api.query("objects.objectId", f"objects,annotator:{topic}", "objects.ncand > 0", 1)
+        api.query(survey.id_sql, f"objects,annotator:{topic}", f"objects.{survey.count_column} > 0", 1)
     except LasairApiError as error:
         return Point("topic", False, f"{topic} cannot be filtered on: {error}")
     return Point(

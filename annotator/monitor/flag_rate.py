@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from annotator.config import DecisionConfig
+from annotator.decision.config import DecisionConfig
 from annotator.ledger import Ledger
 from annotator.ledger.counts import LifetimeCount
 from annotator.nights import night_of, start_of

@@ -8,7 +8,8 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from annotator.config import Config, DecisionConfig, StreamSource
+from annotator.config import Config, StreamSource
+from annotator.decision.config import DecisionConfig
 from annotator.errors import AhaError
 from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger

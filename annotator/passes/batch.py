@@ -1,154 +1,142 @@
-"""One batch of a pass: parsed, scored, decided."""
+"""One batch of a pass: read what is known of its objects once, score them, decide."""
 
-import contextlib
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from annotator.annotation import OBJECT_ID
-from annotator.config import Config, FileSource, QuerySource, StreamSource
-from annotator.decision.assess import assess
-from annotator.decision.assessment import Assessment, Completed, Refusal, Source
-from annotator.decision.changes import news_of
+from annotator.decision.assessment import Assessment, Case, Completed, Known, Refusal, ScoredState, Seen
+from annotator.decision.changes import as_seen, changed
+from annotator.decision.classify import decide
+from annotator.decision.decide import decide_batch
+from annotator.decision.rules import Rules
 from annotator.errors import RecordError
-from annotator.lasair.api import LasairApi
-from annotator.lasair.cutout_cache import CutoutCache
-from annotator.lasair.cutouts import CutoutFetcher
-from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger
 from annotator.models import ModelSet
 from annotator.passes.enrich import Completer
-from annotator.passes.report import PassReport
-from annotator.sources.files import file_batches
-from annotator.sources.kafka import stream_batches
-from annotator.sources.query import query_batches
-from annotator.sources.records import Batch, as_text, readable, record_name
-from annotator.surveys import PARSERS
+from annotator.reasons.find import reasons_of
+from annotator.sources.records import as_text, readable
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 from annotator.verdicts import Verdict
 
-log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """What became of the records of a batch."""
+
+    read: int
+    """Records."""
+    unchanged: int
+    """Those of them that say nothing new of their object."""
+    assessments: Sequence[Assessment]
+    refusals: Sequence[Refusal]
 
 
-def parse_annotatable(record: object, survey: str) -> Transient:
-    """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
-    transient = PARSERS[survey](readable(record))
-    if not OBJECT_ID.fullmatch(transient.object_id):
-        raise RecordError(f"expected an object id of 1 to 16 letters and digits, found {transient.object_id[:40]!r}")
-    return transient
-
-
-# --- from source to ledger
-
-
-def assess_source(
-    config: Config,
-    ledger: Ledger,
-    api: LasairApi,
-    models: ModelSet,
-    verdicts: Mapping[str, Verdict],
-    report: PassReport,
-    clock: Callable[[], float],
-    should_stop: Callable[[], bool],
-    commit: bool,
-) -> None:
-    """Score what the source gives, batch by batch, each written down before the next is read."""
-    source_name = f"query {config.source.filter}" if isinstance(config.source, QuerySource) else ""
-    completer = _completer(config, api, models, should_stop)
-    with contextlib.closing(_batches(config, api, ledger.position(source_name), commit, should_stop)) as batches:
-        for batch in batches:
-            assessments, refusals = assess_batch(batch.records, config, ledger, models, completer, report, verdicts)
-            position = (source_name, batch.position) if batch.position else None
-            ledger.record(assessments, refusals, clock(), position)
-            log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
-            if should_stop():
-                next(batches, None)  # a stream commits a batch when it is asked for the next
-                return
-    _assess_waiting(config, ledger, models, verdicts, completer, report, clock())
-
-
-def _completer(config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool]) -> Completer:
-    source, kept = config.source, config.cutouts
-    cutouts = CutoutFetcher(
-        config.lasair.allowed_cutout_hosts,
-        kept.parallel,
-        kept.timeout_s,
-        CutoutCache(kept.cache, kept.cache_megabytes * 1e6),
-        source.path.parent if isinstance(source, FileSource) else None,
-    )
-    # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
-    asked = None if isinstance(source, FileSource) else api
-    return Completer(models.models, asked, config.lasair, cutouts, should_stop)
-
-
-def _batches(
-    config: Config, api: LasairApi, position: str | None, commit: bool, should_stop: Callable[[], bool]
-) -> Iterator[Batch]:
-    source = config.source
-    if isinstance(source, StreamSource):
-        return stream_batches(source, commit, should_stop)
-    if isinstance(source, FileSource):
-        return file_batches(source.path)
-    return query_batches(api.query, load_filter(source.filter), source.page_rows, source.reread_days, position)
-
-
-def assess_batch(
+def score_batch(
     records: Sequence[object],
-    config: Config,
     ledger: Ledger,
-    models: ModelSet,
     completer: Completer,
-    report: PassReport,
-    verdicts: Mapping[str, Verdict] = MappingProxyType({}),
-) -> tuple[list[Assessment], list[Refusal]]:
+    models: ModelSet,
+    rules: Rules,
+    verdicts: Mapping[str, Verdict],
+) -> ScoredBatch:
     """Score the new and changed objects of one batch; a record that cannot be used is refused by name.
 
     States of one object are taken one after the other, as if each had come in a batch of its own: what Lasair ends up
-    holding must not depend on where a batch happened to end.
+    holding must not depend on where a batch happened to end. Nothing is written.
+
+    Parameters
+    ----------
+    records
+        As a source gives them.
+    ledger
+        What was known of the objects.
+    completer
+        Fetches what their records lack.
+    models, rules
+        What they are scored and decided by.
+    verdicts
+        The one that holds of each object that was judged.
     """
-    parsed: list[Source] = []
-    refusals = []
+    seen, refusals = parse_batch(records, models.survey)
+    states = ledger.scores.states([item.transient.object_id for item in seen])
+    news = changed(seen, states, models.version)
+    known = known_of(news, states, ledger, verdicts)
+    assessments = score_seen(news, _completed(news, completer), known, models, rules)
+    return ScoredBatch(len(records), len(seen) - len(news), assessments, refusals)
+
+
+def score_waiting(
+    ledger: Ledger, completer: Completer, models: ModelSet, rules: Rules, verdicts: Mapping[str, Verdict]
+) -> list[Assessment]:
+    """Score the objects again for which a modality can be fetched now that could not before; nothing is written."""
+    records = ledger.kept.waiting_records(completer.waiting_turns)
+    transients = [SURVEYS[models.survey].parse(record) for record in records]
+    joined = [
+        (as_seen(transient, record), item)
+        for transient, record, item in zip(transients, records, completer.waiting(transients), strict=True)
+        if not item.waits or item.gained
+    ]
+    if not joined:
+        return []
+    seen, completed = zip(*joined, strict=True)
+    states = ledger.scores.states([item.transient.object_id for item in seen])
+    return score_seen(seen, completed, known_of(seen, states, ledger, verdicts), models, rules)
+
+
+def parse_batch(records: Iterable[object], survey: str) -> tuple[list[Seen], list[Refusal]]:
+    """Parse records, and name those that cannot be used."""
+    seen, refusals = [], []
     for record in records:
         try:
-            parsed.append((parse_annotatable(record, config.survey), record))
+            seen.append(as_seen(_parsed(record, survey), record))
         except RecordError as error:
-            refusals.append(Refusal(record_name(record), str(error), as_text(record)))
-    news = news_of(parsed, ledger, models.version)
-    assessments = assess(news, _completed(news, completer), config, ledger, models, verdicts)
-    report.read += len(records)
-    report.refused += len(refusals)
-    report.unchanged += len(parsed) - len(news)
-    report.count(assessments)
-    return assessments, refusals
+            refusals.append(Refusal(SURVEYS[survey].object_id(record), str(error), as_text(record)))
+    return seen, refusals
 
 
-def _completed(news: Sequence[Source], completer: Completer) -> list[Completed]:
+def _parsed(record: object, survey: str) -> Transient:
+    """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
+    transient = SURVEYS[survey].parse(readable(record))
+    if not OBJECT_ID.fullmatch(transient.object_id):
+        raise RecordError(f"expected an object id of 1 to 19 letters and digits, found {transient.object_id[:40]!r}")
+    return transient
+
+
+def known_of(
+    seen: Iterable[Seen], states: Mapping[str, ScoredState], ledger: Ledger, verdicts: Mapping[str, Verdict]
+) -> dict[str, Known]:
+    """Read what is known of objects beside their states, which were read before, by their ids."""
+    object_ids = list(dict.fromkeys(item.transient.object_id for item in seen))
+    last_sent, tns = ledger.outbox.last_sent(object_ids), ledger.tns.entries(object_ids)
+    return {
+        object_id: Known(
+            state=states.get(object_id),
+            last_sent=last_sent.get(object_id),
+            tns_type=tns[object_id].type if object_id in tns else "",
+            verdict=verdicts.get(object_id),
+        )
+        for object_id in object_ids
+    }
+
+
+def _completed(seen: Sequence[Seen], completer: Completer) -> list[Completed]:
     """Complete the last state of each object; what Lasair has now is not what an earlier one had."""
-    last = {transient.object_id: number for number, (transient, _) in enumerate(news)}
-    completed = [Completed(transient, waits=False) for transient, _ in news]
-    for number, item in zip(last.values(), completer.news([news[n][0] for n in last.values()]), strict=True):
+    last = {item.transient.object_id: number for number, item in enumerate(seen)}
+    completed = [Completed(item.transient, waits=False) for item in seen]
+    for number, item in zip(last.values(), completer.news([seen[n].transient for n in last.values()]), strict=True):
         completed[number] = item
     return completed
 
 
-def _assess_waiting(
-    config: Config,
-    ledger: Ledger,
-    models: ModelSet,
-    verdicts: Mapping[str, Verdict],
-    completer: Completer,
-    report: PassReport,
-    now: float,
-) -> None:
-    """Score the objects again for which a modality can be fetched now that could not before."""
-    waited = [
-        (PARSERS[config.survey](record), record) for record in ledger.kept.waiting_records(completer.waiting_turns)
-    ]
-    completed = completer.waiting([transient for transient, _ in waited])
-    joined = [number for number, item in enumerate(completed) if not item.waits or item.gained]
-    if joined:
-        sources, items = [waited[number] for number in joined], [completed[number] for number in joined]
-        assessments = assess(sources, items, config, ledger, models, verdicts)
-        ledger.record(assessments, [], now)
-        report.completed_later = len(joined)
-        report.count(assessments)
+def score_seen(
+    seen: Sequence[Seen], completed: Sequence[Completed], known: Mapping[str, Known], models: ModelSet, rules: Rules
+) -> list[Assessment]:
+    """Run the models on objects, in order, ask for the reasons of what is not normal, and decide."""
+    scored = models.score([item.transient for item in completed])
+    cases = []
+    for source, item, scores in zip(seen, completed, scored, strict=True):
+        classification = decide(item.transient, scores, rules.thresholds, rules.exotic_threshold)
+        reasons = None if classification == "normal" else reasons_of(item.transient, scores, models)
+        cases.append(Case(source, item, scores, classification, reasons))
+    return decide_batch(cases, known, rules)

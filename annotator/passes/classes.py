@@ -1,51 +1,77 @@
 """Classes in TNS of what was flagged, looked up before it is sent."""
 
-import dataclasses
 import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from annotator.config import Config
+from annotator.decision.assessment import TnsEntry
+from annotator.decision.config import DecisionConfig
 from annotator.decision.sending import as_classified
 from annotator.errors import LasairApiError
 from annotator.lasair.api import LasairApi
 from annotator.ledger import Ledger
-from annotator.passes.report import MAX_LOOKED_UP, PassReport
-from annotator.passes.tns import tns_entries
+from annotator.passes.tns import MAX_LOOKED_UP, tns_entries
 
 log = logging.getLogger(__name__)
 
-
 CLASSIFIED_WITHIN_S = 100 * 86_400.0
-"""How long a sent anomaly is looked up for a class that would make it one to watch: spectra come within weeks."""
+"""How long after sending an anomaly we keep checking TNS for a class that makes it one to watch: spectra come within
+weeks."""
 
 
-def take_classes(config: Config, ledger: Ledger, api: LasairApi, report: PassReport, now: float) -> None:
+@dataclass(frozen=True)
+class TakenClasses:
+    """What TNS has of the flagged."""
+
+    entries: Mapping[str, TnsEntry]
+    """Of those that have a name there."""
+    demoted: frozenset[str]
+    """The anomalies that were made ones to watch."""
+
+
+def take_classes(
+    flagged: Iterable[str], ledger: Ledger, api: LasairApi, thresholds: DecisionConfig, now: float
+) -> TakenClasses:
     """Look up in TNS what was flagged, before it is sent: what waits takes its class along without a write of its own.
 
     Without an answer the objects stay as they are. A class that becomes known after an annotation was sent is no reason
     to write it again, unless it makes another classification.
+
+    Parameters
+    ----------
+    flagged
+        The objects that this pass flagged, most important first.
+    ledger
+        What was flagged before; the annotations are rewritten there.
+    api
+        Lasair.
+    thresholds
+        Whether a class demotes.
+    now
+        Seconds since 1970.
     """
-    demotes = config.decision.classified == "demote"
     object_ids = [anomaly.object_id for anomaly in ledger.announcements.to_announce()]
-    object_ids += ledger.outbox.waiting_flags(MAX_LOOKED_UP) + [item.object_id for item in report.flagged]
-    if demotes:
+    object_ids += [*ledger.outbox.waiting_flags(MAX_LOOKED_UP), *flagged]
+    if thresholds.classified == "demote":
         object_ids += ledger.outbox.anomalies_sent_since(now - CLASSIFIED_WITHIN_S)
     object_ids = list(dict.fromkeys(object_ids))
     try:
-        report.tns = tns_entries(ledger, api, object_ids, now)
+        entries = tns_entries(ledger.tns, api, object_ids, now)
     except LasairApiError as error:
         log.info("no TNS names: %s", error)
-        report.tns = ledger.tns.entries(object_ids)
+        entries = ledger.tns.entries(object_ids)
+    return TakenClasses(entries, _rewrite_classified(ledger, thresholds, now))
+
+
+def _rewrite_classified(ledger: Ledger, thresholds: DecisionConfig, now: float) -> frozenset[str]:
+    """Rewrite the flags whose class has become known; return the objects that are none any longer."""
     changes, demoted = [], set()
     for flag in ledger.outbox.classified_flags():
-        new = as_classified(flag.annotation, flag.tns_type, config.decision)
+        new = as_classified(flag.annotation, flag.tns_type, thresholds)
         is_demoted = new.classification != flag.annotation.classification
         if is_demoted:
             demoted.add(new.object_id)
         if is_demoted or (flag.waits and new != flag.annotation):
             changes.append((flag.annotation, new))
     ledger.outbox.amend(changes, now)
-    report.demoted = len(demoted)
-    report.flagged = [
-        dataclasses.replace(item, classification="watch") if item.object_id in demoted else item
-        for item in report.flagged
-    ]
+    return frozenset(demoted)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from annotator.annotation import Annotation
 from annotator.errors import LasairApiError, LasairUnreachableError, QuotaError, RejectedError, UnauthorizedError
 from annotator.lasair.api import LasairApi
-from annotator.ledger import Ledger
+from annotator.ledger.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +33,14 @@ class Delivery:
 
 
 def deliver(
-    ledger: Ledger, api: LasairApi, batch_annotations: int, clock: Callable[[], float], should_stop: Callable[[], bool]
+    outbox: Outbox, api: LasairApi, batch_annotations: int, clock: Callable[[], float], should_stop: Callable[[], bool]
 ) -> Delivery:
     """Send what waits and is due, until it is done or Lasair stops taking it; then read a sample back.
 
     Parameters
     ----------
-    ledger
-        Holds the outbox; every outcome is written there at once.
+    outbox
+        What waits; every outcome is written there at once.
     api
         Lasair.
     batch_annotations
@@ -51,13 +51,13 @@ def deliver(
         Asked before each call.
     """
     delivery = Delivery()
-    sender = _Sender(ledger, api, clock, delivery)
-    due = ledger.outbox.due(clock())
+    sender = _Sender(outbox, api, clock, delivery)
+    due = outbox.due(clock())
     while not should_stop() and (batch := list(itertools.islice(due, batch_annotations))):
         if not sender.send(batch):
             break
     if not should_stop():
-        _read_back(ledger, api, clock, delivery)
+        _read_back(outbox, api, clock, delivery)
     return delivery
 
 
@@ -65,7 +65,7 @@ def deliver(
 class _Sender:
     """Sends, and knows when to stop."""
 
-    ledger: Ledger
+    outbox: Outbox
     api: LasairApi
     clock: Callable[[], float]
     delivery: Delivery
@@ -92,32 +92,33 @@ class _Sender:
             self.rejected_in_a_row += 1
             return self.rejected_in_a_row < MAX_REJECTED_IN_A_ROW
         for annotation in batch:
-            self.ledger.outbox.mark_sent(annotation, self.clock())
+            self.outbox.mark_sent(annotation, self.clock())
         self.delivery.sent += len(batch)
         self.rejected_in_a_row = 0
         return True
 
     def _fail(self, batch: Sequence[Annotation], error: LasairApiError) -> None:
         for annotation in batch:
-            self.ledger.outbox.mark_failed(annotation, str(error), self.clock())
+            self.outbox.mark_failed(annotation, str(error), self.clock())
         self.delivery.failed += len(batch)
         self.delivery.problem = f"annotation of {batch[0].object_id} not taken: {error}"
         log.warning("%s", self.delivery.problem)
 
 
-def _read_back(ledger: Ledger, api: LasairApi, clock: Callable[[], float], delivery: Delivery) -> None:
+def _read_back(outbox: Outbox, api: LasairApi, clock: Callable[[], float], delivery: Delivery) -> None:
     """Look up a sample of what was acknowledged: success may only mean that Lasair queued it."""
-    sample = ledger.outbox.unverified(MAX_READ_BACK)
+    sample = outbox.unverified(MAX_READ_BACK)
     by_topic: dict[str, list[Annotation]] = {}
     for annotation in sample:
         by_topic.setdefault(annotation.topic, []).append(annotation)
+    survey = api.survey
     for topic, annotations in by_topic.items():
-        names = ", ".join(f"'{annotation.object_id}'" for annotation in annotations)
+        ids = ", ".join(survey.id_literal(annotation.object_id) for annotation in annotations)
         try:
             rows = api.query(
-                f"objects.objectId, {topic}.classification, {topic}.version",
+                f"{survey.id_sql}, {topic}.classification, {topic}.version",
                 f"objects, annotator:{topic}",
-                f"objects.objectId IN ({names})",
+                f"{survey.id_sql} IN ({ids})",
                 MAX_READ_BACK,
             )
         except QuotaError:
@@ -125,14 +126,14 @@ def _read_back(ledger: Ledger, api: LasairApi, clock: Callable[[], float], deliv
         except LasairApiError as error:
             delivery.problem = delivery.problem or f"annotations could not be read back: {error}"
             return
-        there = {(row.get("objectId"), row.get("classification"), row.get("version")) for row in rows}
+        there = {(survey.object_id(row), row.get("classification"), row.get("version")) for row in rows}
         for annotation in annotations:
             delivery.read_back += 1
             if (annotation.object_id, annotation.classification, annotation.version) in there:
-                ledger.outbox.mark_verified(annotation, clock())
+                outbox.mark_verified(annotation, clock())
             else:
                 reason = "Lasair acknowledged it, but it is not there"
-                ledger.outbox.mark_failed(annotation, reason, clock())
+                outbox.mark_failed(annotation, reason, clock())
                 delivery.lost += 1
                 delivery.problem = f"annotation of {annotation.object_id}: {reason}"
                 log.warning("%s", delivery.problem)

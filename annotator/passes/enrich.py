@@ -16,7 +16,7 @@ from annotator.errors import LasairApiError, LasairUnreachableError, MissingModa
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient, Triplet
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Completer:
             return Completed(self._without(transient, NO_CALL), waits=True)
         try:
             answer = self._api.object(transient.object_id)
-            found = PARSERS[transient.survey](answer)
+            found = SURVEYS[transient.survey].parse(answer)
         except RejectedError as error:  # Lasair-ZTF's answer to an object that it doesn't have is 500
             self._failures_in_a_row = 0
             return Completed(self._without(transient, f"Lasair refused it: {error}"), waits=False)

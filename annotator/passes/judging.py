@@ -1,21 +1,15 @@
 """What people's verdicts change in what Lasair holds."""
 
-import dataclasses
 from collections.abc import Mapping
 
-from annotator.config import Config
-from annotator.decision.assess import assess
-from annotator.decision.assessment import Completed
+from annotator.decision.assessment import Completed, Seen
+from annotator.decision.rules import Rules
 from annotator.decision.sending import as_judged
 from annotator.ledger import Ledger
 from annotator.models import ModelSet
+from annotator.passes.batch import known_of, score_seen
 from annotator.reasons.sentence import is_verdict
-from annotator.verdicts import Verdict, latest, merge, read_if_any
-
-
-def standing_verdicts(config: Config, ledger: Ledger) -> dict[str, Verdict]:
-    """Return the verdict that holds for each object, of those in the file and those given on the inspection page."""
-    return latest(merge(read_if_any(config.verdicts), ledger.verdicts.holding()))
+from annotator.verdicts import Verdict
 
 
 def apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
@@ -32,8 +26,8 @@ def apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
     return len(outgoing)
 
 
-def take_back(verdicts: Mapping[str, Verdict], config: Config, ledger: Ledger, models: ModelSet, now: float) -> int:
-    """Let the models speak again, by what is kept of them, of objects whose verdict was taken back.
+def take_back(verdicts: Mapping[str, Verdict], ledger: Ledger, models: ModelSet, rules: Rules, now: float) -> int:
+    """Rescore, by what is kept of them, the objects whose verdict was taken back.
 
     An object that waits for a modality is scored again anyway. Returns how many annotations are rewritten.
     """
@@ -46,8 +40,9 @@ def take_back(verdicts: Mapping[str, Verdict], config: Config, ledger: Ledger, m
     if not kept:
         return 0
     states = ledger.scores.states([transient.object_id for transient in kept])
+    # The digest stays that of the record it was scored by: only another record is of a changed object.
+    seen = [Seen(transient, None, states[transient.object_id].state) for transient in kept]
     completed = [Completed(transient, waits=False) for transient in kept]
-    assessments = assess([(transient, None) for transient in kept], completed, config, ledger, models, verdicts)
-    # The state stays that of the record it was scored by: the next record is news only where it is another.
-    ledger.record([dataclasses.replace(item, state=states[item.object_id].state) for item in assessments], [], now)
+    assessments = score_seen(seen, completed, known_of(seen, states, ledger, verdicts), models, rules)
+    ledger.record(assessments, [], now)
     return sum(item.outgoing is not None for item in assessments)

@@ -36,7 +36,7 @@ def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[
         flagged = [item for item in ledger.outbox.of_version(bad_version) if item.classification != "normal"]
         ledger.outbox.queue([_retraction(annotation) for annotation in flagged], clock())
         report.queued = len(flagged)
-        report.delivery = deliver(ledger, api, config.lasair.batch_annotations, clock, lambda: False)
+        report.delivery = deliver(ledger.outbox, api, config.lasair.batch_annotations, clock, lambda: False)
     return report
 
 

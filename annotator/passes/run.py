@@ -3,22 +3,35 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from annotator.annotation import Annotation
-from annotator.config import Config
-from annotator.decision.announcement import sort_out
+from annotator.config import Config, FileSource, QuerySource, Source, StreamSource
+from annotator.decision.announcement import Announcement, sort_out
+from annotator.decision.classify import exotic_threshold_of
+from annotator.decision.rules import Rules
 from annotator.errors import AhaError, LasairApiError, QuotaError, SourceError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
+from annotator.lasair.cutout_cache import CutoutCache
+from annotator.lasair.cutouts import CutoutFetcher
+from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger, pass_lock
 from annotator.models import ModelSet
-from annotator.passes.batch import assess_source
+from annotator.passes.batch import score_batch, score_waiting
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
-from annotator.passes.judging import apply, standing_verdicts, take_back
+from annotator.passes.enrich import Completer
+from annotator.passes.judging import apply, take_back
 from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.report import PassReport
+from annotator.passes.tally import add_batch, add_scored, counts, note_demoted
+from annotator.sources.files import file_batches
+from annotator.sources.kafka import stream_batches
+from annotator.sources.query import query_batches
+from annotator.sources.records import Batch
+from annotator.surveys import SURVEYS
+from annotator.verdicts import latest, merge, read_if_any
 
 log = logging.getLogger(__name__)
 
@@ -57,23 +70,39 @@ def run_pass(
     """
     is_dry = on_dry_annotation is not None
     with recorded_pass(config, clock, is_dry) as (ledger, api, report):
-        verdicts = standing_verdicts(config, ledger)
-        report.judged = apply(verdicts, ledger, clock()) + take_back(verdicts, config, ledger, models, clock())
+        rules = rules_of(config, models)
+        verdicts = latest(merge(read_if_any(config.verdicts), ledger.verdicts.holding()))
+        report.judged = apply(verdicts, ledger, clock()) + take_back(verdicts, ledger, models, rules, clock())
         report.queued = report.judged
+        completer = _completer(config, api, models, should_stop)
         try:
-            assess_source(config, ledger, api, models, verdicts, report, clock, should_stop, commit=not is_dry)
+            with contextlib.closing(_batches(config.source, api, ledger, should_stop)) as batches:
+                for batch in batches:
+                    scored = score_batch(batch.records, ledger, completer, models, rules, verdicts)
+                    add_batch(report, scored)
+                    ledger.record(scored.assessments, scored.refusals, clock(), _position(config.source, batch))
+                    if not is_dry:
+                        batch.commit()
+                    log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
+            if not should_stop() and (joined := score_waiting(ledger, completer, models, rules, verdicts)):
+                ledger.record(joined, [], clock())
+                report.completed_later = len(joined)
+                add_scored(report, joined)
         except QuotaError as error:
             report.reading_pause = str(error)
         except (LasairApiError, SourceError) as error:
             # What was read before is worth sending, today as on any other day.
             report.reading_problem = str(error)
-        take_classes(config, ledger, api, report, clock())
+        flagged = [item.object_id for item in report.flagged]
+        taken = take_classes(flagged, ledger, api, config.decision, clock())
+        report.tns = taken.entries
+        note_demoted(report, taken.demoted)
         if on_dry_annotation:
             for annotation in ledger.outbox.due(clock()):
                 on_dry_annotation(annotation)
         else:
-            report.delivery = deliver(ledger, api, config.lasair.batch_annotations, clock, should_stop)
-        _announce(config, ledger, report)
+            report.delivery = deliver(ledger.outbox, api, config.lasair.batch_annotations, clock, should_stop)
+        report.announcement = _announcement(ledger, config.decision.announce_margin)
         if not is_dry:
             find_late_reasons(ledger, models, should_stop)
     return report
@@ -102,7 +131,7 @@ def recorded_pass(
         ledger = kept.copy_in_memory() if is_dry else kept
         # A dry run's reads are calls like any other: they are counted in the ledger that stays.
         budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)
-        api = LasairApi(config.lasair.endpoint, token, config.lasair.timeout_s, budget)
+        api = LasairApi(SURVEYS[config.survey], config.lasair.endpoint, token, config.lasair.timeout_s, budget)
         pass_id = ledger.passes.begin(clock())
         report = PassReport()
         outcome = "interrupted"
@@ -114,13 +143,70 @@ def recorded_pass(
             raise
         finally:
             report.waiting = ledger.outbox.counts()["waiting"]
-            ledger.passes.end(pass_id, outcome, report.counts(), clock())
+            ledger.passes.end(pass_id, outcome, counts(report), clock())
             if is_dry:
                 ledger.close()
 
 
-def _announce(config: Config, ledger: Ledger, report: PassReport) -> None:
+def rules_of(config: Config, models: ModelSet) -> Rules:
+    """Gather what the objects of a pass are decided by."""
+    return Rules(
+        thresholds=config.decision,
+        exotic_threshold=exotic_threshold_of(models, config.decision),
+        topic=config.annotation.topic,
+        classes=config.annotation.classes,
+        resend_margin=config.annotation.resend_margin,
+        model_set=models.version,
+        head_inputs=models.head_inputs,
+        distributions=models.distributions,
+    )
+
+
+def _completer(config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool]) -> Completer:
+    source, kept = config.source, config.cutouts
+    cutouts = CutoutFetcher(
+        config.lasair.allowed_cutout_hosts,
+        kept.parallel,
+        kept.timeout_s,
+        CutoutCache(kept.cache, kept.cache_megabytes * 1e6),
+        source.path.parent if isinstance(source, FileSource) else None,
+    )
+    # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
+    asked = None if isinstance(source, FileSource) else api
+    return Completer(models.models, asked, config.lasair, cutouts, should_stop)
+
+
+def _batches(source: Source, api: LasairApi, ledger: Ledger, should_stop: Callable[[], bool]) -> Iterator[Batch]:
+    """Read the source until its present end, or until the batch in hand when it has to stop."""
+    if isinstance(source, StreamSource):
+        return stream_batches(source, should_stop)
+    if isinstance(source, FileSource):
+        return _until(should_stop, file_batches(source.path))
+    position = ledger.position(_name(source))
+    found = query_batches(
+        api.query, api.survey, load_filter(source.filter), source.page_rows, source.reread_days, position
+    )
+    return _until(should_stop, found)
+
+
+def _until(should_stop: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        yield batch
+        if should_stop():
+            return
+
+
+def _name(source: QuerySource) -> str:
+    return f"query {source.filter}"
+
+
+def _position(source: Source, batch: Batch) -> tuple[str, str] | None:
+    """Return how far the ledger keeps that a source was read; None where something else tells it."""
+    return (_name(source), batch.position) if batch.position else None
+
+
+def _announcement(ledger: Ledger, margin: float) -> Announcement:
     """Tell the anomalies apart that people have not heard of, whichever pass scored them."""
     anomalies = ledger.announcements.to_announce()
     announced = ledger.announcements.announced([anomaly.object_id for anomaly in anomalies])
-    report.announcement = sort_out(anomalies, announced, config.decision.announce_margin)
+    return sort_out(anomalies, announced, margin)

@@ -10,6 +10,7 @@ from annotator.annotation import Annotation
 from annotator.config import Config, ScheduleConfig
 from annotator.errors import AhaError, ConfigError
 from annotator.models import ModelSet
+from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def run_on_schedule(
         try:
             report = run_pass(config, models, should_stop=stop.is_set, on_dry_annotation=on_dry_annotation)
             level = logging.WARNING if report.problem else logging.INFO
-            log.log(level, "%s", report.in_words())
+            log.log(level, "%s", summary(report))
             # A report that the log leaves out has reached nobody: what it names stays to be announced.
             if log.isEnabledFor(level) and not on_dry_annotation:
                 note_announced(config, report)

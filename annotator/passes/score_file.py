@@ -3,15 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from annotator.config import DecisionConfig
-from annotator.decision.assess import modality_summary
-from annotator.decision.classify import decide, learned
+from annotator.annotation import OBJECT_ID_KEY
+from annotator.decision.classify import decide, exotic_threshold_of, learned, modality_summary
+from annotator.decision.config import DecisionConfig
 from annotator.errors import RecordError
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.models import ModelSet
 from annotator.passes.enrich import with_stamps
-from annotator.sources.records import readable, record_name
-from annotator.surveys import PARSERS
+from annotator.sources.records import readable
+from annotator.surveys import SURVEYS
 
 
 def score_lines(
@@ -33,23 +33,23 @@ def score_lines(
     Yields
     ------
     str
-        A JSON object for each record, in order: objectId, score, classification, exotic and prior where there are any,
-        and each modality; or objectId and refused. Plain ASCII, and never null, NaN or Infinity.
+        A JSON object for each record, in order: its object id, score, classification, exotic and prior where there are
+        any, and each modality; or its object id and refused. Plain ASCII, and never null, NaN or Infinity.
     """
-    parse = PARSERS[models.survey]
+    survey = SURVEYS[models.survey]
     for record in records:
         try:
-            transient = parse(readable(record))
+            transient = survey.parse(readable(record))
         except RecordError as error:
-            yield json.dumps({"objectId": record_name(record), "refused": str(error)})
+            yield json.dumps({OBJECT_ID_KEY: survey.object_id(record), "refused": str(error)})
             continue
         if cutouts and "triplet" in models.models:
             transient = with_stamps(transient, cutouts)
         scores = models.score([transient])[0]
         line = {
-            "objectId": transient.object_id,
+            OBJECT_ID_KEY: transient.object_id,
             "score": round(scores.score, 4),
-            "classification": decide(transient, scores, decision, models.exotic_threshold(decision)),
+            "classification": decide(transient, scores, decision, exotic_threshold_of(models, decision)),
             **learned(scores),
             **modality_summary(scores),
         }

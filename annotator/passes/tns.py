@@ -7,19 +7,20 @@ from collections.abc import Sequence
 
 from annotator.decision.assessment import TnsEntry
 from annotator.lasair.api import LasairApi
-from annotator.ledger import Ledger
-from annotator.passes.report import MAX_LOOKED_UP
+from annotator.ledger.tns_cache import TnsCache
 
 CACHED_S = 86_400.0
 """How long an answer is good for, no name included."""
+MAX_LOOKED_UP = 150
+"""Objects in the one query of a pass, whose conditions Lasair takes up to 4,096 characters of."""
 
 
-def tns_entries(ledger: Ledger, api: LasairApi, object_ids: Sequence[str], now: float) -> dict[str, TnsEntry]:
+def tns_entries(cache: TnsCache, api: LasairApi, object_ids: Sequence[str], now: float) -> dict[str, TnsEntry]:
     """Look objects up: in the ledger, and what is not there, or too old, in at most one query.
 
     Parameters
     ----------
-    ledger
+    cache
         Keeps the answers.
     api
         Lasair; raises a LasairApiError as it always does.
@@ -33,22 +34,23 @@ def tns_entries(ledger: Ledger, api: LasairApi, object_ids: Sequence[str], now: 
     dict
         The objects that have a name; an object without one is as good as any other.
     """
-    unknown = ledger.tns.without_since(object_ids, now - CACHED_S)[:MAX_LOOKED_UP]
+    unknown = cache.without_since(object_ids, now - CACHED_S)[:MAX_LOOKED_UP]
     if unknown:
-        names = ", ".join(f"'{object_id}'" for object_id in unknown)
+        survey = api.survey
+        ids = ", ".join(map(survey.id_literal, unknown))
         rows = api.query(
-            "objects.objectId, crossmatch_tns.tns_prefix, crossmatch_tns.tns_name, crossmatch_tns.type",
+            f"{survey.id_sql}, crossmatch_tns.tns_prefix, crossmatch_tns.tns_name, crossmatch_tns.type",
             "objects, crossmatch_tns",
-            f"objects.objectId IN ({names})",
+            f"{survey.id_sql} IN ({ids})",
             MAX_LOOKED_UP,
         )
         found = {
-            row["objectId"]: TnsEntry(
+            object_id: TnsEntry(
                 " ".join(str(row[key]) for key in ("tns_prefix", "tns_name") if row.get(key)),
                 str(row.get("type") or "").strip(),
             )
             for row in rows
-            if row.get("objectId") in unknown and row.get("tns_name")
+            if (object_id := survey.object_id(row)) in unknown and row.get("tns_name")
         }
-        ledger.tns.remember({object_id: found.get(object_id) for object_id in unknown}, now)
-    return ledger.tns.entries(object_ids)
+        cache.remember({object_id: found.get(object_id) for object_id in unknown}, now)
+    return cache.entries(object_ids)

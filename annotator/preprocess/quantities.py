@@ -7,12 +7,13 @@ an object's light curve came from would be told by it.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.preprocess.features import Feature
 from annotator.transient import Transient
 
 SHERLOCK_CLASSES = ("SN", "NT", "AGN", "CV", "BS", "VS", "ORPHAN", "UNCLEAR")
@@ -89,13 +90,21 @@ QUANTITIES: tuple[Quantity, ...] = (
 QUANTITY_NAMES: tuple[str, ...] = tuple(quantity.name for quantity in QUANTITIES)
 
 
-def quantities(transient: Transient) -> dict[str, float]:
+def quantities(table: Sequence[Feature], transient: Transient) -> dict[str, float]:
     """Compute the quantities of one object by name; what cannot be computed is absent.
 
     A difference of which one part is missing is missing. Differences that cannot be negative, of a latest or a mean
     magnitude to the brightest, are 0 where rounding makes them so.
+
+    Parameters
+    ----------
+    table
+        The survey's features, which say what each of them is.
+    transient
+        The object.
     """
-    have = {**transient.features, **transient.extras}
+    features = transient.features
+    have = {item.quantity: features[item.name] for item in table if item.name in features} | dict(transient.extras)
     found: dict[str, float] = {}
 
     def put(name: str, value: float | None) -> None:
@@ -109,25 +118,25 @@ def quantities(transient: Transient) -> dict[str, float]:
         difference = less(name, brightest)
         return None if difference is None else max(0.0, difference)
 
-    put("colour_now", have.get("g_minus_r"))
-    put("colour_peak", less("maggmin", "magrmin"))
+    put("colour_now", have.get("colour_now"))
+    put("colour_peak", less("peak_g", "peak_r"))
     if "colour_now" in found and "colour_peak" in found:
         found["colour_change"] = found["colour_now"] - found["colour_peak"]
-    put("colour_28", less("mag_g28", "mag_r28"))
-    put("colour_08", less("mag_g08", "mag_r08"))
+    put("colour_28", less("mean_28_g", "mean_28_r"))
+    put("colour_08", less("mean_08_g", "mean_08_r"))
     for band in ("g", "r"):
-        now, brightest = f"{band}mag", f"mag{band}min"
-        put(f"amplitude_{band}", rise(f"mag{band}max", brightest))
+        now, brightest = f"now_{band}", f"peak_{band}"
+        put(f"amplitude_{band}", rise(f"faintest_{band}", brightest))
         put(f"fade_{band}", rise(now, brightest))
         for days in ("02", "08", "28"):
-            put(f"trend_{days}_{band}", less(now, f"mag_{band}{days}"))
-        put(f"rate_{band}", have.get(f"dmdt_{band}"))
+            put(f"trend_{days}_{band}", less(now, f"mean_{days}_{band}"))
+        put(f"rate_{band}", have.get(f"rate_{band}"))
         put(f"peak_{band}", have.get(brightest))
         put(f"now_{band}", have.get(now))
-        put(f"host_{band}", have.get(f"s{band}mag1"))
-        put(f"contrast_{band}", less(brightest, f"s{band}mag1"))
-    put("mean_less_peak_g", rise("maggmean", "maggmin"))
-    put("host_colour", less("sgmag1", "srmag1"))
+        put(f"host_{band}", have.get(f"host_{band}"))
+        put(f"contrast_{band}", less(brightest, f"host_{band}"))
+    put("mean_less_peak_g", rise("mean_g", "peak_g"))
+    put("host_colour", less("host_g", "host_r"))
     _put_host(put, have)
     put("age", max(have["age_days"], MIN_AGE_DAYS) if "age_days" in have else None)
     if transient.sherlock_class in SHERLOCK_CLASSES:
@@ -137,10 +146,10 @@ def quantities(transient: Transient) -> dict[str, float]:
 
 
 def _put_host(put: Callable[[str, float | None], None], have: Mapping[str, float]) -> None:
-    separation = have.get("separationArcsec")
-    size = max(have["major_axis_arcsec"], MIN_SIZE_ARCSEC) if "major_axis_arcsec" in have else None
+    separation = have.get("host_separation")
+    size = max(have["host_size"], MIN_SIZE_ARCSEC) if "host_size" in have else None
     near = None if separation is None else max(separation, MIN_SEPARATION_ARCSEC)
-    put("ps1_separation", max(have["distpsnr1"], MIN_SEPARATION_ARCSEC) if "distpsnr1" in have else None)
+    put("ps1_separation", max(have["ps1_separation"], MIN_SEPARATION_ARCSEC) if "ps1_separation" in have else None)
     put("host_separation", near)
     put("host_size", size)
     if near is not None and size:
@@ -149,12 +158,12 @@ def _put_host(put: Callable[[str, float | None], None], have: Mapping[str, float
         put("host_separation_kpc", max(have["physical_separation_kpc"], MIN_SEPARATION_KPC))
     distance_mpc = have.get("distance_mpc")
     put("host_distance", distance_mpc)
-    brightest = [have[name] for name in ("maggmin", "magrmin") if name in have]
+    brightest = [have[name] for name in ("peak_g", "peak_r") if name in have]
     if distance_mpc is not None and brightest:
         put("absolute_magnitude", min(brightest) - 5 * math.log10(distance_mpc * 1e5))
 
 
-def quantity_row(transient: Transient) -> NDArray[np.float32]:
+def quantity_row(table: Sequence[Feature], transient: Transient) -> NDArray[np.float32]:
     """Lay one object's quantities out in the order of :data:`QUANTITIES`.
 
     Returns
@@ -162,5 +171,5 @@ def quantity_row(transient: Transient) -> NDArray[np.float32]:
     NDArray
         ``(n_quantities,)`` float32, NaN where there is no value.
     """
-    found = quantities(transient)
+    found = quantities(table, transient)
     return np.array([found.get(name, np.nan) for name in QUANTITY_NAMES], dtype=np.float32)

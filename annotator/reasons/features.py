@@ -7,9 +7,10 @@ import numpy as np
 
 from annotator.models import ModalityScore, Model
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
-from annotator.preprocess.features import FEATURE_NAMES, FEATURES, feature_row
+from annotator.preprocess.features import feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, SHERLOCK_CLASSES, quantities, quantity_row
 from annotator.reasons.reason import Reason
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 
 MAX_QUANTITIES = 3
@@ -80,60 +81,50 @@ _OF_BANDS: Mapping[str, Callable[[float], str]] = {
             f"peak in {band} {{}} mag fainter than the nearest Pan-STARRS1 source",
             f"peak in {band} {{}} mag brighter than the nearest Pan-STARRS1 source",
         ),
-        "dmdt_{}": lambda band: _signed(f"{band} brightened {{}} mag/day", f"{band} faded {{}} mag/day"),
-        "{}mag": lambda band: _plain(f"latest {band} {{}} mag"),
         **{
-            f"mag_{{}}{days:02d}": lambda band, days=days: _plain(f"{days}-day mean of {band} {{}} mag")
+            f"mean_{days:02d}_{{}}": lambda band, days=days: _plain(f"{days}-day mean of {band} {{}} mag")
             for days in (2, 8, 28)
         },
-        "mag{}max": lambda band: _plain(f"faintest {band} {{}} mag"),
-        "mag{}mean": lambda band: _plain(f"mean {band} {{}} mag"),
-        "mag{}min": lambda band: _plain(f"brightest {band} {{}} mag"),
-        "s{}mag1": lambda band: _plain(f"nearest Pan-STARRS1 source of {{}} mag in {band}"),
+        "faintest_{}": lambda band: _plain(f"faintest {band} {{}} mag"),
+        "mean_{}": lambda band: _plain(f"mean {band} {{}} mag"),
     }.items()
 }
-
-_FROM_PS1 = _size("{} arcsec from the nearest Pan-STARRS1 source")
-_FROM_HOST = _size("{} arcsec from the host that Sherlock found")
-_HOST_SIZE = _size("host with a major axis of {} arcsec")
-_COLOUR_NOW = _plain("g-r {} mag on the latest night with both bands")
 
 WORDS: Mapping[str, Callable[[float], str]] = MappingProxyType(
     {
         **_OF_BANDS,
-        "colour_now": _COLOUR_NOW,
-        "g_minus_r": _COLOUR_NOW,
+        "colour_now": _plain("g-r {} mag on the latest night with both bands"),
         "colour_peak": _plain("g-r {} mag of the brightest magnitudes"),
         "colour_change": _signed("{} mag redder in g-r than at its peak", "{} mag bluer in g-r than at its peak"),
         "colour_28": _plain("g-r {} mag of the 28-day means"),
         "colour_08": _plain("g-r {} mag of the 8-day means"),
         "mean_less_peak_g": _plain("mean of g {} mag below its brightest"),
         "host_colour": _plain("g-r {} mag of the nearest Pan-STARRS1 source"),
-        "ps1_separation": _FROM_PS1,
-        "distpsnr1": _FROM_PS1,
-        "host_separation": _FROM_HOST,
-        "separationArcsec": _FROM_HOST,
+        "ps1_separation": _size("{} arcsec from the nearest Pan-STARRS1 source"),
+        "host_separation": _size("{} arcsec from the host that Sherlock found"),
         "host_separation_kpc": _size("{} kpc in projection from the host that Sherlock found"),
         "host_distance": _size("host {} Mpc away"),
-        "host_size": _HOST_SIZE,
-        "major_axis_arcsec": _HOST_SIZE,
+        "host_size": _size("host with a major axis of {} arcsec"),
         "relative_separation": _size("{} major axes of the host from its centre"),
         "absolute_magnitude": _plain("brightest magnitude {} at the distance of the host"),
         "age": _size("{} days from the first detection to the last colour"),
         **{f"{_SHERLOCK}{name.lower()}": _plain(f"class {name} by Sherlock") for name in SHERLOCK_CLASSES},
     }
 )
-"""How a value of each feature and quantity is put."""
+"""How a value of each quantity, and of each feature that is one, is put."""
 
-_WORDED_BY_SIGN = ("trend_", "rate_", "dmdt_", "contrast_", "colour_change")
+_NAMED_ONCE = frozenset({"colour_now", "ps1_separation", "host_separation", "host_size"})
+"""A feature that is one of these quantities is not named again beside it."""
+
+_WORDED_BY_SIGN = ("trend_", "rate_", "contrast_", "colour_change")
 
 
 def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Reason, ...]:
     """Name the quantities without which an object would be nearer to normal ones, then features that stand out."""
     percentiles = {item.name: item for item in model.manifest.percentiles}
-    found = quantities(transient)
+    found = quantities(SURVEYS[transient.survey].features, transient)
     nearer = [
-        Reason(_in_words(name, found[name], percentiles), share, _where(name, found[name], percentiles))
+        Reason(_in_words(name, found[name], percentiles.get(name)), share, _where(name, found[name], percentiles))
         for name, share in strongest_quantities(transient, scored, model)[:MAX_QUANTITIES]
     ]
     return (*nearer, *_further(transient, scored, percentiles, nearer))
@@ -145,18 +136,19 @@ def strongest_quantities(transient: Transient, scored: ModalityScore, model: Mod
     Sherlock's class is one quantity, named by the class that the object has.
     """
     oddity = scored.numbers[model.scored_output]
+    table = SURVEYS[transient.survey].features
     groups: dict[str, list[int]] = {}
-    for column in model.manifest.columns[len(FEATURES) :]:
+    for column in model.manifest.columns[len(table) :]:
         place = QUANTITY_NAMES.index(column.name)
         groups.setdefault(_SHERLOCK if column.name.startswith(_SHERLOCK) else column.name, []).append(place)
-    row = quantity_row(transient)
+    row = quantity_row(table, transient)
     groups = {name: places for name, places in groups.items() if np.isfinite(row[places]).all()}
     if not groups or oddity <= 0:
         return []
     without = np.repeat(row[np.newaxis], len(groups), axis=0)
     for number, places in enumerate(groups.values()):
         without[number, places] = np.nan
-    features = np.repeat(feature_row(transient.features)[np.newaxis], len(groups), axis=0)
+    features = np.repeat(feature_row(table, transient.features)[np.newaxis], len(groups), axis=0)
     oddities = model.run({"features": features, "quantities": without}, [model.scored_output])[model.scored_output]
     named = [QUANTITY_NAMES[max(places, key=lambda place: row[place])] for places in groups.values()]
     shares = np.clip((oddity - oddities) / oddity, 0.0, 1.0)
@@ -173,15 +165,16 @@ def _further(
     size = np.abs(np.asarray(scored.residual))
     loss = np.where(size <= 1, 0.5 * size * size, size - 0.5)  # Huber's, as the graph's error is
     is_far_off = (size >= MIN_RESIDUAL) & (loss >= MIN_ERROR_SHARE * loss.sum())
-    said, reasons = [WORDS[reason.where["quantity"]] for reason in named], []
+    already = _NAMED_ONCE.intersection(reason.where["quantity"] for reason in named)
+    table, reasons = SURVEYS[transient.survey].features, []
     for i in np.argsort(-loss, kind="stable"):
-        name = FEATURE_NAMES[i]
-        if name not in transient.features:
+        name, quantity = table[i].name, table[i].quantity
+        if name not in transient.features or quantity in already:
             continue
         value = transient.features[name]
-        words = _in_words(name, value, percentiles)
-        if WORDS[name] in said or not (is_far_off[i] or (name in percentiles and is_beyond(percentiles[name], value))):
+        if not (is_far_off[i] or (name in percentiles and is_beyond(percentiles[name], value))):
             continue
+        words = _in_words(quantity, value, percentiles.get(name))
         reasons.append(
             Reason(f"{words}, reconstructed badly" if is_far_off[i] else words, 0.0, _where(name, value, percentiles))
         )
@@ -193,14 +186,14 @@ def _where(name: str, value: float, percentiles: Mapping[str, Percentiles]) -> d
     return where | {"percentile": percentile_of(percentiles[name], value)} if name in percentiles else where
 
 
-def _in_words(name: str, value: float, percentiles: Mapping[str, Percentiles]) -> str:
-    words = WORDS[name](value)
-    if name not in percentiles or name.startswith(_SHERLOCK):
+def _in_words(quantity: str, value: float, normals: Percentiles | None) -> str:
+    words = WORDS[quantity](value)
+    if normals is None or quantity.startswith(_SHERLOCK):
         return words
-    percentile = percentile_of(percentiles[name], value)
-    if value < 0 and name.startswith(_WORDED_BY_SIGN):
+    percentile = percentile_of(normals, value)
+    if value < 0 and quantity.startswith(_WORDED_BY_SIGN):
         percentile = 100 - percentile
-    if is_beyond(percentiles[name], value):
+    if is_beyond(normals, value):
         end = PERCENTILES[0] if percentile < 50 else PERCENTILES[-1]
         return f"{words}, beyond the {_ordinal(end)} percentile of normals"
     return f"{words}, {_ordinal(percentile)} percentile of normals"

@@ -5,12 +5,12 @@ from annotator.reasons import features as feature_reasons
 from annotator.reasons import lightcurve as lightcurve_reasons
 from annotator.reasons import triplet as triplet_reasons
 from annotator.reasons.reason import MAX_REASONS, Reason
-from annotator.transient import Transient
+from annotator.transient import Modality, Transient
 
 _REASONS_OF = {
-    "features": feature_reasons.find,
-    "lightcurve": lightcurve_reasons.find,
-    "triplet": triplet_reasons.find,
+    Modality.FEATURES: feature_reasons.find,
+    Modality.LIGHTCURVE: lightcurve_reasons.find,
+    Modality.TRIPLET: triplet_reasons.find,
 }
 
 

@@ -4,11 +4,12 @@ import datetime
 import re
 from collections.abc import Sequence
 
-from annotator.annotation import MAX_EXPLANATION, safe_text
+from annotator.annotation import MAX_EXPLANATION, Classification, safe_text
 from annotator.models import ModalityScore, Scores
 from annotator.reasons.reason import Reason, Reasons
-from annotator.transient import Transient
-from annotator.verdicts import Verdict
+from annotator.surveys import SURVEYS
+from annotator.transient import Modality, Transient
+from annotator.verdicts import Verdict, VerdictKind
 
 STRONGEST = 3
 """How many reasons of the modality with the highest score are named, where they fit."""
@@ -32,19 +33,19 @@ _JUDGED = "Judged"
 _STATED_CLASS = re.compile(rf"(?:.{{1,{MAX_TNS_TYPE}}} in TNS\. )?")
 
 _RARITY = {
-    "features": "classified supernovae is as odd in object features",
-    "lightcurve": "classified supernovae is as odd in its light curve",
-    "triplet": "real detections is as odd in its stamps",  # too few classified supernovae have stamps
+    Modality.FEATURES: "classified supernovae is as odd in object features",
+    Modality.LIGHTCURVE: "classified supernovae is as odd in its light curve",
+    Modality.TRIPLET: "real detections is as odd in its stamps",  # too few classified supernovae have stamps
 }
 _AS_A_WHOLE = {
-    "features": "its features as a whole, none by itself",
-    "lightcurve": "its course as a whole, no single epochs",
-    "triplet": "its stamps as a whole, no single place",
+    Modality.FEATURES: "its features as a whole, none by itself",
+    Modality.LIGHTCURVE: "its course as a whole, no single epochs",
+    Modality.TRIPLET: "its stamps as a whole, no single place",
 }
-_ALSO = {"features": "features", "lightcurve": "light curve", "triplet": "stamps"}
+_ALSO = {Modality.FEATURES: "features", Modality.LIGHTCURVE: "light curve", Modality.TRIPLET: "stamps"}
 
 
-def explain(transient: Transient, scores: Scores, classification: str, reasons: Reasons) -> str:
+def explain(transient: Transient, scores: Scores, classification: Classification, reasons: Reasons) -> str:
     """Say what was found in one sentence, in the characters that Lasair's SQL survives.
 
     The modality with the highest score has the word. What does not fit is left out, never cut.
@@ -56,14 +57,14 @@ def explain(transient: Transient, scores: Scores, classification: str, reasons: 
     reasons
         What :func:`annotator.reasons.reasons_of` found; only a flag needs any.
     """
-    if classification == "artefact":
+    if classification == Classification.ARTEFACT:
         return safe_text(_artefact_reason(transient, scores))
     present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
     if not present:
         return "Not scored: no modality has what it needs."
     ranked = sorted(present, key=lambda modality: -present[modality].score)
     rarity = _rarity(present[ranked[0]], ranked[0])
-    if classification == "normal":
+    if classification == Classification.NORMAL:
         return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
     named = [reason.words for reason in _to_name(reasons.get(ranked[0], ()))] or [_AS_A_WHOLE[ranked[0]]]
     others = [
@@ -112,7 +113,7 @@ def _rarity(scored: ModalityScore, name: str) -> str:
 
 def explain_verdict(verdict: Verdict) -> str:
     """Say that a person has judged; who it was stays here."""
-    found = {"regular": "regular", "artefact": "an artefact"}[verdict.verdict]
+    found = {VerdictKind.REGULAR: "regular", VerdictKind.ARTEFACT: "an artefact"}[verdict.verdict]
     return safe_text(f"{_JUDGED} {found} by a person on {verdict.when.astimezone(datetime.UTC).date().isoformat()}.")
 
 
@@ -137,7 +138,8 @@ def state_class(explanation: str, tns_type: str) -> str:
 def _artefact_reason(transient: Transient, scores: Scores) -> str:
     if scores.artefact is None or (transient.n_det_good == 0 and transient.n_det > 1):
         return f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus."
-    has_stamps = isinstance(scores.modalities.get("triplet"), ModalityScore)
+    has_stamps = isinstance(scores.modalities.get(Modality.TRIPLET), ModalityScore)
+    real_bogus = SURVEYS[transient.survey].real_bogus
     seen = ["its stamps"] if has_stamps else []
-    seen += [f"{name} {transient.extras[name]:.2f}" for name in ("rb", "drb") if name in transient.extras]
+    seen += [f"{name} {transient.extras[name]:.2f}" for name in real_bogus if name in transient.extras]
     return f"Artefact: bogus with a probability of {scores.artefact:.2f}, judged by {', '.join(seen)}."

@@ -14,10 +14,10 @@ from annotator.models import Model, ModelSet
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.known import Known, KnownObject
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
-from annotator.preprocess.features import FEATURES
 from annotator.preprocess.lightcurve import BANDS, CHANNELS, GRID_DAYS, peak, usable_detections, within_grid
-from annotator.preprocess.quantities import QUANTITIES, quantities
+from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantities
 from annotator.report.night import Candidate
+from annotator.surveys import SURVEYS
 from annotator.transient import LightCurve, Transient
 
 NEAREST = 5
@@ -26,26 +26,7 @@ NEAREST = 5
 EDGE_SIGMA = NormalDist().inv_cdf(PERCENTILES[-1] / 100)
 """Where the scale of normals ends, in standard deviations of a normal distribution: beyond, no percentile is kept."""
 
-_SAID_BY: Mapping[str, str] = MappingProxyType(
-    {
-        "gmag": "now_g",
-        "rmag": "now_r",
-        "g_minus_r": "colour_now",
-        "dmdt_g": "rate_g",
-        "dmdt_r": "rate_r",
-        "maggmin": "peak_g",
-        "magrmin": "peak_r",
-        "distpsnr1": "ps1_separation",
-        "sgmag1": "host_g",
-        "srmag1": "host_r",
-        "separationArcsec": "host_separation",
-        "major_axis_arcsec": "host_size",
-    }
-)
-"""Which quantity says the same as a feature: it is shown once."""
-
 _YES_OR_NO = "sherlock_"
-_MEANINGS = MappingProxyType({item.name: item.meaning for item in (*FEATURES, *QUANTITIES)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,24 +234,30 @@ def show_quantities(
     """
     if model is None:
         return (), ()
-    found = {**transient.features, **quantities(transient)}
-    named = [_SAID_BY.get(name, name) for name in named]
+    table = SURVEYS[transient.survey].features
+    found = {**transient.features, **quantities(table, transient)}
+    # What is a feature and a quantity alike is shown once.
+    same = {feature.name: feature.quantity for feature in table if feature.quantity in QUANTITY_NAMES}
+    meanings = {item.name: item.meaning for item in (*table, *QUANTITIES)}
+    named = [same.get(name, name) for name in named]
     wanted = [
-        item
-        for item in model.manifest.percentiles
-        if item.name not in _SAID_BY and not item.name.startswith(_YES_OR_NO)
+        item for item in model.manifest.percentiles if item.name not in same and not item.name.startswith(_YES_OR_NO)
     ]
-    have = [_beside(item, found[item.name], item.name in named) for item in wanted if item.name in found]
+    have = [
+        _beside(item, meanings[item.name], found[item.name], item.name in named)
+        for item in wanted
+        if item.name in found
+    ]
     order = {name: number for number, name in reversed(list(enumerate(named)))}
     have.sort(key=lambda item: (order.get(item.name, len(order)), not item.is_beyond, -abs(item.percentile - 50)))
-    lacks = tuple(_MEANINGS[item.name] for item in wanted if item.name not in found)
+    lacks = tuple(meanings[item.name] for item in wanted if item.name not in found)
     return tuple(have), lacks
 
 
-def _beside(normals: Percentiles, value: float, is_reason: bool) -> ShownQuantity:
+def _beside(normals: Percentiles, meaning: str, value: float, is_reason: bool) -> ShownQuantity:
     return ShownQuantity(
         name=normals.name,
-        meaning=_MEANINGS[normals.name],
+        meaning=meaning,
         value=value,
         unit=normals.unit,
         low=normals.values[PERCENTILES.index(16.0)],

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from annotator.config import Config
-from annotator.decision.classify import judged
+from annotator.decision.classify import exotic_threshold_of, judged
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
 from annotator.ledger.pass_log import PassRecord
@@ -48,7 +48,7 @@ def read_night(config: Config, models: ModelSet, now: float, night: int | None =
         candidates = _candidates(scored[:most], config, ledger, until)
         is_installed = model_set == models.version
         drift = model_status(models, config.decision, ledger, now).drift if is_installed else ()
-        threshold = models.exotic_threshold(config.decision) if is_installed else config.decision.exotic_probability
+        threshold = exotic_threshold_of(models, config.decision) if is_installed else config.decision.exotic_probability
         return Night(
             number=number,
             date=date_of(number),

@@ -9,6 +9,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.report.night import Candidate, Night
 from annotator.surveys.links import lasair_page
 
@@ -41,7 +42,7 @@ def fields(night: Night) -> list[Field]:
     modalities = list(dict.fromkeys(name for item in night.candidates for name in item.modalities))
     return [
         Field("rank", WHOLE, attrgetter("rank"), "by combined score, from 1", "", "meta.number"),
-        Field("objectId", TEXT, attrgetter("object_id"), "the survey's name of the object", "", "meta.id;meta.main"),
+        Field(OBJECT_ID_KEY, TEXT, attrgetter("object_id"), "the survey's name of the object", "", "meta.id;meta.main"),
         Field("ra", REAL, _of_transient("ra_deg"), "right ascension", "deg", "pos.eq.ra;meta.main"),
         Field("dec", REAL, _of_transient("dec_deg"), "declination", "deg", "pos.eq.dec;meta.main"),
         Field("classification", TEXT, attrgetter("classification"), "anomaly, watch, artefact or normal"),

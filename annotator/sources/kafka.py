@@ -5,6 +5,7 @@ said that it is at its end: silence is no sign of anything, since after a crash 
 the whole session timeout.
 """
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,19 +27,16 @@ CLOSING_S = 5.0
 """How long leaving the group may take; a broker that is there takes milliseconds."""
 
 
-def stream_batches(
-    source: StreamSource, commit: bool = True, should_stop: Callable[[], bool] = lambda: False
-) -> Iterator[Batch]:
+def stream_batches(source: StreamSource, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
     """Read a stream up to its present end.
 
-    A batch's offsets are committed when the next one is asked for: by then its results must be in the ledger.
+    Whoever has written a batch's results to the ledger calls its `commit`; what a dry run leaves uncommitted the next
+    pass reads again. A commit that the broker refuses is told when all was read.
 
     Parameters
     ----------
     source
         Where the stream is, and who reads it.
-    commit
-        False for a dry run, which the next pass reads again.
     should_stop
         Asked all the time: the batch in hand is then the last, however small.
 
@@ -51,11 +49,9 @@ def stream_batches(
     reader = _Reader(source)
     try:
         while not (reader.at_end or should_stop()):
-            batch = reader.read(should_stop)
-            if batch.records:
-                yield Batch(batch.records)
-            if commit:
-                reader.commit(batch.offsets)
+            messages = reader.read(should_stop)
+            if messages.records:
+                yield Batch(messages.records, commit=functools.partial(reader.commit, messages.offsets))
         reader.require_commits()
     finally:
         reader.close()

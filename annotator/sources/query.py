@@ -5,9 +5,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from annotator.annotation import OBJECT_ID
 from annotator.errors import SourceError
 from annotator.lasair.filters import FilterFile
 from annotator.sources.records import Batch
+from annotator.surveys import Survey
 
 Query = Callable[[str, str, str, int], list[dict[str, Any]]]
 """selected, tables, conditions, limit -> rows."""
@@ -17,19 +19,21 @@ _SURE_ROWS = 1000
 
 
 def query_batches(
-    query: Query, input_filter: FilterFile, page_rows: int, reread_days: float, position: str | None
+    query: Query, survey: Survey, input_filter: FilterFile, page_rows: int, reread_days: float, position: str | None
 ) -> Iterator[Batch]:
     """Run the input filter page by page, oldest alert first.
 
-    Pages follow (jdmax, objectId), not a row offset: an object that gets a new alert meanwhile moves to the end and is
-    read again, and none is passed over.
+    Pages follow the last epoch and the object id, not a row offset: an object that gets a new alert meanwhile moves to
+    the end and is read again, and none is passed over.
 
     Parameters
     ----------
     query
         The API's query.
+    survey
+        Whose objects they are.
     input_filter
-        Has to select jdmax and objectId, and not to order its rows.
+        Has to select the survey's columns of the last epoch and the object id, and not to order its rows.
     page_rows
         Rows to ask for in one call.
     reread_days
@@ -44,46 +48,48 @@ def query_batches(
     """
     if re.search(r"\border\s+by\b", input_filter.conditions, re.IGNORECASE):
         raise SourceError(f"the input filter {input_filter.name} must not have ORDER BY: pages set their own order")
-    newest_jd = _newest(position)
-    after = "" if newest_jd is None else f"objects.jdmax > {newest_jd - reread_days!r}"
+    newest = _newest(survey, position)
+    after = "" if newest is None else f"{survey.epoch_sql} > {newest - reread_days!r}"
     while True:
         conditions = f"({input_filter.conditions})" + (f" AND {after}" if after else "")
         rows = query(
             input_filter.selected,
             input_filter.tables,
-            f"{conditions} ORDER BY objects.jdmax, objects.objectId",
+            f"{conditions} ORDER BY {survey.epoch_sql}, {survey.id_sql}",
             page_rows,
         )
         if not rows:
             return
-        jd, object_id = _page_end(rows, input_filter.name)
-        newest_jd = jd if newest_jd is None else max(jd, newest_jd)
-        yield Batch(list(rows), json.dumps({"jdmax": newest_jd}))
+        epoch, object_id = _page_end(survey, rows, input_filter.name)
+        newest = epoch if newest is None else max(epoch, newest)
+        yield Batch(list(rows), json.dumps({survey.epoch_column: newest}))
         if len(rows) < min(page_rows, _SURE_ROWS):
             return
-        after = f"(objects.jdmax > {jd!r} OR (objects.jdmax = {jd!r} AND objects.objectId > '{object_id}'))"
+        is_later_id = f"{survey.id_sql} > {survey.id_literal(object_id)}"
+        after = f"({survey.epoch_sql} > {epoch!r} OR ({survey.epoch_sql} = {epoch!r} AND {is_later_id}))"
 
 
-def _newest(position: str | None) -> float | None:
+def _newest(survey: Survey, position: str | None) -> float | None:
     if position is None:
         return None
     try:
-        return float(json.loads(position)["jdmax"])
+        return float(json.loads(position)[survey.epoch_column])
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(f"the ledger's position of the query source is unreadable: {position!r}") from error
 
 
-def _page_end(rows: list[dict[str, Any]], filter_name: str) -> tuple[float, str]:
+def _page_end(survey: Survey, rows: list[dict[str, Any]], filter_name: str) -> tuple[float, str]:
     """Find the last row's sort key, which the next page goes on from."""
     keys = [
-        (float(row["jdmax"]), row["objectId"])
+        (float(epoch), object_id)
         for row in rows
-        if isinstance(row.get("jdmax"), int | float) and isinstance(row.get("objectId"), str)
+        if isinstance(epoch := row.get(survey.epoch_column), int | float)
+        and epoch == epoch
+        and OBJECT_ID.fullmatch(object_id := survey.object_id(row))  # it goes into SQL text
     ]
-    # The id goes into SQL text; Lasair's are letters and digits.
-    keys = [(jd, object_id) for jd, object_id in keys if jd == jd and re.fullmatch("[A-Za-z0-9]+", object_id)]
     if not keys:
         raise SourceError(
-            f"rows of the input filter {filter_name} have no jdmax and objectId: select both under these names"
+            f"rows of the input filter {filter_name} have no {survey.epoch_column} and {survey.id_column}: select both "
+            "under these names"
         )
-    return max(keys)
+    return max(keys, key=lambda key: (key[0], survey.id_order(key[1])))

@@ -1,7 +1,7 @@
 """Where objects come from: recorded files and the query API. Each yields batches of records with a position."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from annotator.errors import RecordError
@@ -20,6 +20,10 @@ class Unreadable:
     text: str
 
 
+def _nothing_to_commit() -> None:
+    """Do nothing: what is kept of how far a source was read is in the ledger."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Records that belong together: when they are in the ledger, the source has been read up to `position`."""
@@ -27,6 +31,10 @@ class Batch:
     records: list[object]
     """What the survey's parser takes, or :class:`Unreadable`."""
     position: str | None = None
+    commit: Callable[[], None] = _nothing_to_commit
+    """Tells the source that the ledger has the results, so that nobody need read these records again. Who calls it
+    does so before asking for the next batch; of a batch that was not committed the source gives the records again, to
+    the next reader."""
 
 
 def decoded(text: str) -> object:
@@ -39,12 +47,6 @@ def decoded(text: str) -> object:
         return Unreadable("not JSON that can be read: nested too deeply", text)
     except ValueError as error:  # a number of more digits than Python converts
         return Unreadable(f"not JSON that can be read: {str(error).split(';')[0]}", text)
-
-
-def record_name(record: object) -> str:
-    """Return the object id that a refused record claims, or an empty text."""
-    object_id = record.get("objectId") if isinstance(record, Mapping) else None
-    return object_id if isinstance(object_id, str) else ""
 
 
 def readable(record: object) -> object:

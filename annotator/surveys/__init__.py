@@ -1,10 +1,12 @@
 """The only place that knows a survey's field names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from annotator.surveys.ztf import parse as ztf
-from annotator.transient import Transient
+from annotator.surveys.survey import Survey
+from annotator.surveys.ztf.record import ZTF
 
-PARSERS: Mapping[str, Callable[[object], Transient]] = MappingProxyType({"ztf": ztf.parse})
-"""How a record of each survey becomes a :class:`~annotator.transient.Transient`."""
+__all__ = ["SURVEYS", "Survey"]
+
+SURVEYS: Mapping[str, Survey] = MappingProxyType({survey.name: survey for survey in (ZTF,)})
+"""Every survey by its name."""

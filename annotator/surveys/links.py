@@ -2,7 +2,7 @@
 
 from urllib.parse import quote, urlencode
 
-from annotator.surveys.survey import OBJECT_PAGES
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 
 SEARCH_RADIUS_ARCSEC = 5.0
@@ -14,7 +14,7 @@ _NED = "https://ned.ipac.caltech.edu/conesearch"
 
 def lasair_page(survey: str, object_id: str) -> str:
     """Return the address of an object's page at Lasair."""
-    return OBJECT_PAGES[survey]["Lasair"].format(object_id)
+    return SURVEYS[survey].object_pages["Lasair"].format(object_id)
 
 
 def links(survey: str, object_id: str, transient: Transient | None, tns_name: str = "") -> dict[str, str]:
@@ -29,7 +29,7 @@ def links(survey: str, object_id: str, transient: Transient | None, tns_name: st
     tns_name
         Its name in TNS, such as 2026abc; without one TNS is searched by position.
     """
-    pages = {name: page.format(object_id) for name, page in OBJECT_PAGES[survey].items()}
+    pages = {name: page.format(object_id) for name, page in SURVEYS[survey].object_pages.items()}
     found = {"Lasair": pages["Lasair"]}
     if words := tns_name.split():
         found["TNS"] = f"{_TNS}/object/{quote(words[-1], safe='')}"

@@ -1,27 +1,109 @@
-"""What a survey is: where its Lasair answers, and what its objects are called."""
+"""What a survey is: one record for each, and whoever needs to know "which survey" asks it."""
 
 import re
-import types
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from annotator.surveys.ztf import parse as ztf
+import numpy as np
+from numpy.typing import NDArray
 
-OBJECT_IDS: Mapping[str, re.Pattern] = {"ztf": re.compile(r"ZTF\d\d[a-z]{7}")}
-"""What a survey's object ids look like."""
-ENDPOINTS: Mapping[str, str] = types.MappingProxyType({"ztf": "https://lasair-ztf.lsst.ac.uk/api"})
+from annotator.preprocess.features import Feature
+from annotator.transient import Transient, Triplet
 
-OBJECT_PAGES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "ztf": MappingProxyType(
-            {
-                "Lasair": "https://lasair-ztf.lsst.ac.uk/objects/{}/",
-                "ALeRCE": "https://alerce.online/object/{}",
-                "Fink": "https://ztf.fink-portal.org/{}",
-            }
-        )
-    }
-)
+_NUMBER = re.compile("[1-9][0-9]{0,18}")
+_END_OF_IDS = 2**63
+"""An id that is a number has 64 bits: a larger one stops Lasair's own writer of annotations."""
 
-PIXEL_ARCSEC: Mapping[str, float] = MappingProxyType({"ztf": ztf.PIXEL_ARCSEC})
-"""Side of a pixel of each survey's stamps."""
+
+@dataclass(frozen=True)
+class Survey:
+    """One survey, as its Lasair and the survey itself have it."""
+
+    name: str
+    """What configurations, models and the command line call it, such as ztf."""
+    endpoint: str
+    """URL of its Lasair's API."""
+    cutout_hosts: tuple[str, ...]
+    """Where its Lasair serves cutouts from."""
+    object_pages: Mapping[str, str]
+    """Where an object can be looked up, its id in place of ``{}``; ``Lasair`` first."""
+
+    id_column: str
+    """The object id, in Lasair's `objects` table, its answers and its streams."""
+    id_pattern: re.Pattern[str]
+    """What an object id looks like, as text."""
+    id_is_number: bool
+    """Whether Lasair's tables and messages have it as a whole number; here it is text all the same."""
+    epoch_column: str
+    """The epoch of the last detection, by which objects are read in order."""
+    first_epoch_column: str
+    """The epoch of the first detection."""
+    epoch_minus_mjd: float
+    """Days: 2400000.5 where these columns are JD, 0 where they are MJD."""
+    epoch_scale: str
+    """``utc`` or ``tai``."""
+    count_column: str
+    """How many detections there are; above 0 for every object."""
+    now_sql: str
+    """This moment in Lasair's SQL, in the days of the epoch columns."""
+    input_filter: str
+    """The shipped filter that selects what is scored."""
+
+    features: tuple[Feature, ...]
+    """Its columns that are inputs of the object-feature model, in order."""
+    parse: Callable[[object], Transient]
+    """Reads a record (a row of a query, a message of a stream, an answer of `object`); raises RecordError."""
+    stamp_tensor: Callable[[Triplet], NDArray[np.float32]]
+    """Makes the triplet model's input of stamps as Lasair serves them; raises MissingModalityError."""
+    pixel_arcsec: float
+    """Side of a pixel of the stamps."""
+    real_bogus: tuple[str, ...]
+    """Its own scores of how real a detection is, 0 to 1, among a transient's extras, the most trusted one last."""
+
+    batch_annotations: int
+    """Annotations that its Lasair takes in one call."""
+    queues_annotations: bool
+    """Whether its Lasair acknowledges what it has only queued, so that a read-back a moment later may miss it."""
+
+    @property
+    def topic(self) -> str:
+        """The annotator that the shipped filters name."""
+        return f"aha_{self.name}"
+
+    @property
+    def needed_columns(self) -> tuple[str, ...]:
+        """What a filter has to select for objects to be read in order and scored by all that the models use."""
+        errors = (feature.error for feature in self.features if feature.error)
+        return (self.id_column, self.epoch_column, *(feature.name for feature in self.features), *errors)
+
+    @property
+    def id_sql(self) -> str:
+        """The object id's column in Lasair's SQL."""
+        return f"objects.{self.id_column}"
+
+    @property
+    def epoch_sql(self) -> str:
+        """The last epoch's column in Lasair's SQL."""
+        return f"objects.{self.epoch_column}"
+
+    def object_id(self, record: object) -> str:
+        """Return the object id that a record names, as text; empty where it names none.
+
+        A number keeps all its digits: it is taken from a whole number or from text, never from a float, which holds
+        no more than 15 to 17.
+        """
+        value = record.get(self.id_column) if isinstance(record, Mapping) else None
+        if self.id_is_number and type(value) is int and abs(value) < _END_OF_IDS:
+            value = str(value)
+        if not isinstance(value, str):
+            return ""
+        is_sound = not self.id_is_number or (_NUMBER.fullmatch(value) and int(value) < _END_OF_IDS)
+        return value if is_sound else ""
+
+    def id_order(self, object_id: str) -> int | str:
+        """Return what Lasair's database orders an object id by."""
+        return int(object_id) if self.id_is_number else object_id
+
+    def id_literal(self, object_id: str) -> str:
+        """Write an object id in SQL: a number bare, since the database would compare it with text as floats."""
+        return object_id if self.id_is_number else f"'{object_id}'"

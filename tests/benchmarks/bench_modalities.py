@@ -27,9 +27,9 @@ from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
 from annotator.models import Model, ModelSet, load_models
 from annotator.models.inputs import PREPARATIONS
-from annotator.passes.batch import assess_batch
+from annotator.passes.batch import score_batch
 from annotator.passes.enrich import Completer
-from annotator.passes.report import PassReport
+from annotator.passes.run import rules_of
 from annotator.preprocess.fits import read_stamp
 from annotator.sandbox.lasair.answers import candidate, object_answer
 from annotator.sandbox.lasair.database import Database
@@ -85,6 +85,7 @@ class Bench:
         self.models, self.batch = models, batch
         self.config: Config = load_config(path, {TOKEN_VARIABLE: "none"})
         self.ledger = Ledger(folder / "ledger.sqlite")
+        self.rules = rules_of(self.config, models)
         self.completer = Completer(models.models, None, self.config.lasair, _Kept(batch.files))
         self.n_objects = 0
 
@@ -97,11 +98,9 @@ class Bench:
     def annotate(self, texts: Sequence[str]) -> list[Assessment]:
         """Take one batch from text to the ledger."""
         records = [json.loads(text) for text in texts]
-        assessments, refusals = assess_batch(
-            records, self.config, self.ledger, self.models, self.completer, PassReport()
-        )
-        self.ledger.record(assessments, refusals, NOW)
-        return assessments
+        scored = score_batch(records, self.ledger, self.completer, self.models, self.rules, {})
+        self.ledger.record(scored.assessments, scored.refusals, NOW)
+        return list(scored.assessments)
 
 
 def main() -> None:

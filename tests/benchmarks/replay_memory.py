@@ -23,6 +23,7 @@ from pathlib import Path
 
 from annotator.config import load_config
 from annotator.models import load_models
+from annotator.passes.report_text import summary
 from annotator.passes.run import run_pass
 from annotator.sandbox import Account, Sandbox, Topic, simulate_night
 from tests.sources.kafka_faults import FaultyBroker
@@ -72,7 +73,7 @@ def main(n_messages: int = MESSAGES, n_objects: int = OBJECTS) -> None:
             began_at = time.monotonic()
             report = run_pass(config, models)
             seconds += time.monotonic() - began_at
-            assert report.scored == n_new and not report.problem, report.in_words()
+            assert report.scored == n_new and not report.problem, summary(report)
             n_sent += report.delivery.sent
             samples.passes.end()
         size_mb = sum(file.stat().st_size for file in Path(folder).glob("aha-ledger.sqlite*")) / 1e6

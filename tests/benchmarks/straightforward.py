@@ -14,7 +14,7 @@ import torch
 from astropy.io import fits
 from torch.nn import functional
 
-from annotator.preprocess.features import FEATURE_NAMES
+from annotator.surveys.ztf.columns import FEATURE_NAMES
 from training.features.aha import AhaModel
 from training.lightcurve.aha import AhaCurveModel
 from training.triplet.aha import AhaTripletModel

@@ -1,5 +1,7 @@
 """The report as people use it: opened from disk, with mouse, keyboard, and assistive technology."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -291,6 +293,21 @@ def test_nothing_is_wider_than_the_screen(page, index, night, width):
     for path in (index, index.parent / "objects" / page_name(with_all.object_id)):
         page.goto(path.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+
+
+@pytest.mark.parametrize("family", ["DejaVu Sans", "Liberation Sans", "Noto Sans"])
+def test_nothing_is_wider_than_the_screen_in_any_font(page, index, night, family):
+    """Words are up to a tenth wider in one font than in another, and a page is shown in what its reader has."""
+    if not shutil.which("fc-list") or not subprocess.run(["fc-list", family], capture_output=True).stdout:
+        pytest.skip(f"the font {family} is not installed")
+    with_all = next(item for item in night.candidates if item.transient and item.transient.triplet)
+    for path in (index, index.parent / "objects" / page_name(with_all.object_id)):
+        page.goto(path.as_uri())
+        page.add_style_tag(content=f':root {{ --font: "{family}"; }}')
+        assert page.evaluate("getComputedStyle(document.body).fontFamily") == f'"{family}"'
+        for width in (390, 768, 1100, 1280, 1440, 1510, 1920, 2560):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path.name, width)
 
 
 def test_the_head_of_the_list_stays_in_sight(opened):

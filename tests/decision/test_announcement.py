@@ -16,6 +16,7 @@ from annotator.cli import main
 from annotator.decision.announcement import Anomaly, is_to_be_announced, sort_out
 from annotator.ledger import Ledger, database
 from annotator.passes.report import SHOWN_ANOMALIES
+from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from tests.conftest import TOKEN, copy_features_model
 from tests.ledger.test_ledger import annotation, assessment
@@ -150,7 +151,7 @@ def test_a_pass_names_what_is_new_highest_first_and_the_next_names_the_rest(sand
     due = [item.object_id for item in report.announcement.news]
     assert len(due) == report.classes["anomaly"] > SHOWN_ANOMALIES
     while report.announced:
-        words = report.in_words()
+        words = summary(report)
         assert f"anomalies: {len(due) - len(named)} to announce, 0 as they were announced" in words
         named += [item.object_id for item in report.announced]
         assert all(name in words for name in named[-len(report.announced) :])
@@ -160,7 +161,7 @@ def test_a_pass_names_what_is_new_highest_first_and_the_next_names_the_rest(sand
         note_announced(config, report)
         report = run_pass(config, models)
     assert named == due
-    assert "anomalies" not in report.in_words()
+    assert "anomalies" not in summary(report)
 
 
 def test_an_announced_anomaly_that_is_seen_again_is_counted_and_not_named(sandbox, configure, models, night):
@@ -172,8 +173,8 @@ def test_an_announced_anomaly_that_is_seen_again_is_counted_and_not_named(sandbo
     (row,) = (row for row in night.rows() if row["objectId"] == name)
     sandbox.update([row | {"jdmax": jdmax + 0.01}])
     report = run_pass(config, models)
-    assert "anomalies: 0 to announce, 1 as they were announced" in report.in_words()
-    assert name not in report.in_words()
+    assert "anomalies: 0 to announce, 1 as they were announced" in summary(report)
+    assert name not in summary(report)
     note_announced(config, report)
     assert run_pass(config, models).announcement.unchanged == ()
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.config import DecisionConfig
+from annotator.decision.config import DecisionConfig
 from annotator.errors import LasairUnreachableError, MissingModalityError
 from annotator.lasair import cutouts
 from annotator.lasair.cutout_cache import CutoutCache

@@ -11,10 +11,10 @@ import yaml
 from annotator.annotation import check_topic
 from annotator.errors import ConfigError
 from annotator.lasair.filters import FilterFile, boxes, for_topic, list_filters, load_filter, parse_filter
-from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.lasair.query_rules import check_query
 from annotator.surveys.ztf import parse as ztf
+from annotator.surveys.ztf.columns import FEATURE_NAMES, QUALITY_NAMES
 
 CASES = yaml.safe_load((Path(__file__).parent / "filter_cases.yaml").read_text(encoding="utf-8"))
 FILTERS = {query.name: query for query in list_filters()}

@@ -16,7 +16,7 @@ from annotator.ledger.evidence import (
     transient_json,
 )
 from annotator.models import ModalityScore
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_said(text):
 
 def test_a_simulated_night_comes_back_with_the_same_scores(night, all_models):
     transients = [
-        PARSERS["ztf"](item.columns | {"classification": item.sherlock["classification"]})
+        SURVEYS["ztf"].parse(item.columns | {"classification": item.sherlock["classification"]})
         for item in night.objects[:40]
     ]
     assert all_models.score([kept(item) for item in transients]) == all_models.score(transients)

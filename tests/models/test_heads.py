@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.config import DecisionConfig
+from annotator.decision.classify import exotic_threshold_of
+from annotator.decision.config import DecisionConfig
 from annotator.errors import ModelError
 from annotator.models import Missing, ModalityScore, load_models
 from annotator.models.model_set import head_numbers
@@ -84,10 +85,10 @@ def test_any_numbers_give_a_probability(exotic, numbers):
 
 
 def test_the_threshold_is_the_head_s_own_unless_it_is_configured(all_models):
-    own = all_models.exotic_threshold(DecisionConfig())
+    own = exotic_threshold_of(all_models, DecisionConfig())
     assert own == all_models.heads["exotic"].manifest.threshold and 0 < own < 1
-    assert all_models.exotic_threshold(DecisionConfig(exotic_probability=0.9)) == 0.9
-    assert load_models(None, "ztf", with_heads=False).exotic_threshold(DecisionConfig()) is None
+    assert exotic_threshold_of(all_models, DecisionConfig(exotic_probability=0.9)) == 0.9
+    assert exotic_threshold_of(load_models(None, "ztf", with_heads=False), DecisionConfig()) is None
 
 
 def test_a_head_that_was_trained_again_shows_in_the_version_of_every_annotation(folder):
@@ -105,10 +106,10 @@ def test_a_head_that_was_trained_again_shows_in_the_version_of_every_annotation(
         ({"name": "artefact"}, ("name", "artefact")),
         ({"needs": "charm"}, ("'charm'", "among its inputs")),
         ({"references": []}, ("references",)),
-        ({"inputs": "x"}, ("expected a list",)),
-        ({"threshold": "high"}, ("threshold", "expected float")),
+        ({"inputs": "x"}, ("inputs must be a list; found 'x'",)),
+        ({"threshold": "high"}, ("threshold must be a number; found 'high'",)),
         ({"graph_sha256": "0" * 64}, ("sha256", "changed")),
-        ({"extra": 1}, ("unknown: extra",)),
+        ({"extra": 1}, ("exotic.json: unknown key extra; known here: ",)),
     ],
 )
 def test_a_head_that_is_not_what_it_says_is_refused_by_name(folder, changes, words):

@@ -14,7 +14,7 @@ from annotator.errors import ModelError
 from annotator.models import load_models
 from annotator.models.known import FILE_NAME, Known, KnownLatents, known_bytes, load_known, read_known
 
-SHIPPED = Path(__file__).parent.parent / "onnx_models" / "ztf"
+SHIPPED = Path(__file__).parents[2] / "onnx_models" / "ztf"
 N = 60
 
 

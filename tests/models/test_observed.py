@@ -3,13 +3,14 @@ import numpy as np
 from annotator.models.load import reference_transient
 from annotator.models.manifest import Manifest
 from annotator.models.observed import of_features, of_light_curve, of_stamps
-from annotator.preprocess.features import FEATURE_NAMES, feature_row
+from annotator.preprocess.features import feature_row
 from annotator.preprocess.lightcurve import Detections
 from annotator.preprocess.triplet import CENTRE, SIDE
+from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
 
 
 def test_a_feature_is_its_value_or_none_where_it_is_missing():
-    observed = of_features(feature_row({"gmag": 18.5, "rmag": 18.25, "dmdt_g": -0.5}))
+    observed = of_features(FEATURES, feature_row(FEATURES, {"gmag": 18.5, "rmag": 18.25, "dmdt_g": -0.5}))
     assert list(observed) == list(FEATURE_NAMES)
     assert {name: value for name, value in observed.items() if value is not None} == {
         "gmag": 18.5,

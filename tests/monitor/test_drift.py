@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,8 +31,8 @@ from annotator.monitor.status import in_words as status_in_words
 from annotator.monitor.status import read_status
 from annotator.nights import night_of
 from annotator.passes.run import run_pass
-from annotator.preprocess.features import FEATURE_NAMES
 from annotator.sandbox.kafka import filter_rows
+from annotator.surveys.ztf.columns import FEATURE_NAMES
 from annotator.surveys.ztf.parse import parse
 from tests.conftest import copy_features_model
 from training.data.table import read_table
@@ -141,7 +142,7 @@ def test_on_nights_like_training_neither_p_value_is_small_more_often_than_it_say
     small = np.zeros(2)
     for counts, shares in zip(nights, samples.tolist(), strict=True):
         present = 1 - shares[-1]
-        drawn = dataclasses.replace(
+        drawn = msgspec.structs.replace(
             trained[0], shares=tuple(share / present for share in shares[:-1]), missing_share=shares[-1]
         )
         index = population_stability(counts, drawn)
@@ -185,7 +186,7 @@ def test_what_has_moved_is_found_and_nothing_else(n, moved_by, trained):
 
 def test_a_trifle_is_no_drift_however_many_objects_prove_it(trained):
     rng = np.random.default_rng(3)
-    proved = dataclasses.replace(trained[0], n=10**7)
+    proved = msgspec.structs.replace(trained[0], n=10**7)
     night = counted(population(rng, 50_000, moved_by=0.2), trained)
     index = population_stability(night["q0"], proved)
     assert stability_p_value(index, 50_000, proved) < 1e-9 and index < MIN_STABILITY_INDEX
@@ -258,7 +259,7 @@ def databank(shared, models) -> Databank:
     table = read_table(shared / "data" / "object_features.csv", "ztf")
     scores = models.score([parse(row) for row in table.rows])
     of_bins: list[list[Observed]] = [[] for _ in range(10)]
-    for number, item in zip(table.bins.tolist(), scores, strict=True):
+    for number, item in zip(table.folds.tolist(), scores, strict=True):
         of_bins[number].append(item.modalities["features"].observed)
     inputs = [{name: item[name] for name in FEATURE_NAMES} for part in of_bins[:8] for item in part]
     verdicts = [{name: item[name] for name in ("features_score", "features_error")} for item in of_bins[8]]
@@ -316,7 +317,7 @@ def test_a_pass_counts_the_night_and_the_status_says_what_has_moved(sandbox, con
         folder = tmp_path / ("as_trained" if of_training is observed else "moved")
         folder.mkdir()
         trained = distributions_of("features", of_training)
-        copied = copy_features_model(folder, distributions=[dataclasses.asdict(item) for item in trained])
+        copied = copy_features_model(folder, distributions=[msgspec.to_builtins(item) for item in trained])
         config = configure(sandbox, models=str(copied), ledger=str(folder / "ledger.sqlite"))
         run_pass(config, dataclasses.replace(models, distributions=trained), clock=lambda: moment)
         with Ledger(config.ledger) as ledger:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotator.cli import main
-from annotator.config import DecisionConfig
+from annotator.decision.config import DecisionConfig
 from annotator.ledger import Ledger
 from annotator.ledger.counts import NightCount
 from annotator.monitor.flag_rate import NIGHTS, flag_rate, in_words

@@ -7,6 +7,7 @@ from annotator.cli import main
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
 from annotator.monitor.status import in_words, read_status
+from annotator.passes.report_text import summary
 from annotator.passes.retract import retract
 from annotator.passes.run import run_pass
 from annotator.sandbox import Account, Sandbox, Topic
@@ -98,6 +99,6 @@ def test_without_an_answer_about_names_the_objects_stay(sandbox, configure, mode
     monkeypatch.setattr(classes, "tns_entries", no_answer)
     config = configure(sandbox)
     report = run_pass(config, models)
-    assert report.problem == "" and report.tns == {} and "no TNS name" in report.in_words()
+    assert report.problem == "" and report.tns == {} and "no TNS name" in summary(report)
     with Ledger(config.ledger) as ledger:
         assert ledger.outbox.counts()["sent"] == report.queued > 0

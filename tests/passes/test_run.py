@@ -16,7 +16,9 @@ from annotator.errors import LedgerBusyError, SourceError
 from annotator.lasair.filters import list_filters, load_filter
 from annotator.ledger import Ledger, pass_lock
 from annotator.passes.report import PassReport
+from annotator.passes.report_text import summary
 from annotator.passes.run import run_pass
+from annotator.passes.tally import add_scored
 from annotator.sandbox import Account, Sandbox, Topic
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient
@@ -51,12 +53,12 @@ def test_artefacts_are_counted_and_never_listed_among_the_flagged_however_high_t
         return Assessment(object_id, "", "1.0", 61000.0, 3, classification, score, {}, None, None, None)
 
     report = PassReport()
-    report.count([assessed("a", "artefact", 9.0), assessed("b", "anomaly", 3.5), assessed("c", "anomaly", 4.0)])
+    add_scored(report, [assessed("a", "artefact", 9.0), assessed("b", "anomaly", 3.5), assessed("c", "anomaly", 4.0)])
     assert [item.object_id for item in report.flagged] == ["c", "b"]
-    report.count([assessed("c", "artefact", 4.0)])
+    add_scored(report, [assessed("c", "artefact", 4.0)])
     assert [item.object_id for item in report.flagged] == ["b"]
     assert report.classes == {"anomaly": 2, "artefact": 2}
-    assert "2 artefact" in report.in_words()
+    assert "2 artefact" in summary(report)
 
 
 def test_annotations_are_sent_highest_score_first(sandbox, configure, models):
@@ -363,13 +365,13 @@ def test_the_digest_sees_everything_a_score_or_decision_depends_on_and_nothing_e
 
 
 def test_a_source_that_breaks_off_still_sends_what_was_read_before(sandbox, configure, models, night, monkeypatch):
-    from annotator.passes import batch
+    from annotator.passes import run
     from annotator.sources.records import Batch
 
     def breaks_off(*_):
         yield Batch(night.rows())
         raise SourceError("the disk is gone")
 
-    monkeypatch.setattr(batch, "file_batches", breaks_off)
+    monkeypatch.setattr(run, "file_batches", breaks_off)
     report = run_pass(configure(sandbox, source={"kind": "file", "path": "x"}), models)
     assert report.problem == "the disk is gone" and report.delivery.sent == report.queued > 0

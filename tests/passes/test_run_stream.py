@@ -28,7 +28,7 @@ from annotator.errors import SourceError
 from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger
 from annotator.models import ModelSet
-from annotator.passes import batch as batch_module
+from annotator.passes import run as run_module
 from annotator.passes.report import PassReport
 from annotator.passes.run import run_pass
 from annotator.sandbox import Account, Sandbox, Topic
@@ -141,8 +141,8 @@ def test_a_broker_that_goes_in_mid_pass_and_lasair_that_goes_too_change_nothing_
     sandbox.misbehave("annotate", "drop_after", times=2)
     after_batch(2, broker.go_down)
     with monkeypatch.context() as impatient:
-        impatient.setattr("annotator.stream.PATIENCE_S", 0.5)
-        impatient.setattr("annotator.stream.CLOSING_S", 0.5)
+        impatient.setattr("annotator.sources.kafka.PATIENCE_S", 0.5)
+        impatient.setattr("annotator.sources.kafka.CLOSING_S", 0.5)
         report = run_pass(streaming, models, clock=lambda: 1e9)
     broker.come_back()
     assert 80 <= report.read < len(rows) and "no broker answers" in report.problem
@@ -272,7 +272,7 @@ class Replay:
             config = write_config(self.new_folder("replay"), server, source=source)
             reports = []
             for batches in passes:
-                patch.setattr(batch_module, "stream_batches", lambda *_, batches=batches: _batches(batches))
+                patch.setattr(run_module, "stream_batches", lambda *_, batches=batches: _batches(batches))
                 reports.append(run_pass(config, self.models))
             return held_by(server), reports
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.cli import main
-from annotator.config import DecisionConfig
+from annotator.decision.config import DecisionConfig
 from annotator.models import load_models
 from annotator.passes.score_file import score_lines
-from annotator.preprocess.features import FEATURE_NAMES
 from annotator.sandbox import simulate_night
+from annotator.surveys.ztf.columns import FEATURE_NAMES
 from annotator.surveys.ztf.parse import SENTINEL
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from annotator.annotation import MAX_EXPLANATION, safe_text
 from annotator.ledger import Ledger
+from annotator.passes.report_text import summary
 from annotator.passes.run import run_pass
 from annotator.reasons.sentence import MAX_TNS_TYPE, state_class
 from tests.test_annotation import HOSTILE, SAFE
@@ -93,7 +94,7 @@ def test_what_somebody_wrote_into_tns_reaches_neither_lasair_s_sql_nor_the_termi
     assert report.problem == "" and report.delivery.failed == 0
     explanation = held(sandbox)[name]["explanation"]
     assert explanation.startswith("SN Ia ); DROP TABLE a... in TNS. At most 1 in ")
-    assert set(explanation) <= SAFE and "\x1b" not in report.in_words() and "'" not in report.in_words()
+    assert set(explanation) <= SAFE and "\x1b" not in summary(report) and "'" not in summary(report)
 
 
 def test_a_class_that_becomes_known_later_is_stated_when_there_is_another_reason_to_write(
@@ -151,7 +152,7 @@ def test_a_classified_anomaly_is_written_as_one_to_watch_and_not_announced(sandb
     assert row["classification"] == "watch" and row["explanation"].startswith("SN Ia in TNS. At most 1 in ")
     assert row["classdict"] == dict(flagged[name].classdict)  # a class never reaches a score
     assert writes(sandbox) == report.queued == len(sandbox.annotations())
-    assert report.demoted == 1 and "1 anomalies made ones to watch since TNS" in report.in_words()
+    assert report.demoted == 1 and "1 anomalies made ones to watch since TNS" in summary(report)
     announced = [item.object_id for item in report.announcement.news]
     assert name not in announced and len(announced) > 0
     assert {item.classification for item in report.flagged if item.object_id == name} == {"watch"}
@@ -180,7 +181,7 @@ def test_where_a_class_is_only_stated_an_anomaly_stays_one(sandbox, configure, m
     report = run_pass(configure(sandbox), models)
     assert held(sandbox)[name]["classification"] == "anomaly" and report.demoted == 0
     assert name in {item.object_id for item in report.announcement.news}
-    (line,) = (line for line in report.in_words().splitlines() if name in line)
+    (line,) = (line for line in summary(report).splitlines() if name in line)
     assert line.endswith("SN Ia")
 
 

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.cli import main
-from annotator.config import DecisionConfig
 from annotator.decision.classify import judged
+from annotator.decision.config import DecisionConfig
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
 from annotator.monitor.check import check
+from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from annotator.reasons.sentence import explain_verdict
-from annotator.verdicts import VERDICTS, Verdict, latest, merge, read_verdicts, verdicts_csv
+from annotator.verdicts import Verdict, VerdictKind, latest, merge, read_verdicts, verdicts_csv
 from tests.conftest import TOKEN
 
 HEADER = "objectId,verdict,person,when\n"
@@ -76,8 +77,8 @@ def test_a_file_is_read_line_by_line_with_its_times_in_utc(tmp_path, before, bet
         (HEADER + GOOD + HEADER + GOOD, 3, "the header is repeated"),
         (HEADER + GOOD.replace("regular", "boring"), 2, "verdict must be one of anomaly, regular, artefact, unknown"),
         (HEADER + GOOD.replace("regular", "Regular"), 2, "verdict must be one of"),
-        (HEADER + GOOD.replace("ZTF99aaaaaaa", "O'Neill"), 2, "objectId must be 1 to 16 letters and digits; found"),
-        (HEADER + GOOD.replace("ZTF99aaaaaaa", "Z" * 17), 2, "objectId must be"),
+        (HEADER + GOOD.replace("ZTF99aaaaaaa", "O'Neill"), 2, "objectId must be 1 to 19 letters and digits; found"),
+        (HEADER + GOOD.replace("ZTF99aaaaaaa", "Z" * 20), 2, "objectId must be"),
         (HEADER + GOOD.replace("ZTF99aaaaaaa", "ＺＴＦ９９"), 2, "objectId must be"),
         (HEADER + GOOD.replace("Ada Ångström", " "), 2, "person must be a name on one line"),
         (HEADER + GOOD.replace("Ada Ångström", '"Ada\nEve"'), 3, "person must be a name on one line"),
@@ -121,14 +122,14 @@ def test_any_file_is_verdicts_or_a_clear_error(tmp_path_factory, content):
     else:
         complaint = f"the verdicts {path}, line "
     assert f"the verdicts {path}, line " in complaint
-    assert all(item.verdict in VERDICTS and item.when.tzinfo for item in read)
+    assert all(item.verdict in tuple(VerdictKind) and item.when.tzinfo for item in read)
 
 
 one_line = st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), max_size=20).map(str.strip)
 verdict_objects = st.builds(
     Verdict,
     st.text(ascii_letters + digits, min_size=1, max_size=16),
-    st.sampled_from(VERDICTS),
+    st.sampled_from(VerdictKind),
     one_line.map(lambda text: text or PERSON),
     st.datetimes(timezones=st.just(datetime.UTC)),
     one_line,
@@ -149,7 +150,7 @@ def test_verdicts_of_two_sources_are_merged_by_time_each_once(first, second):
     assert [item.when for item in merged] == sorted(item.when for item in merged)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(VERDICTS), st.integers(0, 3)), max_size=12))
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(VerdictKind), st.integers(0, 3)), max_size=12))
 def test_the_newest_verdict_of_an_object_holds_and_of_two_at_one_time_the_later_line(said):
     verdicts = [verdict(name, object_id, f"person {n}", hour) for n, (object_id, name, hour) in enumerate(said)]
     holding = latest(verdicts)
@@ -230,7 +231,7 @@ def test_a_verdict_overwrites_the_flag_of_an_object_that_is_no_longer_in_the_str
     sandbox.load([], replace=True)
     report = run_pass(config, models)
     assert (report.read, report.judged, report.queued, report.delivery.sent) == (0, 1, 1, 1)
-    assert "1 annotations rewritten since a person has judged otherwise" in report.in_words()
+    assert "1 annotations rewritten since a person has judged otherwise" in summary(report)
     after = held(sandbox)[flagged]
     assert after["classification"] == becomes and "by a person on 2099-03-01." in after["explanation"]
     assert after["classdict"] == before[flagged]["classdict"]
@@ -251,7 +252,7 @@ def test_a_silenced_object_stays_silent_when_it_is_seen_again(sandbox, config, m
     seen_again(sandbox, night, flagged)
     report = run_pass(config, models)
     assert (report.scored, report.classes, report.queued, report.delivery.sent) == (1, {"normal": 1}, 0, 0)
-    assert flagged not in report.in_words() and writes(sandbox) == written
+    assert flagged not in summary(report) and writes(sandbox) == written
     with Ledger(config.ledger) as ledger:
         last = ledger.scores.history(flagged)[-1]
     assert last["classification"] == "normal" and last["score"] > 1.0  # a verdict never reaches a score

@@ -12,8 +12,8 @@ from tests.benchmarks.known_causes import feature_reasons
         ("colour_now", -0.03, "g-r -0.03 mag on the latest night with both bands"),
         ("colour_now", -0.001, "g-r 0.00 mag on the latest night with both bands"),
         ("trend_28_r", -0.038, "r 0.04 mag brighter than its 28-day mean"),
-        ("dmdt_r", 0.04, "r brightened 0.04 mag/day"),
-        ("dmdt_r", 1.23, "r brightened 1.2 mag/day"),
+        ("rate_r", 0.04, "r brightened 0.04 mag/day"),
+        ("rate_r", 1.23, "r brightened 1.2 mag/day"),
         ("fade_r", 0.06, "r faded 0.06 mag since its peak"),
     ],
 )

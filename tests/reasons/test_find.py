@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from annotator.annotation import MAX_EXPLANATION
 from annotator.models import ModalityScore, load_models
-from annotator.preprocess.features import FEATURE_NAMES, FEATURES
 from annotator.preprocess.lightcurve import GRID_DAYS, grid, peak, usable_detections
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from annotator.preprocess.triplet import CENTRE, SIDE
@@ -19,7 +18,8 @@ from annotator.reasons.features import WORDS
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import MAX_REASONS, Reason, from_json, to_json
 from annotator.reasons.sentence import explain
-from annotator.surveys.survey import PIXEL_ARCSEC
+from annotator.surveys import SURVEYS
+from annotator.surveys.ztf.columns import FEATURES
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet
 from tests.benchmarks import known_causes as causes
@@ -71,7 +71,7 @@ def test_what_is_said_has_the_direction_the_unit_and_the_place_among_normals(col
 
 
 def test_every_feature_and_quantity_has_words_with_the_value_that_survive_lasair_s_sql():
-    for name in (*FEATURE_NAMES, *QUANTITY_NAMES):
+    for name in (*(feature.quantity for feature in FEATURES), *QUANTITY_NAMES):
         for value in (1234.5, 0.3, 0.0, -2.0):
             assert SAFE.fullmatch(WORDS[name](value)), name
     assert WORDS["host_separation_kpc"](1236.0) == "1236 kpc in projection from the host that Sherlock found"
@@ -226,7 +226,7 @@ def test_a_place_in_the_stamps_is_told_in_arcsec_of_the_survey_s_pixels(simulate
     distance = math.hypot(first.where["row"] - CENTRE, first.where["column"] - CENTRE)
     assert distance == pytest.approx(math.hypot(*shift), abs=1.5)
     arcsec = int(re.fullmatch(r"source in the difference (\d+) arcsec off centre", first.words)[1])
-    assert arcsec == pytest.approx(distance * PIXEL_ARCSEC["ztf"], abs=0.51)
+    assert arcsec == pytest.approx(distance * SURVEYS["ztf"].pixel_arcsec, abs=0.51)
 
 
 # Any object

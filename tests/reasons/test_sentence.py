@@ -11,7 +11,7 @@ from annotator.models.calibration import Sampling
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import Reason
 from annotator.reasons.sentence import explain, state_class
-from annotator.surveys.survey import PIXEL_ARCSEC
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient
 from tests.benchmarks import known_causes as causes
@@ -64,7 +64,7 @@ def test_a_source_that_was_shifted_in_its_stamps_is_named_with_its_distance(mode
     (scores,) = models.score([transient])
     sentence = explain(transient, scores, "watch", reasons_of(transient, scores, models))
     arcsec = re.search(r"as odd in its stamps: source in the difference (\d+) arcsec off centre", sentence)[1]
-    assert int(arcsec) == pytest.approx(PIXEL_ARCSEC["ztf"] * math.hypot(*stamps[1]), abs=2)
+    assert int(arcsec) == pytest.approx(SURVEYS["ztf"].pixel_arcsec * math.hypot(*stamps[1]), abs=2)
 
 
 def _scores(**by_modality: float) -> Scores:

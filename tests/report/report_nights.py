@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from annotator.config import DecisionConfig
-from annotator.decision.classify import decide
+from annotator.decision.classify import decide, exotic_threshold_of
+from annotator.decision.config import DecisionConfig
 from annotator.errors import MissingModalityError
 from annotator.models import ModalityScore, ModelSet, Scores, load_models
 from annotator.nights import night_of
@@ -112,7 +112,7 @@ def night_with(candidates: Sequence[Candidate]) -> Night:
         made_at="2026-11-24T08:15:02Z",
         anomaly_score=DECISION.anomaly_score,
         watch_score=DECISION.watch_score,
-        exotic_threshold=models().exotic_threshold(DECISION),
+        exotic_threshold=exotic_threshold_of(models(), DECISION),
         summary=NightSummary(
             objects=len(candidates),
             scorings=2 * len(candidates),
@@ -151,7 +151,7 @@ def _without_parts(transient: Transient, number: int) -> Transient:
 
 def _candidate(rank: int, transient: Transient, scores: Scores, with_gaps: bool) -> Candidate:
     reasons = reasons_of(transient, scores, models())
-    classification = decide(transient, scores, DECISION, models().exotic_threshold(DECISION))
+    classification = decide(transient, scores, DECISION, exotic_threshold_of(models(), DECISION))
     rng = np.random.default_rng(rank)
     is_new, has_name = bool(rank % 3 == 1), rank % 6 == 2
     return Candidate(

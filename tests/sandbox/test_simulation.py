@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotator.preprocess.features import FEATURE_NAMES, feature_row
+from annotator.preprocess.features import feature_row
 from annotator.sandbox.lasair.schema import OBJECTS_COLUMNS, SHERLOCK_COLUMNS
 from annotator.sandbox.sky import coordinates as sky
 from annotator.sandbox.sky import light_curves
 from annotator.sandbox.sky.night import MINORITY, NORMAL_KINDS, simulate_night
 from annotator.sandbox.sky.observe import SURVEY_START_JD
 from annotator.surveys.ztf import parse as ztf
+from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
 
 REAL_TABLE = Path(__file__).parents[3] / "shared" / "data" / "object_features.csv"
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
@@ -266,7 +267,7 @@ def real_rows():
 
 
 def features_of(rows):
-    return np.array([feature_row(ztf.parse(row).features) for row in rows])
+    return np.array([feature_row(FEATURES, ztf.parse(row).features) for row in rows])
 
 
 @pytest.fixture(scope="module")

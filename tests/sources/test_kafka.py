@@ -1,6 +1,5 @@
 """The stream over Kafka's own protocol: librdkafka's mock broker, and every way we know for a stream to go wrong."""
 
-import dataclasses
 import itertools
 import json
 import random
@@ -11,9 +10,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
@@ -117,35 +117,42 @@ def numbers(batches: Iterable[Batch]) -> list[int]:
     return [record["n"] for batch in batches for record in batch.records]
 
 
+def read_through(source: StreamSource, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
+    """Read as a pass does: a batch is committed before the next one is asked for."""
+    with closing(stream_batches(source, should_stop)) as batches:
+        for batch in batches:
+            yield batch
+            batch.commit()
+
+
 # --- what a pass reads
 
 
 def test_a_pass_reads_every_message_once_in_batches_and_the_next_only_what_is_new(broker, source):
     broker.publish_raw(source.topic, numbered(100))
-    batches = list(stream_batches(source))
+    batches = list(read_through(source))
     assert [len(batch.records) for batch in batches] == [30, 30, 30, 10]
     assert sorted(numbers(batches)) == list(range(100))
-    assert list(stream_batches(source)) == []
+    assert list(read_through(source)) == []
     broker.publish_raw(source.topic, numbered(7, first=100))
-    assert sorted(numbers(stream_batches(source))) == list(range(100, 107))
+    assert sorted(numbers(read_through(source))) == list(range(100, 107))
 
 
-def test_a_batch_is_committed_when_the_next_one_is_asked_for_and_not_before(broker, source):
+def test_a_batch_is_committed_when_that_is_said_and_not_before(broker, source):
     broker.publish_raw(source.topic, numbered(100))
-    batches = stream_batches(source)
-    with closing(batches):
-        first = next(batches)
+    with closing(stream_batches(source)) as batches:
+        first, _ = next(batches), next(batches)
         assert read_lag(source).messages == 100
-        next(batches)
+        first.commit()
         assert read_lag(source).messages == 70
     assert read_lag(source).messages == 70
-    rest = numbers(stream_batches(source))
+    rest = numbers(read_through(source))
     assert sorted(rest + numbers([first])) == list(range(100))
 
 
 def test_a_dry_run_leaves_the_stream_as_it_was(broker, source):
     broker.publish_raw(source.topic, numbered(50))
-    assert sorted(numbers(stream_batches(source, commit=False))) == list(range(50))
+    assert sorted(numbers(stream_batches(source))) == list(range(50))
     assert read_lag(source).messages == 50
 
 
@@ -153,14 +160,14 @@ def test_an_empty_stream_ends_by_its_end_and_not_by_silence(broker, source, cloc
     """No silence ever lasts on a clock that stands still."""
     broker.create_topic(source.topic)
     hangs_at = time.monotonic() + HANG_S
-    assert list(stream_batches(source, should_stop=lambda: time.monotonic() > hangs_at)) == []
+    assert list(read_through(source, should_stop=lambda: time.monotonic() > hangs_at)) == []
     assert time.monotonic() < hangs_at
 
 
 def test_a_stop_ends_the_pass_with_a_small_last_batch_that_is_committed(broker, source):
     broker.publish_raw(source.topic, numbered(100))
     stopped = False
-    batches = stream_batches(source, should_stop=lambda: stopped)
+    batches = read_through(source, should_stop=lambda: stopped)
     first = next(batches)
     stopped = True
     assert next(batches, None) is None
@@ -170,7 +177,7 @@ def test_a_stop_ends_the_pass_with_a_small_last_batch_that_is_committed(broker, 
 def test_a_stop_is_heard_while_there_is_nothing_to_read(broker, source):
     """An unknown stream is waited for, since it may be about to appear."""
     asked = itertools.count()
-    assert list(stream_batches(source, should_stop=lambda: next(asked) >= 10)) == []
+    assert list(read_through(source, should_stop=lambda: next(asked) >= 10)) == []
     assert next(asked) == 12  # told once to the batch in hand, once to the pass
 
 
@@ -183,7 +190,7 @@ def test_what_is_no_record_is_handed_on_as_such_and_the_rest_is_read(broker, sou
         b"[" * 200_000: "nested too deeply",
     }
     broker.publish_raw(source.topic, [*numbered(3), *bad, *numbered(3, first=3)])
-    (batch,) = stream_batches(source)
+    (batch,) = read_through(source)
     unreadable = [record for record in batch.records if isinstance(record, Unreadable)]
     for value, reason in bad.items():
         (record,) = (record for record in unreadable if record.text == value.decode(errors="replace"))
@@ -197,7 +204,7 @@ def test_odd_but_legal_messages_are_read(broker, source):
     broker.publish_raw(
         source.topic, [json.dumps(long).encode(), b'{"objectId": "\xff"}', b'{"gmag": NaN}', b"null", b" 3 "]
     )
-    (batch,) = stream_batches(source)
+    (batch,) = read_through(source)
     records = {json.dumps(record)[:16]: record for record in batch.records}
     assert len(records) == 5 and long in batch.records and None in batch.records and 3 in batch.records
     assert {"objectId": "\ufffd"} in batch.records
@@ -219,7 +226,7 @@ def test_a_group_that_never_read_is_behind_by_all_there_is(broker, source):
 
 def test_a_group_that_read_all_is_not_behind_and_later_only_by_what_came_since(broker, source):
     broker.publish_raw(source.topic, numbered(40))
-    list(stream_batches(source))
+    list(read_through(source))
     assert read_lag(source) == Lag(0, None)
     since = time.time()
     broker.publish_raw(source.topic, numbered(3))
@@ -237,7 +244,7 @@ def test_messages_that_expired_unread_are_neither_behind_nor_in_the_way(broker, 
     broker.publish_raw(source.topic, [json.dumps({"n": n, "text": "x" * 900_000}).encode() for n in range(10)])
     kept = read_lag(source).messages
     assert 0 < kept < 10  # the broker keeps 5 MB
-    assert numbers(stream_batches(source)) == list(range(10 - kept, 10))
+    assert numbers(read_through(source)) == list(range(10 - kept, 10))
 
 
 def test_a_log_that_the_broker_lost_is_read_from_its_start_and_counted_so(broker, source):
@@ -246,7 +253,7 @@ def test_a_log_that_the_broker_lost_is_read_from_its_start_and_counted_so(broker
     consumer.commit(offsets=[TopicPartition(source.topic, number, 5000) for number in range(4)], asynchronous=False)
     consumer.close()
     assert read_lag(source).messages == 20
-    assert sorted(numbers(stream_batches(source))) == list(range(20))
+    assert sorted(numbers(read_through(source))) == list(range(20))
     assert read_lag(source).messages == 0
 
 
@@ -254,7 +261,7 @@ def test_a_look_at_one_message_disturbs_nobody(broker, source):
     broker.create_topic(source.topic)
     assert peek(source) is None
     broker.publish_raw(source.topic, [b'{"n": 0}'])
-    batches = stream_batches(source)
+    batches = read_through(source)
     with closing(batches):
         next(batches)
         assert peek(source) == {"n": 0}
@@ -271,7 +278,7 @@ def test_a_look_at_one_message_disturbs_nobody(broker, source):
 def test_a_stream_that_does_not_exist_is_told_within_the_promised_time(source, clock):
     clock.step_s, began_at = 0.1, clock.now
     with pytest.raises(SourceError, match=f"no stream {source.topic}: is the filter active, and was it renamed"):
-        list(stream_batches(source))
+        list(read_through(source))
     assert SESSION_S + 0.5 < clock.now - began_at < SESSION_S + 0.8
     for look in (read_lag, peek):
         with pytest.raises(SourceError, match=f"no stream {source.topic}"):
@@ -285,7 +292,7 @@ def test_a_stream_that_appears_while_it_is_waited_for_is_read(broker, source):
 
     timer = threading.Timer(1.0, appear)
     timer.start()
-    assert sorted(numbers(stream_batches(source))) == [0, 1, 2, 3, 4]
+    assert sorted(numbers(read_through(source))) == [0, 1, 2, 3, 4]
     timer.join()
 
 
@@ -297,7 +304,7 @@ def test_a_broker_that_does_not_answer_is_told_within_the_promised_time(clock):
     nowhere = StreamSource("lasair_2none", "a-group", address, SESSION_S)
     clock.step_s, began_at = 0.1, clock.now
     with pytest.raises(SourceError, match=f"no broker answers at {address}"):
-        list(stream_batches(nowhere))
+        list(read_through(nowhere))
     assert SESSION_S + 0.5 < clock.now - began_at < SESSION_S + 0.8
     with pytest.raises(SourceError, match=f"stream lasair_2none: the lag is unknown: no broker answers at {address}"):
         read_lag(nowhere, timeout_s=1.0)
@@ -309,7 +316,7 @@ def test_a_broker_whose_name_is_unknown_is_told(clock):
     clock.step_s = 1.0
     nameless = StreamSource("lasair_2none", "a-group", "kafka.invalid:9092", 1.0)
     with pytest.raises(SourceError, match=r"name of the broker kafka\.invalid:9092 is unknown"):
-        list(stream_batches(nameless))
+        list(read_through(nameless))
 
 
 # --- a broker that goes away
@@ -317,7 +324,7 @@ def test_a_broker_whose_name_is_unknown_is_told(clock):
 
 def test_a_broker_that_goes_down_in_mid_pass_is_told_and_the_next_pass_goes_on_from_there(broker, source):
     broker.publish_raw(source.topic, numbered(100))
-    batches = stream_batches(source)
+    batches = read_through(source)
     seen = numbers([next(batches), next(batches)])
     broker.go_down()
     try:
@@ -325,14 +332,14 @@ def test_a_broker_that_goes_down_in_mid_pass_is_told_and_the_next_pass_goes_on_f
             seen.extend(record["n"] for batch in batches for record in batch.records)
     finally:
         broker.come_back()
-    rest = numbers(stream_batches(source))
+    rest = numbers(read_through(source))
     assert set(seen + rest) == set(range(100))
     assert sorted(rest) != list(range(100)) and read_lag(source).messages == 0
 
 
 def test_a_broker_that_is_back_before_patience_ends_makes_no_difference(broker, source):
     broker.publish_raw(source.topic, numbered(100))
-    batches = stream_batches(source)
+    batches = read_through(source)
     seen = numbers([next(batches)])
     broker.go_down()
     timer = threading.Timer(1.0, broker.come_back)
@@ -373,7 +380,7 @@ def test_a_broker_that_falls_silent_stops_neither_the_pass_nor_the_process_for_e
         producer.produce(source.topic, value)
     producer.flush()
     producer.close()
-    batches = stream_batches(source)
+    batches = read_through(source)
     seen = numbers([next(batches), next(batches)])
     process.send_signal(signal.SIGSTOP)
     began_at = time.monotonic()
@@ -381,13 +388,13 @@ def test_a_broker_that_falls_silent_stops_neither_the_pass_nor_the_process_for_e
         seen.extend(record["n"] for batch in batches for record in batch.records)
     assert time.monotonic() - began_at < HANG_S
     process.send_signal(signal.SIGCONT)
-    rest = numbers(stream_batches(source))
+    rest = numbers(read_through(source))
     assert set(seen + rest) == set(range(100)) and read_lag(source).messages == 0
 
 
 def test_time_spent_on_a_batch_does_not_count_as_the_broker_s_silence(broker, source, clock):
     broker.publish_raw(source.topic, numbered(100))
-    batches = stream_batches(source)
+    batches = read_through(source)
     seen = numbers([next(batches)])
     broker.go_down()
     time.sleep(SESSION_S + 2)
@@ -413,7 +420,7 @@ def test_a_refusal_that_lasts_is_told_in_its_own_words(broker, source, request_k
     broker.refuse(request_kind, error)
     try:
         with pytest.raises(SourceError, match=words):
-            list(stream_batches(dataclasses.replace(source, session_timeout_s=1.0)))
+            list(read_through(msgspec.structs.replace(source, session_timeout_s=1.0)))
     finally:
         broker.relent(request_kind)
     assert read_lag(source).messages == 10
@@ -434,7 +441,7 @@ def test_a_passing_refusal_loses_nothing(broker, source, request_kind, error):
     broker.publish_raw(source.topic, numbered(100))
     broker.answer(request_kind, [error])
     try:
-        seen = numbers(stream_batches(source))
+        seen = numbers(read_through(source))
     finally:
         broker.relent(request_kind)
     assert set(seen) == set(range(100)) and read_lag(source).messages == 0
@@ -446,7 +453,7 @@ def test_offsets_that_are_never_taken_are_told_when_all_was_read(broker, source)
     seen = []
     try:
         with pytest.raises(SourceError, match=r"could not be noted, .* Group authorization failed"):
-            seen.extend(record["n"] for batch in stream_batches(source) for record in batch.records)
+            seen.extend(record["n"] for batch in read_through(source) for record in batch.records)
     finally:
         broker.relent(OFFSET_COMMIT)
     assert sorted(seen) == list(range(100)) and read_lag(source).messages == 100
@@ -455,19 +462,19 @@ def test_offsets_that_are_never_taken_are_told_when_all_was_read(broker, source)
 def test_a_stream_that_is_deleted_in_mid_pass_and_made_anew_is_read_from_its_start(broker, source):
     """Lasair does so whenever its filter is saved."""
     broker.publish_raw(source.topic, numbered(400))
-    batches = stream_batches(source)
+    batches = read_through(source)
     next(batches)
     broker.delete_topic(source.topic)
     broker.create_topic(source.topic)
     broker.publish_raw(source.topic, numbered(10, first=400))
-    assert set(numbers(batches)) | set(numbers(stream_batches(source))) >= set(range(400, 410))
+    assert set(numbers(batches)) | set(numbers(read_through(source))) >= set(range(400, 410))
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_stream_that_is_deleted_for_good_ends_the_pass(broker, source):
     """In which words depends on patience: the library itself waits 30 s for a stream to come back."""
     broker.publish_raw(source.topic, numbered(100))
-    batches = stream_batches(source)
+    batches = read_through(source)
     next(batches)
     broker.delete_topic(source.topic)
     with pytest.raises(SourceError, match=f"the stream {source.topic}"):
@@ -480,15 +487,15 @@ def test_a_stream_that_is_deleted_for_good_ends_the_pass(broker, source):
 def test_a_reader_that_joins_in_mid_batch_loses_no_message_of_either(broker, source):
     broker.publish_raw(source.topic, numbered(400))
     mine, theirs = [], []
-    batches = stream_batches(source)
+    batches = read_through(source)
     mine += numbers([next(batches)])
-    other = threading.Thread(target=lambda: theirs.extend(numbers(stream_batches(source))))
+    other = threading.Thread(target=lambda: theirs.extend(numbers(read_through(source))))
     other.start()
     time.sleep(0.5)
     mine += numbers(batches)
     other.join()
     assert theirs
-    assert set(mine) | set(theirs) | set(numbers(stream_batches(source))) == set(range(400))
+    assert set(mine) | set(theirs) | set(numbers(read_through(source))) == set(range(400))
     assert read_lag(source).messages == 0
 
 
@@ -500,7 +507,7 @@ def test_readers_that_come_and_break_off_at_random_lose_no_message(broker, sourc
 
     def live(rng: random.Random) -> None:
         time.sleep(rng.uniform(0, 2))
-        batches = stream_batches(source)
+        batches = read_through(source)
         with closing(batches):
             for batch in batches:
                 if rng.random() < 0.1:
@@ -513,7 +520,7 @@ def test_readers_that_come_and_break_off_at_random_lose_no_message(broker, sourc
         life.start()
     for life in lives:
         life.join()
-    kept.update(numbers(stream_batches(source)))
+    kept.update(numbers(read_through(source)))
     assert set(kept) == set(range(1000)), f"seed {seed}"
     assert read_lag(source).messages == 0
 
@@ -527,7 +534,7 @@ def test_a_simulated_night_comes_over_kafka_with_the_columns_of_the_input_filter
         assert broker.publish("lasair_2night", rows) == len(rows) > 100
         source = StreamSource("lasair_2night", "a-group", broker.bootstrap, 3.5)
         assert read_lag(source).messages == len(rows)
-        records = [record for batch in stream_batches(source) for record in batch.records]
+        records = [record for batch in read_through(source) for record in batch.records]
     for record in records:
         assert time.strptime(record.pop("UTC"), "%Y-%m-%d %H:%M:%S")
     by_id = {row["objectId"]: row for row in rows}

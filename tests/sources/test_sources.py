@@ -11,6 +11,7 @@ from annotator.lasair.filters import FilterFile
 from annotator.sources.files import file_batches, read_records
 from annotator.sources.query import query_batches
 from annotator.sources.records import Unreadable
+from annotator.surveys.ztf.record import ZTF
 
 ROWS = [{"objectId": "ZTF99aaaaaaa", "gmag": 19.5}, {"objectId": "ZTF99aaaaaab", "gmag": None}]
 
@@ -161,19 +162,22 @@ def object_ids(batches) -> list[str]:
 )
 def test_pages_give_every_object_once_also_where_epochs_are_equal(rows, page_rows):
     table = Table(rows)
-    assert sorted(object_ids(query_batches(table.query, FILTER, page_rows, 2.0, None))) == sorted(rows)
+    assert sorted(object_ids(query_batches(table.query, ZTF, FILTER, page_rows, 2.0, None))) == sorted(rows)
 
 
 def test_the_filter_s_own_or_stays_in_brackets():
     table = Table({"ZTF99aaaaaaa": 2461000.5})
-    list(query_batches(table.query, FILTER, 1, 2.0, None))
+    list(query_batches(table.query, ZTF, FILTER, 1, 2.0, None))
     assert all(asked.startswith("(objects.ncand > 1 OR objects.ncand = 0)") for asked in table.asked)
 
 
 def test_the_next_pass_reads_the_last_two_days_again():
     table = Table({"ZTF99aaaaaaa": 2461000.0, "ZTF99aaaaaab": 2461007.5, "ZTF99aaaaaac": 2461009.0})
-    *_, last = query_batches(table.query, FILTER, 2, 2.0, None)
-    assert object_ids(query_batches(table.query, FILTER, 2, 2.0, last.position)) == ["ZTF99aaaaaab", "ZTF99aaaaaac"]
+    *_, last = query_batches(table.query, ZTF, FILTER, 2, 2.0, None)
+    assert object_ids(query_batches(table.query, ZTF, FILTER, 2, 2.0, last.position)) == [
+        "ZTF99aaaaaab",
+        "ZTF99aaaaaac",
+    ]
 
 
 def test_an_object_that_gets_a_new_alert_between_pages_is_read_again_and_none_is_passed_over():
@@ -183,14 +187,14 @@ def test_an_object_that_gets_a_new_alert_between_pages_is_read_again_and_none_is
         table.rows["ZTF99aaaaaaa"] = 2461099.0
 
     table.between_pages = new_alert
-    ids = object_ids(query_batches(table.query, FILTER, 2, 2.0, None))
+    ids = object_ids(query_batches(table.query, ZTF, FILTER, 2, 2.0, None))
     assert set(ids) == set(table.rows)
     assert ids.count("ZTF99aaaaaaa") == 2
 
 
 def test_a_token_that_gets_fewer_rows_than_asked_for_still_reads_everything():
     table = Table({f"ZTF99{n:07d}": 2461000.0 + n / 1000 for n in range(2500)}, row_cap=1000)
-    assert len(object_ids(query_batches(table.query, FILTER, 10_000, 2.0, None))) == 2500
+    assert len(object_ids(query_batches(table.query, ZTF, FILTER, 10_000, 2.0, None))) == 2500
 
 
 @pytest.mark.parametrize(
@@ -203,12 +207,12 @@ def test_a_token_that_gets_fewer_rows_than_asked_for_still_reads_everything():
 )
 def test_rows_that_cannot_be_paged_are_an_error(rows, message):
     with pytest.raises(SourceError, match=message):
-        list(query_batches(lambda *parts: rows, FILTER, 10, 2.0, None))
+        list(query_batches(lambda *parts: rows, ZTF, FILTER, 10, 2.0, None))
 
 
 def test_a_filter_that_sets_its_own_order_and_a_damaged_position_are_errors():
     ordered = FilterFile("mine", "", "objects.objectId", "objects", "objects.ncand > 1 order  BY objects.jdmax")
     with pytest.raises(SourceError, match="must not have ORDER BY"):
-        list(query_batches(Table({}).query, ordered, 10, 2.0, None))
+        list(query_batches(Table({}).query, ZTF, ordered, 10, 2.0, None))
     with pytest.raises(SourceError, match="unreadable"):
-        list(query_batches(Table({}).query, FILTER, 10, 2.0, "yesterday"))
+        list(query_batches(Table({}).query, ZTF, FILTER, 10, 2.0, "yesterday"))

@@ -1,18 +1,22 @@
 import csv
-from collections.abc import Mapping, Sequence
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from annotator.models import ModelSet, load_models
-from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES
 from annotator.sandbox.sky.night import NORMAL_KINDS, Night, simulate_night
-from training.data.live_states import SURROUNDINGS, no_live_states
+from annotator.surveys.ztf.columns import FEATURE_NAMES, QUALITY_NAMES
+from tests.conftest import made_once
+from training.data.partial_light_curves import SURROUNDINGS, no_partial_light_curves
 from training.data.table import Table, read_table
-from training.export.graph import export_graph, manifest_json, write_files
+from training.export.files import write_files
+from training.export.graph import export_graph, manifest_json
 from training.features import evaluate as features_evaluate
 from training.features import train as features
 from training.features.fit import Settings
+from training.metrics import ranking as evaluate
 
 COLUMNS = tuple(dict.fromkeys(("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *features.REFERENCE_COLUMNS, *SURROUNDINGS)))
 POSITIONS = ("ramean", "decmean", "glatmean", "glonmean")
@@ -26,9 +30,21 @@ def write_table(path: Path, rows: Sequence[Mapping]) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def quick_measures() -> Iterator[None]:
+    """Let a whole training measure its model on the cheap: how good it is, and how sure of it, is no test's matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "N_BOOTSTRAP", 20)
+        patch.setattr(evaluate, "RIVAL_TREES", 10)
+        yield
+
+
 @pytest.fixture(scope="session")
-def big_night() -> Night:
-    return simulate_night(17, 900, now_jd=2461000.5)
+def big_night(tmp_path_factory) -> Night:
+    def make(folder: Path) -> None:
+        (folder / "night.pickle").write_bytes(pickle.dumps(simulate_night(17, 900, now_jd=2461000.5)))
+
+    return pickle.loads((made_once(tmp_path_factory, "big_night", make) / "night.pickle").read_bytes())
 
 
 @pytest.fixture(scope="session")
@@ -56,18 +72,20 @@ def labelled_table(labelled_file) -> Table:
 @pytest.fixture(scope="session")
 def small_models_folder(labelled_table, tmp_path_factory) -> Path:
     """A model set of the object features, fitted in a second: what it says is poor, how it is served is not."""
-    settings, live = Settings(epochs=2), no_live_states()
-    fit = features._fit_rotation(labelled_table, settings, 0)
-    inputs = labelled_table.features, labelled_table.quantities
-    numbers = features.out_of_fold([fit.model] * 10, labelled_table.bins, *inputs)
-    examples = {"features": inputs[0][:20], "quantities": inputs[1][:20]}
-    graph = export_graph(fit.model, examples, features.OUTPUTS)
-    young = features.out_of_fold([fit.model] * 10, labelled_table.bins[live.places], *live.tensors)
-    calibrated = features_evaluate.calibrations(numbers, young, labelled_table, live)
-    manifest = features._manifest(fit, graph, labelled_table, live, calibrated, (), "aha-test-1.0", settings, {})
-    folder = tmp_path_factory.mktemp("models")
-    write_files(folder, [("features.onnx", graph), ("features.json", manifest_json(manifest))])
-    return folder
+
+    def make(folder: Path) -> None:
+        settings, live = Settings(epochs=2), no_partial_light_curves()
+        fit = features._fit_rotation(labelled_table, settings, 0)
+        inputs = labelled_table.features, labelled_table.quantities
+        numbers = features.out_of_fold([fit.model] * 10, labelled_table.folds, *inputs)
+        examples = {"features": inputs[0][:20], "quantities": inputs[1][:20]}
+        graph = export_graph(fit.model, examples, features.OUTPUTS)
+        young = features.out_of_fold([fit.model] * 10, labelled_table.folds[live.places], *live.tensors)
+        calibrated = features_evaluate.calibrations(numbers, young, labelled_table, live)
+        manifest = features._manifest(fit, graph, labelled_table, live, calibrated, (), "aha-test-1.0", settings, {})
+        write_files(folder, [("features.onnx", graph), ("features.json", manifest_json(manifest))])
+
+    return made_once(tmp_path_factory, "small_models", make)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,9 @@
 
 from annotator.decision.classify import VOUCHING_DETECTIONS, VOUCHING_DRB
 from annotator.models.heads import HeadManifest
-from training.artefact.model import MAX_ASTEROID_ARCSEC, MAX_BOGUS_DRB, MAX_BOGUS_RB, MIN_REAL_DRB, VERDICT_WEIGHT
+from training.artefact.labels import MAX_ASTEROID_ARCSEC, MAX_BOGUS_DRB, MAX_BOGUS_RB, MIN_REAL_DRB, VERDICT_WEIGHT
 from training.data.stamps import MIN_RB
-from training.export.card_text import with_interval, wrapped
+from training.export.card_text import joined, with_interval
 
 VIEWS = ("scores hidden", "scores shown")
 
@@ -88,7 +88,7 @@ The hundred highest triplet scores, before and after artefacts are taken out:
 - From the stamps of repositories with a licence alone (nine in ten of them) it can be trained again.
 - Model, manifest and card: Apache-2.0, as the project.
 """
-    return "\n\n".join(wrapped(block) for block in text.strip().split("\n\n")) + "\n"
+    return joined(text)
 
 
 def _interval(numbers: list[float] | None, digits: int = 3) -> str:

@@ -1,5 +1,6 @@
 """`aha-train artefact`: from stamps with real-bogus scores, and people's verdicts, to a served head."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +12,18 @@ from annotator.models.heads import HeadManifest, HeadReference
 from annotator.models.load import load_models, reference_transient
 from annotator.models.model_set import ModelSet, head_numbers
 from training.artefact.card import artefact_card
-from training.artefact.measure import measure
-from training.artefact.model import (
-    INPUTS,
-    THRESHOLD,
-    VERDICTS,
-    ArtefactModel,
-    artefact_inputs,
-    artefact_labels,
-    fit_artefact,
-    hidden,
-)
+from training.artefact.evaluate import THRESHOLD, headlines, measure
+from training.artefact.fit import INPUTS, artefact_inputs, fit_artefact, hidden
+from training.artefact.labels import VERDICTS, artefact_labels
+from training.artefact.network import ArtefactModel
 from training.data.stamps import read_stamps
 from training.export.head import export_head, head_identity, head_reference, refuse_if_worse, verdicts_in, write_head
-from training.recipe import progress
+from training.recipe import SURVEY, log_headlines, provenance
 from training.triplet.out_of_fold import TERM_NAMES, read_stamps_out_of_fold
 from training.triplet.train import SERVED
 
-SURVEY = "ztf"
+log = logging.getLogger(__name__)
+
 NAME = "artefact"
 
 
@@ -38,7 +33,7 @@ def train(data: Path, out: Path, out_of_fold: Path, verdicts_path: Path | None, 
     Parameters
     ----------
     data
-        Stamps (:func:`training.triplet_data.read_stamps`).
+        Stamps (:func:`training.data.stamps.read_stamps`).
     out
         Folder of the model set; gets ``artefact.onnx``, ``ARTEFACT_CARD.md`` and ``artefact.json``, untouched if
         anything fails.
@@ -65,7 +60,7 @@ def train(data: Path, out: Path, out_of_fold: Path, verdicts_path: Path | None, 
     errors, terms = read_stamps_out_of_fold(out_of_fold, table)
     verdicts = {name: said for name, said in verdicts_in(verdicts_path).items() if said in VERDICTS}
     labels = artefact_labels(table, verdicts)
-    progress(f"{int(labels.is_bogus.sum())} bogus and {int(labels.is_real.sum())} real of {len(table.rows)} stamps")
+    log.info("%d bogus and %d real of %d stamps", labels.is_bogus.sum(), labels.is_real.sum(), len(table.rows))
     inputs = artefact_inputs(table, terms)
     test = table.split(SERVED).test
     rows = labels.is_known & ~test
@@ -74,7 +69,7 @@ def train(data: Path, out: Path, out_of_fold: Path, verdicts_path: Path | None, 
     if old:
         blind = hidden(inputs[held_out]).astype(np.float32)
         refuse_if_worse(model, old, INPUTS, blind, labels.is_bogus[held_out])
-    progress("evaluating")
+    log.info("evaluating")
     graph = export_head(model, inputs.astype(np.float32))
     manifest = HeadManifest(
         name=NAME,
@@ -82,20 +77,19 @@ def train(data: Path, out: Path, out_of_fold: Path, verdicts_path: Path | None, 
         inputs=INPUTS,
         needs=TERM_NAMES[0],
         threshold=THRESHOLD,
-        training={
-            "data": table.file_name,
-            "data_sha256": table.sha256,
-            "stamps": len(table.rows),
-            "bogus": int(labels.is_bogus.sum()),
-            "real": int(labels.is_real.sum()),
-            "verdicts": len(verdicts),
-            "split": "the triplet's five folds; the served head has not seen the last, as the served triplet model",
-            "torch": torch.__version__,
-        },
+        training=provenance(
+            table,
+            stamps=len(table.rows),
+            bogus=int(labels.is_bogus.sum()),
+            real=int(labels.is_real.sum()),
+            verdicts=len(verdicts),
+            split="the triplet's five folds; the served head has not seen the last, as the served triplet model",
+        ),
         metrics=measure(table, errors, terms, verdicts),
         references=_references(model, models),
     )
     write_head(out, graph, manifest, ("ARTEFACT_CARD.md", artefact_card(manifest)))
+    log_headlines(NAME, manifest.metrics, headlines)
 
 
 def _references(model: ArtefactModel, models: ModelSet) -> tuple[HeadReference, ...]:

@@ -13,7 +13,8 @@ from annotator.errors import ConfigError
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, usable_detections, within_grid
 from annotator.surveys.ztf.candidates import JD_MINUS_MJD
 from annotator.transient import LightCurve
-from training.data.table import EXOTIC, LABELS, N_BINS, Split, name_bin
+from training.data.folds import Split, fold_of, rotated, rotation_of
+from training.data.table import EXOTIC, LABELS
 
 CURVE_COLUMNS = ("objectId", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
 LABEL_COLUMNS = ("objectId", "type", "source_label")
@@ -58,15 +59,18 @@ class CurveTable:
         return self.column("label") == EXOTIC
 
     @property
-    def bins(self) -> NDArray[np.int64]:
+    def folds(self) -> NDArray[np.int64]:
         """``(n,)``, 0 to 9 by a hash of the object's id; every curve of an object is in one."""
-        return np.array([name_bin(curve.object_id) for curve in self.curves])
+        return np.array([fold_of(curve.object_id) for curve in self.curves])
+
+    @property
+    def model_of(self) -> NDArray[np.int64]:
+        """``(n,)``: number of the model that has not seen the object."""
+        return rotation_of(self.folds)
 
     def split(self, rotation: int) -> Split:
-        """Split by bin, as :meth:`training.dataset.Table.split` does."""
-        test, validation = (9 + rotation) % N_BINS, (8 + rotation) % N_BINS
-        bins = self.bins
-        return Split(train=(bins != test) & (bins != validation), validation=bins == validation, test=bins == test)
+        """Return the parts of one model (:func:`training.data.folds.rotated`)."""
+        return rotated(self.folds, rotation)
 
 
 def shared_groups(groups: Iterable[str], is_exotic: Iterable[bool]) -> frozenset[str]:

@@ -7,8 +7,8 @@ it arrives, in a file that both commands share where their outputs are in one fo
 import csv
 import io
 import json
+import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +23,12 @@ from annotator.lasair.cutouts import CutoutFetcher
 from annotator.surveys.ztf.candidates import BANDS, JD_MINUS_MJD
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet
-from training.data.fetch_table import patiently
+from training.data.fetch_table import patiently, read_kept
+from training.export.files import write_files
 
+log = logging.getLogger(__name__)
+
+ANSWER_KEYS = frozenset({"objectId", "candidates"})
 ANSWERS = "object-answers.jsonl"
 """Name of the file in which Lasair's answers are kept, beside what is made of them."""
 SIDE = 63
@@ -68,14 +72,14 @@ def fetch_lightcurves(
         Parquet file to write: a row a detection. Beside it come `lightcurve_labels.csv`, a row an object, and
         `NAME.failures.csv`, which says what is not in the set and why.
     wait, sleep
-        As for :func:`training.fetch.fetch_features`.
+        As for :func:`training.data.fetch_table.fetch_features`.
 
     Raises
     ------
     ConfigError
         If the table cannot be read, or there is no folder to write to.
     QuotaError, LasairApiError
-        As for :func:`training.fetch.fetch_features`: what was read is kept.
+        As for :func:`training.data.fetch_table.fetch_features`: what was read is kept.
     """
     import pyarrow
     import pyarrow.parquet
@@ -101,7 +105,7 @@ def fetch_lightcurves(
     labels = [_label_row(object_id, curves[object_id], objects[object_id]) for object_id in curves]
     _write_csv(out.parent / "lightcurve_labels.csv", LABEL_COLUMNS, labels)
     _write_failures(out, result)
-    _write(out, buffer.getvalue())
+    write_files(out.parent, [(out.name, buffer.getvalue())])
     return result
 
 
@@ -147,7 +151,7 @@ def fetch_cutouts(
                 triplets[transient.object_id] = outcome
             else:
                 result.failures[transient.object_id] = failure
-        print(f"stamps of {len(triplets)} objects", file=sys.stderr)
+        log.info("stamps of %d objects", len(triplets))
     shown = {item.object_id: _shown(answers[item.object_id], item.cutouts.science) for item in wanted}
     result.found = len(triplets)
     buffer = io.BytesIO()
@@ -164,7 +168,7 @@ def fetch_cutouts(
     rows = [_stamp_row(object_id, shown[object_id], objects[object_id]) for object_id in triplets]
     _write_csv(out / "cutouts.csv", STAMP_COLUMNS, rows)
     _write_failures(out / "cutouts.npz", result)
-    _write(out / "cutouts.npz", buffer.getvalue())
+    write_files(out, [("cutouts.npz", buffer.getvalue())])
     return result
 
 
@@ -196,7 +200,8 @@ def _fetch_answers(
     api: LasairApi, object_ids: Sequence[str], kept_in: Path, wait: bool, sleep: Callable[[float], None]
 ) -> tuple[dict[str, Mapping[str, Any]], Fetched]:
     """Ask for the objects that are not kept yet; those that Lasair refuses are asked for again in another run."""
-    answers, result = _read_answers(kept_in), Fetched()
+    answers: dict[str, Mapping[str, Any]] = {kept["objectId"]: kept for kept in read_kept(kept_in, ANSWER_KEYS)}
+    result = Fetched()
     unreachable_in_a_row = 0
     with open(kept_in, "a", encoding="utf-8") as kept:
         for done, object_id in enumerate(object_ids, start=1):
@@ -221,29 +226,9 @@ def _fetch_answers(
             kept.flush()
             if done % 50 == 0:
                 os.fsync(kept.fileno())
-                print(f"{done} of {len(object_ids)} objects", file=sys.stderr)
+                log.info("%d of %d objects", done, len(object_ids))
         os.fsync(kept.fileno())
     return {object_id: answers[object_id] for object_id in object_ids if object_id in answers}, result
-
-
-def _read_answers(kept_in: Path) -> dict[str, Mapping[str, Any]]:
-    """Read the answers of earlier runs; a line that was cut off in writing is asked for again."""
-    answers: dict[str, Mapping[str, Any]] = {}
-    if not kept_in.exists():
-        return answers
-    complete = 0
-    with open(kept_in, "rb") as kept:
-        for line in kept:
-            try:
-                answer = json.loads(line)
-                answers[answer["objectId"]] = answer
-            except (ValueError, KeyError, TypeError):
-                break
-            if not line.endswith(b"\n"):
-                break
-            complete += len(line)
-    os.truncate(kept_in, complete)
-    return answers
 
 
 def _parsed(answers: Mapping[str, Mapping[str, Any]], result: Fetched) -> dict[str, Transient]:
@@ -320,14 +305,4 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, o
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write(path, text.getvalue().encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_files(path.parent, [(path.name, text.getvalue().encode())])

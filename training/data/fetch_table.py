@@ -5,10 +5,11 @@ the model takes them.
 """
 
 import csv
+import io
 import json
+import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any
 
 from annotator.errors import ConfigError, QuotaError, SourceError
 from annotator.lasair.api import LasairApi
+from training.export.files import write_files
+
+log = logging.getLogger(__name__)
 
 CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -59,6 +63,9 @@ QUOTA_PAUSE_S = 300.0
 """How long `--wait` sleeps before it looks whether the hour has room again."""
 
 
+PAGE_KEYS = frozenset({"label", "rows", "last"})
+
+
 def fetch_features(
     api: LasairApi, out: Path, wait: bool = False, sleep: Callable[[float], None] = time.sleep
 ) -> Mapping[str, int]:
@@ -95,7 +102,7 @@ def fetch_features(
     if not out.parent.is_dir():
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
     part = out.with_name(out.name + ".part")
-    pages = _read_part(part)
+    pages = read_kept(part, PAGE_KEYS)
     with open(part, "a", encoding="utf-8") as kept:
         for label, patterns in CLASSES.items():
             for page in _missing_pages(api, label, patterns, pages, wait, sleep):
@@ -103,7 +110,7 @@ def fetch_features(
                 kept.flush()
                 os.fsync(kept.fileno())
                 pages.append(page)
-                print(f"{label}: {sum(len(p['rows']) for p in pages if p['label'] == label)} rows", file=sys.stderr)
+                log.info("%s: %d rows", label, sum(len(p["rows"]) for p in pages if p["label"] == label))
     objects = _best_rows(pages)
     _write_table(out, objects)
     part.unlink()
@@ -113,24 +120,30 @@ def fetch_features(
     return counts
 
 
-def _read_part(part: Path) -> list[dict[str, Any]]:
-    """Read the pages of an earlier run; a line that was cut off in writing is read again from Lasair."""
-    pages: list[dict[str, Any]] = []
-    if not part.exists():
-        return pages
+def read_kept(kept_in: Path, keys: frozenset[str]) -> list[dict[str, Any]]:
+    """Read what an earlier run kept, an answer a line; what comes after a line cut off in writing is dropped.
+
+    Parameters
+    ----------
+    keys
+        What each answer has.
+    """
+    answers: list[dict[str, Any]] = []
+    if not kept_in.exists():
+        return answers
     complete = 0
-    with open(part, "rb") as kept:
+    with open(kept_in, "rb") as kept:
         for line in kept:
             try:
-                page = json.loads(line)
+                answer = json.loads(line)
             except ValueError:
                 break
-            if not line.endswith(b"\n") or not {"label", "rows", "last"} <= set(page):
+            if not line.endswith(b"\n") or not isinstance(answer, dict) or not keys <= set(answer):
                 break
-            pages.append(page)
+            answers.append(answer)
             complete += len(line)
-    os.truncate(part, complete)
-    return pages
+    os.truncate(kept_in, complete)
+    return answers
 
 
 def _missing_pages(
@@ -172,7 +185,7 @@ def patiently(call: Callable[[], Any], wait: bool, sleep: Callable[[float], None
                 raise QuotaError(
                     f"{error}; what was read is kept: run the same command again, or use --wait"
                 ) from error
-            print(f"{error}; sleeping", file=sys.stderr)
+            log.info("%s; sleeping", error)
             sleep(QUOTA_PAUSE_S)
 
 
@@ -193,16 +206,13 @@ def _reliability(row: Mapping[str, Any]) -> float:
 
 
 def _write_table(out: Path, objects: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
-    temporary = out.with_name(out.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8", newline="") as table:
-        writer = csv.DictWriter(table, [*COLUMNS, "source_label"], lineterminator="\n")
-        writer.writeheader()
-        for object_id in sorted(objects):
-            label, row = objects[object_id]
-            writer.writerow({name: _cell(value) for name, value in _completed(row).items()} | {"source_label": label})
-        table.flush()
-        os.fsync(table.fileno())
-    os.replace(temporary, out)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, [*COLUMNS, "source_label"], lineterminator="\n")
+    writer.writeheader()
+    for object_id in sorted(objects):
+        label, row = objects[object_id]
+        writer.writerow({name: _cell(value) for name, value in _completed(row).items()} | {"source_label": label})
+    write_files(out.parent, [(out.name, table.getvalue().encode())])
 
 
 def _completed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,14 +13,17 @@ from annotator.errors import ConfigError, MissingModalityError
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
 from annotator.surveys.ztf.candidates import number
 from annotator.transient import Triplet
-from training.data.table import EXOTIC, N_BINS, Split, name_bin
+from training.data.folds import N_FOLDS, Split, fold_of
+from training.data.table import EXOTIC
 
 COLUMNS = ("objectId", "candid", "magpsf", "rb", "drb", "source_label", "aha_pick")
 
 MIN_RB, MIN_DRB = 0.65, 0.8
 """Either of ZTF's two real-bogus scores at least this high makes a stamp real (Duev et al. 2019 for drb)."""
 
-N_FOLDS = 5
+N_MODELS = 5
+FOLDS_A_MODEL = N_FOLDS // N_MODELS
+"""Those that one model does not see, but is measured on."""
 MIN_NORMALS_PER_FOLD = 8
 
 
@@ -63,14 +66,18 @@ class StampTable:
         return self.column("aha_pick") == "True"
 
     @property
-    def bins(self) -> NDArray[np.int64]:
+    def folds(self) -> NDArray[np.int64]:
         """``(n,)``, 0 to 9 by a hash of the object's id, so that all its stamps are together."""
-        return np.array([name_bin(row["objectId"]) for row in self.rows])
+        return np.array([fold_of(row["objectId"]) for row in self.rows])
 
-    def split(self, fold: int) -> Split:
-        """Split by bin: fold k tests bins 2k and 2k+1, sets the error's constants on the next one, trains on seven."""
-        bins = self.bins
-        test, held_out = bins // (N_BINS // N_FOLDS) == fold, bins == (2 * fold + 2) % N_BINS
+    @property
+    def model_of(self) -> NDArray[np.int64]:
+        """``(n,)``: number of the model that has not seen the object."""
+        return self.folds // FOLDS_A_MODEL
+
+    def split(self, model: int) -> Split:
+        """Return the parts of model k: folds 2k and 2k+1 test, the next sets the error's constants, seven train."""
+        test, held_out = self.model_of == model, self.folds == (FOLDS_A_MODEL * (model + 1)) % N_FOLDS
         return Split(train=~test & ~held_out, validation=held_out, test=test)
 
     def subset(self, kept: NDArray[np.bool_]) -> "StampTable":
@@ -114,8 +121,8 @@ def read_stamps(path: Path) -> StampTable:
             f"{', '.join(absent) or '(none)'}"
         )
     table = _scorable(path.name, hashlib.sha256(b"".join(contents)).hexdigest(), rows, stamps)
-    for fold in range(N_FOLDS):
-        n = np.count_nonzero(table.is_normal & table.is_pick & table.split(fold).validation)
+    for model in range(N_MODELS):
+        n = np.count_nonzero(table.is_normal & table.is_pick & table.split(model).validation)
         if n < MIN_NORMALS_PER_FOLD:
             raise ConfigError(
                 f"--data {path}: expected at least {MIN_NORMALS_PER_FOLD} normal objects in each tenth of the names, "

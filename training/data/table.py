@@ -14,26 +14,16 @@ from annotator.errors import ConfigError, MissingModalityError, RecordError
 from annotator.models.calibration import Sampling
 from annotator.preprocess.features import feature_row
 from annotator.preprocess.quantities import quantity_row
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.candidates import number
 from annotator.transient import Transient
+from training.data.folds import Split, fold_of, rotated, rotation_of
 
 EXOTIC = "Exotic"
 LABELS = ("SN Ia", "SN II", "SN Ib/c", EXOTIC)
 """AHA's four classes; the first three are normal."""
 
 REQUIRED_COLUMNS = ("objectId", "tns_name", "source_label")
-
-N_BINS = 10
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which rows train, stop the training and test: boolean masks over the table, normals and exotics alike."""
-
-    train: NDArray[np.bool_]
-    validation: NDArray[np.bool_]
-    test: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -47,14 +37,14 @@ class Table:
     transients: tuple[Transient, ...]
     """As the annotator reads them."""
     features: NDArray[np.float32]
-    """``(n, 21)``, NaN where missing."""
+    """``(n, n_features)``, NaN where missing."""
     n_unscorable: int
     """Rows left out because too few of their values are physical."""
 
     @functools.cached_property
     def quantities(self) -> NDArray[np.float32]:
         """``(n, n_quantities)``, NaN where missing."""
-        return np.array([quantity_row(transient) for transient in self.transients])
+        return np.array([quantity_row(SURVEYS[item.survey].features, item) for item in self.transients])
 
     @property
     def samplings(self) -> list[Sampling]:
@@ -77,25 +67,23 @@ class Table:
         return self.column("source_label") == EXOTIC
 
     @property
-    def bins(self) -> NDArray[np.int64]:
+    def folds(self) -> NDArray[np.int64]:
         """``(n,)``, 0 to 9 by a hash of the transient's name, so that all ids of one transient are together."""
-        return np.array([name_bin(row["tns_name"] or row["objectId"]) for row in self.rows])
+        return np.array([fold_of(row["tns_name"] or row["objectId"]) for row in self.rows])
 
     @property
     def is_within_aha_cut(self) -> NDArray[np.bool_]:
         """``(n,)``: rate errors within 1 mag/day and exponential means within 0 to 30 mag (AHA's notebooks 03, 04)."""
         return np.array([_passes_aha_cut(row) for row in self.rows])
 
+    @property
+    def model_of(self) -> NDArray[np.int64]:
+        """``(n,)``: number of the model that has not seen the object."""
+        return rotation_of(self.folds)
+
     def split(self, rotation: int) -> Split:
-        """Split by bin: with rotation 0, bins 0 to 7 train, 8 stops and 9 tests; each rotation moves all by one."""
-        test, validation = (9 + rotation) % N_BINS, (8 + rotation) % N_BINS
-        bins = self.bins
-        return Split(train=(bins != test) & (bins != validation), validation=bins == validation, test=bins == test)
-
-
-def name_bin(name: str) -> int:
-    """Return a name's bin, 0 to 9."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % N_BINS
+        """Return the parts of one model (:func:`training.data.folds.rotated`)."""
+        return rotated(self.folds, rotation)
 
 
 def read_table(path: Path, survey: str) -> Table:
@@ -146,8 +134,8 @@ def _scorable(
     kept, transients, features = [], [], []
     for line, row in enumerate(rows, start=2):
         try:
-            transient = PARSERS[survey](row)
-            features.append(feature_row(transient.features))
+            transient = SURVEYS[survey].parse(row)
+            features.append(feature_row(SURVEYS[survey].features, transient.features))
         except MissingModalityError:
             continue
         except RecordError as failure:

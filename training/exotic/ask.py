@@ -1,6 +1,7 @@
 """`aha-train ask`: the objects whose verdict would teach the head `exotic` most, and how fast it learns by them."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,15 +13,18 @@ from annotator.errors import ConfigError
 from annotator.models import load_models
 from training.data.table import read_table
 from training.exotic.examples import Databank, ledger_numbers, read_databank, with_verdicts
-from training.exotic.model import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, fit_exotic, log_odds_of
+from training.exotic.fit import Examples, ForestSettings, fit_exotic, log_odds_of
+from training.exotic.network import INPUTS, NEEDS, ExoticModel
 from training.export.head import verdicts_in
 from training.metrics.ranking import auc, average_precision
+from training.recipe import SURVEY
 
-SURVEY = "ztf"
+log = logging.getLogger(__name__)
+
 VERDICTS_A_NIGHT = 10
 N_YEARS = 3
 """Simulated, each with its own random choices."""
-TEST_BINS = (8, 9)
+TEST_FOLDS = (8, 9)
 NIGHTLY_UNTIL, THEN_EVERY = 30, 5
 """Nights until which the head is trained anew each night, and then every so many."""
 YEAR_TREES = 60
@@ -77,10 +81,10 @@ def ask(
     return [Asked(candidates[i], float(probability[i]), float(spread[i])) for i in best]
 
 
-def simulate_year(databank: Databank, progress: Callable[[str], None] = lambda line: None) -> dict:
+def simulate_year(databank: Databank) -> dict:
     """Play a year of ten verdicts a night on the databank, which answers as its labels do, from no label at all.
 
-    Objects of eight bins are asked about; those of two others measure. A head that knows no positive ranks by the
+    Objects of eight folds are asked about; those of two others measure. A head that knows no positive ranks by the
     prior.
 
     Returns
@@ -91,11 +95,11 @@ def simulate_year(databank: Databank, progress: Callable[[str], None] = lambda l
         ``test``: how many objects and positives.
     """
     examples = databank.examples.where(np.arange(len(databank.places)) < len(databank.table.rows))
-    is_test = np.isin(examples.bins, TEST_BINS)
+    is_test = np.isin(examples.folds, TEST_FOLDS)
     pool, test = examples.where(~is_test), examples.where(is_test)
-    nights = _nights(len(pool.bins))
+    nights = _nights(len(pool.folds))
     years = {
-        strategy: [_year(pool, test, nights, seed, strategy == "asked", progress) for seed in range(N_YEARS)]
+        strategy: [_year(pool, test, nights, seed, strategy == "asked") for seed in range(N_YEARS)]
         for strategy in ("asked", "at random")
     }
     return {
@@ -111,8 +115,8 @@ def simulate_year(databank: Databank, progress: Callable[[str], None] = lambda l
             }
             for strategy, runs in years.items()
         },
-        "pool": [len(pool.bins), int(pool.is_positive.sum())],
-        "test": [len(test.bins), int(test.is_positive.sum())],
+        "pool": [len(pool.folds), int(pool.is_positive.sum())],
+        "test": [len(test.folds), int(test.is_positive.sum())],
     }
 
 
@@ -121,12 +125,10 @@ def _nights(n_pool: int) -> list[int]:
     return sorted({*range(min(NIGHTLY_UNTIL, last) + 1), *range(NIGHTLY_UNTIL, last, THEN_EVERY), last})
 
 
-def _year(
-    pool: Examples, test: Examples, nights: list[int], seed: int, is_asked: bool, progress: Callable[[str], None]
-) -> Mapping[str, list[float]]:
+def _year(pool: Examples, test: Examples, nights: list[int], seed: int, is_asked: bool) -> Mapping[str, list[float]]:
     settings = replace(ForestSettings(), n_trees=YEAR_TREES, seed=seed)
     rng = np.random.default_rng(seed)
-    unjudged = rng.permutation(len(pool.bins))
+    unjudged = rng.permutation(len(pool.folds))
     judged: NDArray[np.int64] = np.empty(0, dtype=np.int64)
     found: dict[str, list[float]] = {"found": [], "auc": [], "ap": []}
     for night, next_night in zip(nights, [*nights[1:], None], strict=True):
@@ -143,7 +145,8 @@ def _year(
             values = teaching_value(model, numbers)[0] if model else _scores(None, numbers)
             unjudged = unjudged[np.argsort(-values, kind="stable")]
         judged, unjudged = np.concatenate([judged, unjudged[:n_asked]]), unjudged[n_asked:]
-    progress(f"a year of verdicts {'asked for' if is_asked else 'at random'}, seed {seed}: AP {found['ap'][-1]:.3f}")
+    how = "asked for" if is_asked else "at random"
+    log.info("a year of verdicts %s, seed %d: AP %.3f", how, seed, found["ap"][-1])
     return found
 
 

@@ -1,13 +1,14 @@
 """The card of the head `exotic`: what its manifest knows, in words and tables."""
 
 from annotator.models.heads import HeadManifest
-from training.exotic.model import DROP_PROBABILITY, MODALITY_INPUTS, NEEDS, PRIOR_COUNTS_AS, VERDICT_WEIGHT
-from training.export.card_text import percent, with_interval, wrapped
+from training.exotic.fit import DROP_PROBABILITY, PRIOR_COUNTS_AS, VERDICT_WEIGHT
+from training.exotic.network import MODALITY_INPUTS, NEEDS
+from training.export.card_text import joined, percent, with_interval
 
 
 def exotic_card(manifest: HeadManifest) -> str:
     """Write the card, in Markdown."""
-    sections = [
+    return joined(
         _what(manifest),
         _training(manifest),
         _ranking(manifest),
@@ -15,9 +16,7 @@ def exotic_card(manifest: HeadManifest) -> str:
         _calibration(manifest),
         _limits(manifest),
         SOURCES,
-    ]
-    blocks = "\n\n".join(section.strip() for section in sections if section).split("\n\n")
-    return "\n\n".join(wrapped(block) for block in blocks) + "\n"
+    )
 
 
 def _what(manifest: HeadManifest) -> str:

@@ -9,19 +9,11 @@ from numpy.typing import NDArray
 
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from training.exotic.examples import Databank
-from training.exotic.model import (
-    INPUTS,
-    MODALITY_INPUTS,
-    NEEDS,
-    Examples,
-    ExoticModel,
-    ForestSettings,
-    cross_fit,
-    fit_exotic,
-    log_odds_of,
-)
+from training.exotic.fit import Examples, ForestSettings, cross_fit, fit_exotic, log_odds_of
+from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS, ExoticModel
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import share_of
+from training.recipe import Headlines, within
 
 FEW = 10
 N_DRAWS = 5
@@ -48,12 +40,12 @@ def rank(databank: Databank, odds: NDArray, is_positive: NDArray[np.bool_], rows
     Parameters
     ----------
     odds
-        ``(n,)`` or more: those of live states behind them do not count here.
+        ``(n,)`` or more: those of partial light curves behind them do not count here.
     is_positive, rows
         ``(n,)``.
     """
     odds = odds[: len(rows)]
-    found = evaluate.as_lists(evaluate.ranking(odds[rows], is_positive[rows], databank.table.bins[rows]))
+    found = evaluate.as_lists(evaluate.ranking(odds[rows], is_positive[rows], databank.table.folds[rows]))
     return found | {"n_positive": int(is_positive[rows].sum()), "n_negative": int((~is_positive[rows]).sum())}
 
 
@@ -100,16 +92,16 @@ def comparisons(databank: Databank, settings: ForestSettings) -> dict:
 
 
 def _few_known(databank: Databank, examples: Examples, settings: ForestSettings) -> dict:
-    """Train on all normals and ten exotics of the other bins, drawn anew; AHA's definition."""
+    """Train on all normals and ten exotics of the other folds, drawn anew; AHA's definition."""
     rng = np.random.default_rng(settings.seed)
     draws, is_exotic = [], databank.table.is_exotic
     everything = np.ones(len(is_exotic), dtype=bool)
     for _ in range(N_DRAWS):
-        found = np.full(len(examples.bins), np.nan)
-        for number in np.unique(examples.bins):
-            others = np.flatnonzero(is_exotic & (databank.table.bins != number))
+        found = np.full(len(examples.folds), np.nan)
+        for number in np.unique(examples.folds):
+            others = np.flatnonzero(is_exotic & (databank.table.folds != number))
             known = np.isin(databank.places, rng.choice(others, min(FEW, len(others)), replace=False))
-            here = examples.bins == number
+            here = examples.folds == number
             kept = (~examples.is_positive | known) & ~here
             part = examples.where(kept | here)
             found[here] = cross_fit_one(part, int(number), settings)
@@ -126,7 +118,7 @@ def _few_known(databank: Databank, examples: Examples, settings: ForestSettings)
 
 def cross_fit_one(examples: Examples, number: int, settings: ForestSettings) -> NDArray[np.float64]:
     """Return log odds of one bin's examples by a model of the others."""
-    here = examples.bins == number
+    here = examples.folds == number
     model = fit_exotic(examples.where(~here), replace(settings, seed=settings.seed + number))
     return log_odds_of(model, examples.numbers[here])
 
@@ -161,7 +153,7 @@ def _ablations(databank: Databank, settings: ForestSettings) -> dict:
     found["without the prior"] = cross_fit(replace(examples, numbers=numbers), settings)[0]
     found["the prior alone"] = examples.numbers[:, prior].astype(np.float64)
     n = len(databank.kinds)
-    final = cross_fit(examples, settings, kept=np.arange(len(examples.bins)) < n)[0]
+    final = cross_fit(examples, settings, kept=np.arange(len(examples.folds)) < n)[0]
     found["without live states in training"] = final
     return {name: rank(databank, odds, databank.is_positive, everything) for name, odds in found.items()} | {
         "live": {name: live_states(databank, odds) for name, odds in (("with", found["all of it"]), ("without", final))}
@@ -169,12 +161,12 @@ def _ablations(databank: Databank, settings: ForestSettings) -> dict:
 
 
 def live_states(databank: Databank, odds: NDArray[np.float64]) -> dict:
-    """Rank the live states of exotics above those of normals, by out-of-fold odds ``(n + m,)``."""
+    """Rank the partial light curves of exotics above those of normals, by out-of-fold odds ``(n + m,)``."""
     n = len(databank.kinds)
     positive = databank.is_positive[databank.places[n:]]
     if not positive.any() or positive.all():
         return {}
-    found = evaluate.as_lists(evaluate.ranking(odds[n:], positive, np.zeros(len(positive), dtype=int)))
+    found = evaluate.as_lists(evaluate.ranking(odds[n:], positive))
     return found | {"n_positive": int(positive.sum()), "n_negative": int((~positive).sum())}
 
 
@@ -183,8 +175,6 @@ def presence_auc(model: ExoticModel, databank: Databank) -> float:
 
     Every object is given the same numbers, the medians, and keeps only which of them are missing by modality.
     """
-    from sklearn.metrics import roc_auc_score
-
     known = np.isfinite(databank.numbers)
     typical = np.array(
         [
@@ -198,7 +188,7 @@ def presence_auc(model: ExoticModel, databank: Databank) -> float:
         numbers[:, places] = np.where(np.isnan(databank.numbers[:, places]), np.nan, numbers[:, places])
     with torch.no_grad():
         probabilities = model(torch.from_numpy(numbers.astype(np.float32))).numpy()
-    return round(float(roc_auc_score(databank.is_positive[databank.places], probabilities)), 4)
+    return round(evaluate.auc(probabilities, databank.is_positive[databank.places]), 4)
 
 
 def half_precision_threshold(probabilities: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> float:
@@ -219,3 +209,13 @@ def calibration_table(probabilities: NDArray[np.float64], is_positive: NDArray[n
         for i in range(len(edges) - 1)
         if (place == i).any()
     ]
+
+
+def headlines(metrics: Mapping) -> Headlines:
+    """Return what the head is worth in a few lines."""
+    return {
+        "AUC, all rows": within(metrics, "headline", "all", "auc"),
+        "AP, all rows": within(metrics, "headline", "all", "ap"),
+        "AUC within AHA's cut": within(metrics, "headline", "within_aha_cut", "auc"),
+        "AUC of live states": within(metrics, "live", "auc"),
+    }

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from annotator.errors import ConfigError
 from annotator.models import ModelSet
 from annotator.preprocess.quantities import QUANTITY_NAMES
-from training.data.live_states import LiveStates, no_live_states
-from training.data.table import N_BINS, Table, name_bin
-from training.exotic.model import INPUTS, MODALITY_INPUTS, NEEDS, VERDICT_WEIGHT, Examples
+from training.data.folds import N_FOLDS, fold_of
+from training.data.partial_light_curves import PartialLightCurves, no_partial_light_curves
+from training.data.table import Table
+from training.exotic.fit import VERDICT_WEIGHT, Examples
+from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS
 
 AGN = "AGN"
-HELD_OUT = N_BINS - 1
+HELD_OUT = N_FOLDS - 1
 """The bin that no served head is trained on."""
 
 
@@ -29,7 +31,7 @@ class Databank:
     table: Table
     """Of n objects."""
     numbers: NDArray[np.float32]
-    """``(n + m, len(INPUTS))``: of the final state of each object, then of m live states."""
+    """``(n + m, len(INPUTS))``: of the final state of each object, then of m partial light curves."""
     places: NDArray[np.int64]
     """Whose states they are, ``(n + m,)``."""
     kinds: NDArray[np.str_]
@@ -50,8 +52,8 @@ class Databank:
     def labelled(self, is_positive: NDArray[np.bool_]) -> Examples:
         """Return all states with other labels of their objects, ``(n,)``.
 
-        An object's live states count together as much as its final one. Exotics have light curves more often than
-        normals do: their live states are weighed down, so that being young says nothing of the class.
+        An object's partial light curves count together as much as its final state. Exotics have light curves more
+        often than normals do: their partial ones are weighed down, so that being young says nothing of the class.
         """
         is_live, labels = np.arange(len(self.places)) >= len(self.table.rows), is_positive[self.places]
         n_live = np.bincount(self.places[is_live], minlength=len(self.table.rows))[self.places]
@@ -60,10 +62,12 @@ class Databank:
         if min(live) > 0:
             odds = is_positive.sum() / np.count_nonzero(~is_positive)
             weights[is_live & labels] *= odds / (live[0] / live[1])
-        return Examples(self.numbers, labels, weights, self.table.bins[self.places])
+        return Examples(self.numbers, labels, weights, self.table.folds[self.places])
 
 
-def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None, live: LiveStates | None = None) -> Databank:
+def read_databank(
+    table: Table, models: ModelSet, out_of_fold: Path | None, live: PartialLightCurves | None = None
+) -> Databank:
     """Gather the numbers of a table's objects.
 
     Parameters
@@ -82,7 +86,7 @@ def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None, live
         If a file in it cannot be read.
     """
     missing = []
-    live = live or no_live_states()
+    live = live or no_partial_light_curves()
     if not len(live.places):
         missing.append("how objects look when they are young (no light curves)")
     places = np.concatenate([np.arange(len(table.rows)), live.places])
@@ -94,7 +98,7 @@ def read_databank(table: Table, models: ModelSet, out_of_fold: Path | None, live
     outputs = models.models["features"].run({"features": features, "quantities": quantities})
     for name in ("oddity", "prior"):
         numbers[:, INPUTS.index(f"features_{name}")] = outputs[name]
-    unseen = table.bins[places] == HELD_OUT
+    unseen = table.folds[places] == HELD_OUT
     numbers[unseen, INPUTS.index("features_error")] = outputs["error"][unseen]
     first = INPUTS.index("features_latent_0")
     numbers[:, first : first + outputs["latent"].shape[1]] = outputs["latent"]
@@ -185,7 +189,7 @@ def with_verdicts(
             place = place_of[object_id]
             is_positive[place], judged[place] = verdict == "anomaly", VERDICT_WEIGHT
         elif object_id in known:
-            new.append((known[object_id], verdict == "anomaly", name_bin(object_id)))
+            new.append((known[object_id], verdict == "anomaly", fold_of(object_id)))
         else:
             not_known.append(object_id)
             continue
@@ -195,7 +199,7 @@ def with_verdicts(
         np.concatenate([examples.numbers, *(row[None] for row, _, _ in new)]),
         np.concatenate([examples.is_positive, np.array([label for _, label, _ in new], dtype=bool)]),
         np.concatenate([examples.weights * judged[databank.places], np.full(len(new), VERDICT_WEIGHT)]),
-        np.concatenate([examples.bins, np.array([number for _, _, number in new], dtype=np.int64)]),
+        np.concatenate([examples.folds, np.array([number for _, _, number in new], dtype=np.int64)]),
     )
     unused = sum(verdict not in counts for verdict in verdicts.values())
     return joined, Learned(counts["anomaly"], counts["regular"], unused, tuple(not_known))

@@ -30,7 +30,7 @@ class Forest(nn.Module):
         self.register_buffer("roots", torch.from_numpy(starts.astype(np.int64)))
         self.register_buffer("column", torch.from_numpy(column.astype(np.int64)))
         self.register_buffer("child", torch.from_numpy(child.astype(np.int64)))
-        # Rounded as they are kept (:func:`training.export.narrow`).
+        # Rounded as they are kept (:func:`training.export.graph.narrow`).
         self.register_buffer("threshold", torch.from_numpy(threshold.astype(np.float32)).half().float())
         self.register_buffer("share", torch.from_numpy(share.astype(np.float32)).half().float())
 

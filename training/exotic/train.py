@@ -1,6 +1,7 @@
 """`aha-train exotic`: from labels and verdicts to a served head, swapped in only where it is no worse."""
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,18 +14,20 @@ from numpy.typing import NDArray
 from annotator.models import ModalityScore, load_models
 from annotator.models.heads import HeadManifest, HeadReference
 from annotator.models.model_set import ModelSet, head_numbers
-from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
-from training.data.live_states import live_states, shared_states
+from annotator.sandbox.sky.night import simulate_night
+from annotator.surveys import SURVEYS
+from training.data.partial_light_curves import partial_light_curves, shared_curves
 from training.data.table import read_table
 from training.exotic import evaluate as exotic_evaluate
 from training.exotic.card import exotic_card
 from training.exotic.examples import HELD_OUT, Databank, Learned, ledger_numbers, read_databank, with_verdicts
-from training.exotic.model import INPUTS, NEEDS, Examples, ExoticModel, ForestSettings, cross_fit
+from training.exotic.fit import Examples, ForestSettings, cross_fit
+from training.exotic.network import INPUTS, NEEDS, ExoticModel
 from training.export.head import export_head, head_identity, head_reference, refuse_if_worse, verdicts_in, write_head
-from training.recipe import REFERENCE_NIGHT, progress
+from training.recipe import REFERENCE_NIGHT, SURVEY, log_headlines, provenance
 
-SURVEY = "ztf"
+log = logging.getLogger(__name__)
+
 NAME = "exotic"
 N_REFERENCES = 8
 
@@ -34,7 +37,7 @@ class Sources:
     """What to learn from."""
 
     data: Path
-    """Labelled table (:func:`training.dataset.read_table`)."""
+    """Labelled table (:func:`training.data.table.read_table`)."""
     out_of_fold: Path | None = None
     """Numbers by models that did not see the object; written by the trainings with the option of that name."""
     verdicts: Path | None = None
@@ -70,21 +73,26 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
     models = load_models(out, SURVEY, with_heads=not is_fresh)
     old = models.heads.get(NAME)
     table = read_table(sources.data, SURVEY)
-    live = shared_states(live_states(table, sources.curves, SURVEY, settings.seed)) if sources.curves else None
+    live = shared_curves(partial_light_curves(table, sources.curves, SURVEY, settings.seed)) if sources.curves else None
     databank = read_databank(table, models, sources.out_of_fold, live)
     for words in databank.missing:
-        progress(f"not known: {words}")
+        log.info("not known: %s", words)
     examples, learned = _examples(databank, sources)
-    progress(
-        f"{int(examples.is_positive.sum())} positives and {int((~examples.is_positive).sum())} others; verdicts: "
-        f"{learned.anomaly} anomaly, {learned.regular} regular, {learned.unused} that teach nothing, of "
-        f"{len(learned.not_known)} objects there are no numbers"
+    log.info(
+        "%d positives and %d others; verdicts: %d anomaly, %d regular, %d that teach nothing, of %d objects there are "
+        "no numbers",
+        examples.is_positive.sum(),
+        (~examples.is_positive).sum(),
+        learned.anomaly,
+        learned.regular,
+        learned.unused,
+        len(learned.not_known),
     )
     # The last bin's model is the one that is served: it has seen nothing of that bin.
     odds, model = cross_fit(examples, settings)
     model.calibrate(odds, examples.is_positive, examples.weights)
     probabilities = _sigmoid(float(model.slope) * odds + float(model.offset))
-    held_out = examples.bins == HELD_OUT
+    held_out = examples.folds == HELD_OUT
     if old:
         refuse_if_worse(model, old, INPUTS, examples.numbers[held_out], examples.is_positive[held_out])
     graph = export_head(model, examples.numbers)
@@ -101,6 +109,7 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
         references=_references(model, models),
     )
     write_head(out, graph, manifest, ("EXOTIC_CARD.md", exotic_card(manifest)))
+    log_headlines(NAME, manifest.metrics, exotic_evaluate.headlines)
 
 
 def _examples(databank: Databank, sources: Sources) -> tuple[Examples, Learned]:
@@ -116,27 +125,25 @@ def _training(
     databank: Databank, examples: Examples, learned: Learned, sources: Sources, settings: ForestSettings
 ) -> Mapping:
     table = databank.table
-    verdicts = hashlib.sha256(sources.verdicts.read_bytes()).hexdigest() if sources.verdicts else ""
-    return {
-        "data": table.file_name,
-        "data_sha256": table.sha256,
-        "verdicts_sha256": verdicts,
-        "verdicts": {
+    sha256 = hashlib.sha256(sources.verdicts.read_bytes()).hexdigest() if sources.verdicts else ""
+    return provenance(
+        table,
+        verdicts_sha256=sha256,
+        verdicts={
             "anomaly": learned.anomaly,
             "regular": learned.regular,
             "unused": learned.unused,
             "not_known": len(learned.not_known),
         },
-        "types": dict(Counter(databank.kinds[table.is_exotic].tolist())),
-        "positives": int(examples.is_positive.sum()),
-        "others": int((~examples.is_positive).sum()),
-        "missing": list(databank.missing),
-        "split": "by sha256 of the TNS name, ten bins: 0 to 8 train, 9 is held out; ten rotations of it for all "
+        types=dict(Counter(databank.kinds[table.is_exotic].tolist())),
+        positives=int(examples.is_positive.sum()),
+        others=int((~examples.is_positive).sum()),
+        missing=list(databank.missing),
+        split="by sha256 of the TNS name, ten bins: 0 to 8 train, 9 is held out; ten rotations of it for all "
         "out-of-fold figures",
-        "threshold": "the lowest probability such that half of the objects at or above it are positive, out-of-fold",
-        "settings": asdict(settings),
-        "torch": torch.__version__,
-    }
+        threshold="the lowest probability such that half of the objects at or above it are positive, out-of-fold",
+        settings=asdict(settings),
+    )
 
 
 def _metrics(
@@ -162,7 +169,7 @@ def _metrics(
         "comparisons": {},
     }
     if with_comparisons:
-        progress("comparing with other heads")
+        log.info("comparing with other heads, which takes minutes")
         metrics["comparisons"] = exotic_evaluate.comparisons(databank, settings)
     return metrics
 
@@ -172,7 +179,7 @@ def _references(model: ExoticModel, models: ModelSet) -> tuple[HeadReference, ..
     references = []
     features = models.models["features"]
     for number, row in enumerate(simulate_night(**REFERENCE_NIGHT).rows()[:N_REFERENCES]):
-        transient = PARSERS[SURVEY](row)
+        transient = SURVEYS[SURVEY].parse(row)
         scored = features.score(transient)
         if not isinstance(scored, ModalityScore):
             continue

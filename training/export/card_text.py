@@ -1,6 +1,7 @@
 """Sentences and numbers that all model cards share."""
 
 import textwrap
+from collections.abc import Sequence
 
 from annotator.models.manifest import Manifest
 
@@ -22,7 +23,13 @@ def wrapped(block: str) -> str:
     )
 
 
-def with_interval(numbers: list[float], digits: int = 3) -> str:
+def joined(*sections: str) -> str:
+    """Return a card of its sections, in Markdown; empty ones are left out."""
+    blocks = "\n\n".join(section.strip() for section in sections if section).split("\n\n")
+    return "\n\n".join(wrapped(block) for block in blocks) + "\n"
+
+
+def with_interval(numbers: Sequence[float], digits: int = 3) -> str:
     """Write a value with its interval."""
     value, low, high = numbers
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
@@ -88,6 +95,6 @@ WITHOUT_LEVELS = (
 
 
 def percent(part: dict) -> str:
-    """Write a share of :func:`training.calibrating.share_of`."""
+    """Write a share of :func:`training.metrics.calibrate.share_of`."""
     value, low, high = (100 * number for number in part["share"])
     return f"{value:.2f} % [{low:.2f}, {high:.2f}] ({part['above']} of {part['n']:,})"

@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from annotator.errors import ModelError
-from annotator.models import load_models
-from training.export.graph import write_files
+from annotator.models.load import load_models
+from training.export.files import write_files
 
 
 def check_loads(files: list[tuple[str, bytes]], survey: str) -> None:

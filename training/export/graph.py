@@ -3,13 +3,12 @@
 import hashlib
 import json
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from annotator.errors import ConfigError, ModelError
+from annotator.errors import ModelError
 from annotator.models.heads import HeadManifest
 from annotator.models.manifest import Manifest
 
@@ -139,8 +138,8 @@ def check_parity(
 
 
 def manifest_json(manifest: Manifest | HeadManifest) -> bytes:
-    """Write a manifest as JSON that :func:`annotator.manifest.parse_as` reads back equal."""
-    content = asdict(manifest)
+    """Write a manifest as JSON that :func:`annotator.models.manifest.parse_as` reads back equal."""
+    content = msgspec.to_builtins(manifest)
     # One line each for what nobody reads line by line.
     long = {
         name: content.pop(name)
@@ -155,36 +154,6 @@ def manifest_json(manifest: Manifest | HeadManifest) -> bytes:
 def describe_graph(graph: bytes) -> Mapping[str, str | int]:
     """Return the manifest's keys that name the graph."""
     return {"graph_sha256": hashlib.sha256(graph).hexdigest(), "graph_bytes": len(graph), "opset": OPSET}
-
-
-def write_files(folder: Path, files: Sequence[tuple[str, bytes]]) -> None:
-    """Write files whole or not at all, each by a rename, in order.
-
-    A crash between two renames leaves a graph and a manifest that name different hashes, which the loader refuses.
-
-    Raises
-    ------
-    ConfigError
-        If the folder cannot be written to.
-    """
-    written: list[tuple[Path, Path]] = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files:
-            handle, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-            written.append((Path(path), folder / name))
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for temporary, final in written:
-            temporary.chmod(0o644)
-            temporary.replace(final)
-    except OSError as failure:
-        raise ConfigError(f"--out {folder}: expected a folder that can be written to, found {failure}") from failure
-    finally:
-        for temporary, _ in written:
-            temporary.unlink(missing_ok=True)
 
 
 def _without_traces(graph: onnx.ModelProto) -> onnx.ModelProto:

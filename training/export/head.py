@@ -1,5 +1,6 @@
 """From a fitted head to its files, swapped in only where it is proved, and no worse than the one in service."""
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +15,12 @@ from annotator.models import ModelSet
 from annotator.models.heads import Head, HeadManifest, HeadReference, load_head
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.verdicts import latest, read_verdicts
-from training.export.graph import check_parity, describe_graph, export_graph, manifest_json, narrow, write_files
+from training.export.files import write_files
+from training.export.graph import check_parity, describe_graph, export_graph, manifest_json, narrow
+from training.metrics.intervals import interval_of, resamplings
 from training.metrics.ranking import auc
-from training.recipe import progress
+
+log = logging.getLogger(__name__)
 
 N_PARITY = 200
 N_BOOTSTRAP = 500
@@ -89,18 +93,15 @@ def refuse_if_worse(
         new = model(torch.from_numpy(numbers.astype(np.float32))).numpy()
     before = np.array([old.probability(_known(names, row)) or 0.0 for row in numbers])
     rng = np.random.default_rng(0)
-    differences = []
-    for _ in range(N_BOOTSTRAP):
-        drawn = rng.integers(len(labels), size=len(labels))
-        if labels[drawn].any() and not labels[drawn].all():
-            differences.append(auc(new[drawn], labels[drawn]) - auc(before[drawn], labels[drawn]))
+    low, high = interval_of(
+        [auc(new, labels, w) - auc(before, labels, w) for w in resamplings(len(labels), N_BOOTSTRAP, rng)]
+    )
     difference = auc(new, labels) - auc(before, labels)
-    low, high = np.percentile(differences, [2.5, 97.5])
     words = (
         f"held-out AUC {auc(new, labels):.3f}, of the head in service {auc(before, labels):.3f}; difference "
         f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
     )
-    progress(words)
+    log.info(words)
     if difference < -MAX_LOSS or high < 0:
         raise ModelError(f"expected a head no worse than the one in service, found {words}; the old head stays")
 
@@ -137,4 +138,4 @@ def write_head(out: Path, graph: bytes, manifest: HeadManifest, card: tuple[str,
             raise ModelError(f"the annotator would refuse this head, so nothing was written: {failure}") from failure
     place = out / manifest.survey if (out / manifest.survey).is_dir() else out
     write_files(place, files)
-    progress(f"wrote {', '.join(name for name, _ in files)} to {place}, revision {manifest.revision}")
+    log.info("wrote %s to %s, revision %d", ", ".join(name for name, _ in files), place, manifest.revision)

@@ -2,8 +2,8 @@
 
 from annotator.models.manifest import Manifest
 from annotator.models.percentiles import PERCENTILES
-from annotator.preprocess.features import FEATURES
-from training.export.card_text import calibration_words, false_alarms, with_interval, wrapped
+from annotator.surveys.ztf.columns import FEATURES
+from training.export.card_text import calibration_words, false_alarms, joined, with_interval
 
 POPULATIONS = {"within_aha_cut": "rows within AHA's quality cut", "all": "all rows"}
 
@@ -16,7 +16,7 @@ def model_card(manifest: Manifest, beside: Manifest | None) -> str:
     beside
         AHA's own recipe on the same table, to stand in the same tables; None where it was not run.
     """
-    sections = [
+    return joined(
         _what(manifest),
         _inputs(manifest),
         _training(manifest),
@@ -25,9 +25,7 @@ def model_card(manifest: Manifest, beside: Manifest | None) -> str:
         _errors(manifest),
         _limits(manifest),
         SOURCES,
-    ]
-    blocks = "\n\n".join(section.strip() for section in sections).split("\n\n")
-    return "\n\n".join(wrapped(block) for block in blocks) + "\n"
+    )
 
 
 def _what(manifest: Manifest) -> str:

@@ -10,14 +10,16 @@ from annotator.models.calibration import Sampling
 from annotator.models.distribution import Distribution
 from annotator.models.manifest import Calibrated
 from annotator.models.observed import of_features, of_score
-from annotator.preprocess.features import FEATURE_NAMES
-from training.data.live_states import LiveStates
-from training.data.table import Split, Table
+from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
+from training.data.folds import Split
+from training.data.partial_light_curves import PartialLightCurves
+from training.data.table import Table
 from training.features.network import FeatureModel
-from training.features.oddity import PHYSICAL, ObjectModel, Oddity
+from training.features.outlier_distance import PHYSICAL, ObjectModel, OutlierDistance
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import ONE_LEVEL, calibrated, cross_scores, false_alarms, share_of
 from training.metrics.distributions import distributions_of
+from training.recipe import Headlines, within
 
 SCORED, PRIOR = "score: distance to normals", "prior: blue, nuclear, slow and odd"
 """What the card and the report call them."""
@@ -55,14 +57,14 @@ def ranking(models: Sequence[ObjectModel], numbers: Mapping[str, NDArray], table
 
 
 def _rivals(model: ObjectModel, table: Table, split: Split) -> dict[str, NDArray]:
-    """Score test rows in other ways: on the columns, on the quantities of the oddity, and in the autoencoder."""
+    """Score test rows in other ways: on the columns, on the outlier distance's quantities, and in the autoencoder."""
     train = split.train & ~table.is_exotic
     with torch.no_grad():
         outputs = model.autoencoder(torch.from_numpy(table.features))
         _, residual, latent = (values.numpy().astype(np.float64) for values in outputs)
         everything = torch.from_numpy(table.quantities)
         near = model.oddity.scaling(everything[:, model.oddity.places])[0].numpy().astype(np.float64)
-        no_class = Oddity(
+        no_class = OutlierDistance(
             model.oddity.scaling_columns[: len(PHYSICAL)], model.oddity.centres[:, : len(PHYSICAL)].numpy()
         )
         physical_alone = no_class(everything[torch.from_numpy(split.test)]).numpy()
@@ -86,14 +88,16 @@ def _scaled(model: FeatureModel, features: NDArray[np.float32]) -> NDArray[np.fl
     return np.where(present.numpy() > 0, scaled.numpy(), np.nan)
 
 
-def _pooled(final: dict, young: dict, table: Table, live: LiveStates) -> tuple[dict, list[Sampling], NDArray, NDArray]:
-    """Put final and live states together: numbers by name, samplings, objects' places, and which are live."""
+def _pooled(
+    final: dict, young: dict, table: Table, live: PartialLightCurves
+) -> tuple[dict, list[Sampling], NDArray, NDArray]:
+    """Put final states and partial light curves together: numbers by name, samplings, places, and which are partial."""
     numbers = {name: np.concatenate([final[name], young[name]]) for name in final}
     places = np.concatenate([np.arange(len(table.rows)), live.places])
     return numbers, table.samplings + live.samplings, places, np.arange(len(places)) >= len(table.rows)
 
 
-def calibrations(final: dict, young: dict, table: Table, live: LiveStates) -> tuple[Calibrated, ...]:
+def calibrations(final: dict, young: dict, table: Table, live: PartialLightCurves) -> tuple[Calibrated, ...]:
     """Make the tables of the score and of the prior from all normals' out-of-fold numbers, final and live."""
     numbers, samplings, places, _ = _pooled(final, young, table, live)
     normal = np.flatnonzero(~table.is_exotic[places])
@@ -102,20 +106,21 @@ def calibrations(final: dict, young: dict, table: Table, live: LiveStates) -> tu
     )
 
 
-def distributions(final: dict, young: dict, table: Table, live: LiveStates) -> tuple[Distribution, ...]:
+def distributions(final: dict, young: dict, table: Table, live: PartialLightCurves) -> tuple[Distribution, ...]:
     """Bin, over all normals' states, the inputs and what the model that did not see an object says of it."""
     numbers, samplings, places, _ = _pooled(final, young, table, live)
     rows = np.concatenate([table.features, live.tensors[0]])
-    bins, is_normal = table.bins[places], ~table.is_exotic[places]
-    scores, priors = (cross_scores(numbers[name], samplings, bins, is_normal) for name in ("oddity", "prior"))
+    folds, is_normal = table.folds[places], ~table.is_exotic[places]
+    scores, priors = (cross_scores(numbers[name], samplings, folds, is_normal) for name in ("oddity", "prior"))
     observed = [
-        of_features(rows[i]) | of_score("features", float(scores[i]), float(numbers["error"][i]), float(priors[i]))
+        of_features(FEATURES, rows[i])
+        | of_score("features", float(scores[i]), float(numbers["error"][i]), float(priors[i]))
         for i in np.flatnonzero(is_normal)
     ]
     return distributions_of("features", observed)
 
 
-def measured_alarms(final: dict, young: dict, table: Table, live: LiveStates) -> dict:
+def measured_alarms(final: dict, young: dict, table: Table, live: PartialLightCurves) -> dict:
     """Measure how often normals are flagged, by what they are and how much was seen of them."""
     numbers, samplings, places, is_live = _pooled(final, young, table, live)
     ages = np.array([np.nan if s.age_days is None else s.age_days for s in samplings])
@@ -127,7 +132,7 @@ def measured_alarms(final: dict, young: dict, table: Table, live: LiveStates) ->
         **{f"{low} to {high} days old": (ages >= low) & (ages < high) for low, high in AGE_GROUPS},
     }
     alarms = {
-        output: false_alarms(numbers[name], samplings, table.bins[places], ~table.is_exotic[places], groups=groups)
+        output: false_alarms(numbers[name], samplings, table.folds[places], ~table.is_exotic[places], groups=groups)
         for output, name in (("score", "oddity"), ("prior", "prior"))
     }
     if len(live.places):
@@ -139,8 +144,8 @@ def _without_levels(
     values: NDArray, samplings: Sequence[Sampling], places: NDArray, is_live: NDArray[np.bool_], table: Table
 ) -> dict:
     """Say how often live normals would be flagged if all were compared with the databank's final states."""
-    is_normal, bins = ~table.is_exotic[places], table.bins[places]
-    scores = cross_scores(values, samplings, bins, is_normal & ~is_live, ONE_LEVEL)
+    is_normal, folds = ~table.is_exotic[places], table.folds[places]
+    scores = cross_scores(values, samplings, folds, is_normal & ~is_live, ONE_LEVEL)
     n_det = np.array([np.nan if s.n_detections is None else s.n_detections for s in samplings])
     return {
         f"live states, {name}": share_of(scores[rows] >= 2.0)
@@ -157,4 +162,17 @@ def error_quantiles(errors: NDArray[np.float64], table: Table) -> dict[str, list
         name: [float(f"{q:.4g}") for q in np.quantile(errors[rows], levels)]
         for name, rows in groups.items()
         if rows.any()
+    }
+
+
+def headlines(metrics: Mapping) -> Headlines:
+    """Return what a model of the object features is worth in a few lines."""
+    return {
+        "AUC of the score, all rows": within(metrics, "ranking", "all", "methods", SCORED, "auc"),
+        "AP of the score, all rows": within(metrics, "ranking", "all", "methods", SCORED, "ap"),
+        "AUC of the prior, all rows": within(metrics, "ranking", "all", "methods", PRIOR, "auc"),
+        "share of held-out normals at 2 or above": within(
+            metrics, "false_alarms", "score", "shares", "2", "held_out", "share"
+        ),
+        "validation error": metrics.get("validation_error"),
     }

@@ -1,7 +1,6 @@
 """Fit the feature autoencoder to normal objects."""
 
-import copy
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from annotator.errors import ConfigError
 from annotator.models.manifest import Column
-from annotator.preprocess.features import FEATURE_NAMES
+from annotator.surveys.ztf.columns import FEATURE_NAMES
+from training import recipe
+from training.data.folds import N_FOLDS
+from training.data.table import Table
 from training.features.network import FeatureModel
 from training.features.scaling import fit_columns
 
@@ -25,13 +28,12 @@ known g-r, has next to no object that lacks a band, so training makes them."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(recipe.FitSettings):
     """How a fit is made; chosen by the reconstruction of validation normals, never by the exotics."""
 
     epochs: int = 300
     batch_size: int = 256
     peak_learning_rate: float = 1e-2
-    """Of a one-cycle schedule; AdamW."""
     weight_decay: float = 1e-5
     gradient_norm: float = 5.0
     mask_probability: float = 0.25
@@ -57,11 +59,27 @@ class Fit:
         return selection_error(self.validation_errors)
 
 
+def check_trainable(table: Table) -> None:
+    """Refuse a table whose split would leave a part without normal objects, or a column without values.
+
+    Raises
+    ------
+    ConfigError
+        Naming what is short.
+    """
+    recipe.check_folds(table, "objects")
+    for rotation in range(N_FOLDS):
+        part = table.features[table.split(rotation).train & ~table.is_exotic]
+        empty = [FEATURE_NAMES[j] for j in np.flatnonzero(np.isnan(part).all(axis=0))]
+        if empty:
+            raise ConfigError(
+                f"--data {table.file_name}: expected physical values in every feature column of the training part, "
+                f"found none in {', '.join(empty)}; make the table with aha-train fetch features"
+            )
+
+
 def fit_features(
-    train: NDArray[np.float32],
-    validation: NDArray[np.float32],
-    settings: Settings,
-    progress: Callable[[str], None] = lambda line: None,
+    train: NDArray[np.float32], validation: NDArray[np.float32], settings: Settings, name: str = "features"
 ) -> Fit:
     """Fit constants and weights to `train`, keep the epoch that reconstructs `validation` best.
 
@@ -69,42 +87,27 @@ def fit_features(
     ----------
     train, validation
         ``(n, 21)`` float32 physical values of normal objects, NaN where missing.
+    name
+        What the log calls the fit.
     """
     torch.manual_seed(settings.seed)
     columns = fit_columns(train)
     model = FeatureModel(columns)
     scaled, present = model.scaling(torch.from_numpy(train))
-    validation_batches = _validation_batches(*model.scaling(torch.from_numpy(validation)))
-    batch_size = min(settings.batch_size, len(train))
-    steps_per_epoch = len(train) // batch_size
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.peak_learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.peak_learning_rate, total_steps=settings.epochs * steps_per_epoch + 1, pct_start=0.1
-    )
-    best = None
-    for epoch in range(1, settings.epochs + 1):
-        model.train()
-        order = torch.randperm(len(train))
-        for step in range(steps_per_epoch):
-            rows = order[step * batch_size : (step + 1) * batch_size]
+    held_out = _validation_batches(*model.scaling(torch.from_numpy(validation)))
+
+    def losses(batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        for rows in batches:
             kept = present[rows] * _random_mask(len(rows), settings.mask_probability)
             error, _, _ = model.compare(scaled[rows] * kept, kept)
-            optimizer.zero_grad()
-            error.mean().backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
-            optimizer.step()
-            schedule.step()
-        errors = _validate(model, validation_batches)
-        if best is None or selection_error(errors) < best.validation_error:
-            best = Fit(copy.deepcopy(model).eval(), columns, epoch, errors)
-        if epoch % max(1, settings.epochs // 5) == 0:
-            progress(
-                f"epoch {epoch}/{settings.epochs}: validation error {selection_error(errors):.5f}, "
-                f"best {best.validation_error:.5f}"
-            )
-    return best
+            yield error.mean()
+
+    def validate(model: FeatureModel) -> float:
+        return selection_error(_errors(model, held_out))
+
+    descent = recipe.one_cycle(model, len(train), settings)
+    best = recipe.fit(name, model, len(train), settings.epochs, descent, losses, validate)
+    return Fit(best.model, columns, best.epoch, _errors(best.model, held_out))
 
 
 def selection_error(errors: tuple[float, ...]) -> float:
@@ -129,7 +132,6 @@ def _validation_batches(scaled: Tensor, present: Tensor) -> list[tuple[Tensor, T
     return [(scaled, present), *((scaled * mask, present * mask) for mask in _group_masks())]
 
 
-def _validate(model: FeatureModel, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, ...]:
-    model.eval()
+def _errors(model: FeatureModel, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, ...]:
     with torch.no_grad():
         return tuple(model.compare(scaled, present)[0].mean().item() for scaled, present in batches)

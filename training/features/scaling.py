@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.models.manifest import SMALLEST_LOG10_ARGUMENT, Column
-from annotator.preprocess.features import FEATURES
+from annotator.surveys.ztf.columns import FEATURES
 
 MAD_TO_SIGMA = 1.482602218505602
 """Standard deviation of a normal distribution over its median absolute deviation."""

@@ -1,5 +1,6 @@
 """`aha-train features`: from a labelled table to a served model, its manifest and its card."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,100 +13,100 @@ from numpy.typing import NDArray
 
 from annotator.models.distribution import Distribution
 from annotator.models.manifest import Calibrated, Manifest, Reference, Tensor
-from annotator.preprocess import PREPROCESS_VERSION
-from annotator.preprocess.features import FEATURE_NAMES, FEATURES, QUALITY_NAMES, feature_row
+from annotator.preprocess.features import feature_row
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantity_row
-from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
-from training.data.live_states import LiveStates, live_states, no_live_states
-from training.data.table import N_BINS, Table, read_table
-from training.export.gate import check_loads
-from training.export.graph import OUTPUT_NAMES, describe_graph, export_graph, manifest_json, write_files
+from annotator.sandbox.sky.night import simulate_night
+from annotator.surveys import SURVEYS
+from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, QUALITY_NAMES
+from training import recipe
+from training.data.folds import N_FOLDS, rotation_of
+from training.data.partial_light_curves import PartialLightCurves, no_partial_light_curves, partial_light_curves
+from training.data.table import Table, read_table
+from training.export.graph import OUTPUT_NAMES, export_graph
 from training.features import evaluate as features_evaluate
 from training.features.card import model_card
-from training.features.fit import MASK_GROUPS, Fit, Settings, fit_features
+from training.features.fit import MASK_GROUPS, Fit, Settings, check_trainable, fit_features
 from training.features.network import WIDTHS
-from training.features.oddity import EXPECTED_SMALL, N_NEAREST, PHYSICAL, SHERLOCK, ObjectModel, fit_oddity, fit_prior
+from training.features.outlier_distance import (
+    EXPECTED_SMALL,
+    N_NEAREST,
+    PHYSICAL,
+    SHERLOCK,
+    ObjectModel,
+    fit_outlier_distance,
+    fit_prior,
+)
 from training.metrics.distributions import percentiles_of
-from training.recipe import REFERENCE_NIGHT, check_trainable, check_writable, in_processes, progress, write_out_of_fold
+from training.recipe import (
+    REFERENCE_NIGHT,
+    SURVEY,
+    Task,
+    check_writable,
+    identity,
+    in_processes,
+    log_headlines,
+    part_counts,
+    provenance,
+    publish,
+    write_out_of_fold,
+)
 
-SURVEY = "ztf"
+log = logging.getLogger(__name__)
+
 N_REFERENCES = 12
 REFERENCE_COLUMNS = ("ncand", "jdmin", "jd_g_minus_r", "classification", "physical_separation_kpc", "distance")
 OUTPUTS = (*OUTPUT_NAMES, "oddity", "prior")
 SINGLE_NUMBERS = ("error", "oddity", "prior")
 HIDDEN = ("whole", "without g", "without r", "without Pan-STARRS1", "without Sherlock's host")
-"""Names of :attr:`training.fit.Fit.validation_errors`."""
+"""Names of :attr:`training.features.fit.Fit.validation_errors`."""
 
 
-def train(
-    data: Path,
-    out: Path,
-    version: str,
-    settings: Settings,
-    jobs: int,
-    beside: Manifest | None = None,
-    curves: Path | None = None,
-    out_of_fold_folder: Path | None = None,
-) -> None:
-    """Fit, evaluate and export the object-feature model.
+def train(task: Task, settings: Settings, curves: Path | None = None) -> None:
+    """Fit, evaluate and export the object-feature model: ``features.onnx``, ``MODEL_CARD.md``, ``features.json``.
 
     Parameters
     ----------
-    data
-        Labelled table (:func:`training.dataset.read_table`).
-    out
-        Folder that gets ``features.onnx``, ``MODEL_CARD.md`` and ``features.json``; untouched if anything fails.
-    jobs
-        Processes that fit rotations side by side; the result does not depend on it.
-    beside
-        AHA's own recipe on the same table (:func:`training.comparison.read_result`), for the card.
+    task
+        Its data are a labelled table (:func:`training.data.table.read_table`).
     curves
-        Light curves of some of the objects (Parquet), from which live states are made for the calibration; None:
-        the calibration is on final states alone.
-    out_of_fold_folder
-        Gets each object's numbers by the model that did not see it, for :mod:`training.exotic`.
+        Light curves of some of the objects (Parquet), from which partial light curves are made for the calibration;
+        None: the calibration is on final states alone.
 
     Raises
     ------
     ConfigError
-        If the table cannot be trained on, or `out` not written to.
+        If the table cannot be trained on, or `task.out` not written to.
     ModelError
         If a gate of the export fails.
     """
     torch.set_num_threads(1)
-    check_writable(out)
-    table = read_table(data, SURVEY)
+    check_writable(task.out)
+    table = read_table(task.data, SURVEY)
     check_trainable(table)
-    progress(f"{len(table.rows)} objects of {data.name}: {_counts(table)}; {table.n_unscorable} have too few values")
-    live = live_states(table, curves, SURVEY, settings.seed) if curves else no_live_states()
-    progress(f"{len(live.places)} live states of {len(set(live.places.tolist()))} objects with light curves")
-    fits = in_processes(partial(_fit_rotation, table, settings), N_BINS, jobs)
-    final = out_of_fold([fit.model for fit in fits], table.bins, table.features, table.quantities)
-    young = out_of_fold([fit.model for fit in fits], table.bins[live.places], *live.tensors)
-    progress("evaluating")
+    log.info("%s: %s; %d have too few values", task.data.name, _counts(table), table.n_unscorable)
+    live = partial_light_curves(table, curves, SURVEY, settings.seed) if curves else no_partial_light_curves()
+    log.info("%d partial light curves of %d objects", len(live.places), len(set(live.places.tolist())))
+    fits = in_processes(partial(_fit_rotation, table, settings), N_FOLDS, task.jobs)
+    models = [fit.model for fit in fits]
+    final = out_of_fold(models, table.folds, table.features, table.quantities)
+    young = out_of_fold(models, table.folds[live.places], *live.tensors)
+    log.info("evaluating")
+    measured = (final, young, table, live)
     metrics = {
         "validation_error": fits[0].autoencoder.validation_error,
         "validation_errors": dict(zip(HIDDEN, fits[0].autoencoder.validation_errors, strict=True)),
-        "ranking": features_evaluate.ranking([fit.model for fit in fits], final, table),
-        "false_alarms": features_evaluate.measured_alarms(final, young, table, live),
+        "ranking": features_evaluate.ranking(models, final, table),
+        "false_alarms": features_evaluate.measured_alarms(*measured),
         "error_quantiles": features_evaluate.error_quantiles(final["error"], table),
     }
-    progress("exporting")
+    log.info("exporting")
     graph = export_graph(fits[0].model, {"features": table.features, "quantities": table.quantities}, OUTPUTS)
-    measured = (final, young, table, live)
     calibration, watched = features_evaluate.calibrations(*measured), features_evaluate.distributions(*measured)
-    manifest = _manifest(fits[0], graph, table, live, calibration, watched, version, settings, metrics)
-    files = [
-        ("features.onnx", graph),
-        ("MODEL_CARD.md", model_card(manifest, beside).encode()),
-        ("features.json", manifest_json(manifest)),
-    ]
-    check_loads(files, SURVEY)
-    write_files(out, files)
-    if out_of_fold_folder:
-        write_out_of_fold(out_of_fold_folder, "features", table.column("objectId"), final)
-    progress(f"wrote {', '.join(name for name, _ in files)} to {out}")
+    manifest = _manifest(fits[0], graph, table, live, calibration, watched, task.version, settings, metrics)
+    publish(task.out, graph, manifest, ("MODEL_CARD.md", model_card(manifest, task.beside)))
+    if task.out_of_fold:
+        write_out_of_fold(task.out_of_fold, "features", table.column("objectId"), final)
+    log_headlines("features", metrics, features_evaluate.headlines)
 
 
 @dataclass(frozen=True)
@@ -123,34 +124,33 @@ def _fit_rotation(table: Table, settings: Settings, rotation: int) -> RotationFi
         table.features[split.train & is_normal],
         table.features[split.validation & is_normal],
         settings,
-        lambda line: progress(f"model {rotation + 1} of {N_BINS}, {line}"),
+        f"model {rotation + 1} of {N_FOLDS}",
     )
     quantities = table.quantities[split.train & is_normal]
-    oddity = fit_oddity(quantities, settings.seed)
-    return RotationFit(fit, ObjectModel(fit.model, oddity, fit_prior(quantities, oddity)).eval())
+    distance = fit_outlier_distance(quantities, settings.seed)
+    return RotationFit(fit, ObjectModel(fit.model, distance, fit_prior(quantities, distance)).eval())
 
 
 def out_of_fold(
-    models: Sequence[ObjectModel], bins: NDArray[np.int64], features: NDArray, quantities: NDArray
+    models: Sequence[ObjectModel], folds: NDArray[np.int64], features: NDArray, quantities: NDArray
 ) -> dict[str, NDArray[np.float64]]:
-    """Return each object's single numbers ``(n,)`` by the model whose test part its bin is."""
-    numbers = {name: np.full(len(bins), np.nan) for name in SINGLE_NUMBERS}
-    for rotation, model in enumerate(models):
-        test = bins == (N_BINS - 1 + rotation) % N_BINS
-        if test.any():
-            with torch.no_grad():
-                outputs = model(torch.from_numpy(features[test]), torch.from_numpy(quantities[test]))
-            for name, values in zip(OUTPUTS, outputs, strict=True):
-                if name in numbers:
-                    numbers[name][test] = values.numpy()
-    return numbers
+    """Return each object's single numbers ``(n,)`` by the model whose test part its fold is."""
+
+    def score(rotation: int, here: NDArray[np.bool_]) -> NDArray[np.float64]:
+        with torch.no_grad():
+            outputs = models[rotation](torch.from_numpy(features[here]), torch.from_numpy(quantities[here]))
+        found = dict(zip(OUTPUTS, outputs, strict=True))
+        return np.stack([found[name].numpy() for name in SINGLE_NUMBERS], axis=1).astype(np.float64)
+
+    numbers = recipe.out_of_fold(rotation_of(folds), score, (len(SINGLE_NUMBERS),))
+    return {name: numbers[:, i].copy() for i, name in enumerate(SINGLE_NUMBERS)}
 
 
 def _manifest(
     fit: RotationFit,
     graph: bytes,
     table: Table,
-    live: LiveStates,
+    live: PartialLightCurves,
     calibration: tuple[Calibrated, ...],
     distributions: tuple[Distribution, ...],
     version: str,
@@ -159,13 +159,7 @@ def _manifest(
 ) -> Manifest:
     n_columns, n_latent = str(len(FEATURES)), str(WIDTHS[-1])
     return Manifest(
-        name=f"{SURVEY} object features",
-        version=version,
-        survey=SURVEY,
-        modality="features",
-        recipe="normals only",
-        preprocess_version=PREPROCESS_VERSION,
-        **describe_graph(graph),
+        **identity("features", "object features", version, graph),
         inputs=(
             Tensor("features", ("n", n_columns), "float32, physical values in the columns' units, NaN = missing"),
             Tensor(
@@ -191,24 +185,22 @@ def _manifest(
                 f"float32, sum of the shares of normals that are less odd or larger in {', '.join(EXPECTED_SMALL)}",
             ),
         ),
-        training={
-            "data": table.file_name,
-            "data_sha256": table.sha256,
-            "counts": dict(Counter(table.column("source_label").tolist())),
-            "exotic_types": dict(Counter(table.column("type")[table.is_exotic].tolist())),
-            "n_unscorable": table.n_unscorable,
-            "split": "by sha256 of the TNS name, ten bins: 0-7 train (normals only), 8 stops, 9 tests; nine rotations "
+        training=provenance(
+            table,
+            counts=dict(Counter(table.column("source_label").tolist())),
+            exotic_types=dict(Counter(table.column("type")[table.is_exotic].tolist())),
+            n_unscorable=table.n_unscorable,
+            split="by sha256 of the TNS name, ten bins: 0-7 train (normals only), 8 stops, 9 tests; nine rotations "
             "of it give every object its numbers by a model that did not see it",
-            "counts_by_part": _part_counts(table),
-            "live_states": {
+            counts_by_part=part_counts(table.split(0), table.is_exotic),
+            live_states={
                 "states": len(live.places),
                 "normal_states": int((~table.is_exotic[live.places]).sum()),
                 "objects": len(set(live.places.tolist())),
             },
-            "settings": asdict(settings) | {"mask_groups": MASK_GROUPS},
-            "epoch": fit.autoencoder.epoch,
-            "torch": torch.__version__,
-        },
+            settings=asdict(settings) | {"mask_groups": MASK_GROUPS},
+            epoch=fit.autoencoder.epoch,
+        ),
         metrics=metrics,
         calibrated=calibration,
         references=simulated_references(fit.model),
@@ -217,16 +209,6 @@ def _manifest(
             (*FEATURES, *QUANTITIES), np.hstack([table.features, table.quantities])[~table.is_exotic]
         ),
     )
-
-
-def _part_counts(table: Table) -> dict[str, int]:
-    split, is_normal = table.split(0), ~table.is_exotic
-    return {
-        "train": int((split.train & is_normal).sum()),
-        "validation": int((split.validation & is_normal).sum()),
-        "test_normal": int((split.test & is_normal).sum()),
-        "test_exotic": int((split.test & ~is_normal).sum()),
-    }
 
 
 def _counts(table: Table) -> str:
@@ -243,8 +225,8 @@ def simulated_references(model: ObjectModel) -> tuple[Reference, ...]:
     for number, row in enumerate(rows):
         record = {name: row[name] for name in ("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *REFERENCE_COLUMNS)}
         record |= dict.fromkeys(hidden[number % len(hidden)])
-        transient = PARSERS[SURVEY](record)
-        features, quantities = feature_row(transient.features), quantity_row(transient)
+        transient = SURVEYS[SURVEY].parse(record)
+        features, quantities = feature_row(FEATURES, transient.features), quantity_row(FEATURES, transient)
         with torch.no_grad():
             outputs = model(torch.from_numpy(features[np.newaxis]), torch.from_numpy(quantities[np.newaxis]))
         found = dict(zip(OUTPUTS, outputs, strict=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from training.export.card_text import wrapped
+from training.export.card_text import joined
 from training.known.evaluate import NEAREST, WITHIN, ClassShare
 
 WORDS = {"features": "Object features", "lightcurve": "Light curve", "triplet": "Stamps"}
@@ -18,13 +18,12 @@ def known_card(
     counts
         Known objects by modality.
     measured
-        By modality and by what was compared (:func:`training.known_evaluate.measure`).
+        By modality and by what was compared (:func:`training.known.evaluate.measure`).
     n_bytes
         Size of the index.
     """
-    sections = [_what(version, counts, n_bytes), *(_modality(name, parts) for name, parts in measured.items()), LIMITS]
-    blocks = "\n\n".join(section.strip() for section in sections).split("\n\n")
-    return "\n\n".join(wrapped(block) for block in blocks) + "\n"
+    modalities = (_modality(name, parts) for name, parts in measured.items())
+    return joined(_what(version, counts, n_bytes), *modalities, LIMITS)
 
 
 def _what(version: str, counts: Mapping[str, int], n_bytes: int) -> str:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from annotator.models.known import KnownLatents
 from training.data.curves import shared_groups
 from training.data.table import LABELS
-from training.metrics.ranking import N_BOOTSTRAP, Estimate
+from training.metrics.intervals import Estimate, interval_of, resamplings
+from training.metrics.ranking import N_BOOTSTRAP
 
 NEAREST = 5
 MIN_OF_CLASS = 5
@@ -112,10 +113,7 @@ def _shares(
     share, chance = neighbours.shares(kinds, ones)
     shuffled = [neighbours.shares(neighbours.shuffled(kinds, rng), ones)[0] for _ in range(N_BOOTSTRAP)]
     # An object that is drawn again is drawn as a neighbour, too: objects that are near one another are not independent.
-    draws = [
-        neighbours.shares(kinds, np.bincount(rng.integers(n, size=n), minlength=n).astype(float))
-        for _ in range(N_BOOTSTRAP)
-    ]
+    draws = [neighbours.shares(kinds, weights.astype(float)) for weights in resamplings(n, N_BOOTSTRAP, rng)]
     lifts = np.array([found / expected for found, expected in draws])
     alike = (kinds[neighbours.nearest] == kinds[:, np.newaxis]) & neighbours.is_there
     cells = neighbours.stratum * len(kind_names) + kinds
@@ -152,5 +150,5 @@ def _neighbours(index: KnownLatents, places: NDArray[np.int64], stratum: NDArray
 
 
 def _estimate(value: float, draws: NDArray[np.float64]) -> Estimate:
-    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    low, high = interval_of(draws)
     return Estimate(float(value), float(low), float(high))

@@ -6,10 +6,9 @@ are in training. It gets the same cleaned detections as ours (AHA's own let nega
 The annotator does not load what comes out.
 """
 
-import copy
-import math
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from annotator.errors import ConfigError
-from annotator.models.manifest import Manifest, Reference, Tensor, parse_manifest
+from annotator.models.manifest import Manifest, Reference, Tensor
 from annotator.preprocess.lightcurve import (
     BANDS,
     BANDWIDTH_FAR_DAYS,
@@ -31,15 +30,19 @@ from annotator.preprocess.lightcurve import (
     Detections,
     usable_detections,
 )
-from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
+from annotator.sandbox.sky.night import simulate_night
+from annotator.surveys import SURVEYS
+from training import recipe
 from training.data.curves import CurveTable, read_curves
-from training.data.table import N_BINS
-from training.export.graph import describe_graph, export_graph, manifest_json, write_files
+from training.data.folds import N_FOLDS, rotated
+from training.export.comparison import read_comparison, refuse_served, write_comparison
+from training.export.graph import describe_graph, export_graph
 from training.lightcurve import evaluate as lightcurve_evaluate
 from training.metrics.calibrate import uniform_calibrated
 from training.metrics.ranking import as_lists, ranking
-from training.recipe import REFERENCE_NIGHT, check_writable, progress
+from training.recipe import REFERENCE_NIGHT, check_writable, in_processes
+
+log = logging.getLogger(__name__)
 
 MIN_DETECTIONS, MIN_BASELINE_DAYS, MIN_IN_WINDOW, WINDOW_MARGIN_DAYS = 10, 40.0, 3, 6.0
 PEAK_BOOST, PEAK_BOOST_DAYS = 3.0, 12.0
@@ -120,27 +123,29 @@ def aha_tensor(curve: Detections) -> NDArray[np.float32] | None:
 
 
 def fit(
-    train: NDArray[np.float32], validation: NDArray[np.float32], settings: AhaCurveSettings, seed: int
+    train: NDArray[np.float32], validation: NDArray[np.float32], settings: AhaCurveSettings, seed: int, name: str
 ) -> AhaCurveModel:
-    """Fit AHA's network and return it at its best epoch."""
+    """Fit AHA's network and return it at its best epoch; the log calls it `name`."""
     torch.manual_seed(seed)
     model = AhaCurveModel(train)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
     rows, held_out = torch.from_numpy(train), torch.from_numpy(validation)
-    best, best_state = math.inf, copy.deepcopy(model.state_dict())
-    for _ in range(settings.epochs):
-        for batch in torch.randperm(len(train)).split(settings.batch_size):
-            optimizer.zero_grad()
-            error, residual, _ = model(rows[batch])
+
+    def losses(batches: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        for batch in batches:
+            _, residual, _ = model(rows[batch])
             weight = rows[batch, 1]
-            ((weight * residual * residual).sum() / weight.sum().clamp(min=1e-6)).backward()
-            optimizer.step()
-        with torch.no_grad():
-            error = model(held_out)[0].mean().item()
-        if error < best:
-            best, best_state = error, copy.deepcopy(model.state_dict())
-    model.load_state_dict(best_state)
-    return model.eval()
+            yield (weight * residual * residual).sum() / weight.sum().clamp(min=1e-6)
+
+    return recipe.fit(
+        name,
+        model,
+        len(train),
+        settings.epochs,
+        recipe.Descent(settings.batch_size, optimizer),
+        losses,
+        lambda model: model(held_out)[0].mean().item(),
+    ).model
 
 
 def errors_of(model: AhaCurveModel, curves: Sequence[Detections]) -> NDArray[np.float64]:
@@ -164,31 +169,27 @@ def reproduce(data: Path, labels: Path, out: Path, epochs: int | None, seed: int
     ModelError
         If a gate of the export fails.
     """
-    if (out / "lightcurve.json").exists() or (out / "features.json").exists():
-        raise ConfigError(
-            f"--out {out}: expected a folder without served models, found some; the annotator would refuse AHA's model "
-            f"beside them: choose another folder"
-        )
+    refuse_served(out)
     check_writable(out)
     torch.set_num_threads(1)
     table = read_curves(data, labels)
     found = [aha_tensor(curve.detections) for curve in table.curves]
     kept = np.array([i for i, tensor in enumerate(found) if tensor is not None])
-    if len(np.unique(table.bins[kept])) < N_BINS:
+    if len(np.unique(table.folds[kept])) < N_FOLDS:
         raise ConfigError(
-            f"--data {data}: expected curves within AHA's cuts in each of {N_BINS} bins of the names, found "
+            f"--data {data}: expected curves within AHA's cuts in each of {N_FOLDS} bins of the names, found "
             f"{len(kept)} in all; collect more objects"
         )
     tensors = np.stack([found[i] for i in kept])
-    progress(f"{len(kept)} of {len(table.curves)} curves pass AHA's cuts")
+    log.info("%d of %d curves pass AHA's cuts", len(kept), len(table.curves))
     settings = AhaCurveSettings(**({"epochs": epochs} if epochs else {}))
     own_model, own_split = _own_split(tensors, table.is_exotic[kept], settings, seed)
-    models = _fit_rotations(tensors, table.bins[kept], settings, seed)
+    models = _fit_rotations(tensors, table.folds[kept], settings, seed)
 
     def scorer(rotation: int, curves: Sequence[Detections]) -> NDArray[np.float64]:
         return errors_of(models[rotation], curves)
 
-    whole = lightcurve_evaluate.out_of_fold(scorer, [curve.detections for curve in table.curves], table.bins)
+    whole = lightcurve_evaluate.out_of_fold(scorer, [curve.detections for curve in table.curves], table.folds)
     metrics = {
         "own_split": own_split,
         "whole": lightcurve_evaluate.within_groups(table, {"reconstruction error": whole}),
@@ -197,23 +198,19 @@ def reproduce(data: Path, labels: Path, out: Path, epochs: int | None, seed: int
     graph = export_graph(own_model, {"lightcurve": tensors})
     normal_errors = whole[~table.is_exotic & np.isfinite(whole)]
     manifest = _manifest(table, len(kept), graph, own_model, normal_errors, metrics, settings, seed)
-    write_files(out, [("aha_lightcurve.onnx", graph), ("aha_lightcurve.json", manifest_json(manifest))])
-    progress(
-        f"wrote aha_lightcurve.onnx, aha_lightcurve.json to {out}: a comparison, which the annotator does not load"
-    )
+    write_comparison(out, graph, manifest)
 
 
 def _fit_rotations(
-    tensors: NDArray[np.float32], bins: NDArray[np.int64], settings: AhaCurveSettings, seed: int
+    tensors: NDArray[np.float32], folds: NDArray[np.int64], settings: AhaCurveSettings, seed: int
 ) -> list[AhaCurveModel]:
     """Fit one model a rotation, exotics in training, as AHA does."""
-    models = []
-    for rotation in range(N_BINS):
-        test, validation = (9 + rotation) % N_BINS, (8 + rotation) % N_BINS
-        is_train = (bins != test) & (bins != validation)
-        models.append(fit(tensors[is_train], tensors[bins == validation], settings, seed))
-        progress(f"AHA's recipe, model {rotation + 1} of {N_BINS}")
-    return models
+
+    def fit_one(rotation: int) -> AhaCurveModel:
+        split, name = rotated(folds, rotation), f"AHA's recipe, model {rotation + 1} of {N_FOLDS}"
+        return fit(tensors[split.train], tensors[split.validation], settings, seed, name)
+
+    return in_processes(fit_one, N_FOLDS)
 
 
 def _own_split(
@@ -222,13 +219,13 @@ def _own_split(
     """Fit on AHA's own random split, 80/10/10, and measure on its test part, which the catalogues confound."""
     order = np.random.default_rng(SPLIT_SEED).permutation(len(tensors))
     train, validation, test = np.split(order, [int(0.8 * len(order)), int(0.9 * len(order))])
-    model = fit(tensors[train], tensors[validation], settings, seed)
+    model = fit(tensors[train], tensors[validation], settings, seed, "AHA's split")
     with torch.no_grad():
         errors = model(torch.from_numpy(tensors[test]))[0].numpy()
     exotic = is_exotic[test]
     if not exotic.any() or exotic.all():
         return model, {}
-    metrics = as_lists(ranking(errors, exotic, np.zeros(len(test), dtype=int)))
+    metrics = as_lists(ranking(errors, exotic))
     return model, {"n_normal": int((~exotic).sum()), "n_exotic": int(exotic.sum())} | metrics
 
 
@@ -282,7 +279,7 @@ def _references(model: AhaCurveModel) -> tuple[Reference, ...]:
             if epoch.candid is not None
         ]
         record = {"objectId": simulated.object_id, "candidates": candidates[:40]}
-        tensor = aha_tensor(usable_detections(PARSERS["ztf"](record).light_curve))
+        tensor = aha_tensor(usable_detections(SURVEYS["ztf"].parse(record).light_curve))
         if tensor is not None and len(references) < 3:
             with torch.no_grad():
                 error, _, latent = model(torch.from_numpy(tensor[np.newaxis]))
@@ -298,11 +295,4 @@ def read_result(folder: Path, data: Path, labels: Path) -> Manifest:
     ConfigError
         If there is none, or it is about others.
     """
-    path = folder / "aha_lightcurve.json"
-    try:
-        manifest = parse_manifest(path.read_bytes(), str(path))
-    except OSError as failure:
-        raise ConfigError(f"--beside: expected {path}, found {failure}; make it with --recipe aha") from failure
-    if manifest.training.get("data_sha256") != read_curves(data, labels).sha256:
-        raise ConfigError(f"--beside {folder}: expected a result on {data.name}, found one on others; repeat it")
-    return manifest
+    return read_comparison(folder, "aha_lightcurve", data, lambda: read_curves(data, labels).sha256)

@@ -2,7 +2,7 @@
 
 from annotator.models.manifest import Manifest
 from annotator.preprocess import lightcurve as preprocess
-from training.export.card_text import calibration_words, false_alarms, with_interval, wrapped
+from training.export.card_text import calibration_words, false_alarms, joined, with_interval
 from training.lightcurve import network as network
 from training.lightcurve.evaluate import mean_aucs
 
@@ -18,7 +18,7 @@ def lightcurve_card(manifest: Manifest, beside: Manifest | None) -> str:
     beside
         AHA's own recipe on the same curves, to stand in the same tables; None where it was not run.
     """
-    sections = [
+    return joined(
         _what(manifest),
         _training(manifest),
         _injections(manifest, beside),
@@ -28,9 +28,7 @@ def lightcurve_card(manifest: Manifest, beside: Manifest | None) -> str:
         _sampling(manifest),
         LIMITS,
         SOURCES,
-    ]
-    blocks = "\n\n".join(section.strip() for section in sections).split("\n\n")
-    return "\n\n".join(wrapped(block) for block in blocks) + "\n"
+    )
 
 
 def _what(manifest: Manifest) -> str:

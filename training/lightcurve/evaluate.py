@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, within_grid
+from training import recipe
 from training.data.curves import CurveTable
-from training.data.table import N_BINS
+from training.data.folds import rotation_of
 from training.lightcurve.injection import EVOLUTIONS, Pair, make_pair, single_numbers, smooth_magnitudes
-from training.metrics.ranking import as_lists, ranking
+from training.metrics.ranking import as_lists, auc, auc_with_interval, ranking
+from training.recipe import Headlines, within
 
 Scorer = Callable[[int, Sequence[Detections]], NDArray[np.float64]]
 """(rotation, curves) -> scores ``(n,)`` by that rotation's model, NaN where it cannot."""
@@ -25,23 +26,25 @@ GROUPS = ("yse", "alerts")
 SAMPLINGS = ("20 or more", "5 to 10, whole", "5 to 10, young")
 """Numbers of detections of the pairs; young: the first of a longer curve."""
 
+METHOD = "reconstruction error"
+"""What the card and the report call the score."""
+
 _SEED = 2026
 
 
-def out_of_fold(scorer: Scorer, curves: Sequence[Detections], bins: NDArray[np.int64]) -> NDArray[np.float64]:
+def out_of_fold(scorer: Scorer, curves: Sequence[Detections], folds: NDArray[np.int64]) -> NDArray[np.float64]:
     """Score each curve by the model whose test part it is in: ``(n,)``."""
-    scores = np.full(len(curves), np.nan)
-    for rotation in range(N_BINS):
-        members = np.flatnonzero(bins == (N_BINS - 1 + rotation) % N_BINS)
-        if len(members):
-            scores[members] = scorer(rotation, [curves[i] for i in members])
-    return scores
+
+    def score(rotation: int, here: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return scorer(rotation, [curves[i] for i in np.flatnonzero(here)])
+
+    return recipe.out_of_fold(rotation_of(folds), score)
 
 
 def make_pairs(
     table: CurveTable, smooth: Mapping[int, NDArray[np.float64]], kind: str, sampling: str
 ) -> tuple[list[Pair], NDArray[np.int64]]:
-    """Make one pair of each normal curve that leaves enough detections, and return them with their bins.
+    """Make one pair of each normal curve that leaves enough detections, and return them with their folds.
 
     `smooth` holds the smooth magnitudes of the normal curves, by their place in the table.
     """
@@ -59,7 +62,7 @@ def make_pairs(
         if (n >= 20 if sampling == "20 or more" else 5 <= n <= 10) and _both_scorable(pair):
             pairs.append(pair)
             numbers.append(number)
-    return pairs, table.bins[numbers]
+    return pairs, table.folds[numbers]
 
 
 def _both_scorable(pair: Pair) -> bool:
@@ -80,12 +83,12 @@ def injections(table: CurveTable, scorers: Mapping[str, Scorer]) -> dict[str, di
     for sampling in SAMPLINGS:
         result[sampling] = {}
         for kind in EVOLUTIONS:
-            pairs, bins = make_pairs(table, smooth, kind, sampling)
+            pairs, folds = make_pairs(table, smooth, kind, sampling)
             if len(pairs) < 10:
                 continue
             normal, injected = [p.normal for p in pairs], [p.injected for p in pairs]
             methods = {
-                name: _pair_auc(out_of_fold(scorer, normal, bins), out_of_fold(scorer, injected, bins))
+                name: _pair_auc(out_of_fold(scorer, normal, folds), out_of_fold(scorer, injected, folds))
                 for name, scorer in scorers.items()
             }
             result[sampling][kind] = {"n": len(pairs), "methods": methods, "single": _single_aucs(normal, injected)}
@@ -98,22 +101,19 @@ def _pair_auc(normal: NDArray, injected: NDArray) -> dict:
     if n < 10:
         return {"n": n, "auc": None}
     scores = np.concatenate([normal[is_scored], injected[is_scored]])
-    auc = as_lists(ranking(scores, np.arange(2 * n) >= n, np.zeros(2 * n, dtype=int)))["auc"]
-    return {"n": n, "auc": auc}
+    return {"n": n, "auc": auc_with_interval(scores, np.arange(2 * n) >= n)}
 
 
 def _single_aucs(normal: Sequence[Detections], injected: Sequence[Detections]) -> dict[str, float]:
     below, above = ([single_numbers(curve) for curve in curves] for curves in (normal, injected))
-    aucs = {}
-    for name in below[0]:
-        auc = _auc([numbers[name] for numbers in below], [numbers[name] for numbers in above])
-        aucs[name] = round(max(auc, 1 - auc), 4)
-    return aucs
+    is_above = np.arange(len(below) + len(above)) >= len(below)
+    return {name: _better_auc(np.array([numbers[name] for numbers in (*below, *above)]), is_above) for name in below[0]}
 
 
-def _auc(below: Sequence[float], above: Sequence[float]) -> float:
-    ranks = stats.rankdata([*below, *above])
-    return float((ranks[len(below) :].mean() - (len(above) + 1) / 2) / len(below))
+def _better_auc(values: NDArray, is_above: NDArray[np.bool_]) -> float:
+    """Return the AUC of a number ``(n,)`` in whichever direction is better."""
+    found = auc(values, is_above)
+    return round(max(found, 1 - found), 4)
 
 
 def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str, dict]:
@@ -136,18 +136,13 @@ def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str,
             single_numbers(c.detections) | {"peak magnitude": float(c.detections.magnitude.min())} for c in members
         ]
         exotic = is_exotic[rows]
-        baselines = {}
-        for key in numbers[0]:
-            values = np.array([n[key] for n in numbers])
-            auc = _auc(values[~exotic], values[exotic])
-            baselines[key] = round(max(auc, 1 - auc), 4)
         result[name] = {
             "n_normal": int((~exotic).sum()),
             "n_exotic": int(exotic.sum()),
             "methods": {
-                method: as_lists(ranking(values[rows], exotic, table.bins[rows])) for method, values in scores.items()
+                method: as_lists(ranking(values[rows], exotic, table.folds[rows])) for method, values in scores.items()
             },
-            "single": baselines,
+            "single": {key: _better_auc(np.array([n[key] for n in numbers]), exotic) for key in numbers[0]},
         }
     return result
 
@@ -158,7 +153,7 @@ def dependence(scores: NDArray, curves: Sequence[Detections]) -> dict[str, list[
     Parameters
     ----------
     scores
-        ``(n,)`` of normals, each calibrated on the other bins'.
+        ``(n,)`` of normals, each calibrated on the other folds'.
     """
     numbers = {
         "detections": ([len(curve) for curve in curves], (2, 5, 11, 21, np.inf)),
@@ -189,3 +184,15 @@ def mean_aucs(report: Mapping[str, dict], method: str) -> dict[str, float]:
         if values and all(values):
             means[sampling] = float(np.mean([value[0] for value in values]))
     return means
+
+
+def headlines(metrics: Mapping) -> Headlines:
+    """Return what a light-curve model is worth in a few lines."""
+    means = mean_aucs(metrics.get("injections", {}), METHOD)
+    return {f"mean AUC of injections, {sampling} detections": means.get(sampling) for sampling in SAMPLINGS} | {
+        "AUC within the group yse": within(metrics, "whole", "yse", "methods", METHOD, "auc"),
+        "share of held-out normals at 2 or above": within(
+            metrics, "false_alarms", "score", "shares", "2", "held_out", "share"
+        ),
+        "validation loss": metrics.get("validation_loss"),
+    }

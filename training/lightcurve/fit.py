@@ -1,7 +1,6 @@
 """Fit the light-curve autoencoder to normal objects as they look at any age."""
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,18 +9,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, grid, within_grid
+from training import recipe
 from training.lightcurve.injection import MAX_ERROR_MAG
 from training.lightcurve.network import LightCurveModel, mean_loss
 
 
 @dataclass(frozen=True)
-class LightCurveSettings:
+class LightCurveSettings(recipe.FitSettings):
     """How a fit is made."""
 
     epochs: int = 60
     batch_size: int = 128
     peak_learning_rate: float = 2e-3
-    """Of a one-cycle schedule; AdamW."""
     weight_decay: float = 1e-3
     gradient_norm: float = 5.0
     versions: int = 24
@@ -89,10 +88,7 @@ def make_versions(curves: Sequence[Detections], settings: LightCurveSettings) ->
 
 
 def fit_lightcurves(
-    train: NDArray[np.float32],
-    validation: NDArray[np.float32],
-    settings: LightCurveSettings,
-    progress: Callable[[str], None] = lambda line: None,
+    train: NDArray[np.float32], validation: NDArray[np.float32], settings: LightCurveSettings, name: str = "lightcurve"
 ) -> LightCurveFit:
     """Fit weights to `train`, keep the epoch that reconstructs `validation` best.
 
@@ -100,38 +96,28 @@ def fit_lightcurves(
     ----------
     train, validation
         ``(n, versions, 3, 2, 176)`` of normal objects.
+    name
+        What the log calls the fit.
     """
     torch.manual_seed(settings.seed)
     model = LightCurveModel()
     n, n_versions = train.shape[:2]
     pool, held_out = torch.from_numpy(train), _flat(torch.from_numpy(validation).flatten(0, 1))
-    batch_size = min(settings.batch_size, n)
-    steps = n // batch_size
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.peak_learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.peak_learning_rate, total_steps=settings.epochs * steps + 1, pct_start=0.1
-    )
-    best = None
-    for epoch in range(1, settings.epochs + 1):
-        model.train()
-        order, version = torch.randperm(n), torch.randint(n_versions, (n,))
-        for step in range(steps):
-            rows = order[step * batch_size : (step + 1) * batch_size]
+
+    def losses(batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        version = torch.randint(n_versions, (n,))
+        for rows in batches:
             brightness, uncertainty, support = _flat(pool[rows, version[rows]])
             hidden = torch.rand_like(support) < settings.max_hidden * torch.rand(len(rows), 1)
             residual, noise, *_ = model.compare(brightness, uncertainty, support, support * ~hidden)
-            optimizer.zero_grad()
-            mean_loss(residual / noise, support).mean().backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
-            optimizer.step()
-            schedule.step()
-        losses = _losses(model, held_out)
-        if best is None or losses.mean().item() < best.validation_error:
-            best = LightCurveFit(copy.deepcopy(model).eval(), epoch, losses.mean().item(), (losses, held_out[2]))
-    progress(f"epoch {best.epoch} of {settings.epochs} kept: validation loss {best.validation_error:.4f}")
-    return best
+            yield mean_loss(residual / noise, support).mean()
+
+    def validate(model: LightCurveModel) -> float:
+        return _losses(model, held_out).mean().item()
+
+    descent = recipe.one_cycle(model, n, settings)
+    best = recipe.fit(name, model, n, settings.epochs, descent, losses, validate)
+    return LightCurveFit(best.model, best.epoch, best.error, (_losses(best.model, held_out), held_out[2]))
 
 
 def set_common_sampling(fits: Sequence[LightCurveFit]) -> None:
@@ -147,7 +133,6 @@ def _flat(tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _losses(model: LightCurveModel, parts: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    model.eval()
     brightness, uncertainty, support = parts
     with torch.no_grad():
         residual, noise, *_ = model.compare(brightness, uncertainty, support, support)

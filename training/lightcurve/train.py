@@ -1,5 +1,6 @@
 """`aha-train lightcurve`: from labelled light curves to a served model, its manifest and its card."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,19 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from annotator.errors import ConfigError, MissingModalityError
+from annotator.errors import MissingModalityError
 from annotator.models.distribution import Distribution
 from annotator.models.inputs import sampling_of
 from annotator.models.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.models.observed import of_light_curve, of_score
-from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.lightcurve import CHANNELS, SHAPE, Detections, grid, lightcurve_tensor
-from annotator.sandbox import simulate_night
-from annotator.surveys import PARSERS
+from annotator.sandbox.sky.night import simulate_night
+from annotator.surveys import SURVEYS
 from training.data.curves import CurveTable, read_curves, shared_groups
-from training.data.table import N_BINS
-from training.export.gate import check_loads
-from training.export.graph import OUTPUT_NAMES, describe_graph, export_graph, manifest_json, write_files
+from training.data.folds import N_FOLDS
+from training.export.graph import OUTPUT_NAMES, export_graph
 from training.lightcurve import evaluate as lightcurve_evaluate
 from training.lightcurve.card import lightcurve_card
 from training.lightcurve.fit import (
@@ -36,62 +35,63 @@ from training.lightcurve.fit import (
 from training.lightcurve.network import N_LATENT, LightCurveModel
 from training.metrics.calibrate import calibrated, cross_scores, false_alarms
 from training.metrics.distributions import distributions_of
-from training.recipe import MIN_NORMALS_PER_BIN, REFERENCE_NIGHT, check_writable, progress, write_out_of_fold
+from training.recipe import (
+    REFERENCE_NIGHT,
+    SURVEY,
+    Task,
+    check_folds,
+    check_writable,
+    identity,
+    in_processes,
+    log_headlines,
+    part_counts,
+    provenance,
+    publish,
+    write_out_of_fold,
+)
 
-SURVEY = "ztf"
+log = logging.getLogger(__name__)
+
 N_REFERENCES = 10
 REFERENCE_FIELDS = ("candid", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
 MAX_REFERENCE_CANDIDATES = 40
 OUTPUTS = (*OUTPUT_NAMES, "reconstruction")
 
 
-def train(
-    data: Path,
-    labels: Path,
-    out: Path,
-    version: str,
-    settings: LightCurveSettings,
-    beside: Manifest | None = None,
-    out_of_fold_folder: Path | None = None,
-) -> None:
-    """Fit, evaluate and export the light-curve model.
+def train(task: Task, labels: Path, settings: LightCurveSettings) -> None:
+    """Fit, evaluate and export the light-curve model: ``lightcurve.onnx``, ``LIGHTCURVE_CARD.md``, ``lightcurve.json``.
 
     Parameters
     ----------
-    data, labels
-        Light curves and their labels (:func:`training.lightcurve_data.read_curves`).
-    out
-        Folder that gets ``lightcurve.onnx``, ``LIGHTCURVE_CARD.md`` and ``lightcurve.json``; untouched if anything
-        fails.
-    beside
-        AHA's own recipe on the same curves, for the card.
-    out_of_fold_folder
-        Gets each whole curve's error by the model that did not see it, for :mod:`training.exotic`; only of groups that
-        do not tell the class.
+    task
+        Its data are light curves (:func:`training.data.curves.read_curves`). Out-of-fold numbers are only written of
+        groups that do not tell the class.
+    labels
+        Of the curves.
 
     Raises
     ------
     ConfigError
-        If the curves cannot be trained on, or `out` not written to.
+        If the curves cannot be trained on, or `task.out` not written to.
     ModelError
         If a gate of the export fails.
     """
     torch.set_num_threads(1)
-    check_writable(out)
-    table = read_curves(data, labels)
-    check_curves(table)
-    progress(f"{len(table.curves)} curves: {dict(Counter(table.column('label').tolist()))}")
+    check_writable(task.out)
+    table = read_curves(task.data, labels)
+    check_folds(table, "curves")
+    log.info("%d curves: %s", len(table.curves), dict(Counter(table.column("label").tolist())))
     fits = fit_rotations(table, settings)
-    progress("evaluating")
+    log.info("evaluating")
     errors, states = live_errors(fits, table)
-    whole = lightcurve_evaluate.out_of_fold(scorer_of(fits), [c.detections for c in table.curves], table.bins)
+    whole = lightcurve_evaluate.out_of_fold(scorer_of(fits), [c.detections for c in table.curves], table.folds)
     metrics = _metrics(fits, table, whole, errors, states)
-    progress("exporting")
+    log.info("exporting")
     graph = export_graph(fits[0].model, {"lightcurve": grid([curve.detections for curve in table.curves])}, OUTPUTS)
     normal = np.flatnonzero(~table.is_exotic)
     samplings = [sampling_of(state) for state in states]
     calibration = calibrated("error", errors[normal], [samplings[i] for i in normal])
-    scores = cross_scores(errors, samplings, table.bins, ~table.is_exotic)
+    scores = cross_scores(errors, samplings, table.folds, ~table.is_exotic)
     watched = distributions_of(
         "lightcurve",
         [
@@ -99,54 +99,26 @@ def train(
             for i in normal.tolist()
         ],
     )
-    manifest = _manifest(fits[0], graph, table, calibration, watched, version, settings, metrics)
-    files = [
-        ("lightcurve.onnx", graph),
-        ("LIGHTCURVE_CARD.md", lightcurve_card(manifest, beside).encode()),
-        ("lightcurve.json", manifest_json(manifest)),
-    ]
-    check_loads(files, SURVEY)
-    write_files(out, files)
-    if out_of_fold_folder:
+    manifest = _manifest(fits[0], graph, table, calibration, watched, task.version, settings, metrics)
+    publish(task.out, graph, manifest, ("LIGHTCURVE_CARD.md", lightcurve_card(manifest, task.beside)))
+    if task.out_of_fold:
         groups = table.column("group")
         shared = np.isin(groups, sorted(shared_groups(groups.tolist(), table.is_exotic.tolist())))
-        write_out_of_fold(out_of_fold_folder, "lightcurve", table.column("object_id")[shared], {"error": whole[shared]})
-    progress(f"wrote {', '.join(name for name, _ in files)} to {out}")
-
-
-def check_curves(table: CurveTable) -> None:
-    """Refuse curves whose split would leave a part without normal objects.
-
-    Raises
-    ------
-    ConfigError
-        Naming what is short.
-    """
-    normals = Counter(table.bins[~table.is_exotic].tolist())
-    short = [normals[number] for number in range(N_BINS) if normals[number] < MIN_NORMALS_PER_BIN]
-    if short:
-        raise ConfigError(
-            f"--data {table.file_name}: expected at least {MIN_NORMALS_PER_BIN} normal curves in each of {N_BINS} bins "
-            f"of the names, found {sum(normals.values())} in all and bins with only {', '.join(map(str, short))}; "
-            f"collect more objects"
-        )
+        write_out_of_fold(task.out_of_fold, "lightcurve", table.column("object_id")[shared], {"error": whole[shared]})
+    log_headlines("lightcurve", metrics, lightcurve_evaluate.headlines)
 
 
 def fit_rotations(table: CurveTable, settings: LightCurveSettings) -> list[LightCurveFit]:
-    """Fit one model a rotation of the bins, each to the normals of its training part."""
+    """Fit one model a rotation of the folds, each to the normals of its training part."""
     normal = np.flatnonzero(~table.is_exotic)
     versions = make_versions([table.curves[i].detections for i in normal], settings)
-    fits = []
-    for rotation in range(N_BINS):
+
+    def fit(rotation: int) -> LightCurveFit:
         split = table.split(rotation)
-        fits.append(
-            fit_lightcurves(
-                versions[split.train[normal]],
-                versions[split.validation[normal]],
-                settings,
-                lambda line, number=rotation + 1: progress(f"model {number} of {N_BINS}, {line}"),
-            )
-        )
+        name = f"model {rotation + 1} of {N_FOLDS}"
+        return fit_lightcurves(versions[split.train[normal]], versions[split.validation[normal]], settings, name)
+
+    fits = in_processes(fit, N_FOLDS)
     set_common_sampling(fits)
     return fits
 
@@ -158,7 +130,7 @@ def live_errors(fits: Sequence[LightCurveFit], table: CurveTable) -> tuple[NDArr
     """
     rng = np.random.default_rng(REFERENCE_NIGHT["seed"])
     states = [truncated(curve.detections, rng) for curve in table.curves]
-    return lightcurve_evaluate.out_of_fold(scorer_of(fits), states, table.bins), states
+    return lightcurve_evaluate.out_of_fold(scorer_of(fits), states, table.folds), states
 
 
 def scorer_of(fits: Sequence[LightCurveFit]) -> lightcurve_evaluate.Scorer:
@@ -175,7 +147,7 @@ def _metrics(
 ) -> dict:
     scorer = scorer_of(fits)
     normal, samplings = np.flatnonzero(~table.is_exotic), [sampling_of(state) for state in states]
-    scores = cross_scores(errors, samplings, table.bins, ~table.is_exotic)
+    scores = cross_scores(errors, samplings, table.folds, ~table.is_exotic)
     groups = {f"group {name}": table.column("group") == name for name in np.unique(table.column("group")).tolist()}
     return {
         "validation_loss": fits[0].validation_error,
@@ -183,7 +155,7 @@ def _metrics(
         "random_epoch": lightcurve_evaluate.within_groups(table, {"reconstruction error": errors}),
         "injections": lightcurve_evaluate.injections(table, {"reconstruction error": scorer}),
         "dependence": lightcurve_evaluate.dependence(scores[normal], [states[i] for i in normal]),
-        "false_alarms": {"score": false_alarms(errors, samplings, table.bins, ~table.is_exotic, groups=groups)},
+        "false_alarms": {"score": false_alarms(errors, samplings, table.folds, ~table.is_exotic, groups=groups)},
     }
 
 
@@ -198,15 +170,8 @@ def _manifest(
     metrics: dict,
 ) -> Manifest:
     sizes = tuple(map(str, SHAPE))
-    split, is_normal = table.split(0), ~table.is_exotic
     return Manifest(
-        name=f"{SURVEY} light curve",
-        version=version,
-        survey=SURVEY,
-        modality="lightcurve",
-        recipe="normals only",
-        preprocess_version=PREPROCESS_VERSION,
-        **describe_graph(graph),
+        **identity("lightcurve", "light curve", version, graph),
         inputs=(
             Tensor(
                 "lightcurve",
@@ -230,24 +195,17 @@ def _manifest(
                 "float32, brightness that the bottleneck stands for, mag above peak, supported or not",
             ),
         ),
-        training={
-            "data": table.file_name,
-            "data_sha256": table.sha256,
-            "counts": dict(Counter(table.column("label").tolist())),
-            "counts_by_group": dict(Counter(table.column("group").tolist())),
-            "n_unscorable": table.n_unscorable,
-            "split": "by sha256 of the object's id, ten bins: 0-7 train (normals only), 8 stops, 9 tests; nine "
+        training=provenance(
+            table,
+            counts=dict(Counter(table.column("label").tolist())),
+            counts_by_group=dict(Counter(table.column("group").tolist())),
+            n_unscorable=table.n_unscorable,
+            split="by sha256 of the object's id, ten bins: 0-7 train (normals only), 8 stops, 9 tests; nine "
             "rotations of it give every curve an error by a model that did not see it",
-            "counts_by_part": {
-                "train": int((split.train & is_normal).sum()),
-                "validation": int((split.validation & is_normal).sum()),
-                "test_normal": int((split.test & is_normal).sum()),
-                "test_exotic": int((split.test & ~is_normal).sum()),
-            },
-            "settings": asdict(settings),
-            "epoch": fit.epoch,
-            "torch": torch.__version__,
-        },
+            counts_by_part=part_counts(table.split(0), table.is_exotic),
+            settings=asdict(settings),
+            epoch=fit.epoch,
+        ),
         metrics=metrics,
         calibrated=(calibration,),
         references=simulated_references(fit.model),
@@ -267,7 +225,7 @@ def simulated_references(model: LightCurveModel) -> tuple[Reference, ...]:
         candidates = candidates[: 10 if number % 2 else MAX_REFERENCE_CANDIDATES]
         record = {"objectId": simulated.object_id, "candidates": candidates}
         try:
-            tensor = lightcurve_tensor(PARSERS[SURVEY](record).light_curve)
+            tensor = lightcurve_tensor(SURVEYS[SURVEY].parse(record).light_curve)
         except MissingModalityError:
             continue
         with torch.no_grad():

@@ -9,7 +9,8 @@ from scipy import stats
 
 from annotator.models.calibration import Calibration, Level, Sampling, Tail, round_up
 from annotator.models.manifest import Calibrated
-from training.data.table import N_BINS
+from training.data.folds import N_FOLDS
+from training.metrics.intervals import exact_share
 
 MIN_PER_LEVEL = 500
 """Normals of a level; one with fewer is joined with the next."""
@@ -104,19 +105,19 @@ def fit_tail(values: NDArray[np.float64]) -> Tail:
 def cross_scores(
     values: NDArray[np.float64],
     samplings: Sequence[Sampling],
-    bins: NDArray[np.int64],
+    folds: NDArray[np.int64],
     is_normal: NDArray[np.bool_],
     rules: Sequence[LevelRule] = LEVELS,
 ) -> NDArray[np.float64]:
-    """Score each object by the normals of the other bins, ``(n,)``: no normal is in its own table.
+    """Score each object by the normals of the other folds, ``(n,)``: no normal is in its own table.
 
     The levels are those of all normals together.
     """
     scores = np.full(len(values), np.nan)
     rules = joined_rules([samplings[i] for i in np.flatnonzero(is_normal)], rules)
-    for number in range(N_BINS):
-        others = np.flatnonzero(is_normal & (bins != number))
-        here = np.flatnonzero(bins == number)
+    for number in range(N_FOLDS):
+        others = np.flatnonzero(is_normal & (folds != number))
+        here = np.flatnonzero(folds == number)
         if not len(here) or not len(others):
             continue
         table = Calibration(_levels(values[others], [samplings[i] for i in others], rules))
@@ -130,7 +131,7 @@ REPORTED_SCORES = (1.0, 2.0, 3.0)
 def false_alarms(
     values: NDArray[np.float64],
     samplings: Sequence[Sampling],
-    bins: NDArray[np.int64],
+    folds: NDArray[np.int64],
     is_normal: NDArray[np.bool_],
     rules: Sequence[LevelRule] = LEVELS,
     groups: Mapping[str, NDArray[np.bool_]] | None = None,
@@ -154,9 +155,9 @@ def false_alarms(
         ``two_sample``: by level, whether the held-out bin's values could be drawn from the others': Kolmogorov and
         Smirnov's test, p-values corrected over levels by Holm's method.
     """
-    scores = cross_scores(values, samplings, bins, is_normal, rules)
+    scores = cross_scores(values, samplings, folds, is_normal, rules)
     place = level_places(samplings, rules)
-    held_out = is_normal & (bins == N_BINS - 1)
+    held_out = is_normal & (folds == N_FOLDS - 1)
     named = {rule.name: place == number for number, rule in enumerate(rules)} if len(rules) > 1 else {}
     return {
         "shares": {
@@ -178,8 +179,7 @@ def false_alarms(
 def share_of(is_above: NDArray[np.bool_]) -> dict:
     """Return how many of ``(n,)`` are true, and the share with its exact interval."""
     n, above = len(is_above), int(np.count_nonzero(is_above))
-    interval = stats.binomtest(above, n).proportion_ci(method="exact")
-    return {"n": n, "above": above, "share": [round(float(v), 5) for v in (above / n, interval.low, interval.high)]}
+    return {"n": n, "above": above, "share": exact_share(above, n).rounded(5)}
 
 
 def _two_sample(

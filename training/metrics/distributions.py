@@ -1,8 +1,8 @@
 """How numbers are distributed over the training set: those watched for drift, and those that normals are known by."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +26,8 @@ def distributions_of(modality: str, observed: Sequence[Mapping[str, float | None
     modality
         Whose numbers they are.
     observed
-        One object each, as :mod:`annotator.observed` names its numbers, the same in all; scores and errors must be by
-        models that did not see the object, since a night's are.
+        One object each, as :mod:`annotator.models.observed` names its numbers, the same in all; scores and errors must
+        be by models that did not see the object, since a night's are.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def _distribution(name: str, modality: str, values: Sequence[float | None]) -> D
     )
     counts = np.bincount([bin_of(unfilled, value) for value in present], minlength=len(edges) + 1)
     shares = counts / len(present) if present else np.ones(1)
-    return replace(unfilled, shares=tuple(shares.tolist()))
+    return msgspec.structs.replace(unfilled, shares=tuple(shares.tolist()))
 
 
 def _edges(present: Sequence[float]) -> tuple[float, ...]:

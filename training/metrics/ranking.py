@@ -8,25 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from training.data.table import Split, Table
+from training.data.folds import Split
+from training.data.table import Table
+from training.metrics.intervals import Estimate, interval_of, resamplings
 
 N_BOOTSTRAP = 1000
+RIVAL_TREES = 200
+"""Trees of the isolation forests that a model is measured against."""
 TOP = 10
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 def ranking(
-    scores: NDArray, is_exotic: NDArray[np.bool_], bins: NDArray[np.int64], seed: int = 0
+    scores: NDArray, is_exotic: NDArray[np.bool_], folds: NDArray[np.int64] | None = None, seed: int = 0
 ) -> dict[str, Estimate]:
     """Measure a ranking, with intervals by bootstrap over objects.
 
@@ -34,104 +28,130 @@ def ranking(
     ----------
     scores
         ``(n,)``, higher is more anomalous.
-    is_exotic, bins
-        ``(n,)``; hits are counted in the top ten of each bin, and averaged over bins.
+    is_exotic, folds
+        ``(n,)``; hits are counted in the top ten of each fold, and averaged over folds; by default all are one.
 
     Returns
     -------
     dict
         ``auc``, ``ap`` (average precision) and ``hits``.
     """
-    rng = np.random.default_rng(seed)
-    order = np.argsort(-scores, kind="stable")
-    labels, values, ordered_bins = is_exotic[order], scores[order], bins[order]
-    last_of_ties = np.flatnonzero(np.append(np.diff(values) != 0, True))
-    members = [np.flatnonzero(ordered_bins == number) for number in np.unique(bins)]
+    n, rng = len(scores), np.random.default_rng(seed)
+    ranked = _Ranked.of(scores, is_exotic)
+    in_order = np.zeros(n, dtype=np.int64) if folds is None else folds[ranked.order]
+    members = [np.flatnonzero(in_order == number) for number in np.unique(in_order)]
 
     def measure(weights: NDArray) -> tuple[float, float, float]:
-        positive = np.cumsum(weights * labels)[last_of_ties]
-        total = np.cumsum(weights)[last_of_ties]
-        hits = np.mean([_hits(weights[m], labels[m]) for m in members])
-        return _auc(positive, total), _average_precision(positive, total), hits
+        hits = np.mean([_hits(weights[m], ranked.labels[m]) for m in members])
+        return ranked.auc(weights), ranked.average_precision(weights), hits
 
-    ones = np.ones(len(scores))
-    n = len(scores)
-    draws = np.array([measure(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(N_BOOTSTRAP)])
-    low, high = np.nanpercentile(draws, [2.5, 97.5], axis=0)
+    low, high = interval_of([measure(weights) for weights in resamplings(n, N_BOOTSTRAP, rng)])
     return {
         name: Estimate(float(value), float(low[i]), float(high[i]))
-        for i, (name, value) in enumerate(zip(("auc", "ap", "hits"), measure(ones), strict=True))
+        for i, (name, value) in enumerate(zip(("auc", "ap", "hits"), measure(np.ones(n)), strict=True))
     }
 
 
-def auc(scores: NDArray, is_positive: NDArray[np.bool_]) -> float:
-    """Return the area under the ROC curve, ties by half, of scores ``(n,)`` of which some are positive, some not."""
-    n = int(is_positive.sum())
-    return float((stats.rankdata(scores)[is_positive].mean() - (n + 1) / 2) / (len(scores) - n))
+def auc(scores: NDArray, is_positive: NDArray[np.bool_], weights: NDArray | None = None) -> float:
+    """Return the area under the ROC curve, ties by half, of scores ``(n,)``; NaN unless of both kinds.
+
+    Parameters
+    ----------
+    weights
+        How often each object counts, ``(n,)``; by default once.
+    """
+    ranked = _Ranked.of(scores, is_positive)
+    return ranked.auc(np.ones(len(scores)) if weights is None else weights[ranked.order])
 
 
 def average_precision(scores: NDArray, is_positive: NDArray[np.bool_]) -> float:
-    """Return the sum of precision times the step in recall, over the distinct scores ``(n,)``."""
-    order = np.argsort(-scores, kind="stable")
-    last_of_ties = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    return _average_precision(np.cumsum(is_positive[order])[last_of_ties], last_of_ties + 1.0)
+    """Return the sum of precision times the step in recall, over the distinct scores ``(n,)``; NaN of no positive."""
+    return _Ranked.of(scores, is_positive).average_precision(np.ones(len(scores)))
 
 
-def _auc(positive: NDArray, total: NDArray) -> float:
-    """Area under the ROC curve from cumulative counts at each threshold, ties by the trapezium."""
-    negative = total - positive
-    if positive[-1] == 0 or negative[-1] == 0:
-        return np.nan
-    true_rate, false_rate = np.append(0, positive / positive[-1]), np.append(0, negative / negative[-1])
-    return float(np.trapezoid(true_rate, false_rate))
+def auc_with_interval(scores: NDArray, is_positive: NDArray[np.bool_]) -> list[float] | None:
+    """Return AUC, low and high of scores ``(n,)``, for a manifest; None unless of both kinds."""
+    if is_positive.all() or not is_positive.any():
+        return None
+    return ranking(scores, is_positive)["auc"].rounded()
 
 
-def _average_precision(positive: NDArray, total: NDArray) -> float:
-    """Sum of precision times the step in recall, over thresholds."""
-    if positive[-1] == 0:
-        return np.nan
-    precision = positive / np.maximum(total, 1)
-    return float(np.sum(np.diff(positive, prepend=0) * precision) / positive[-1])
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Labelled scores, best first, to be measured many times with other weights.
+
+    scikit-learn's roc_auc_score and average_precision_score give the same numbers, but sort anew for each of a
+    thousand draws, which takes fifteen times as long.
+    """
+
+    order: NDArray[np.int64]
+    """Places of the scores ``(n,)``, best first; labels and weights below stand in this order."""
+    labels: NDArray[np.bool_]
+    last_of_ties: NDArray[np.int64]
+    """Where each distinct score ends."""
+
+    @classmethod
+    def of(cls, scores: NDArray, is_positive: NDArray[np.bool_]) -> "_Ranked":
+        order = np.argsort(-scores, kind="stable")
+        return cls(order, is_positive[order], np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)))
+
+    def _counts(self, weights: NDArray) -> tuple[NDArray, NDArray]:
+        """Return how many positives and how many in all are at or above each distinct score."""
+        return np.cumsum(weights * self.labels)[self.last_of_ties], np.cumsum(weights)[self.last_of_ties]
+
+    def auc(self, weights: NDArray) -> float:
+        """Return the area under the ROC curve, ties by the trapezium."""
+        positive, total = self._counts(weights)
+        negative = total - positive
+        if positive[-1] == 0 or negative[-1] == 0:
+            return np.nan
+        true_rate, false_rate = np.append(0, positive / positive[-1]), np.append(0, negative / negative[-1])
+        return float(np.trapezoid(true_rate, false_rate))
+
+    def average_precision(self, weights: NDArray) -> float:
+        """Return the sum of precision times the step in recall."""
+        positive, total = self._counts(weights)
+        if positive[-1] == 0:
+            return np.nan
+        precision = positive / np.maximum(total, 1)
+        return float(np.sum(np.diff(positive, prepend=0) * precision) / positive[-1])
 
 
 def _hits(weights: NDArray, labels: NDArray[np.bool_]) -> float:
-    """Exotics among the top ten of a resampled bin whose entries stand in order, best first."""
+    """Exotics among the top ten of a resampled fold whose entries stand in order, best first."""
     before = np.cumsum(weights) - weights
     return float(np.sum(np.clip(TOP - before, 0, weights) * labels))
 
 
 def evaluate(scores: Mapping[str, NDArray], table: Table) -> dict[str, dict]:
     """Measure each score on the rows within AHA's cut and on all rows, and the first two by exotic type on all."""
-    bins, is_exotic = table.bins, table.is_exotic
+    folds, is_exotic = table.folds, table.is_exotic
     # Two to four objects of a TDE subtype say nothing.
     types = np.array(["TDE" if kind.startswith("TDE") else kind for kind in table.column("type")])
     result: dict[str, dict] = {}
-    for population, rows in (("within_aha_cut", table.is_within_aha_cut), ("all", np.ones(len(bins), bool))):
+    for population, rows in (("within_aha_cut", table.is_within_aha_cut), ("all", np.ones(len(folds), bool))):
         if not is_exotic[rows].any() or is_exotic[rows].all():
             continue
         result[population] = {
             "n_normal": int((~is_exotic[rows]).sum()),
             "n_exotic": int(is_exotic[rows].sum()),
             "methods": {
-                name: as_lists(ranking(values[rows], is_exotic[rows], bins[rows])) for name, values in scores.items()
+                name: as_lists(ranking(values[rows], is_exotic[rows], folds[rows])) for name, values in scores.items()
             },
         }
     by_type: dict[str, dict] = {}
     for kind in np.unique(types[is_exotic]):
         rows = ~is_exotic | (types == kind)
         by_type[str(kind)] = {"n": int((is_exotic & (types == kind)).sum())} | {
-            name: _as_list(ranking(scores[name][rows], is_exotic[rows], bins[rows])["auc"]) for name in list(scores)[:2]
+            name: ranking(scores[name][rows], is_exotic[rows], folds[rows])["auc"].rounded()
+            for name in list(scores)[:2]
         }
     return result | {"by_type": by_type}
 
 
-def _as_list(estimate: Estimate) -> list[float]:
-    return [round(number, 4) for number in (estimate.value, estimate.low, estimate.high)]
-
-
 def as_lists(estimates: Mapping[str, Estimate]) -> dict[str, list[float]]:
     """Return each estimate as value, low, high, for a manifest."""
-    return {name: _as_list(estimate) for name, estimate in estimates.items()}
+    return {name: estimate.rounded() for name, estimate in estimates.items()}
 
 
 def baselines(table: Table, scaled: NDArray, split: Split) -> dict[str, NDArray]:
@@ -154,7 +174,7 @@ def baselines(table: Table, scaled: NDArray, split: Split) -> dict[str, NDArray]
 
     normal = np.nan_to_num(scaled[split.train & ~table.is_exotic])
     filled, is_missing = np.nan_to_num(scaled[split.test]), np.isnan(scaled[split.test])
-    forest = IsolationForest(n_estimators=200, random_state=0).fit(normal)
+    forest = IsolationForest(n_estimators=RIVAL_TREES, random_state=0).fit(normal)
     distances, _ = NearestNeighbors(n_neighbors=20).fit(normal).kneighbors(filled)
     sorted_normal = np.sort(normal, axis=0)
     ranks = np.stack([np.searchsorted(sorted_normal[:, j], filled[:, j]) for j in range(filled.shape[1])], axis=1)
@@ -194,7 +214,7 @@ def density_rivals(normal: NDArray[np.float64], test: NDArray[np.float64]) -> di
         .fit(normal)
         .score_samples(test),
         "Mahalanobis distance": mahalanobis(normal, test),
-        "isolation forest": -IsolationForest(n_estimators=200, random_state=0).fit(normal).score_samples(test),
+        "isolation forest": -IsolationForest(n_estimators=RIVAL_TREES, random_state=0).fit(normal).score_samples(test),
         "Gaussian mixture of 8": -mixture.score_samples(test),
     }
 
@@ -208,9 +228,7 @@ def mahalanobis(normal: NDArray[np.float64], test: NDArray[np.float64]) -> NDArr
 
 def best_column(columns: NDArray, names: tuple[str, ...], is_exotic: NDArray[np.bool_]) -> tuple[str, NDArray]:
     """Return the column that ranks the exotics best, and its sign: chosen with the labels, so an upper bound."""
-    ranks = stats.rankdata(columns, axis=0)
-    n_exotic, n_normal = int(is_exotic.sum()), int((~is_exotic).sum())
-    auc = (ranks[is_exotic].sum(axis=0) - n_exotic * (n_exotic + 1) / 2) / (n_exotic * n_normal)
-    best = int(np.argmax(np.abs(auc - 0.5)))
-    sign = 1.0 if auc[best] > 0.5 else -1.0
+    aucs = np.array([auc(column, is_exotic) for column in columns.T])
+    best = int(np.argmax(np.abs(aucs - 0.5)))
+    sign = 1.0 if aucs[best] > 0.5 else -1.0
     return f"{names[best]}, {'larger' if sign > 0 else 'smaller'} (chosen with the labels)", sign * columns[:, best]

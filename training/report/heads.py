@@ -1,5 +1,6 @@
 """The report's part on what stands beside the scores: what each step brought, the head, and how fast it learns."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from training.data.table import read_table
 from training.exotic.ask import VERDICTS_A_NIGHT, simulate_year
 from training.exotic.examples import read_databank
 from training.features.evaluate import PRIOR, SCORED
-from training.recipe import progress
 from training.report.layout import Block, Figure, Grid, Heading, Paragraph
+
+log = logging.getLogger(__name__)
 
 TABLE = "object_features.csv"
 SHOWN_NIGHTS = (0, 1, 3, 10, 30, 100, 200)
@@ -34,10 +36,10 @@ def measure(models: ModelSet, data: Path) -> dict:
         "year": {},
     }
     if features and (data / TABLE).is_file():
-        progress("simulating a year of verdicts")
+        log.info("simulating a year of verdicts")
         databank = read_databank(read_table(data / TABLE, models.survey), models, None)
         if databank.is_positive.any():
-            found["year"] = simulate_year(databank, progress)
+            found["year"] = simulate_year(databank)
     return found
 
 

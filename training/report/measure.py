@@ -15,11 +15,10 @@ from annotator.models import Model
 from annotator.models.calibration import Sampling
 from annotator.models.inputs import sampling_of
 from annotator.preprocess.lightcurve import Detections, grid
-from annotator.surveys import PARSERS
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.candidates import number
 from training.data.curves import CurveTable, read_curves
-from training.data.live_states import live_states as live_states_of
-from training.data.live_states import no_live_states
+from training.data.partial_light_curves import no_partial_light_curves, partial_light_curves
 from training.data.stamps import StampTable, read_stamps
 from training.data.table import read_table
 from training.lightcurve import evaluate as lightcurve_evaluate
@@ -78,9 +77,9 @@ def features(model: Model, data: Path) -> dict:
     values, is_exotic = values_of(model, table.features[test], table.quantities[test]), table.is_exotic[test]
     rows = [table.rows[i] for i in test]
     peaks, ages = _table_numbers(rows)
-    live, curves = no_live_states(), data / "lightcurves.parquet"
+    live, curves = no_partial_light_curves(), data / "lightcurves.parquet"
     if curves.is_file():
-        live = live_states_of(table, curves, "ztf", model.manifest.training["settings"]["seed"])
+        live = partial_light_curves(table, curves, "ztf", model.manifest.training["settings"]["seed"])
     chosen = np.isin(live.places, test)
     young = values_of(model, *(values[chosen] for values in live.tensors)) if chosen.any() else np.empty(0)
     result = _common(
@@ -95,7 +94,7 @@ def features(model: Model, data: Path) -> dict:
     result["dependence"] = dependence(
         result.pop("scores")[: int(is_normal.sum())],
         {
-            "number of detections": _known([PARSERS["ztf"](row).n_det for row in rows])[is_normal],
+            "number of detections": _known([SURVEYS["ztf"].parse(row).n_det for row in rows])[is_normal],
             "values present, of 21": np.isfinite(table.features[test]).sum(axis=1).astype(float)[is_normal],
             "brightest magnitude": peaks[is_normal],
             "days from first detection to last colour": ages[is_normal],
@@ -119,7 +118,7 @@ def lightcurve(model: Model, data: Path) -> dict:
     """Measure the light-curve model on the bin that neither trained nor stopped it, whole and as young as it was."""
     table = read_curves(data / "lightcurves.parquet", data / "lightcurve_labels.csv")
     test = table.split(0).test
-    all_states = live_states(table)
+    all_states = as_calibrated(table)
     states = [state for state, chosen in zip(all_states, test, strict=True) if chosen]
     held_out = replace(table, curves=tuple(c for c, chosen in zip(table.curves, test, strict=True) if chosen))
     is_exotic, groups = held_out.is_exotic, held_out.column("group")
@@ -153,8 +152,8 @@ def lightcurve(model: Model, data: Path) -> dict:
     return result
 
 
-def live_states(table: CurveTable) -> list[Detections]:
-    """Return each curve at the very epoch at which :func:`training.lightcurve.live_errors` calibrated it."""
+def as_calibrated(table: CurveTable) -> list[Detections]:
+    """Return each curve at the very epoch at which :func:`training.lightcurve.train.live_errors` calibrated it."""
     rng = np.random.default_rng(REFERENCE_NIGHT["seed"])
     return [truncated(curve.detections, rng) for curve in table.curves]
 
@@ -165,7 +164,7 @@ def _curve_baselines(table: CurveTable, curves: Sequence[Detections], when: str)
     tables = []
     for group in (*lightcurve_evaluate.GROUPS, "pooled"):
         rows = np.ones(len(numbers), bool) if group == "pooled" else table.column("group") == group
-        is_exotic, bins = table.is_exotic[rows], table.bins[rows]
+        is_exotic, folds = table.is_exotic[rows], table.folds[rows]
         if not is_exotic.any() or is_exotic.all():
             continue
         methods = {}
@@ -173,7 +172,7 @@ def _curve_baselines(table: CurveTable, curves: Sequence[Detections], when: str)
             values = np.array([n[name] for n in numbers])[rows]
             sign, direction = (1, "larger") if auc(values, is_exotic) >= 0.5 else (-1, "smaller")
             counts = {"n_exotic": int(is_exotic.sum()), "n_normal": int((~is_exotic).sum())}
-            methods[f"{name}, {direction}"] = as_lists(ranking(sign * values, is_exotic, bins)) | counts
+            methods[f"{name}, {direction}"] = as_lists(ranking(sign * values, is_exotic, folds)) | counts
         tables.append({"title": curve_title(group, when), "methods": methods})
     return tables
 
@@ -259,7 +258,7 @@ def _held_out(title: str, errors: NDArray, is_exotic: NDArray[np.bool_], missing
             f"least {MIN_EXOTICS} exotics."
         )
         return []
-    found = as_lists(ranking(errors, is_exotic, np.zeros(len(errors), dtype=int)))
+    found = as_lists(ranking(errors, is_exotic))
     counts = {"n_exotic": n_exotic, "n_normal": len(is_exotic) - n_exotic}
     return [{"title": title, "methods": {FRESH: found | counts}}]
 

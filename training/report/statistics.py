@@ -1,8 +1,8 @@
 """What the report says of a list of scores: how many are high, and what they go with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -34,7 +34,7 @@ def without(level: Level, values: NDArray[np.float64]) -> Level:
     for value in values:
         if len(left) > 1:
             left = np.delete(left, np.argmin(np.abs(left - value)))
-    return replace(level, values=tuple(left.tolist()))
+    return msgspec.structs.replace(level, values=tuple(left.tolist()))
 
 
 def shares_above(scores: NDArray[np.float64]) -> dict[str, dict]:

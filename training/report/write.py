@@ -4,15 +4,16 @@ Out-of-fold figures need the models of every rotation, which are not shipped: th
 recorded them, the manifests. What the shipped graph can be asked afresh is measured on the objects it has not seen.
 """
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from annotator.errors import ConfigError
 from annotator.models import Model, load_models
 from annotator.models.manifest import Manifest, parse_manifest
-from training.export.graph import write_files
+from training.export.files import write_files
 from training.features.evaluate import SCORED
-from training.recipe import check_writable, progress
+from training.recipe import SURVEY, check_writable
 from training.report import heads as report_heads
 from training.report import layout as report_layout
 from training.report import measure as report_measure
@@ -20,7 +21,7 @@ from training.report import page as report_page
 from training.report import plots as report_plots
 from training.report.measure import AHA, FRESH, SHIPPED
 
-SURVEY = "ztf"
+log = logging.getLogger(__name__)
 
 AHA_FILES: Mapping[str, str] = {
     "features": "aha.json",
@@ -38,7 +39,7 @@ def write_report(data: Path, out: Path, models: Path | None = None, beside: Path
     Parameters
     ----------
     data
-        Folder with what the models were trained on, under the names in :data:`training.report_measure.DATA_FILES`.
+        Folder with what the models were trained on, under the names in :data:`training.report.measure.DATA_FILES`.
     out
         Folder for the report; untouched if anything fails.
     models
@@ -58,14 +59,14 @@ def write_report(data: Path, out: Path, models: Path | None = None, beside: Path
         if folder is not None and not folder.is_dir():
             raise ConfigError(f"{option} {folder}: expected a folder, found none; name the folder that holds the files")
     report = measure(data, models, beside)
-    progress("drawing")
+    log.info("drawing")
     plots = report_plots.draw(report)
     blocks = report_page.document(report, plots)
     files = [(f"{name}.png", image) for name, image in plots.items()]
     files.append(("report.md", report_layout.to_markdown(blocks).encode()))
     files.append(("report.html", report_layout.to_html(blocks).encode()))
     write_files(out, files)
-    progress(f"wrote report.md, report.html and {len(plots)} plots to {out}")
+    log.info("wrote report.md, report.html and %d plots to %s", len(plots), out)
 
 
 def measure(data: Path, models: Path | None, beside: Path | None) -> dict:
@@ -76,12 +77,12 @@ def measure(data: Path, models: Path | None, beside: Path | None) -> dict:
     dict
         ``model_set`` and ``modalities``: by name, ``missing`` (what is not there, and why), ``model`` (None where there
         is none), ``rankings``, ``injections``, ``false_alarms`` and ``dependence``, each empty where not known;
-        ``beside_the_scores``: :func:`training.report_heads.measure`.
+        ``beside_the_scores``: :func:`training.report.heads.measure`.
     """
     model_set = load_models(models, SURVEY)
     modalities = {}
     for name in AHA_FILES:
-        progress(f"evaluating {name}")
+        log.info("evaluating %s", name)
         modalities[name] = _modality(name, model_set.models.get(name), data, beside)
     return {
         "model_set": model_set.version,

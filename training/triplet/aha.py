@@ -3,8 +3,6 @@
 Written from its description (arXiv 2602.12955): no code of AHA's is here.
 """
 
-import copy
-import math
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -16,15 +14,16 @@ from torch import Tensor as TorchTensor
 from torch import nn
 from torch.nn import functional
 
-from annotator.errors import ConfigError
-from annotator.models.manifest import Manifest, Reference, Tensor, parse_manifest
+from annotator.models.manifest import Manifest, Reference, Tensor
 from annotator.preprocess.triplet import MAX_PHYSICAL_FLUX
 from annotator.transient import Triplet
-from training.data.stamps import N_FOLDS, StampTable, read_stamps
-from training.export.graph import describe_graph, export_graph, manifest_json, write_files
+from training import recipe
+from training.data.stamps import N_MODELS, StampTable, read_stamps
+from training.export.comparison import read_comparison, refuse_served, write_comparison
+from training.export.graph import describe_graph, export_graph
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import uniform_calibrated
-from training.recipe import check_writable, in_processes, progress
+from training.recipe import check_writable, in_processes
 from training.triplet import evaluate as triplet_evaluate
 from training.triplet.injection import INJECTIONS
 
@@ -82,26 +81,18 @@ def reproduce(data: Path, out: Path, epochs: int | None, seed: int, jobs: int) -
     ModelError
         If a gate of the export fails.
     """
-    if (out / "triplet.json").exists() or (out / "features.json").exists():
-        raise ConfigError(
-            f"--out {out}: expected a folder without served models, found some; the annotator would refuse AHA's "
-            f"model beside them: choose another folder"
-        )
+    refuse_served(out)
     check_writable(out)
     torch.set_num_threads(1)
     table = read_stamps(data)
     picks = table.subset(table.is_pick)
     tensors = np.array([aha_tensor(triplet) for triplet in picks.triplets])
-    models = in_processes(partial(_fit_fold, picks, tensors, epochs or EPOCHS, seed), N_FOLDS, jobs)
-    errors = np.full(len(picks.rows), np.nan)
-    for fold, model in enumerate(models):
-        test = picks.split(fold).test
-        errors[test] = _errors(model, tensors[test])
+    models = in_processes(partial(_fit_model, picks, tensors, epochs or EPOCHS, seed), N_MODELS, jobs)
+    errors = recipe.out_of_fold(picks.model_of, lambda number, here: _errors(models[number], tensors[here]))
     metrics = {"labelled": _labelled(errors, picks), "injections": _injections(models, picks)}
     graph = export_graph(models[0], {"stamps": tensors[:50]})
     manifest = _manifest(models[0], graph, table, tensors, errors[picks.is_normal], metrics, epochs or EPOCHS, seed)
-    write_files(out, [("aha_triplet.onnx", graph), ("aha_triplet.json", manifest_json(manifest))])
-    progress(f"wrote aha_triplet.onnx, aha_triplet.json to {out}: a comparison, which the annotator does not load")
+    write_comparison(out, graph, manifest)
 
 
 def read_result(folder: Path, data: Path) -> Manifest:
@@ -112,38 +103,26 @@ def read_result(folder: Path, data: Path) -> Manifest:
     ConfigError
         If there is none, or it is about others.
     """
-    path = folder / "aha_triplet.json"
-    try:
-        manifest = parse_manifest(path.read_bytes(), str(path))
-    except OSError as failure:
-        raise ConfigError(f"--beside: expected {path}, found {failure}; make it with --recipe aha") from failure
-    if manifest.training.get("data_sha256") != read_stamps(data).sha256:
-        raise ConfigError(f"--beside {folder}: expected a result on {data.name}, found one on other stamps; repeat it")
-    return manifest
+    return read_comparison(folder, "aha_triplet", data, lambda: read_stamps(data).sha256)
 
 
-def _fit_fold(picks: StampTable, tensors: NDArray[np.float32], epochs: int, seed: int, fold: int) -> AhaTripletModel:
-    """Fit on all objects of the fold's training part, exotics and artefacts too, as AHA does; keep the best epoch."""
+def _fit_model(picks: StampTable, tensors: NDArray[np.float32], epochs: int, seed: int, number: int) -> AhaTripletModel:
+    """Fit on all objects of the model's training part, exotics and artefacts too, as AHA does; keep the best epoch."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    split = picks.split(fold)
+    split = picks.split(number)
     train, validation = torch.from_numpy(tensors[split.train]), torch.from_numpy(tensors[split.validation])
     model = AhaTripletModel()
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
-    best, best_state = math.inf, copy.deepcopy(model.state_dict())
-    for epoch in range(1, epochs + 1):
-        for rows in torch.randperm(len(train)).split(BATCH_SIZE):
-            optimizer.zero_grad()
-            model(train[rows])[0].mean().backward()
-            optimizer.step()
-        with torch.no_grad():
-            error = model(validation)[0].mean().item()
-        if error < best:
-            best, best_state = error, copy.deepcopy(model.state_dict())
-        if epoch % max(1, epochs // 2) == 0:
-            progress(f"AHA's recipe, fold {fold + 1}, epoch {epoch}/{epochs}: best validation error {best:.4f}")
-    model.load_state_dict(best_state)
-    return model.eval()
+    return recipe.fit(
+        f"AHA's recipe, model {number + 1} of {N_MODELS}",
+        model,
+        len(train),
+        epochs,
+        recipe.Descent(BATCH_SIZE, optimizer),
+        lambda batches: (model(train[rows])[0].mean() for rows in batches),
+        lambda model: model(validation)[0].mean().item(),
+    ).model
 
 
 def _errors(model: AhaTripletModel, tensors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -157,15 +136,15 @@ def _labelled(errors: NDArray[np.float64], picks: StampTable) -> dict:
     is_exotic = picks.is_exotic[kept]
     if not is_exotic.any() or is_exotic.all():
         return {}
-    return evaluate.as_lists(evaluate.ranking(errors[kept], is_exotic, np.zeros(len(is_exotic), dtype=int)))
+    return evaluate.as_lists(evaluate.ranking(errors[kept], is_exotic))
 
 
 def _injections(models: list[AhaTripletModel], picks: StampTable) -> dict:
-    """Score the very pairs that ours is measured on (:data:`training.triplet.INJECTION_SEED`)."""
+    """Score the very pairs that ours is measured on (:data:`training.triplet.train.INJECTION_SEED`)."""
     from training.triplet.train import INJECTION_SEED
 
     table = picks.subset(picks.is_normal)
-    folds = table.bins // 2
+    folds = table.model_of
     scores = {}
     for order, (kind, inject) in enumerate(INJECTIONS.items()):
         rng = np.random.default_rng([INJECTION_SEED, order])

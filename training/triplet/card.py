@@ -1,7 +1,7 @@
 """The triplet model's card: what its manifest knows, in words and tables."""
 
 from annotator.models.manifest import Manifest
-from training.export.card_text import calibration_words, false_alarms, wrapped
+from training.export.card_text import calibration_words, false_alarms, joined
 from training.triplet.evaluate import TARGET_KINDS
 from training.triplet.network import TERMS
 
@@ -17,7 +17,7 @@ def triplet_card(manifest: Manifest, beside: Manifest | None) -> str:
     beside
         AHA's own recipe on the same stamps, to stand in the same tables; None where it was not run.
     """
-    sections = [
+    return joined(
         _what(manifest),
         _training(manifest),
         _injections(manifest, beside),
@@ -26,9 +26,7 @@ def triplet_card(manifest: Manifest, beside: Manifest | None) -> str:
         _dependence(manifest),
         LIMITS,
         SOURCES,
-    ]
-    blocks = "\n\n".join(section.strip() for section in sections).split("\n\n")
-    return "\n\n".join(wrapped(block) for block in blocks) + "\n"
+    )
 
 
 def _what(manifest: Manifest) -> str:

@@ -11,12 +11,16 @@ from annotator.errors import MissingModalityError
 from annotator.preprocess.triplet import CENTRE, SIDE, stamp_tensor
 from training.data.stamps import StampTable
 from training.metrics import ranking as evaluate
+from training.recipe import Headlines, within
 from training.triplet.injection import INJECTIONS, noise
 
 TARGET_KINDS = ("host out of place or gone", "second source", "trail", "dipole", "saturation")
 """Over which the mean is taken; the two changes of the host are one kind, each half of it."""
 
 HOST_KINDS = ("host out of place", "host gone")
+
+METHOD = "reconstruction error"
+"""What the card and the report call the score."""
 
 Scorer = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """Tensors ``(n, 6, 63, 63)`` to scores ``(n,)``, higher is odder."""
@@ -112,8 +116,7 @@ def by_kind(scores: Mapping[str, tuple[NDArray, NDArray]]) -> dict[str, list[flo
     result = {}
     for kind, (odd, ordinary) in with_host_kind(scores).items():
         labels = np.arange(len(odd) + len(ordinary)) < len(odd)
-        estimates = evaluate.ranking(np.concatenate([odd, ordinary]), labels, np.zeros(len(labels), dtype=int))
-        result[kind] = evaluate.as_lists(estimates)["auc"]
+        result[kind] = evaluate.auc_with_interval(np.concatenate([odd, ordinary]), labels)
     return result
 
 
@@ -162,3 +165,14 @@ def by_thirds(errors: NDArray, values: NDArray) -> list[dict[str, float]]:
                 }
             )
     return parts
+
+
+def headlines(metrics: Mapping) -> Headlines:
+    """Return what a triplet model is worth in a few lines."""
+    return {
+        "mean AUC of injections": within(metrics, "injections", "mean", METHOD),
+        "AUC of labelled exotics": within(metrics, "labelled", "methods", METHOD, "auc"),
+        "share of held-out normals at 2 or above": within(
+            metrics, "false_alarms", "score", "shares", "2", "held_out", "share"
+        ),
+    }

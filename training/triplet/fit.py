@@ -1,7 +1,6 @@
 """Fit the triplet's autoencoders to normal stamps."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,27 +8,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training import recipe
 from training.triplet.network import TripletModel, fit_terms
 
 
 @dataclass(frozen=True)
-class TripletSettings:
+class TripletSettings(recipe.FitSettings):
     """How a fit is made; chosen by the likelihood of held-out normals and by injections, never by labelled exotics."""
 
     epochs: int = 45
     batch_size: int = 32
     peak_learning_rate: float = 2e-3
-    """Of a one-cycle schedule; AdamW."""
     weight_decay: float = 1e-3
     gradient_norm: float = 1.0
     seed: int = 0
 
 
 def fit_triplets(
-    train: NDArray[np.float32],
-    held_out: NDArray[np.float32],
-    settings: TripletSettings,
-    progress: Callable[[str], None] = lambda line: None,
+    train: NDArray[np.float32], held_out: NDArray[np.float32], settings: TripletSettings, name: str = "triplet"
 ) -> tuple[TripletModel, float]:
     """Fit weights to `train`, and what each term of the error normally is to `held_out`.
 
@@ -37,6 +33,8 @@ def fit_triplets(
     ----------
     train, held_out
         ``(n, 6, 63, 63)`` float32 tensors of normal objects.
+    name
+        What the log calls the fit.
 
     Returns
     -------
@@ -47,29 +45,14 @@ def fit_triplets(
     """
     torch.manual_seed(settings.seed)
     model, stamps = TripletModel(), torch.from_numpy(train)
-    batch_size = min(settings.batch_size, len(train))
-    n_steps = len(train) // batch_size
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.peak_learning_rate, weight_decay=settings.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.peak_learning_rate, total_steps=settings.epochs * n_steps + 1, pct_start=0.1
-    )
-    started = time.monotonic()
-    for epoch in range(1, settings.epochs + 1):
-        order = torch.randperm(len(train))
-        total = 0.0
-        for step in range(n_steps):
-            loss = model.loss(turned(stamps[order[step * batch_size : (step + 1) * batch_size]]))
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        if epoch % max(1, settings.epochs // 4) == 0:
-            progress(f"epoch {epoch}/{settings.epochs}: loss {total / n_steps:.4f}, {time.monotonic() - started:.0f} s")
-    round_weights(model.eval())
+
+    def losses(batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        for rows in batches:
+            yield model.loss(turned(stamps[rows]))
+
+    descent = recipe.one_cycle(model, len(train), settings)
+    recipe.fit(name, model, len(train), settings.epochs, descent, losses)
+    round_weights(model)
     others = torch.from_numpy(held_out)
     fit_terms(model, others)
     with torch.no_grad():
@@ -77,7 +60,7 @@ def fit_triplets(
 
 
 def round_weights(model: TripletModel) -> None:
-    """Round weights to half precision, as they are kept (:func:`training.export.narrow`)."""
+    """Round weights to half precision, as they are kept (:func:`training.export.graph.narrow`)."""
     with torch.no_grad():
         for weights in model.parameters():
             weights.copy_(weights.half())

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
+from training import recipe
 from training.data.stamps import StampTable
 from training.triplet.fit import outputs_of
 from training.triplet.network import TERMS, TripletModel
@@ -20,12 +21,13 @@ STAMPS = "stamps.csv"
 
 def out_of_fold_terms(models: list[TripletModel], table: StampTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each triplet's error ``(n,)`` and terms ``(n, 6)`` by the model whose test part it is in."""
-    errors, terms = np.full(len(table.rows), np.nan), np.full((len(table.rows), len(TERMS)), np.nan)
-    for fold, model in enumerate(models):
-        test = table.split(fold).test
-        if test.any():
-            errors[test], terms[test], _ = outputs_of(model, table.tensors[test])
-    return errors, terms
+
+    def score(model: int, here: NDArray[np.bool_]) -> NDArray[np.float64]:
+        errors, terms, _ = outputs_of(models[model], table.tensors[here])
+        return np.column_stack([errors, terms])
+
+    numbers = recipe.out_of_fold(table.model_of, score, (1 + len(TERMS),))
+    return numbers[:, 0].copy(), numbers[:, 1:].copy()
 
 
 def write_stamps(folder: Path, table: StampTable, errors: NDArray[np.float64], terms: NDArray[np.float64]) -> None:

@@ -2,11 +2,11 @@
 
 import base64
 import gzip
+import logging
 from collections import Counter
 from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,84 +16,67 @@ from annotator.models.calibration import Sampling
 from annotator.models.distribution import Distribution
 from annotator.models.manifest import Manifest, Reference, Tensor
 from annotator.models.observed import of_score, of_stamps
-from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
-from annotator.sandbox import simulate_night
+from annotator.sandbox.sky.night import simulate_night
 from annotator.sandbox.sky.stamps import simulate, to_fits
 from annotator.transient import Triplet
-from training.data.stamps import N_FOLDS, StampTable, read_stamps
-from training.export.gate import check_loads
-from training.export.graph import (
-    OUTPUT_NAMES,
-    check_parity,
-    describe_graph,
-    export_graph,
-    manifest_json,
-    narrow,
-    write_files,
-)
+from training.data.stamps import N_MODELS, StampTable, read_stamps
+from training.export.graph import OUTPUT_NAMES, check_parity, export_graph, narrow
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import ONE_LEVEL, cross_scores, false_alarms, uniform_calibrated
 from training.metrics.distributions import distributions_of
-from training.recipe import REFERENCE_NIGHT, check_writable, in_processes, progress, write_out_of_fold
+from training.recipe import (
+    REFERENCE_NIGHT,
+    Task,
+    check_writable,
+    identity,
+    in_processes,
+    log_headlines,
+    provenance,
+    publish,
+    write_out_of_fold,
+)
 from training.triplet import evaluate as triplet_evaluate
 from training.triplet.card import triplet_card
 from training.triplet.fit import TripletSettings, fit_triplets, outputs_of
 from training.triplet.network import CORE_LATENT, CORE_SIDE, FIELD_LATENT, TERMS, TripletModel
 from training.triplet.out_of_fold import out_of_fold_terms, write_stamps
 
-SURVEY = "ztf"
+log = logging.getLogger(__name__)
+
 N_REFERENCES = 6
 N_PARITY = 100
 OUTPUTS = (*OUTPUT_NAMES, "reconstruction", "deviation")
 INJECTION_SEED = 1
-SERVED = N_FOLDS - 1
+SERVED = N_MODELS - 1
 """The fold whose model is served: it has not seen the last bin, the held-out part of :func:`evaluate.false_alarms`."""
 
 
-def train(
-    data: Path,
-    out: Path,
-    version: str,
-    settings: TripletSettings,
-    jobs: int,
-    beside: Manifest | None = None,
-    out_of_fold_folder: Path | None = None,
-) -> None:
-    """Fit, evaluate and export the triplet model.
+def train(task: Task, settings: TripletSettings) -> None:
+    """Fit, evaluate and export the triplet model: ``triplet.onnx``, ``TRIPLET_CARD.md`` and ``triplet.json``.
 
     Parameters
     ----------
-    data
-        Stamps (:func:`training.triplet_data.read_stamps`).
-    out
-        Folder that gets ``triplet.onnx``, ``TRIPLET_CARD.md`` and ``triplet.json``; untouched if anything fails.
-    jobs
-        Processes that fit folds side by side; the result does not depend on it.
-    beside
-        AHA's own recipe on the same stamps, for the card.
-    out_of_fold_folder
-        Gets each object's error by the model that did not see it, for :mod:`training.exotic`.
+    task
+        Its data are stamps (:func:`training.data.stamps.read_stamps`).
 
     Raises
     ------
     ConfigError
-        If the stamps cannot be trained on, or `out` not written to.
+        If the stamps cannot be trained on, or `task.out` not written to.
     ModelError
         If a gate of the export fails.
     """
     torch.set_num_threads(1)
-    check_writable(out)
-    table = read_stamps(data)
-    progress(
-        f"{len(table.rows)} triplets of {len(set(table.column('objectId')))} objects, {table.is_normal.sum()} of them "
-        f"normal; {table.n_unscorable} cannot be scored"
-    )
-    fits = in_processes(partial(_fit_fold, table, settings), N_FOLDS, jobs)
+    check_writable(task.out)
+    table = read_stamps(task.data)
+    n_objects = len(set(table.column("objectId")))
+    log.info("%d triplets of %d objects, %d normal", len(table.rows), n_objects, table.is_normal.sum())
+    fits = in_processes(partial(_fit_model, table, settings), N_MODELS, task.jobs)
     models, held_out_losses = [fit[0] for fit in fits], [fit[1] for fit in fits]
     picks = table.subset(table.is_pick)
-    errors = out_of_fold(models, picks)
-    progress("evaluating")
+    errors, _ = out_of_fold_terms(models, picks)
+    log.info("evaluating")
     metrics = {
         "held_out_loss": [round(loss, 4) for loss in held_out_losses],
         "labelled": _labelled(errors, picks),
@@ -101,44 +84,28 @@ def train(
         "false_alarms": {"score": _false_alarms(errors, picks)},
         "dependence": _dependence(errors, picks),
     }
-    progress("exporting")
+    log.info("exporting")
     model = models[SERVED]
     examples = table.tensors[table.split(SERVED).test][:N_PARITY]
     graph = narrow(export_graph(model, {"stamps": examples}, OUTPUTS))
     check_parity(graph, model, {"stamps": examples}, OUTPUTS)
-    manifest = _manifest(model, graph, table, picks, errors, version, settings, metrics)
-    files = [
-        ("triplet.onnx", graph),
-        ("TRIPLET_CARD.md", triplet_card(manifest, beside).encode()),
-        ("triplet.json", manifest_json(manifest)),
-    ]
-    check_loads(files[:1] + files[2:], SURVEY)
-    write_files(out, files)
-    if out_of_fold_folder:
-        write_out_of_fold(out_of_fold_folder, "triplet", picks.column("objectId"), {"error": errors})
-        write_stamps(out_of_fold_folder, table, *out_of_fold_terms(models, table))
-    progress(f"wrote {', '.join(name for name, _ in files)} to {out}")
+    manifest = _manifest(model, graph, table, picks, errors, task.version, settings, metrics)
+    publish(task.out, graph, manifest, ("TRIPLET_CARD.md", triplet_card(manifest, task.beside)))
+    if task.out_of_fold:
+        write_out_of_fold(task.out_of_fold, "triplet", picks.column("objectId"), {"error": errors})
+        write_stamps(task.out_of_fold, table, *out_of_fold_terms(models, table))
+    log_headlines("triplet", metrics, triplet_evaluate.headlines)
 
 
-def _fit_fold(table: StampTable, settings: TripletSettings, fold: int) -> tuple[TripletModel, float]:
+def _fit_model(table: StampTable, settings: TripletSettings, number: int) -> tuple[TripletModel, float]:
     torch.set_num_threads(1)
-    split, is_normal = table.split(fold), table.is_normal
+    split, is_normal = table.split(number), table.is_normal
     return fit_triplets(
         table.tensors[split.train & is_normal],
         table.tensors[split.validation & is_normal & table.is_pick],
         settings,
-        lambda line: progress(f"model {fold + 1} of {N_FOLDS}, {line}"),
+        f"model {number + 1} of {N_MODELS}",
     )
-
-
-def out_of_fold(models: list[TripletModel], table: StampTable) -> NDArray[np.float64]:
-    """Return each triplet's error ``(n,)`` by the model whose test part it is in."""
-    errors = np.full(len(table.rows), np.nan)
-    for fold, model in enumerate(models):
-        test = table.split(fold).test
-        if test.any():
-            errors[test] = outputs_of(model, table.tensors[test])[0]
-    return errors
 
 
 def _labelled(errors: NDArray[np.float64], picks: StampTable) -> dict:
@@ -157,8 +124,7 @@ def _labelled(errors: NDArray[np.float64], picks: StampTable) -> dict:
         "n_exotic": int(table.is_exotic.sum()),
         "types": dict(Counter(table.column("type")[table.is_exotic].tolist())),
         "methods": {
-            name: evaluate.as_lists(evaluate.ranking(values, table.is_exotic, np.zeros(len(values), dtype=int)))
-            for name, values in scores.items()
+            name: evaluate.as_lists(evaluate.ranking(values, table.is_exotic)) for name, values in scores.items()
         },
     }
 
@@ -166,11 +132,11 @@ def _labelled(errors: NDArray[np.float64], picks: StampTable) -> dict:
 def _injections(models: list[TripletModel], picks: StampTable) -> dict:
     table = picks.subset(picks.is_normal)
     pairs = triplet_evaluate.injected(table, INJECTION_SEED)
-    folds = table.bins // 2
+    folds = table.model_of
     scorers = {fold: partial(_errors, model) for fold, model in enumerate(models)}
     methods = {"reconstruction error": triplet_evaluate.injection_scores(pairs, folds, scorers)}
     for name, baseline in triplet_evaluate.BASELINES.items():
-        methods[name] = triplet_evaluate.injection_scores(pairs, folds, dict.fromkeys(range(N_FOLDS), baseline))
+        methods[name] = triplet_evaluate.injection_scores(pairs, folds, dict.fromkeys(range(N_MODELS), baseline))
     aucs = {name: triplet_evaluate.by_kind(scores) for name, scores in methods.items()}
     is_bright = triplet_evaluate.signal_to_noise(table.tensors)
     is_bright = is_bright >= np.median(is_bright)
@@ -218,13 +184,13 @@ def _false_alarms(errors: NDArray[np.float64], picks: StampTable) -> dict:
         for low, high in pairwise(edges)
     }
     everything = np.ones(len(found), dtype=bool)
-    return false_alarms(found, [Sampling()] * len(found), table.bins, everything, ONE_LEVEL, groups)
+    return false_alarms(found, [Sampling()] * len(found), table.folds, everything, ONE_LEVEL, groups)
 
 
 def _distributions(errors: NDArray[np.float64], picks: StampTable) -> tuple[Distribution, ...]:
     table, found = picks.subset(picks.is_normal), errors[picks.is_normal]
     everything = np.ones(len(found), dtype=bool)
-    scores = cross_scores(found, [Sampling()] * len(found), table.bins, everything, ONE_LEVEL)
+    scores = cross_scores(found, [Sampling()] * len(found), table.folds, everything, ONE_LEVEL)
     return distributions_of(
         "triplet",
         [
@@ -247,13 +213,7 @@ def _manifest(
     split, is_normal = table.split(SERVED), table.is_normal
     n_terms, n_latent = str(len(TERMS)), str(FIELD_LATENT + CORE_LATENT)
     return Manifest(
-        name=f"{SURVEY} triplet",
-        version=version,
-        survey=SURVEY,
-        modality="triplet",
-        recipe="normals only",
-        preprocess_version=PREPROCESS_VERSION,
-        **describe_graph(graph),
+        **identity("triplet", "triplet", version, graph),
         inputs=(
             Tensor(
                 "stamps",
@@ -284,10 +244,9 @@ def _manifest(
                 "the terms are made of",
             ),
         ),
-        training={
-            "data": table.file_name,
-            "data_sha256": table.sha256,
-            "counts": {
+        training=provenance(
+            table,
+            counts={
                 "triplets": len(table.rows),
                 "objects": len(set(table.column("objectId").tolist())),
                 "normal_triplets": int(is_normal.sum()),
@@ -295,17 +254,16 @@ def _manifest(
                 "exotic_triplets": int(table.is_exotic.sum()),
                 "exotic_objects": int(picks.is_exotic.sum()),
             },
-            "n_unscorable": table.n_unscorable,
-            "split": "by sha256 of the object's id, ten bins in five folds: two test, one sets what each term normally "
+            n_unscorable=table.n_unscorable,
+            split="by sha256 of the object's id, ten bins in five folds: two test, one sets what each term normally "
             "is, seven train (normals only)",
-            "counts_by_part": {
+            counts_by_part={
                 "train_triplets": int((split.train & is_normal).sum()),
                 "held_out_objects": int((split.validation & is_normal & table.is_pick).sum()),
                 "test_objects": int((split.test & is_normal & table.is_pick).sum()),
             },
-            "settings": asdict(settings),
-            "torch": torch.__version__,
-        },
+            settings=asdict(settings),
+        ),
         metrics=metrics,
         calibrated=(uniform_calibrated("error", errors[picks.is_normal]),),
         references=simulated_references(model),

@@ -23,7 +23,7 @@ from annotator.report.pages.thumbnails import (
     stamps_side,
 )
 from annotator.surveys.links import lasair_page, links
-from annotator.verdicts import VERDICTS
+from annotator.verdicts import VerdictKind
 
 if TYPE_CHECKING:
     import jinja2
@@ -239,7 +239,7 @@ def _environment() -> "jinja2.Environment":
     environment.filters["is_lasair_id"] = OBJECT_ID.fullmatch
     environment.globals |= {
         "MODALITIES": page_text.MODALITIES,
-        "VERDICTS": VERDICTS,
+        "VERDICTS": tuple(VerdictKind),
         "MAX_NOTE": MAX_NOTE,
         "page_name": page_name,
         "stem_of": stem_of,

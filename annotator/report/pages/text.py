@@ -12,6 +12,7 @@ from annotator.reasons.reason import Reason
 from annotator.report.expected import ShownCurve
 from annotator.report.night import Candidate, Night, NightSummary
 from annotator.report.pages.thumbnails import GAP
+from annotator.surveys import SURVEYS
 
 MODALITIES: Mapping[str, str] = MappingProxyType(
     {"features": "Features", "lightcurve": "Light curve", "triplet": "Stamps"}
@@ -176,7 +177,8 @@ def facts(candidate: Candidate) -> list[tuple[str, str]]:
         lines.append(("RA, Dec", f"{transient.ra_deg:.6f}, {number(transient.dec_deg, 6)}"))
     lines.append(("Sherlock", candidate.sherlock_class or "unknown"))
     if transient is not None:
-        lines += [(name, number(transient.extras[name])) for name in ("rb", "drb") if name in transient.extras]
+        real_bogus = SURVEYS[transient.survey].real_bogus
+        lines += [(name, number(transient.extras[name])) for name in real_bogus if name in transient.extras]
     lines.append(("TNS", " ".join(filter(None, (candidate.tns_name, candidate.tns_type))) or "not reported"))
     return lines
 

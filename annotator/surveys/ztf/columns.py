@@ -1,4 +1,4 @@
-"""The light-curve columns of Lasair-ZTF's `objects` table, computed from detections as Lasair computes them.
+"""The columns of Lasair-ZTF that AHA learns from, and those of light curves as Lasair computes them from detections.
 
 Lasair works on one alert packet, which holds about thirty days of history. Behaviour as read in its ingestion of 2026
 (pipeline/filter/features_ZTF), zeros and runaway cases included where they say something about the object.
@@ -7,6 +7,57 @@ Lasair works on one alert packet, which holds about thirty days of history. Beha
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from annotator.preprocess.features import Feature
+
+
+def _magnitude(name: str, quantity: str, meaning: str, between: tuple[str, ...] = ()) -> Feature:
+    # ZTF saturates near 12.5 mag and a difference image reaches 22; a wider range still excludes -999, 0 and the
+    # runaway exponential means of 4.5e6 mag that Lasair serves.
+    return Feature(name, quantity, "mag", 5.0, 26.0, meaning, between)
+
+
+def _exponential_means(band: str) -> tuple[Feature, ...]:
+    extremes = (f"mag{band}min", f"mag{band}max")
+    return tuple(
+        _magnitude(
+            f"mag_{band}{days:02d}", f"mean_{days:02d}_{band}", f"{days}-day exponential mean of {band}", extremes
+        )
+        for days in (2, 8, 28)
+    )
+
+
+def _rate(band: str) -> Feature:
+    meaning = f"{band} brightening rate over the last two detections"
+    name = f"dmdt_{band}"
+    return Feature(name, f"rate_{band}", "mag/day", -20.0, 20.0, meaning, error=f"{name}_err")
+
+
+FEATURES: tuple[Feature, ...] = (
+    _magnitude("gmag", "now_g", "latest g magnitude"),
+    _magnitude("rmag", "now_r", "latest r magnitude"),
+    Feature("g_minus_r", "colour_now", "mag", -5.0, 5.0, "g-r of the latest night with both bands"),
+    _rate("g"),
+    *_exponential_means("g"),
+    _magnitude("maggmax", "faintest_g", "faintest g magnitude"),
+    _magnitude("maggmean", "mean_g", "mean g magnitude"),
+    _magnitude("maggmin", "peak_g", "brightest g magnitude"),
+    *_exponential_means("r"),
+    _rate("r"),
+    _magnitude("magrmax", "faintest_r", "faintest r magnitude"),
+    _magnitude("magrmin", "peak_r", "brightest r magnitude"),
+    Feature("distpsnr1", "ps1_separation", "arcsec", 0.0, 30.0, "distance to the nearest Pan-STARRS1 source"),
+    Feature("sgmag1", "host_g", "mag", 5.0, 30.0, "g magnitude of the nearest Pan-STARRS1 source"),
+    Feature("srmag1", "host_r", "mag", 5.0, 30.0, "r magnitude of the nearest Pan-STARRS1 source"),
+    Feature("separationArcsec", "host_separation", "arcsec", 0.0, 1800.0, "distance to the host that Sherlock found"),
+    Feature("major_axis_arcsec", "host_size", "arcsec", 0.0, 12000.0, "major axis of the host that Sherlock found"),
+)
+"""The inputs of the model, in order: AHA's 22 without the TNS redshift, which no unclassified object has."""
+
+FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+
+QUALITY_NAMES: tuple[str, ...] = tuple(feature.error for feature in FEATURES if feature.error)
+"""Columns that say whether an input can be trusted; never inputs themselves."""
 
 PACKET_HISTORY_DAYS = 30.0
 

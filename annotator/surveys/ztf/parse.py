@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from annotator.errors import MissingModalityError, RecordError
-from annotator.preprocess.features import FEATURE_NAMES, QUALITY_NAMES, physical_features
+from annotator.preprocess.features import physical_features
 from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.ztf.candidates import (
     JD_MINUS_MJD,
@@ -15,7 +15,7 @@ from annotator.surveys.ztf.candidates import (
     real_bogus,
     within,
 )
-from annotator.surveys.ztf.columns import lasair_columns
+from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, QUALITY_NAMES, lasair_columns
 from annotator.transient import Transient
 
 SENTINEL = -999.0
@@ -64,7 +64,7 @@ def parse(record: object) -> Transient:
     return Transient(
         object_id=object_id,
         survey="ztf",
-        features=physical_features(values),
+        features=physical_features(FEATURES, values),
         n_det=_count(values.get("ncand")),
         n_det_good=_count(n_good),
         last_mjd=None if last_jd is None else last_jd - JD_MINUS_MJD,

@@ -1,0 +1,112 @@
+"""Commands that score: a file, one pass, passes on a schedule, and the retraction of a bad release."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annotator.commands.arguments import add_command, survey
+from annotator.commands.common import EXIT_ATTENTION, EXIT_OK, configured
+from annotator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from annotator.annotation import Annotation
+
+MAX_CACHE_BYTES = 500e6
+"""Of the cutouts that `score` keeps."""
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add these commands to those of `aha-annotator`."""
+    command = add_command(
+        commands, "score", _score, is_configured=False, help="score records in files and print one JSON line for each"
+    )
+    command.add_argument("--survey", type=survey, default="ztf", help="whose records they are (default: ztf)")
+    command.add_argument("--models", type=Path, metavar="DIR", help="a folder of models (default: the shipped ones)")
+    command.add_argument(
+        "--cutout-host",
+        action="append",
+        metavar="HOST",
+        help="fetch cutouts that records give as URLs from this host; can be repeated (default: the survey's Lasair)",
+    )
+    command.add_argument(
+        "--cutout-cache", type=Path, metavar="DIR", help="keep fetched cutouts here (default: nowhere)"
+    )
+    command.add_argument(
+        "files", nargs="+", metavar="FILE", help="JSON lines, a JSON array, one object, a .csv of flat rows, or -"
+    )
+
+    command = add_command(commands, "once", _once, help="make one pass over the source, annotate, and exit")
+    command.add_argument(
+        "--dry-run", action="store_true", help="print the annotations as JSON lines; send and keep nothing"
+    )
+
+    command = add_command(commands, "run", _run, help="make passes on the configured schedule until SIGTERM or Ctrl-C")
+    command.add_argument(
+        "--dry-run", action="store_true", help="print the annotations as JSON lines; send, keep and commit nothing"
+    )
+
+    command = add_command(commands, "retract", _retract, help="rewrite as normal what a bad release flagged")
+    command.add_argument("--version", required=True, dest="bad_version", metavar="V", help="the model set to retract")
+
+
+def _score(options: argparse.Namespace) -> int:
+    from annotator.decision.config import DecisionConfig
+    from annotator.lasair.cutout_cache import CutoutCache
+    from annotator.lasair.cutouts import CutoutFetcher
+    from annotator.models import load_models
+    from annotator.passes.score_file import score_lines
+    from annotator.sources.files import read_records
+    from annotator.surveys import SURVEYS
+
+    for name in options.files:
+        if name != "-" and not Path(name).is_file():
+            raise ConfigError(f"no such file: {name}")
+    models = load_models(options.models, options.survey)
+    hosts = options.cutout_host or SURVEYS[options.survey].cutout_hosts
+    cache = CutoutCache(options.cutout_cache, MAX_CACHE_BYTES) if options.cutout_cache else None
+    for name in options.files:
+        folder = None if name == "-" else Path(name).parent
+        cutouts = CutoutFetcher(hosts, cache=cache, folder=folder)
+        count = 0
+        for line in score_lines(read_records(name), models, DecisionConfig(), cutouts):
+            print(line)
+            count += 1
+        if not count:
+            print(f"aha-annotator: {name} holds no records", file=sys.stderr)
+    sys.stdout.flush()
+    return EXIT_OK
+
+
+def _once(options: argparse.Namespace) -> int:
+    from annotator.passes.report_text import summary
+    from annotator.passes.run import note_announced, run_pass
+
+    config, models = configured(options)
+    report = run_pass(config, models, on_dry_annotation=_print_dry(options))
+    print(summary(report), file=sys.stderr if options.dry_run else sys.stdout, flush=True)
+    if not options.dry_run:
+        note_announced(config, report)
+    return EXIT_ATTENTION if report.problem else EXIT_OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    from annotator.passes.schedule import run_on_schedule
+
+    run_on_schedule(*configured(options), on_dry_annotation=_print_dry(options))
+    return EXIT_OK
+
+
+def _retract(options: argparse.Namespace) -> int:
+    from annotator.passes.report_text import summary
+    from annotator.passes.retract import retract
+
+    config, models = configured(options)
+    report = retract(config, models, options.bad_version)
+    print(summary(report))
+    return EXIT_ATTENTION if report.problem else EXIT_OK
+
+
+def _print_dry(options: argparse.Namespace) -> Callable[["Annotation"], None] | None:
+    return (lambda annotation: print(annotation.to_json(), flush=True)) if options.dry_run else None

@@ -1,0 +1,195 @@
+"""Commands that show what was scored: the ranked night, one object, and what people judged of them."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annotator.commands.arguments import add_command, add_night, port, positive
+from annotator.commands.common import EXIT_OK, configured
+from annotator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from annotator.config import Config
+    from annotator.report.night import Night
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add these commands to those of `aha-annotator`."""
+    command = add_command(
+        commands,
+        "report",
+        _report,
+        help="write the ranked night: pages, a table, or a digest",
+        description="Write the ranked night as a folder of pages that open from disk, as a table, or as a digest. What "
+        "is new in a digest is posted, once, to the Slack-compatible webhook that the environment variable "
+        "AHA_WEBHOOK_URL names, if it is set.",
+    )
+    add_night(command)
+    kind = command.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--format",
+        choices=["html", "csv", "json", "votable"],
+        default="html",
+        help="pages (the default), or a table for your own tools",
+    )
+    kind.add_argument("--digest", choices=["text", "markdown"], nargs="?", const="text", help="print the night's best")
+    command.add_argument("--top", type=positive, default=10, metavar="N", help="objects of a digest (%(default)s)")
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="folder of the pages (default: report), or file of a table or digest (default: standard output)",
+    )
+
+    command = add_command(
+        commands,
+        "inspect",
+        _inspect,
+        help="serve the ranked night with buttons to judge it by",
+        description="Serve the pages of the ranked night with buttons; verdicts go into the ledger, and the next pass "
+        "applies them. A page that is loaded again shows what a pass has brought since. On another address than this "
+        "machine's own the environment variable AHA_INSPECT_PASSWORD must hold a password; who logs in says by the "
+        "user name who judges. The password and what is sent are not encrypted: reach the page through an ssh tunnel "
+        "(ssh -L 8765:localhost:8765 HOST) or a proxy with TLS.",
+    )
+    add_night(command)
+    command.add_argument("--host", default="localhost", help="address to serve on (%(default)s)")
+    command.add_argument("--port", type=port, default=8765, help="0: any that is free (%(default)s)")
+    command.add_argument("--person", metavar="NAME", help="who judges (default: your user name on this machine)")
+    command.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name under which browsers reach the page; can be repeated",
+    )
+
+    command = add_command(
+        commands, "explain", _explain, help="say what carries an object's score, as it was scored last"
+    )
+    command.add_argument("object_id", metavar="OBJECTID")
+    command.add_argument("--plot", type=Path, metavar="FILE.png", help="draw it, too")
+
+    add_command(
+        commands,
+        "verdicts",
+        _verdicts,
+        help="print what people judged, on the pages and in the configured file, for `aha-train`",
+    )
+
+
+def _report(options: argparse.Namespace) -> int:
+    import time
+
+    from annotator.report.read import read_night
+
+    config, models = configured(options, needs_token=False)
+    night = read_night(config, models, time.time(), options.night, options.most)
+    if options.digest:
+        return _digest(options, config, night)
+    if options.format == "html":
+        from annotator.report.pages.write import write_pages
+
+        folder = options.out or Path("report")
+        print(write_pages(night, config.models, config.survey, folder).resolve())
+    else:
+        from annotator.report.tables import to_table
+
+        _write(to_table(night, options.format), options.out)
+    return EXIT_OK
+
+
+def _digest(options: argparse.Namespace, config: "Config", night: "Night") -> int:
+    import time
+
+    from annotator.ledger import Ledger
+    from annotator.report.digest import WEBHOOK_VARIABLE, check_webhook, flagged, post_news, to_markdown, to_text
+
+    url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
+    write = {"text": to_text, "markdown": to_markdown}[options.digest]
+    _write(write(night, flagged(night), options.top), options.out)
+    if url:
+        check_webhook(url)
+        margin = config.decision.announce_margin
+        with Ledger(config.ledger) as ledger:
+            posted = post_news(night, ledger, url, margin, time.time(), options.top)
+        print(f"posted {posted} objects" if posted else "nothing new to post", file=sys.stderr)
+    return EXIT_OK
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    import getpass
+    import time
+
+    from annotator.models.known import load_known
+    from annotator.report.inspect.access import check_person, password_for
+    from annotator.report.inspect.app import make_app
+    from annotator.report.inspect.night_at_hand import NightAtHand
+    from annotator.report.inspect.serve import serve
+    from annotator.report.read import read_night
+    from annotator.verdicts import read_if_any
+
+    password = password_for(options.host, os.environ)
+    person = options.person or getpass.getuser()
+    if password is None:
+        check_person(person)
+    config, models = configured(options, needs_token=False)
+    night = NightAtHand(
+        lambda: read_night(config, models, time.time(), options.night, options.most),
+        models,
+        load_known(config.models, config.survey, models),
+    )
+    app = make_app(
+        night,
+        config.ledger,
+        person=person,
+        password=password,
+        allowed_hosts=[options.host, *options.allowed_host],
+        in_file=read_if_any(config.verdicts),
+    )
+    serve(app, options.host, options.port)
+    return EXIT_OK
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from annotator.report.pages.text import why_no_reasons
+    from annotator.report.read import read_object
+
+    config, models = configured(options, needs_token=False)
+    candidate = read_object(config, options.object_id)
+    print(f"{candidate.object_id}  {candidate.classification}  {candidate.score:.2f}\n{candidate.explanation}")
+    for name, said in candidate.modalities.items():
+        print(f"\n{name}: {said.missing or f'{said.score:.2f}'}")
+        for reason in candidate.reasons.get(name, ()):
+            print(f"  {reason.share:4.0%}  {reason.words}")
+    if why_no_reasons(candidate):
+        print(f"\n{why_no_reasons(candidate)}")
+    if options.plot:
+        from annotator.report.explain_plot import explain_plot
+
+        explain_plot(candidate, models, options.plot)
+        print(f"\n{options.plot.resolve()}")
+    return EXIT_OK
+
+
+def _verdicts(options: argparse.Namespace) -> int:
+    from annotator.config import load_config
+    from annotator.ledger import Ledger
+    from annotator.verdicts import merge, read_if_any, verdicts_csv
+
+    config = load_config(options.config, os.environ)
+    with Ledger(config.ledger) as ledger:
+        print(verdicts_csv(merge(read_if_any(config.verdicts), ledger.verdicts.holding())), end="")
+    return EXIT_OK
+
+
+def _write(text: str, path: Path | None) -> None:
+    if path is None:
+        print(text, end="", flush=True)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,32 @@
+"""What a decision needs of the configuration."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from annotator.typed import Typed
+
+Score = Annotated[float, Meta(ge=0, le=20)]
+
+
+class DecisionConfig(Typed):
+    """From scores to a classification."""
+
+    anomaly_score: Score = 3.0
+    watch_score: Score = 2.0
+    artefact_detections: Annotated[int, Meta(ge=1, le=1000)] = 2
+    """From this many detections on, an object none of which is positive and passes real-bogus is an artefact."""
+    artefact_probability: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    """From this probability of a bogus detection on, an object that nothing vouches for is an artefact."""
+    exotic_probability: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """`anomaly` also from this probability of being exotic on; None: where half of such known objects are."""
+    announce_margin: Score = 0.5
+    """By how much an announced anomaly's score has to rise before it is announced again."""
+    classified: Literal["state", "demote"] = "state"
+    """What an object's class in TNS does: it is stated, or makes `watch` of `anomaly` besides."""
+
+    def __post_init__(self) -> None:
+        if self.watch_score > self.anomaly_score:
+            raise ValueError(
+                f"watch_score ({self.watch_score:g}) must not exceed anomaly_score ({self.anomaly_score:g})"
+            )

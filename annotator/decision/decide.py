@@ -1,0 +1,105 @@
+"""From what the models say of objects to what is written down of them, and what Lasair is told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from annotator.annotation import Annotation
+from annotator.decision.assessment import Assessment, Case, Known, ScoredState
+from annotator.decision.classify import classdict, judged, learned, modality_summary
+from annotator.decision.rules import Rules
+from annotator.decision.sending import FLAGS, is_weaker_without, must_send
+from annotator.models.distribution import bins_of
+from annotator.models.scores import ModalityScore
+from annotator.reasons.sentence import explain, explain_verdict, state_class
+from annotator.transient import Transient
+
+UNKNOWN = Known()
+
+
+def decide_batch(cases: Sequence[Case], known: Mapping[str, Known], rules: Rules) -> list[Assessment]:
+    """Decide on objects one after the other.
+
+    Parameters
+    ----------
+    cases
+        The objects, as they are now complete. Of several states of one object each is decided on as if the one before
+        had been written down.
+    known
+        What was known of each object before, by its id; an object that is not there is new.
+    rules
+        What they are decided by.
+    """
+    so_far = dict(known)
+    decided = []
+    for case in cases:
+        before = so_far.get(case.object_id, UNKNOWN)
+        result = _decided(case, before, rules)
+        decided.append(result)
+        so_far[case.object_id] = replace(
+            before,
+            state=ScoredState(result.state, result.model_set, result.last_mjd, result.first_flagged_mjd),
+            last_sent=result.outgoing or before.last_sent,
+        )
+    return decided
+
+
+def _decided(case: Case, known: Known, rules: Rules) -> Assessment:
+    transient, scores = case.transient, case.scores
+    classification = judged(case.classification, known.asked_class, known.tns_type, rules.thresholds)
+    first_mjd = known.state.first_flagged_mjd if known.state else None
+    if first_mjd is None and classification in FLAGS:
+        first_mjd = transient.last_mjd
+    explanation = explain(transient, scores, case.classification, case.reasons or {})
+    model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
+    return Assessment(
+        object_id=transient.object_id,
+        state=case.seen.digest,
+        model_set=rules.model_set,
+        last_mjd=transient.last_mjd,
+        n_det=transient.n_det,
+        classification=classification,
+        score=scores.score,
+        modalities=_with_epoch(modality_summary(scores), transient) | learned(scores),
+        numbers={name: float(f"{value:.6g}") for name, value in scores.numbers.items() if name in rules.head_inputs},
+        first_flagged_mjd=first_mjd,
+        outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd),
+        waiting_record=case.seen.record if case.waits else None,
+        bins={name: bins_of(rules.distributions, found.observed) for name, found in model_scores.items()},
+        explanation=explanation,
+        reasons=case.reasons,
+        transient=transient,
+        model_scores=model_scores,
+    )
+
+
+def _outgoing(
+    case: Case, known: Known, rules: Rules, classification: str, explanation: str, first_mjd: float | None
+) -> Annotation | None:
+    """Write the annotation, where Lasair has to hear of the object."""
+    held = known.last_sent
+    if held is None and classification not in rules.classes:
+        return None
+    new = Annotation(
+        object_id=case.object_id,
+        topic=rules.topic,
+        classification=classification,
+        version=rules.model_set,
+        explanation=_with_what_people_say(explanation, classification, known),
+        classdict=classdict(case.transient, case.scores, first_mjd),
+    )
+    is_half_known = case.waits and held is not None and is_weaker_without(new, held)
+    return new if must_send(new, held, rules.classes, rules.resend_margin) and not is_half_known else None
+
+
+def _with_what_people_say(explanation: str, classification: str, known: Known) -> str:
+    if known.asked_class is not None:
+        return explain_verdict(known.verdict)
+    return state_class(explanation, known.tns_type) if known.tns_type and classification in FLAGS else explanation
+
+
+def _with_epoch(summary: dict[str, Mapping[str, object]], transient: Transient) -> dict[str, Mapping[str, object]]:
+    """Add to a triplet's score which epoch it is of."""
+    stamps, said = transient.triplet, summary.get("triplet", {})
+    if stamps is None or stamps.time_mjd is None or "score" not in said:
+        return summary
+    return summary | {"triplet": {**said, "mjd": round(stamps.time_mjd, 5)}}

@@ -1,0 +1,27 @@
+"""The rules of a pass: what all its objects are decided by."""
+
+from dataclasses import dataclass
+
+from annotator.decision.config import DecisionConfig
+from annotator.models.distribution import Distribution
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What all objects of a pass are decided by."""
+
+    thresholds: DecisionConfig
+    exotic_threshold: float | None
+    """The probability of being exotic from which on an object is an anomaly; None where nothing tells it."""
+    topic: str
+    """Of the annotations."""
+    classes: tuple[str, ...]
+    """Those that are written; any other only over one of these."""
+    resend_margin: float
+    """By how much the combined score has to move before an unchanged classification is written again."""
+    model_set: str
+    """Version of the models that scored."""
+    head_inputs: frozenset[str]
+    """Names of the numbers that are kept of an object for the heads to learn from."""
+    distributions: tuple[Distribution, ...]
+    """What is watched for drift."""

@@ -1,0 +1,38 @@
+"""What a pass did, in words for people."""
+
+from annotator.annotation import safe_text
+from annotator.passes.report import PassReport
+
+
+def summary(report: PassReport) -> str:
+    """Say in a few lines what was done, and what a person must look at."""
+    classes = ", ".join(f"{count} {name}" for name, count in sorted(report.classes.items())) or "none"
+    delivery = report.delivery
+    lines = [
+        f"read {report.read} records: {report.scored} scored ({classes}), {report.unchanged} unchanged, "
+        f"{report.refused} refused",
+        f"annotations: {report.queued} new, {delivery.sent} sent, {delivery.failed} failed, {report.waiting} waiting; "
+        f"{delivery.read_back} read back, {delivery.lost} of them not there",
+    ]
+    if report.completed_later:
+        lines.append(f"{report.completed_later} of the scored had waited for their light curve or cutouts")
+    if report.judged:
+        lines.append(f"{report.judged} annotations rewritten since a person has judged otherwise")
+    if report.demoted:
+        lines.append(f"{report.demoted} anomalies made ones to watch since TNS has a class for them")
+    lines += _announcement(report)
+    lines += [f"waiting: {pause}" for pause in dict.fromkeys((report.reading_pause, delivery.pause)) if pause]
+    return "\n".join([*lines, f"ATTENTION: {report.problem}"] if report.problem else lines)
+
+
+def _announcement(report: PassReport) -> list[str]:
+    news, unchanged = report.announcement.news, report.announcement.unchanged
+    if not news and not unchanged:
+        return []
+    lines = [f"anomalies: {len(news)} to announce, {len(unchanged)} as they were announced"]
+    for item in report.announced:
+        entry = report.tns.get(item.object_id)
+        name = safe_text(f"{entry.name} {entry.type}") if entry else "no TNS name"
+        lines.append(f"  {item.object_id}  {item.score:5.2f}  {name}")
+    left = len(news) - len(report.announced)
+    return [*lines, f"  and {left} more, in the next reports"] if left else lines

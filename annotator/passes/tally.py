@@ -1,0 +1,60 @@
+"""Counting: what was scored into a pass's report, and the report's numbers out of it."""
+
+import dataclasses
+import heapq
+from collections.abc import Collection, Sequence
+
+from annotator.decision.assessment import Assessment
+from annotator.decision.sending import FLAGS
+from annotator.passes.batch import ScoredBatch
+from annotator.passes.report import PassReport
+from annotator.passes.tns import MAX_LOOKED_UP
+
+
+def add_batch(report: PassReport, batch: ScoredBatch) -> None:
+    """Add what became of a batch of records."""
+    report.read += batch.read
+    report.refused += len(batch.refusals)
+    report.unchanged += batch.unchanged
+    add_scored(report, batch.assessments)
+
+
+def add_scored(report: PassReport, assessments: Sequence[Assessment]) -> None:
+    """Add what was scored; of the flagged, the highest scores are kept, each object as it was scored last."""
+    report.scored += len(assessments)
+    for item in assessments:
+        report.classes[item.classification] = report.classes.get(item.classification, 0) + 1
+        report.queued += item.outgoing is not None
+    latest = {item.object_id: item for item in (*report.flagged, *assessments)}
+    flagged = (item for item in latest.values() if item.classification in FLAGS)
+    report.flagged = heapq.nlargest(MAX_LOOKED_UP, flagged, key=lambda item: item.score)
+
+
+def note_demoted(report: PassReport, object_ids: Collection[str]) -> None:
+    """Note the anomalies that were made ones to watch after they were scored."""
+    report.demoted = len(object_ids)
+    report.flagged = [
+        dataclasses.replace(item, classification="watch") if item.object_id in object_ids else item
+        for item in report.flagged
+    ]
+
+
+def counts(report: PassReport) -> dict[str, int]:
+    """Return the numbers that are kept of a pass, by the names that the ledger, `status` and the report know."""
+    delivery = report.delivery
+    return {
+        "read": report.read,
+        "unchanged": report.unchanged,
+        "scored": report.scored,
+        "refused": report.refused,
+        "completed_later": report.completed_later,
+        "queued": report.queued,
+        "waiting": report.waiting,
+        "judged": report.judged,
+        "demoted": report.demoted,
+        "sent": delivery.sent,
+        "failed": delivery.failed,
+        "read_back": delivery.read_back,
+        "lost": delivery.lost,
+        **{f"class_{name}": count for name, count in sorted(report.classes.items())},
+    }

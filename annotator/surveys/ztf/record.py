@@ -1,0 +1,40 @@
+"""ZTF, as Lasair-ZTF serves it."""
+
+import re
+from types import MappingProxyType
+
+from annotator.preprocess.triplet import stamp_tensor
+from annotator.surveys.survey import Survey
+from annotator.surveys.ztf.candidates import JD_MINUS_MJD
+from annotator.surveys.ztf.columns import FEATURES
+from annotator.surveys.ztf.parse import PIXEL_ARCSEC, parse
+
+ZTF = Survey(
+    name="ztf",
+    endpoint="https://lasair-ztf.lsst.ac.uk/api",
+    cutout_hosts=("lasair-ztf.lsst.ac.uk",),
+    object_pages=MappingProxyType(
+        {
+            "Lasair": "https://lasair-ztf.lsst.ac.uk/objects/{}/",
+            "ALeRCE": "https://alerce.online/object/{}",
+            "Fink": "https://ztf.fink-portal.org/{}",
+        }
+    ),
+    id_column="objectId",
+    id_pattern=re.compile(r"ZTF\d\d[a-z]{7}"),
+    id_is_number=False,
+    epoch_column="jdmax",
+    first_epoch_column="jdmin",
+    epoch_minus_mjd=JD_MINUS_MJD,
+    epoch_scale="utc",
+    count_column="ncand",
+    now_sql="jdnow()",
+    input_filter="input_ztf",
+    features=FEATURES,
+    parse=parse,
+    stamp_tensor=stamp_tensor,
+    pixel_arcsec=PIXEL_ARCSEC,
+    real_bogus=("rb", "drb"),
+    batch_annotations=1,
+    queues_annotations=False,
+)

@@ -1,0 +1,43 @@
+"""Options that several commands of `aha-train` have in common."""
+
+import argparse
+from pathlib import Path
+
+
+def path(
+    command: argparse.ArgumentParser,
+    name: str,
+    words: str,
+    metavar: str = "FILE",
+    required: bool = False,
+    default: Path | None = None,
+) -> None:
+    """Add an option that names a file or a folder."""
+    command.add_argument(name, type=Path, required=required, default=default, metavar=metavar, help=words)
+
+
+def count(command: argparse.ArgumentParser, name: str, default: int, words: str) -> None:
+    """Add an option that is a number of things, one or more."""
+    command.add_argument(name, type=positive, default=default, metavar="N", help=f"{words} (%(default)s)")
+
+
+def seed(command: argparse.ArgumentParser) -> None:
+    """Add the seed."""
+    command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
+
+
+def positive(text: str) -> int:
+    """Read a number of one or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive number, found {text}")
+    return value
+
+
+def version(text: str) -> str:
+    """Read the version of a model set, as Lasair keeps it."""
+    from annotator.annotation import VERSION  # what every annotation of these models has to carry
+
+    if not VERSION.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"expected 1 to 16 letters, digits, dots, dashes, underscores, found {text!r}")
+    return text
