@@ -66,5 +66,5 @@ $(VENV)/.annotator: $(VENV)/.python setup.cfg pyproject.toml
 
 $(VENV)/.development: $(VENV)/.python setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet --editable '.[report,train,test]'
+	$(BIN)/pip install --quiet --editable '.[postgres,report,train,test]'
 	touch $@ $(VENV)/.annotator

@@ -1,7 +1,8 @@
 """The configuration: one YAML file, read into one tree of frozen values.
 
 Every key is documented in `annotator/example.yaml`, which the tests load. Secrets are never in the file: the token
-comes from the environment variable ``LASAIR_TOKEN``.
+comes from the environment variable ``LASAIR_TOKEN``, the password of a ledger on PostgreSQL from
+``AHA_LEDGER_PASSWORD``.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from msgspec import Meta
 from annotator.annotation import Classification, check_topic
 from annotator.decision.config import DecisionConfig
 from annotator.errors import ConfigError
+from annotator.ledger_address import EXPECTED, PASSWORD_VARIABLE, LedgerAddress, read_address
 from annotator.surveys import SURVEYS
 from annotator.typed import Typed, decode
 
@@ -157,7 +159,7 @@ class ConfigFile(Typed):
     schedule: ScheduleConfig = ScheduleConfig()
     verdicts: Path | None = None
     """The file of what people have judged (:mod:`annotator.verdicts`)."""
-    ledger: Path = Path("aha-ledger.sqlite")
+    ledger: Annotated[str, Meta(min_length=1, description=EXPECTED)] = "aha-ledger.sqlite"
     models: Path | None = None
 
 
@@ -173,6 +175,8 @@ class _Hidden(str):
 class Config(ConfigFile):
     """The whole configuration."""
 
+    ledger: LedgerAddress
+    """A file of SQLite, or a database of PostgreSQL."""
     token: str | None = None
     """From the environment."""
 
@@ -193,7 +197,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     path
         The YAML file. Relative paths in it are relative to its folder.
     environ
-        The environment, for the token.
+        The environment, for the token and the ledger's password.
 
     Raises
     ------
@@ -209,8 +213,13 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         content = _in_folder(decode(document, ConfigFile), path.parent)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
+    try:
+        ledger = read_address(content.ledger, path.parent, environ.get(PASSWORD_VARIABLE))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: ledger {error}") from None
     token = environ.get(TOKEN_VARIABLE, "").strip()
-    return Config(**msgspec.structs.asdict(content), token=_Hidden(token) if token else None)
+    values = msgspec.structs.asdict(content) | {"ledger": ledger, "token": _Hidden(token) if token else None}
+    return Config(**values)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -28,17 +28,14 @@ class CallBudget:
     def spend(self, endpoint: str) -> None:
         """Count a call that is about to be made; raise QuotaError where there is no room for it."""
         now = self.clock()
+        kind, room = ("write", self.writes_per_hour) if endpoint in WRITING else ("read", self.reads_per_hour)
+        if self.ledger.calls.take(endpoint, room, now):
+            return
         throttled_at = self.ledger.calls.last_throttled(now)
         if throttled_at is not None:
             until = time.strftime("%Y-%m-%d %H:%M", time.gmtime(throttled_at + HOUR_S))
             raise QuotaError(f"Lasair answered 429 within the last hour: no calls until {until} UTC")
-        reads_left, writes_left = self.left()
-        kind, left, room = ("read", reads_left, self.reads_per_hour)
-        if endpoint in WRITING:
-            kind, left, room = ("write", writes_left, self.writes_per_hour)
-        if left <= 0:
-            raise QuotaError(f"all {room} calls an hour that are kept to {kind} were made: the rest waits")
-        self.ledger.calls.count(endpoint, now)
+        raise QuotaError(f"all {room} calls an hour that are kept to {kind} were made: the rest waits")
 
     def left(self) -> tuple[int, int]:
         """Return how many calls are left of this hour: to read, and to write."""

@@ -1,6 +1,9 @@
 """The calls of the last hour."""
 
+from sqlalchemy import and_, delete, func, insert, literal, select
+
 from annotator.ledger.database import Database
+from annotator.ledger.schema import calls
 
 HOUR_S = 3600.0
 WRITING = ("annotate", "annotatelist")
@@ -16,27 +19,45 @@ class Calls:
 
     def count(self, endpoint: str, now: float) -> None:
         """Note one call, before it is made: a call that is lost was still counted by Lasair."""
-        with self._database.transaction():
-            self._database.execute("DELETE FROM calls WHERE called_at < ?", (now - 2 * HOUR_S,))
-            self._database.execute("INSERT INTO calls VALUES (?, ?)", (now, endpoint))
+        self._database.write(insert(calls).values(called_at=now, endpoint=endpoint))
+
+    def take(self, endpoint: str, most: int, now: float) -> bool:
+        """Note one call if there is room for it; return whether there was.
+
+        Room is where Lasair has not refused a call for the number of them within the hour, and fewer than `most` calls
+        of the kind, reading or writing, were made in it.
+        """
+        of_kind = (
+            calls.c.endpoint.in_(WRITING) if endpoint in WRITING else calls.c.endpoint.not_in((*WRITING, THROTTLED))
+        )
+        in_hour = calls.c.called_at > now - HOUR_S
+        made = select(func.count()).where(in_hour, of_kind).scalar_subquery()
+        throttled = select(literal(1)).where(in_hour, calls.c.endpoint == THROTTLED).exists()
+        call = select(literal(now), literal(endpoint)).where(and_(made < most, ~throttled))
+        taken = insert(calls).from_select(["called_at", "endpoint"], call).returning(calls.c.called_at)
+        return self._database.value(taken) is not None
+
+    def forget(self, now: float) -> None:
+        """Forget what no budget counts any longer."""
+        self._database.write(delete(calls).where(calls.c.called_at < now - 2 * HOUR_S))
 
     def last_hour(self, now: float) -> tuple[int, int]:
         """Count the calls of the sliding hour: those that read, and those that write."""
-        query = "SELECT endpoint, count(*) AS made FROM calls WHERE called_at > ? AND endpoint != ? GROUP BY endpoint"
-        made = {row["endpoint"]: row["made"] for row in self._database.execute(query, (now - HOUR_S, THROTTLED))}
-        writes = sum(count for endpoint, count in made.items() if endpoint in WRITING)
-        return sum(made.values()) - writes, writes
+        query = select(calls.c.endpoint, func.count()).where(calls.c.called_at > now - HOUR_S)
+        rows = self._database.rows(query.where(calls.c.endpoint != THROTTLED).group_by(calls.c.endpoint))
+        writes = sum(made for endpoint, made in rows if endpoint in WRITING)
+        return sum(made for _, made in rows) - writes, writes
 
     def last_hour_to(self, endpoint: str, now: float) -> int:
         """Count the calls of the sliding hour to one endpoint."""
-        query = "SELECT count(*) FROM calls WHERE called_at > ? AND endpoint = ?"
-        return self._database.execute(query, (now - HOUR_S, endpoint)).fetchone()[0]
+        query = select(func.count()).where(calls.c.called_at > now - HOUR_S, calls.c.endpoint == endpoint)
+        return self._database.value(query)
 
     def note_throttled(self, now: float) -> None:
         """Note that Lasair refused a call for the number of them."""
-        self._database.execute("INSERT INTO calls VALUES (?, ?)", (now, THROTTLED))
+        self.count(THROTTLED, now)
 
     def last_throttled(self, now: float) -> float | None:
         """Return when Lasair last refused a call for the number of them, None if not within the hour."""
-        query = "SELECT max(called_at) FROM calls WHERE endpoint = ? AND called_at > ?"
-        return self._database.execute(query, (THROTTLED, now - HOUR_S)).fetchone()[0]
+        query = select(func.max(calls.c.called_at)).where(calls.c.endpoint == THROTTLED)
+        return self._database.value(query.where(calls.c.called_at > now - HOUR_S))

@@ -2,31 +2,20 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import ColumnElement, Select, and_, case, delete, distinct, exists, func, insert, select
+
 from annotator.decision.assessment import Assessment, Refusal
+from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
+from annotator.ledger.schema import night_counts, objects, refused, scores
 from annotator.ledger.scores import scored_modalities
 from annotator.nights import night_of, start_of
 
 MAX_NIGHTS = 60
 """Nights whose distributions are kept."""
-
-
-NIGHT_COUNT = """
-SELECT
-    count(DISTINCT object_id),
-    count(DISTINCT CASE WHEN classification = 'anomaly' AND NOT EXISTS (
-        SELECT 1 FROM scores AS earlier WHERE earlier.object_id = scores.object_id
-        AND earlier.score_id < scores.score_id AND earlier.model_set = scores.model_set
-        AND earlier.classification = 'anomaly') THEN object_id END),
-    count(DISTINCT CASE WHEN classification = 'watch' AND NOT EXISTS (
-        SELECT 1 FROM scores AS earlier WHERE earlier.object_id = scores.object_id
-        AND earlier.score_id < scores.score_id AND earlier.model_set = scores.model_set
-        AND earlier.classification IN ('anomaly', 'watch')) THEN object_id END)
-FROM scores WHERE model_set = ? AND scored_at >= ? AND scored_at < ?
-"""
 
 
 @dataclass(frozen=True)
@@ -80,82 +69,117 @@ class Counts:
         if not assessments:
             return
         night = night_of(now)
-        earlier = self._database.rows_of(
-            "SELECT object_id, model_set, modalities FROM scores WHERE object_id IN ({})"
-            f" AND scored_at >= {start_of(night)}",
-            sorted({item.object_id for item in assessments}),
-        )
-        counted = {
-            (row["object_id"], row["model_set"], modality)
-            for row in earlier
-            for modality in scored_modalities(json.loads(row["modalities"]))
+        counted = self._counted_since(start_of(night), sorted({item.object_id for item in assessments}))
+        model_sets = {item.model_set for item in assessments}
+        query = select(night_counts.c.model_set, night_counts.c.counts).where(night_counts.c.night == night)
+        kept = self._database.rows(query.where(night_counts.c.model_set.in_(sorted(model_sets))))
+        of_sets = {name: {} for name in model_sets} | {row.model_set: json.loads(row.counts) for row in kept}
+        for item in assessments:
+            for modality, bins in item.bins.items():
+                key = (item.object_id, item.model_set, modality)
+                if key not in counted:
+                    counted.add(key)
+                    add(of_sets[item.model_set], bins)
+        rows = [{"night": night, "model_set": name, "counts": json.dumps(counts)} for name, counts in of_sets.items()]
+        self._database.replace(night_counts, rows)
+        self._database.write(delete(night_counts).where(night_counts.c.night <= night - MAX_NIGHTS))
+
+    def _counted_since(self, since: float, object_ids: Sequence[str]) -> set[tuple[str, str, str]]:
+        """Return object, model set and modality of what was scored since."""
+        query = select(scores.c.object_id, scores.c.model_set, scores.c.modalities).where(scores.c.scored_at >= since)
+        return {
+            (row.object_id, row.model_set, modality)
+            for row in self._database.rows_of(query, scores.c.object_id, object_ids)
+            for modality in scored_modalities(json.loads(row.modalities))
         }
-        for model_set in {item.model_set for item in assessments}:
-            counts = self.of_bins(model_set).get(night, {})
-            for item in assessments:
-                for modality, bins in item.bins.items():
-                    key = (item.object_id, item.model_set, modality)
-                    if item.model_set == model_set and key not in counted:
-                        counted.add(key)
-                        add(counts, bins)
-            self._database.execute(
-                "INSERT OR REPLACE INTO drift VALUES (?, ?, ?)", (night, model_set, json.dumps(counts))
-            )
-        self._database.execute("DELETE FROM drift WHERE night <= ?", (night - MAX_NIGHTS,))
 
     def of_bins(self, model_set: str) -> dict[int, dict[str, list[int]]]:
         """Return how many objects were in each bin, by night, then by the name of what is watched for drift.
 
         Bins after the last that had an object are left out.
         """
-        rows = self._database.execute("SELECT night, counts FROM drift WHERE model_set = ?", (model_set,))
-        return {row["night"]: json.loads(row["counts"]) for row in rows}
+        query = select(night_counts.c.night, night_counts.c.counts).where(night_counts.c.model_set == model_set)
+        rows = self._database.rows(query.order_by(night_counts.c.night))
+        return {row.night: json.loads(row.counts) for row in rows}
 
     def of_nights(self, model_set: str, most: int) -> list[NightCount]:
         """Count by night what one model set scored and flagged, for the newest nights with any score of it."""
         counts: list[NightCount] = []
         before = math.inf
         while len(counts) < most:
-            query = "SELECT max(scored_at) FROM scores WHERE model_set = ? AND scored_at < ?"
-            newest = self._database.execute(query, (model_set, before)).fetchone()[0]
+            query = select(func.max(scores.c.scored_at)).where(scores.c.model_set == model_set)
+            newest = self._database.value(query.where(scores.c.scored_at < before))
             if newest is None:
                 break
             night = night_of(newest)
             before, end = start_of(night), start_of(night + 1)
-            row = self._database.execute(NIGHT_COUNT, (model_set, before, end)).fetchone()
+            row = self._database.row(_count_of_night(model_set, before, end))
             counts.append(NightCount(night, *row))
         return counts[::-1]
 
     def lifetimes(self, model_set: str) -> list[LifetimeCount]:
         """Count the objects of one model set by how often it scored them."""
-        rows = self._database.execute(
-            "SELECT times, count(*), sum(flags > 0), sum(flags) FROM (SELECT count(*) AS times,"
-            " sum(classification IN ('anomaly', 'watch')) AS flags FROM scores WHERE model_set = ? GROUP BY object_id)"
-            " GROUP BY times ORDER BY times",
-            (model_set,),
+        is_flag = case((scores.c.classification.in_(FLAGS), 1), else_=0)
+        of_objects = (
+            select(func.count().label("times"), func.sum(is_flag).label("flags"))
+            .where(scores.c.model_set == model_set)
+            .group_by(scores.c.object_id)
+            .subquery()
         )
-        return [LifetimeCount(*row) for row in rows]
+        ever = case((of_objects.c.flags > 0, 1), else_=0)
+        rows = self._database.rows(
+            select(of_objects.c.times, func.count(), func.sum(ever), func.sum(of_objects.c.flags))
+            .group_by(of_objects.c.times)
+            .order_by(of_objects.c.times)
+        )
+        return [LifetimeCount(*map(int, row)) for row in rows]  # PostgreSQL adds whole numbers up to a decimal
 
     def refused(self) -> int:
         """Count the refused records, those no longer kept included."""
-        return self._database.execute("SELECT coalesce(max(refused_id), 0) FROM refused").fetchone()[0]
+        return self._database.value(select(func.coalesce(func.max(refused.c.refused_id), 0)))
 
     def objects(self) -> int:
         """Count the objects that were ever scored."""
-        return self._database.execute("SELECT count(*) FROM objects").fetchone()[0]
+        return self._database.value(select(func.count()).select_from(objects))
 
-    def add_refusals(self, refusals: Iterable[Refusal], now: float) -> None:
+    def add_refusals(self, refusals: Sequence[Refusal], now: float) -> None:
         """Keep refused records for inspection, the newest of all."""
-        for item in refusals:
-            self._database.execute(
-                "INSERT INTO refused (refused_at, object_id, reason, record) VALUES (?, ?, ?, ?)",
-                (now, item.object_id[:64], item.reason, item.record[:MAX_REFUSED_TEXT]),
-            )
-        self._database.execute(
-            "DELETE FROM refused WHERE refused_id <= (SELECT max(refused_id) FROM refused) - ?", (MAX_REFUSED,)
-        )
+        if not refusals:
+            return
+        before = self.refused()
+        rows = [
+            {
+                "refused_id": number,
+                "refused_at": now,
+                "object_id": item.object_id[:64],
+                "reason": item.reason,
+                "record": item.record[:MAX_REFUSED_TEXT],
+            }
+            for number, item in enumerate(refusals, before + 1)
+        ]
+        self._database.write(insert(refused), rows)
+        self._database.write(delete(refused).where(refused.c.refused_id <= before + len(rows) - MAX_REFUSED))
 
     def refusals(self) -> list[Refusal]:
         """Return the refused records that are kept, oldest first."""
-        rows = self._database.execute("SELECT object_id, reason, record FROM refused ORDER BY refused_id")
-        return [Refusal(*row) for row in rows]
+        query = select(refused.c.object_id, refused.c.reason, refused.c.record).order_by(refused.c.refused_id)
+        return [Refusal(*row) for row in self._database.rows(query)]
+
+
+def _count_of_night(model_set: str, since: float, until: float) -> Select:
+    """Count the objects scored in a span of time, and those flagged in it for the first time by this model set."""
+    earlier = scores.alias("earlier")
+
+    def first(classification: str, *unless: str) -> ColumnElement:
+        was = exists().where(
+            earlier.c.object_id == scores.c.object_id,
+            earlier.c.score_id < scores.c.score_id,
+            earlier.c.model_set == scores.c.model_set,
+            earlier.c.classification.in_(unless),
+        )
+        is_first = and_(scores.c.classification == classification, ~was)
+        return func.count(distinct(case((is_first, scores.c.object_id))))
+
+    scored = func.count(distinct(scores.c.object_id))
+    query = select(scored, first("anomaly", "anomaly"), first("watch", "anomaly", "watch"))
+    return query.where(scores.c.model_set == model_set, scores.c.scored_at >= since, scores.c.scored_at < until)

@@ -1,69 +1,146 @@
-"""The open database of a ledger, and its transactions."""
+"""The open database of a ledger, and its transactions.
+
+A statement by itself is committed by itself. What belongs together is written in :meth:`Database.transaction`, which
+on SQLite excludes other writers from its beginning: none finds out in its middle that it has to begin again.
+"""
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import sqlalchemy
+from sqlalchemy import Column, Connection, Executable, Row, Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
 from annotator.errors import LedgerError
-from annotator.ledger.migrations import MIGRATIONS
+from annotator.ledger_address import PostgresAddress
 
 BUSY_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 10
+"""How long to wait for a server to answer at all."""
+MEMORY = ":memory:"
+"""Instead of a path: a ledger that holds nothing after it is closed."""
+MAX_IDS = 10_000
+"""Objects in one statement: as many as a batch can have, well under SQLite's limit on parameters."""
+INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+TRANSACTION = {"sqlite": ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"), "postgresql": ("BEGIN", "COMMIT", "ROLLBACK")}
+WITHIN_TRANSACTION = ("SAVEPOINT step", "RELEASE SAVEPOINT step", "ROLLBACK TO SAVEPOINT step")
+
+Values = Mapping[str, object]
 
 
-class Database:
-    """One SQLite file, brought to the newest schema when it is opened.
+def connect(address: Path | PostgresAddress | str, busy_timeout_s: float, read_only: bool = False) -> Connection:
+    """Connect to a ledger's database as it is.
 
     Parameters
     ----------
-    path
-        The file; made where it does not exist. ":memory:" holds nothing after it is closed.
+    address
+        A file of SQLite, made where it does not exist; :data:`MEMORY`; or a database of PostgreSQL.
     busy_timeout_s
         How long to wait for another writer before it is an error.
     read_only
-        Whether to leave the file as it is, of which nothing is made then.
+        Whether to refuse to write; no file is made then.
 
     Raises
     ------
     LedgerError
-        If the file is no ledger, or one of a newer release; to read only, if there is none.
+        If there is none, or it cannot be reached.
+    """
+    if read_only and not isinstance(address, PostgresAddress) and not Path(address).is_file():
+        raise LedgerError(f"there is no ledger at {address}")
+    with in_words(f"cannot open the ledger {address}"):
+        if isinstance(address, PostgresAddress):
+            return _connect_to_server(address, busy_timeout_s, read_only)
+        return _connect_to_file(address, busy_timeout_s, read_only)
+
+
+def _connect_to_file(path: Path | str, busy_timeout_s: float, read_only: bool) -> Connection:
+    name = f"{Path(path).absolute().as_uri()}?mode=ro" if read_only else path
+
+    def open_file() -> sqlite3.Connection:
+        file = sqlite3.connect(name, timeout=busy_timeout_s, uri=read_only)
+        file.execute("PRAGMA synchronous = FULL")
+        file.execute("PRAGMA foreign_keys = ON")
+        return file
+
+    return _engine("sqlite://", creator=open_file).connect()
+
+
+def _connect_to_server(address: PostgresAddress, busy_timeout_s: float, read_only: bool) -> Connection:
+    url = sqlalchemy.make_url(address.url).set(password=address.password)
+    options = [url.query.get("options", ""), f"-c lock_timeout={round(busy_timeout_s * 1000)}"]
+    if read_only:
+        options.append("-c default_transaction_read_only=on")
+    arguments = {"options": " ".join(options), "connect_timeout": url.query.get("connect_timeout", CONNECT_TIMEOUT_S)}
+    try:
+        return _engine(url, connect_args=arguments).connect()
+    except ImportError as error:
+        raise LedgerError(
+            f"a ledger on PostgreSQL needs psycopg ({error}): pip install 'lasair-aha[postgres]'"
+        ) from error
+
+
+def _engine(url: str | sqlalchemy.URL, **options: object) -> sqlalchemy.Engine:
+    # Values stay out of messages, and a closed connection is closed.
+    return sqlalchemy.create_engine(
+        url, isolation_level="AUTOCOMMIT", hide_parameters=True, poolclass=NullPool, **options
+    )
+
+
+@contextlib.contextmanager
+def in_words(problem: str) -> Iterator[None]:
+    """Make a LedgerError, which begins with the problem, of whatever a database complains of."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        # What the driver says itself, without the statement that SQLAlchemy adds.
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise LedgerError(f"{problem}: {reason}") from error
+
+
+class Database:
+    """A connection to the database of a ledger.
+
+    Parameters
+    ----------
+    connection
+        As :func:`connect` makes it; it is closed with this.
+    address
+        Where it lies, for people.
+    forgets
+        Whether all of it is to happen within one transaction, which is rolled back in the end.
     """
 
-    def __init__(self, path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> None:
-        self.path = path
+    def __init__(self, connection: Connection, address: Path | PostgresAddress | str, forgets: bool = False) -> None:
+        self.address = address
+        self.kind = connection.dialect.name
+        """`sqlite` or `postgresql`."""
+        self.connection = connection
         self._depth = 0
-        if read_only and not Path(path).is_file():
-            raise LedgerError(f"there is no ledger at {path}")
-        try:
-            address = f"{Path(path).absolute().as_uri()}?mode=ro" if read_only else path
-            self._db = sqlite3.connect(address, timeout=busy_timeout_s, isolation_level=None, uri=read_only)
-            self._db.row_factory = sqlite3.Row
-            if not read_only:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
-            self._prepare()
-        except sqlite3.Error as error:
-            raise LedgerError(f"cannot open the ledger {path}: {error}") from error
-
-    def _prepare(self) -> None:
-        if self.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
-            return  # the usual case needs no lock
-        with self.transaction():
-            version = self.execute("PRAGMA user_version").fetchone()[0]
-            tables = self.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if version > len(MIGRATIONS) or (version == 0 and tables):
-                raise LedgerError(
-                    f"the ledger {self.path} has schema version {version}, this release reads 1 to {len(MIGRATIONS)}: "
-                    "use the release that wrote it, or another file"
-                )
-            for migration in MIGRATIONS[version:]:
-                for statement in migration.split(";"):
-                    self.execute(statement)
-            self.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        self._begin, self._commit, self._roll_back = TRANSACTION[self.kind]
+        if forgets:
+            self.execute(self._begin)
+            self._begin, self._commit, self._roll_back = WITHIN_TRANSACTION
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the connection; what was not committed is forgotten."""
+        self.connection.close()
+
+    def for_dry_run(self) -> "Database":
+        """Return a database with what is in this one, in which all that is written is forgotten when it is closed."""
+        if self.kind == "postgresql":  # a transaction is cheaper than carrying every score over the network
+            return Database(connect(self.address, BUSY_TIMEOUT_S), self.address, forgets=True)
+        copy = Database(connect(MEMORY, BUSY_TIMEOUT_S), self.address)
+        with in_words(f"the ledger {self.address} cannot be copied"):
+            self._file.backup(copy._file)
+        return copy
+
+    @property
+    def _file(self) -> sqlite3.Connection:
+        return self.connection.connection.driver_connection
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -71,33 +148,76 @@ class Database:
         if self._depth:
             yield
             return
-        self.execute("BEGIN IMMEDIATE")
         self._depth += 1
         try:
+            self.execute(self._begin)
             yield
-            self.execute("COMMIT")
+            self.execute(self._commit)
         except BaseException:
-            if self._db.in_transaction:
-                self.execute("ROLLBACK")
+            with contextlib.suppress(LedgerError):  # a lost connection has rolled it back; the first error tells why
+                self.execute(self._roll_back)
             raise
         finally:
             self._depth -= 1
 
-    def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        """Execute one statement."""
-        try:
-            return self._db.execute(statement, values)
-        except sqlite3.Error as error:
-            raise LedgerError(f"the ledger {self.path} cannot be used: {error}") from error
+    def exclude_writers(self, table: Table) -> None:
+        """Keep others from writing to a table until the transaction ends; on SQLite it does so by itself."""
+        if self.kind == "postgresql":
+            self.execute(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
 
-    def rows_of(self, query: str, object_ids: Sequence[str]) -> list[sqlite3.Row]:
-        """Return the rows of these objects; the query has ``{}`` in the place of their list."""
-        rows: list[sqlite3.Row] = []
-        for start in range(0, len(object_ids), 500):  # well under SQLite's limit on parameters
-            part = object_ids[start : start + 500]
-            rows += self.execute(query.format(",".join("?" * len(part))), part).fetchall()
+    def execute(self, statement: str) -> None:
+        """Execute a statement in SQL that both databases, or this one, understand."""
+        with in_words(self._problem):
+            self.connection.exec_driver_sql(statement)
+
+    def rows(self, statement: Executable) -> Sequence[Row]:
+        """Return all rows that a statement gives."""
+        with in_words(self._problem):
+            return self.connection.execute(statement).all()
+
+    def row(self, statement: Executable) -> Row | None:
+        """Return the first row that a statement gives, None if it gives none."""
+        with in_words(self._problem):
+            return self.connection.execute(statement).first()
+
+    def value(self, statement: Executable) -> object:
+        """Return the first value of the first row, None if there is no row."""
+        with in_words(self._problem):
+            return self.connection.execute(statement).scalar()
+
+    def rows_of(self, statement: Select, column: Column, object_ids: Sequence[str]) -> list[Row]:
+        """Return the rows whose column is one of these objects, in the statement's order for each :data:`MAX_IDS`."""
+        rows: list[Row] = []
+        for start in range(0, len(object_ids), MAX_IDS):
+            rows += self.rows(statement.where(column.in_(object_ids[start : start + MAX_IDS])))
         return rows
 
-    def copy_to(self, other: "Database") -> None:
-        """Copy everything into another database."""
-        self._db.backup(other._db)
+    def write(self, statement: Executable, values: Values | Sequence[Values] | None = None) -> int:
+        """Execute a statement, once or for each of several values; return how many rows it has changed."""
+        if values is not None and not values:
+            return 0
+        with in_words(self._problem):
+            return self.connection.execute(statement, values).rowcount
+
+    def replace(self, table: Table, rows: Sequence[Values]) -> None:
+        """Write rows, each in the place of what has its key; of several with one key the last.
+
+        A column that they lack gets its default, whatever it was before.
+        """
+        names = [column.name for column in table.primary_key]
+        last = {tuple(row[name] for name in names): row for row in rows}
+        insert = INSERT[self.kind](table)
+        others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+        self.write(insert.on_conflict_do_update(index_elements=names, set_=others), list(last.values()))
+
+    def delete_of(self, table: Table, object_ids: Sequence[str]) -> None:
+        """Delete the rows of these objects."""
+        for start in range(0, len(object_ids), MAX_IDS):
+            part = object_ids[start : start + MAX_IDS]
+            self.write(table.delete().where(table.c.object_id.in_(part)))
+
+    @property
+    def _problem(self) -> str:
+        if self.connection.invalidated:
+            return f"the connection to the ledger {self.address} was lost"
+        return f"the ledger {self.address} cannot be used"

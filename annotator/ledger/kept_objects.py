@@ -3,12 +3,15 @@
 import json
 from collections.abc import Sequence
 
+from sqlalchemy import Table, delete, func, select
+
 from annotator.decision.assessment import Assessment
 from annotator.ledger.database import Database
-from annotator.ledger.evidence import (
+from annotator.ledger.schema import scores, snapshots, waiting
+from annotator.ledger.snapshot import (
     model_scores_json,
-    read_evidence,
     read_model_scores,
+    read_snapshot,
     stamps_bytes,
     transient_json,
 )
@@ -17,7 +20,7 @@ from annotator.transient import Transient
 
 MAX_WAITING = 20_000
 """Records that wait for a call, the newest."""
-MAX_EVIDENCE = 5000
+MAX_SNAPSHOTS = 5000
 """Objects of which what was scored is kept, the last scored: a quarter of a gigabyte where all have stamps."""
 
 
@@ -27,66 +30,81 @@ class KeptObjects:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, item: Assessment, score_id: int, now: float) -> None:
-        """Keep what was scored, and the record where a modality is still to be fetched."""
-        if item.transient is not None:
-            self._database.execute(
-                "INSERT OR REPLACE INTO evidence VALUES (?, ?, ?, ?, ?)",
-                (
-                    item.object_id,
-                    score_id,
-                    transient_json(item.transient),
-                    stamps_bytes(item.transient),
-                    model_scores_json(item.model_scores),
-                ),
-            )
-        if item.waiting_record is None:
-            self._database.execute("DELETE FROM waiting WHERE object_id = ?", (item.object_id,))
-        else:
-            values = (item.object_id, json.dumps(item.waiting_record, default=str), now)
-            self._database.execute("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?)", values)
-
-    def trim(self) -> None:
-        """Forget the oldest beyond what is kept."""
-        self._database.execute(
-            "DELETE FROM waiting WHERE rowid <= (SELECT max(rowid) FROM waiting) - ?", (MAX_WAITING,)
-        )  # a row that is replaced gets a new rowid
-        self._database.execute(
-            "DELETE FROM evidence WHERE rowid IN (SELECT rowid FROM evidence ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
-            (MAX_EVIDENCE,),
+    def keep(self, assessments: Sequence[Assessment], score_ids: Sequence[int], now: float) -> None:
+        """Keep what was scored, and the record where a modality is still to be fetched; forget the oldest."""
+        last = {item.object_id: (item, number) for item, number in zip(assessments, score_ids, strict=True)}
+        scored = {
+            item.object_id: (item, number)
+            for item, number in zip(assessments, score_ids, strict=True)
+            if item.transient
+        }
+        self._database.replace(
+            snapshots,
+            [
+                {
+                    "object_id": object_id,
+                    "score_id": number,
+                    "transient": transient_json(item.transient),
+                    "stamps": stamps_bytes(item.transient),
+                    "model_scores": model_scores_json(item.model_scores),
+                }
+                for object_id, (item, number) in scored.items()
+            ],
         )
+        self._database.replace(
+            waiting,
+            [
+                {
+                    "object_id": object_id,
+                    "score_id": number,
+                    "record": json.dumps(item.waiting_record, default=str),
+                    "since": now,
+                }
+                for object_id, (item, number) in last.items()
+                if item.waiting_record is not None
+            ],
+        )
+        complete = [name for name, (item, _) in last.items() if item.waiting_record is None]
+        self._database.delete_of(waiting, complete)
+        self._keep_newest(waiting, MAX_WAITING)
+        self._keep_newest(snapshots, MAX_SNAPSHOTS)
+
+    def _keep_newest(self, table: Table, most: int) -> None:
+        numbers = select(table.c.score_id).order_by(table.c.score_id.desc())
+        self._database.write(delete(table).where(table.c.score_id <= numbers.offset(most).limit(1).scalar_subquery()))
 
     def snapshots(self, object_ids: Sequence[str]) -> dict[str, tuple[int, Transient]]:
         """Return what is kept of these objects as they were scored last, each with the number of that scoring."""
-        rows = self._database.rows_of("SELECT * FROM evidence WHERE object_id IN ({})", object_ids)
-        return {row["object_id"]: (row["score_id"], read_evidence(row["transient"], row["stamps"])) for row in rows}
+        rows = self._database.rows_of(select(snapshots), snapshots.c.object_id, object_ids)
+        return {row.object_id: (row.score_id, read_snapshot(row.transient, row.stamps)) for row in rows}
 
     def model_scores(self, object_ids: Sequence[str]) -> dict[str, dict[str, ModalityScore]]:
         """Return what the models said of these objects when they were scored last, by modality."""
-        rows = self._database.rows_of(
-            "SELECT object_id, model_scores FROM evidence WHERE object_id IN ({})", object_ids
-        )
-        return {row["object_id"]: read_model_scores(row["model_scores"] or "{}") for row in rows}
+        query = select(snapshots.c.object_id, snapshots.c.model_scores)
+        rows = self._database.rows_of(query, snapshots.c.object_id, object_ids)
+        return {row.object_id: read_model_scores(row.model_scores) for row in rows}
 
     def without_reasons(self, model_set: str, most: int) -> list[str]:
         """Return the kept objects that one model set scored and whose reasons nobody found yet, highest score first."""
-        rows = self._database.execute(
-            "SELECT evidence.object_id FROM evidence JOIN scores USING (score_id)"
-            " WHERE reasons IS NULL AND model_set = ? ORDER BY score DESC, evidence.object_id LIMIT ?",
-            (model_set, most),
+        rows = self._database.rows(
+            select(snapshots.c.object_id)
+            .join(scores, scores.c.score_id == snapshots.c.score_id)
+            .where(scores.c.reasons.is_(None), scores.c.model_set == model_set)
+            .order_by(scores.c.score.desc(), snapshots.c.object_id)
+            .limit(most)
         )
-        return [row["object_id"] for row in rows]
+        return [row.object_id for row in rows]
 
     def waiting_records(self, most: int) -> list[object]:
         """Draw records at random whose objects wait for a modality to be fetched."""
-        rows = self._database.execute("SELECT record FROM waiting ORDER BY random() LIMIT ?", (most,)).fetchall()
-        return [json.loads(row["record"]) for row in rows]
+        rows = self._database.rows(select(waiting.c.record).order_by(func.random()).limit(most))
+        return [json.loads(row.record) for row in rows]
 
     def waiting_of(self, object_ids: Sequence[str]) -> set[str]:
         """Return those of these objects that wait for a modality to be fetched."""
-        rows = self._database.rows_of("SELECT object_id FROM waiting WHERE object_id IN ({})", object_ids)
-        return {row["object_id"] for row in rows}
+        rows = self._database.rows_of(select(waiting.c.object_id), waiting.c.object_id, object_ids)
+        return {row.object_id for row in rows}
 
     def count_waiting(self) -> int:
         """Count the objects that wait for a modality to be fetched."""
-        return self._database.execute("SELECT count(*) FROM waiting").fetchone()[0]
+        return self._database.value(select(func.count()).select_from(waiting))

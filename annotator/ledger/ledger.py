@@ -1,4 +1,4 @@
-"""The ledger: one SQLite file that holds all state between passes.
+"""The ledger: all state between passes, in a file of SQLite or a database of PostgreSQL.
 
 It knows which objects were scored and in what state, every score ever given, what people said of objects, the outbox,
 the calls of the last hour, the passes and the refused records. Each of these has an owner, a file of this room. Scores,
@@ -9,17 +9,22 @@ repeats at most what was not yet committed.
 from collections.abc import Iterable
 from pathlib import Path
 
+import sqlalchemy
+
 from annotator.decision.assessment import Assessment, Refusal
 from annotator.ledger.announcements import Announcements
 from annotator.ledger.calls import Calls
 from annotator.ledger.counts import Counts
 from annotator.ledger.database import BUSY_TIMEOUT_S, Database
 from annotator.ledger.kept_objects import KeptObjects
+from annotator.ledger.migrate import open_database
 from annotator.ledger.outbox import Outbox
 from annotator.ledger.pass_log import PassLog
+from annotator.ledger.schema import positions, scores
 from annotator.ledger.scores import Scores
 from annotator.ledger.tns_cache import TnsCache
 from annotator.ledger.verdicts import Verdicts
+from annotator.ledger_address import PostgresAddress
 
 
 class Ledger:
@@ -27,8 +32,9 @@ class Ledger:
 
     Parameters
     ----------
-    path
-        The SQLite file; made where it does not exist. ":memory:" holds nothing after it is closed.
+    address
+        Where it lies: a file of SQLite, made where it does not exist; a database of PostgreSQL; or ":memory:", which
+        holds nothing after it is closed.
     busy_timeout_s
         How long to wait for another writer before it is an error.
     read_only
@@ -37,24 +43,32 @@ class Ledger:
     Raises
     ------
     LedgerError
-        If the file is no ledger, or one of a newer release; to read only, if there is none.
+        If it is no ledger, one of a newer release, or out of reach; to read only, if there is none.
     """
 
-    def __init__(self, path: Path | str, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> None:
-        self.path = path
-        self._database = Database(path, busy_timeout_s, read_only)
-        self.scores = Scores(self._database)
-        self.kept = KeptObjects(self._database)
-        self.outbox = Outbox(self._database)
-        self.announcements = Announcements(self._database)
-        self.calls = Calls(self._database)
-        self.tns = TnsCache(self._database)
-        self.passes = PassLog(self._database)
-        self.verdicts = Verdicts(self._database)
-        self.counts = Counts(self._database)
+    def __init__(
+        self,
+        address: Path | PostgresAddress | str,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        read_only: bool = False,
+    ) -> None:
+        self._use(open_database(address, busy_timeout_s, read_only))
+
+    def _use(self, database: Database) -> None:
+        self._database = database
+        self.address = database.address
+        self.scores = Scores(database)
+        self.kept = KeptObjects(database)
+        self.outbox = Outbox(database)
+        self.announcements = Announcements(database)
+        self.calls = Calls(database)
+        self.tns = TnsCache(database)
+        self.passes = PassLog(database)
+        self.verdicts = Verdicts(database)
+        self.counts = Counts(database)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close it; a ledger for a dry run forgets what was written."""
         self._database.close()
 
     def __enter__(self) -> "Ledger":
@@ -63,11 +77,11 @@ class Ledger:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def copy_in_memory(self) -> "Ledger":
-        """Return a copy that forgets everything when it is closed, for a dry run."""
-        copy = Ledger(":memory:")
-        self._database.copy_to(copy._database)
-        return copy
+    def for_dry_run(self) -> "Ledger":
+        """Return a ledger with what is in this one, in which all that is written is forgotten when it is closed."""
+        dry = Ledger.__new__(Ledger)
+        dry._use(self._database.for_dry_run())
+        return dry
 
     def record(
         self,
@@ -77,6 +91,8 @@ class Ledger:
         position: tuple[str, str] | None = None,
     ) -> None:
         """Write one batch's results, outgoing annotations and the source's new position in one transaction.
+
+        Where an object comes more than once, each of its scores is kept, and of all else the last.
 
         Parameters
         ----------
@@ -88,20 +104,17 @@ class Ledger:
             Name of the source and how far it was read.
         """
         with self._database.transaction():
+            self._database.exclude_writers(scores)  # numbers and nightly counts go on from what is there
             assessments = list(assessments)
             self.counts.count_night([item for item in assessments if any(item.bins.values())], now)
-            for item in assessments:
-                score_id = self.scores.add(item, now)
-                self.kept.keep(item, score_id, now)
-                if item.outgoing is not None:
-                    self.outbox.replace(item.outgoing, now)
-                self.announcements.note(item, score_id)
-            self.counts.add_refusals(refusals, now)
-            self.kept.trim()
+            score_ids = self.scores.add(assessments, now)
+            self.kept.keep(assessments, score_ids, now)
+            self.outbox.queue([item.outgoing for item in assessments if item.outgoing is not None], now)
+            self.announcements.note(assessments, score_ids)
+            self.counts.add_refusals(list(refusals), now)
             if position is not None:
-                self._database.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", position)
+                self._database.replace(positions, [dict(zip(("source", "position"), position, strict=True))])
 
     def position(self, source: str) -> str | None:
         """Return how far a source was read, None if never."""
-        row = self._database.execute("SELECT position FROM positions WHERE source = ?", (source,)).fetchone()
-        return row["position"] if row else None
+        return self._database.value(sqlalchemy.select(positions.c.position).where(positions.c.source == source))

@@ -3,8 +3,19 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import and_, bindparam, case, func, or_, select, update
+
 from annotator.annotation import Annotation
+from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
+from annotator.ledger.schema import outbox, tns, to_announce
+
+MAX_PAUSE_S = 21_600.0
+PAUSES_S = {attempts: 60.0 * 2**attempts for attempts in range(9)}
+"""Before the next try, by the tries that failed before; from then on it is :data:`MAX_PAUSE_S`."""
+
+waits = outbox.c.sent_at.is_(None)
+is_sent = outbox.c.sent_at.is_not(None)
 
 
 @dataclass(frozen=True)
@@ -25,126 +36,127 @@ class Outbox:
 
     def last_sent(self, object_ids: Sequence[str]) -> dict[str, Annotation]:
         """Look up what Lasair holds, or will hold once the outbox is empty."""
-        rows = self._database.rows_of("SELECT object_id, annotation FROM outbox WHERE object_id IN ({})", object_ids)
-        return {row["object_id"]: Annotation.from_json(row["annotation"]) for row in rows}
+        query = select(outbox.c.object_id, outbox.c.annotation)
+        rows = self._database.rows_of(query, outbox.c.object_id, object_ids)
+        return {row.object_id: Annotation.from_json(row.annotation) for row in rows}
 
     def due(self, now: float) -> Iterator[Annotation]:
         """Yield the annotations that wait and may be tried now, highest score first."""
-        waiting = self._database.execute(
-            "SELECT annotation FROM outbox WHERE sent_at IS NULL AND next_try_at <= ? ORDER BY score DESC, object_id",
-            (now,),
-        ).fetchall()
-        return (Annotation.from_json(row["annotation"]) for row in waiting)
+        query = select(outbox.c.annotation).where(waits, outbox.c.next_try_at <= now)
+        rows = self._database.rows(query.order_by(outbox.c.score.desc(), outbox.c.object_id))
+        return (Annotation.from_json(row.annotation) for row in rows)
 
     def mark_sent(self, annotation: Annotation, now: float) -> None:
         """Note that Lasair acknowledged this annotation, unless a newer one has taken its place meanwhile."""
-        self._database.execute(
-            "UPDATE outbox SET sent_at = ?, failure = NULL WHERE object_id = ? AND annotation = ?",
-            (now, annotation.object_id, annotation.to_json()),
-        )
+        self._database.write(_this(annotation).values(sent_at=now, failure=None))
 
     def mark_failed(self, annotation: Annotation, reason: str, now: float) -> None:
         """Note why an annotation was not taken, or is not there though it was acknowledged.
 
         It waits again; the pause before the next try doubles, from a minute to six hours.
         """
-        self._database.execute(
-            "UPDATE outbox SET sent_at = NULL, attempts = attempts + 1, failure = ?,"
-            " next_try_at = ? + min(21600.0, 60.0 * (1 << min(attempts, 10))) WHERE object_id = ? AND annotation = ?",
-            (reason, now, annotation.object_id, annotation.to_json()),
+        pause_s = case(PAUSES_S, value=outbox.c.attempts, else_=MAX_PAUSE_S)
+        self._database.write(
+            _this(annotation).values(
+                sent_at=None, attempts=outbox.c.attempts + 1, failure=reason, next_try_at=now + pause_s
+            )
         )
 
     def unverified(self, most: int) -> list[Annotation]:
         """Return a random sample of what Lasair acknowledged and nobody has read back."""
-        rows = self._database.execute(
-            "SELECT annotation FROM outbox WHERE sent_at IS NOT NULL AND verified_at IS NULL ORDER BY random() LIMIT ?",
-            (most,),
-        )
-        return [Annotation.from_json(row["annotation"]) for row in rows.fetchall()]
+        query = select(outbox.c.annotation).where(is_sent, outbox.c.verified_at.is_(None))
+        return self._annotations(query.order_by(func.random()).limit(most))
 
     def mark_verified(self, annotation: Annotation, now: float) -> None:
         """Note that an annotation was read back."""
-        self._database.execute(
-            "UPDATE outbox SET verified_at = ? WHERE object_id = ? AND annotation = ?",
-            (now, annotation.object_id, annotation.to_json()),
-        )
+        self._database.write(_this(annotation).values(verified_at=now))
 
     def last_failure(self) -> str:
         """Return why an annotation was not taken, of the newest one that waits for another try."""
-        row = self._database.execute(
-            "SELECT failure FROM outbox WHERE sent_at IS NULL AND failure IS NOT NULL ORDER BY next_try_at DESC LIMIT 1"
-        ).fetchone()
-        return row["failure"] if row else ""
+        query = select(outbox.c.failure).where(waits, outbox.c.failure.is_not(None))
+        return self._database.value(query.order_by(outbox.c.next_try_at.desc()).limit(1)) or ""
 
     def of_version(self, version: str) -> list[Annotation]:
         """Return what Lasair holds, or will hold, of one model set."""
-        rows = self._database.execute("SELECT annotation FROM outbox ORDER BY object_id").fetchall()
-        annotations = (Annotation.from_json(row["annotation"]) for row in rows)
+        annotations = self._annotations(select(outbox.c.annotation).order_by(outbox.c.object_id))
         return [annotation for annotation in annotations if annotation.version == version]
 
-    def queue(self, annotations: Iterable[Annotation], now: float) -> None:
+    def queue(self, annotations: Sequence[Annotation], now: float) -> None:
         """Put annotations into the outbox, each in the place of what was there for its object."""
+        rows = [_row(annotation) | {"queued_at": now} for annotation in annotations]
         with self._database.transaction():
-            for annotation in annotations:
-                self.replace(annotation, now)
-
-    def replace(self, annotation: Annotation, now: float) -> None:
-        """Put one annotation in the place of what was there for its object."""
-        self._database.execute(
-            "INSERT OR REPLACE INTO outbox (object_id, annotation, score, queued_at) VALUES (?, ?, ?, ?)",
-            (annotation.object_id, annotation.to_json(), annotation.classdict.get("score", 0.0), now),
-        )
-        if annotation.classification != "anomaly":
-            self._database.execute("DELETE FROM to_announce WHERE object_id = ?", (annotation.object_id,))
+            self._database.replace(outbox, rows)
+            self._database.delete_of(to_announce, _no_anomalies(annotations))
 
     def classified_flags(self) -> list[ClassifiedFlag]:
         """Return the flags with a class in TNS that still wait, and the anomalies among those that were sent."""
-        rows = self._database.execute(
-            "SELECT annotation, type, sent_at IS NULL AS waits FROM tns CROSS JOIN outbox USING (object_id)"
-            " WHERE type != '' AND (json_extract(annotation, '$.classification') = 'anomaly'"
-            " OR sent_at IS NULL AND json_extract(annotation, '$.classification') = 'watch')"
-        )  # a cross join looks the few with a class up in the outbox, and not the other way
-        return [
-            ClassifiedFlag(Annotation.from_json(row["annotation"]), row["type"], bool(row["waits"])) for row in rows
-        ]
+        rows = self._database.rows(
+            select(outbox.c.annotation, tns.c.type, waits.label("waits"))
+            .select_from(tns.join(outbox, tns.c.object_id == outbox.c.object_id))
+            .where(
+                tns.c.type != "",
+                or_(outbox.c.classification == "anomaly", and_(waits, outbox.c.classification == "watch")),
+            )
+        )
+        return [ClassifiedFlag(Annotation.from_json(row.annotation), row.type, row.waits) for row in rows]
 
     def amend(self, changes: Iterable[tuple[Annotation, Annotation]], now: float) -> None:
         """Replace annotations: in place where they still wait, with their failures and pauses; else by a new write."""
+        changes = {old.object_id: (old, new) for old, new in changes}
         with self._database.transaction():
-            for old, new in changes:
-                amended = self._database.execute(
-                    "UPDATE outbox SET annotation = ? WHERE object_id = ? AND annotation = ? AND sent_at IS NULL",
-                    (new.to_json(), old.object_id, old.to_json()),
-                )
-                if not amended.rowcount:
-                    self.replace(new, now)
-                elif new.classification != "anomaly":
-                    self._database.execute("DELETE FROM to_announce WHERE object_id = ?", (new.object_id,))
+            query = select(outbox.c.object_id, outbox.c.annotation).where(waits)
+            rows = self._database.rows_of(query, outbox.c.object_id, list(changes))
+            waiting = {row.object_id for row in rows if row.annotation == changes[row.object_id][0].to_json()}
+            amended = [new for _, new in changes.values() if new.object_id in waiting]
+            in_place = update(outbox).where(outbox.c.object_id == bindparam("of"))
+            rows = [_row(annotation) for annotation in amended]
+            self._database.write(
+                in_place.values(annotation=bindparam("annotation"), classification=bindparam("classification")),
+                [{"of": row["object_id"], **row} for row in rows],
+            )
+            self._database.delete_of(to_announce, _no_anomalies(amended))
+            self.queue([new for _, new in changes.values() if new.object_id not in waiting], now)
 
     def waiting_flags(self, most: int) -> list[str]:
         """Return the objects that are to be sent as anomalies or to be watched, highest score first."""
-        rows = self._database.execute(
-            "SELECT object_id FROM outbox WHERE sent_at IS NULL"
-            " AND json_extract(annotation, '$.classification') IN ('anomaly', 'watch')"
-            " ORDER BY score DESC, object_id LIMIT ?",
-            (most,),
-        )
-        return [row["object_id"] for row in rows]
+        query = select(outbox.c.object_id).where(waits, outbox.c.classification.in_(FLAGS))
+        rows = self._database.rows(query.order_by(outbox.c.score.desc(), outbox.c.object_id).limit(most))
+        return [row.object_id for row in rows]
 
     def anomalies_sent_since(self, since: float) -> list[str]:
         """Return the objects that Lasair holds as anomalies, the newest first."""
-        rows = self._database.execute(
-            "SELECT object_id FROM outbox"
-            " WHERE sent_at > ? AND json_extract(annotation, '$.classification') = 'anomaly'"
-            " ORDER BY sent_at DESC, object_id",
-            (since,),
-        )
-        return [row["object_id"] for row in rows]
+        query = select(outbox.c.object_id).where(outbox.c.sent_at > since, outbox.c.classification == "anomaly")
+        rows = self._database.rows(query.order_by(outbox.c.sent_at.desc(), outbox.c.object_id))
+        return [row.object_id for row in rows]
 
     def counts(self) -> dict[str, int]:
         """Count the annotations that wait, those of them that failed before, and those that Lasair took."""
-        row = self._database.execute(
-            "SELECT total(sent_at IS NULL) AS waiting, total(sent_at IS NULL AND failure IS NOT NULL) AS failed,"
-            " total(sent_at IS NOT NULL) AS sent FROM outbox"
-        ).fetchone()
-        return {name: int(row[name]) for name in ("waiting", "failed", "sent")}
+        row = self._database.row(
+            select(
+                func.count(case((waits, 1))).label("waiting"),
+                func.count(case((and_(waits, outbox.c.failure.is_not(None)), 1))).label("failed"),
+                func.count(outbox.c.sent_at).label("sent"),
+            )
+        )
+        return dict(row._mapping)
+
+    def _annotations(self, query) -> list[Annotation]:
+        return [Annotation.from_json(row.annotation) for row in self._database.rows(query)]
+
+
+def _this(annotation: Annotation):
+    """Update an object's annotation if it is still this one."""
+    return update(outbox).where(outbox.c.object_id == annotation.object_id, outbox.c.annotation == annotation.to_json())
+
+
+def _row(annotation: Annotation) -> dict[str, object]:
+    return {
+        "object_id": annotation.object_id,
+        "annotation": annotation.to_json(),
+        "classification": annotation.classification,
+        "score": annotation.classdict.get("score", 0.0),
+    }
+
+
+def _no_anomalies(annotations: Iterable[Annotation]) -> list[str]:
+    return [annotation.object_id for annotation in annotations if annotation.classification != "anomaly"]

@@ -4,7 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, update
+
 from annotator.ledger.database import Database
+from annotator.ledger.schema import passes
 
 
 @dataclass(frozen=True)
@@ -26,26 +29,27 @@ class PassLog:
 
     def begin(self, now: float) -> int:
         """Note that a pass begins; return its number."""
-        return self._database.execute("INSERT INTO passes (started_at) VALUES (?)", (now,)).lastrowid
+        return self._database.value(insert(passes).values(started_at=now).returning(passes.c.pass_id))
 
     def end(self, pass_id: int, outcome: str, counts: Mapping[str, int], now: float) -> None:
         """Note how a pass ended: `outcome` is "done", or what went wrong in plain words."""
-        self._database.execute(
-            "UPDATE passes SET ended_at = ?, outcome = ?, counts = ? WHERE pass_id = ?",
-            (now, outcome, json.dumps(dict(counts)), pass_id),
-        )
+        this = update(passes).where(passes.c.pass_id == pass_id)
+        self._database.write(this.values(ended_at=now, outcome=outcome, counts=json.dumps(dict(counts))))
 
     def last(self) -> PassRecord | None:
         """Return the pass that ended last, None before the first."""
-        row = self._database.execute(
-            "SELECT ended_at, outcome, counts FROM passes WHERE ended_at IS NOT NULL ORDER BY pass_id DESC LIMIT 1"
-        ).fetchone()
-        return PassRecord(row["ended_at"], row["outcome"], json.loads(row["counts"])) if row else None
+        ended = self._ended(passes.c.ended_at.is_not(None))
+        row = self._database.row(ended.order_by(passes.c.pass_id.desc()).limit(1))
+        return _record(row) if row else None
 
     def between(self, since: float, until: float) -> list[PassRecord]:
         """Return the passes that ended in a span of time, oldest first."""
-        rows = self._database.execute(
-            "SELECT ended_at, outcome, counts FROM passes WHERE ended_at >= ? AND ended_at < ? ORDER BY pass_id",
-            (since, until),
-        )
-        return [PassRecord(row["ended_at"], row["outcome"], json.loads(row["counts"])) for row in rows]
+        ended = self._ended(and_(passes.c.ended_at >= since, passes.c.ended_at < until))
+        return [_record(row) for row in self._database.rows(ended.order_by(passes.c.pass_id))]
+
+    def _ended(self, condition: ColumnElement[bool]) -> Select:
+        return select(passes.c.ended_at, passes.c.outcome, passes.c.counts).where(condition)
+
+
+def _record(row: Row) -> PassRecord:
+    return PassRecord(row.ended_at, row.outcome, json.loads(row.counts))

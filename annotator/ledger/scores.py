@@ -2,27 +2,17 @@
 
 import json
 import math
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, select, update
+
 from annotator.decision.assessment import Assessment, ScoredState
+from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
+from annotator.ledger.schema import objects, scores
 from annotator.reasons import reason
 from annotator.reasons.reason import Reasons
-
-SCORED_BETWEEN = """
-SELECT scores.*, objects.first_flagged_mjd,
-    NOT EXISTS (SELECT 1 FROM scores AS earlier WHERE earlier.object_id = scores.object_id
-        AND earlier.scored_at < :since) AS is_new,
-    scores.classification IN ('anomaly', 'watch') AND NOT EXISTS (SELECT 1 FROM scores AS earlier
-        WHERE earlier.object_id = scores.object_id AND earlier.scored_at < :since
-        AND earlier.classification IN ('anomaly', 'watch')) AS is_newly_flagged
-FROM scores JOIN (SELECT max(score_id) AS score_id FROM scores
-    WHERE model_set = :model_set AND scored_at >= :since AND scored_at < :until GROUP BY object_id) USING (score_id)
-LEFT JOIN objects USING (object_id)
-ORDER BY scores.score DESC, scores.object_id
-"""
 
 
 @dataclass(frozen=True)
@@ -48,22 +38,45 @@ class NightScore:
     """Flagged, and never before."""
 
 
-def night_score(row: sqlite3.Row) -> NightScore:
-    """Read one row of :data:`SCORED_BETWEEN`."""
+def _scored_between(model_set: str, since: float, until: float) -> Select:
+    last = (
+        select(func.max(scores.c.score_id).label("score_id"))
+        .where(scores.c.model_set == model_set, scores.c.scored_at >= since, scores.c.scored_at < until)
+        .group_by(scores.c.object_id)
+        .subquery()
+    )
+    earlier = scores.alias("earlier")
+    before = exists().where(earlier.c.object_id == scores.c.object_id, earlier.c.scored_at < since)
+    return (
+        select(
+            scores,
+            objects.c.first_flagged_mjd,
+            (~before).label("is_new"),
+            and_(scores.c.classification.in_(FLAGS), ~before.where(earlier.c.classification.in_(FLAGS))).label(
+                "is_newly_flagged"
+            ),
+        )
+        .select_from(scores.join(last, last.c.score_id == scores.c.score_id).join(objects))
+        .order_by(scores.c.score.desc(), scores.c.object_id)
+    )
+
+
+def _night_score(row: Row) -> NightScore:
+    """Read one row of :func:`_scored_between`."""
     return NightScore(
-        score_id=row["score_id"],
-        object_id=row["object_id"],
-        scored_at=row["scored_at"],
-        last_mjd=row["last_mjd"],
-        n_det=row["n_det"],
-        classification=row["classification"],
-        score=row["score"],
-        modalities=json.loads(row["modalities"]),
-        explanation=row["explanation"] or "",
-        reasons=None if row["reasons"] is None else reason.from_json(row["reasons"]),
-        first_flagged_mjd=row["first_flagged_mjd"],
-        is_new=bool(row["is_new"]),
-        is_newly_flagged=bool(row["is_newly_flagged"]),
+        score_id=row.score_id,
+        object_id=row.object_id,
+        scored_at=row.scored_at,
+        last_mjd=row.last_mjd,
+        n_det=row.n_det,
+        classification=row.classification,
+        score=row.score,
+        modalities=json.loads(row.modalities),
+        explanation=row.explanation,
+        reasons=None if row.reasons is None else reason.from_json(row.reasons),
+        first_flagged_mjd=row.first_flagged_mjd,
+        is_new=row.is_new,
+        is_newly_flagged=row.is_newly_flagged,
     )
 
 
@@ -80,43 +93,34 @@ class Scores:
 
     def states(self, object_ids: Sequence[str]) -> dict[str, ScoredState]:
         """Look up the objects that were scored before."""
-        rows = self._database.rows_of("SELECT * FROM objects WHERE object_id IN ({})", object_ids)
-        return {
-            row["object_id"]: ScoredState(row["state"], row["model_set"], row["last_mjd"], row["first_flagged_mjd"])
-            for row in rows
-        }
+        columns = (objects.c.object_id, objects.c.state, objects.c.model_set, objects.c.last_mjd)
+        query = select(*columns, objects.c.first_flagged_mjd)
+        return {row[0]: ScoredState(*row[1:]) for row in self._database.rows_of(query, objects.c.object_id, object_ids)}
 
-    def add(self, item: Assessment, now: float) -> int:
-        """Keep an object's newest state and its score; return the score's number."""
-        self._database.execute(
-            "INSERT OR REPLACE INTO objects (object_id, state, model_set, last_mjd, first_flagged_mjd, numbers)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                item.object_id,
-                item.state,
-                item.model_set,
-                item.last_mjd,
-                item.first_flagged_mjd,
-                json.dumps(dict(item.numbers)),
-            ),
+    def add(self, assessments: Sequence[Assessment], now: float) -> list[int]:
+        """Keep each object's newest state and all of its scores; return the scores' numbers, in order."""
+        if not assessments:
+            return []
+        self._database.replace(
+            objects,
+            [
+                {
+                    "object_id": item.object_id,
+                    "state": item.state,
+                    "model_set": item.model_set,
+                    "last_mjd": item.last_mjd,
+                    "first_flagged_mjd": item.first_flagged_mjd,
+                    "numbers": json.dumps(dict(item.numbers)),
+                }
+                for item in assessments
+            ],
         )
-        scored = self._database.execute(
-            "INSERT INTO scores (object_id, scored_at, last_mjd, n_det, model_set, classification, score, modalities,"
-            " explanation, reasons) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                item.object_id,
-                now,
-                item.last_mjd,
-                item.n_det,
-                item.model_set,
-                item.classification,
-                item.score,
-                json.dumps(dict(item.modalities)),
-                item.explanation,
-                None if item.reasons is None else reason.to_json(item.reasons),
-            ),
-        )
-        return scored.lastrowid
+        # Numbered here: SQLite would give its numbers for one row at a time only, PostgreSQL leave some out.
+        before = self._database.value(select(func.coalesce(func.max(scores.c.score_id), 0)))
+        score_ids = range(before + 1, before + len(assessments) + 1)
+        rows = [{"score_id": number, **_score(item, now)} for number, item in zip(score_ids, assessments, strict=True)]
+        self._database.write(insert(scores), rows)
+        return list(score_ids)
 
     def history(self, object_id: str) -> list[Mapping[str, object]]:
         """Return every score an object was ever given, oldest first."""
@@ -124,27 +128,40 @@ class Scores:
 
     def histories(self, object_ids: Sequence[str]) -> dict[str, list[Mapping[str, object]]]:
         """Return every score these objects were ever given, oldest first."""
-        rows = self._database.rows_of("SELECT * FROM scores WHERE object_id IN ({}) ORDER BY score_id", object_ids)
+        rows = self._database.rows_of(select(scores).order_by(scores.c.score_id), scores.c.object_id, object_ids)
         histories: dict[str, list[Mapping[str, object]]] = {}
-        for row in map(dict, rows):
-            histories.setdefault(row["object_id"], []).append({**row, "modalities": json.loads(row["modalities"])})
+        for row in rows:
+            scoring = dict(row._mapping) | {"modalities": json.loads(row.modalities)}
+            histories.setdefault(row.object_id, []).append(scoring)
         return histories
 
     def last(self, before: float = math.inf) -> tuple[float, str] | None:
         """Return when something was last scored, and with which model set; None where nothing was."""
-        row = self._database.execute(
-            "SELECT scored_at, model_set FROM scores WHERE scored_at < ? ORDER BY score_id DESC LIMIT 1", (before,)
-        ).fetchone()
-        return (row["scored_at"], row["model_set"]) if row else None
+        query = select(scores.c.scored_at, scores.c.model_set).where(scores.c.scored_at < before)
+        row = self._database.row(query.order_by(scores.c.score_id.desc()).limit(1))
+        return tuple(row) if row else None
 
     def between(self, model_set: str, since: float, until: float) -> list[NightScore]:
         """Return the last scoring of each object that one model set scored in a span of time, highest score first."""
-        rows = self._database.execute(SCORED_BETWEEN, {"model_set": model_set, "since": since, "until": until})
-        return [night_score(row) for row in rows]
+        return [_night_score(row) for row in self._database.rows(_scored_between(model_set, since, until))]
 
     def record_reasons(self, found: Mapping[int, Reasons]) -> None:
         """Write down what carries the scores of scorings, by their number, that nobody had asked for before."""
+        rows = [{"of": number, "reasons": reason.to_json(of_scoring)} for number, of_scoring in found.items()]
         with self._database.transaction():
-            for score_id, of_scoring in found.items():
-                values = (reason.to_json(of_scoring), score_id)
-                self._database.execute("UPDATE scores SET reasons = ? WHERE score_id = ?", values)
+            self._database.write(update(scores).where(scores.c.score_id == bindparam("of")), rows)
+
+
+def _score(item: Assessment, now: float) -> dict[str, object]:
+    return {
+        "object_id": item.object_id,
+        "scored_at": now,
+        "last_mjd": item.last_mjd,
+        "n_det": item.n_det,
+        "model_set": item.model_set,
+        "classification": item.classification,
+        "score": item.score,
+        "modalities": json.dumps(dict(item.modalities)),
+        "explanation": item.explanation,
+        "reasons": None if item.reasons is None else reason.to_json(item.reasons),
+    }

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from sqlalchemy import select
+
 from annotator.decision.assessment import TnsEntry
 from annotator.ledger.database import Database
+from annotator.ledger.schema import tns
 
 
 class TnsCache:
@@ -14,18 +17,26 @@ class TnsCache:
 
     def without_since(self, object_ids: Sequence[str], since: float) -> list[str]:
         """Return the objects that were not looked up after `since`, in their order."""
-        query = "SELECT object_id, looked_up_at FROM tns WHERE object_id IN ({})"
-        recent = {row["object_id"] for row in self._database.rows_of(query, object_ids) if row["looked_up_at"] > since}
+        query = select(tns.c.object_id).where(tns.c.looked_up_at > since)
+        recent = {row.object_id for row in self._database.rows_of(query, tns.c.object_id, object_ids)}
         return [object_id for object_id in object_ids if object_id not in recent]
 
     def remember(self, entries: Mapping[str, TnsEntry | None], now: float) -> None:
         """Keep what was found, or that nothing was."""
+        rows = [
+            {
+                "object_id": object_id,
+                "name": entry.name if entry else None,
+                "type": entry.type if entry else None,
+                "looked_up_at": now,
+            }
+            for object_id, entry in entries.items()
+        ]
         with self._database.transaction():
-            for object_id, entry in entries.items():
-                values = (object_id, entry.name if entry else None, entry.type if entry else None, now)
-                self._database.execute("INSERT OR REPLACE INTO tns VALUES (?, ?, ?, ?)", values)
+            self._database.replace(tns, rows)
 
     def entries(self, object_ids: Sequence[str]) -> dict[str, TnsEntry]:
         """Return the objects that have a name."""
-        rows = self._database.rows_of("SELECT * FROM tns WHERE name IS NOT NULL AND object_id IN ({})", object_ids)
-        return {row["object_id"]: TnsEntry(row["name"], row["type"]) for row in rows}
+        query = select(tns.c.object_id, tns.c.name, tns.c.type).where(tns.c.name.is_not(None))
+        rows = self._database.rows_of(query, tns.c.object_id, object_ids)
+        return {row.object_id: TnsEntry(row.name, row.type) for row in rows}

@@ -1,11 +1,13 @@
 """What people said of objects, as the ledger keeps it."""
 
 import datetime
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sqlalchemy import Row, insert, select, update
+
 from annotator.ledger.database import Database
+from annotator.ledger.schema import verdicts
 from annotator.verdicts import Verdict, latest
 
 
@@ -20,9 +22,9 @@ class KeptVerdict:
     undone_by: str | None
 
 
-def _verdict(row: sqlite3.Row) -> Verdict:
-    when = datetime.datetime.fromtimestamp(row["given_at"], datetime.UTC)
-    return Verdict(row["object_id"], row["verdict"], row["person"], when, row["note"])
+def _verdict(row: Row) -> Verdict:
+    when = datetime.datetime.fromtimestamp(row.given_at, datetime.UTC)
+    return Verdict(row.object_id, row.verdict, row.person, when, row.note)
 
 
 def _said(verdict: Verdict) -> tuple[str, str, str]:
@@ -42,35 +44,41 @@ class Verdicts:
         of the configured file holds, nothing in here is repeated.
         """
         with self._database.transaction():
+            self._database.exclude_writers(verdicts)
             kept = [item for item in self.of_object(verdict.object_id) if item.undone_at is None]
             holds = latest([*in_file, *(item.verdict for item in kept)]).get(verdict.object_id)
             for item in kept:
                 if item.verdict is holds and _said(holds) == _said(verdict):
                     return item.verdict_id
-            return self._database.execute(
-                "INSERT INTO verdicts (object_id, verdict, person, given_at, note) VALUES (?, ?, ?, ?, ?)",
-                (verdict.object_id, verdict.verdict, verdict.person, verdict.when.timestamp(), verdict.note),
-            ).lastrowid
+            new = insert(verdicts).values(
+                object_id=verdict.object_id,
+                verdict=verdict.verdict,
+                person=verdict.person,
+                given_at=verdict.when.timestamp(),
+                note=verdict.note,
+            )
+            return self._database.value(new.returning(verdicts.c.verdict_id))
 
     def undo(self, verdict_id: int, person: str, now: float) -> bool:
         """Take a verdict back; return whether it held until now. It stays for the record."""
-        undone = self._database.execute(
-            "UPDATE verdicts SET undone_at = ?, undone_by = ? WHERE verdict_id = ? AND undone_at IS NULL",
-            (now, person, verdict_id),
-        )
-        return undone.rowcount > 0
+        held = update(verdicts).where(verdicts.c.verdict_id == verdict_id, verdicts.c.undone_at.is_(None))
+        return self._database.write(held.values(undone_at=now, undone_by=person)) > 0
 
     def holding(self) -> list[Verdict]:
         """Return the verdicts that were not undone, oldest first; of an object, the newest holds, whoever gave it."""
-        rows = self._database.execute("SELECT * FROM verdicts WHERE undone_at IS NULL ORDER BY given_at, verdict_id")
+        query = select(verdicts).where(verdicts.c.undone_at.is_(None))
+        rows = self._database.rows(query.order_by(verdicts.c.given_at, verdicts.c.verdict_id))
         return [_verdict(row) for row in rows]
 
     def ever_judged(self) -> list[str]:
         """Return the objects of which anything was ever said, undone or not."""
-        rows = self._database.execute("SELECT DISTINCT object_id FROM verdicts ORDER BY object_id")
-        return [row["object_id"] for row in rows]
+        query = select(verdicts.c.object_id).distinct().order_by(verdicts.c.object_id)
+        return [row.object_id for row in self._database.rows(query)]
 
     def of_object(self, object_id: str) -> list[KeptVerdict]:
         """Return all that people said of one object, undone or not, in the order in which it was stored."""
-        rows = self._database.execute("SELECT * FROM verdicts WHERE object_id = ? ORDER BY verdict_id", (object_id,))
-        return [KeptVerdict(row["verdict_id"], _verdict(row), row["undone_at"], row["undone_by"]) for row in rows]
+        query = select(verdicts).where(verdicts.c.object_id == object_id).order_by(verdicts.c.verdict_id)
+        return [
+            KeptVerdict(row.verdict_id, _verdict(row), row.undone_at, row.undone_by)
+            for row in self._database.rows(query)
+        ]

@@ -128,10 +128,11 @@ def recorded_pass(
     """Hold the ledger for a pass, and note in it how the pass ended, whatever happens."""
     token = config.require_token()
     with pass_lock(config.ledger), Ledger(config.ledger) as kept:
-        ledger = kept.copy_in_memory() if is_dry else kept
+        ledger = kept.for_dry_run() if is_dry else kept
         # A dry run's reads are calls like any other: they are counted in the ledger that stays.
         budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)
         api = LasairApi(SURVEYS[config.survey], config.lasair.endpoint, token, config.lasair.timeout_s, budget)
+        kept.calls.forget(clock())
         pass_id = ledger.passes.begin(clock())
         report = PassReport()
         outcome = "interrupted"

@@ -155,7 +155,7 @@ def _print_steps(bench: Bench) -> None:
     parsed = [parse(record) for record in records]
     complete = [_complete(transient, files) for transient in parsed]
     assessments = bench.annotate(bench.new_objects())
-    scratch = Ledger(bench.ledger.path.parent / "scratch.sqlite")
+    scratch = Ledger(bench.ledger.address.parent / "scratch.sqlite")
     steps: dict[str, Callable[[], object]] = {
         "decode JSON": lambda: [json.loads(text) for text in bench.batch.texts],
         "parse to Transient": lambda: [parse(record) for record in records],
@@ -231,7 +231,7 @@ def _print_memory(bench: Bench, n_objects: int) -> None:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # Linux counts it in KiB
     print(f"memory over {seen[-1]} different objects: {resident_mb[late]:.0f} MB after {seen[late]}, at last ", end="")
     print(f"{resident_mb[-1]:.0f} MB, peak {peak_mb:.0f} MB; {slope:+.1f} +- {deviation:.1f} MB a million objects")
-    on_disk = sum(path.stat().st_size for path in bench.ledger.path.parent.glob("ledger.sqlite*"))
+    on_disk = sum(path.stat().st_size for path in bench.ledger.address.parent.glob("ledger.sqlite*"))
     print(f"ledger: {on_disk / bench.n_objects:.0f} bytes an object on disk")
 
 

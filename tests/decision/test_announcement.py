@@ -92,7 +92,7 @@ def tell(ledger, margin=0.5) -> list[str]:
 def test_an_anomaly_is_due_from_its_scoring_to_its_telling_across_restarts(ledger):
     ledger.record([assessment(modalities=ONE)], [], 1000.0)
     ledger.close()
-    with Ledger(ledger.path) as again:
+    with Ledger(ledger.address) as again:
         (due,) = again.announcements.to_announce()
         assert (due.score, due.modalities, due.model_set) == (3.0, FEATURES, "aha-ztf-1.0")
         assert tell(again) == ["ZTF99aaaaaaa"]

@@ -1,18 +1,27 @@
+"""What a ledger promises, on SQLite and on PostgreSQL."""
+
+import contextlib
 import datetime
-import sqlite3
+import itertools
+import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy
+from sqlalchemy.engine import Engine
 
 from annotator.annotation import Annotation
-from annotator.decision.assessment import Assessment, Refusal
+from annotator.decision.assessment import Assessment, Refusal, TnsEntry
 from annotator.errors import LedgerBusyError, LedgerError, QuotaError
 from annotator.lasair.budget import CallBudget
-from annotator.ledger import Ledger, database, kept_objects, pass_lock
-from annotator.ledger.counts import MAX_NIGHTS, MAX_REFUSED
+from annotator.ledger import Ledger, kept_objects, pass_lock
+from annotator.ledger.counts import MAX_NIGHTS, MAX_REFUSED, LifetimeCount
+from annotator.ledger.pass_log import PassRecord
 from annotator.nights import DAY_S as NIGHT_S
 from annotator.reasons.reason import Reason
 from annotator.transient import Transient
@@ -39,15 +48,9 @@ def assessment(object_id="ZTF99aaaaaaa", score=3.0, send=True, **changes) -> Ass
     return Assessment(**(values | changes))
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    with Ledger(tmp_path / "ledger.sqlite") as opened:
-        yield opened
-
-
 def reopened(ledger: Ledger) -> Ledger:
     ledger.close()
-    return Ledger(ledger.path)
+    return Ledger(ledger.address)
 
 
 def test_what_was_recorded_is_there_after_reopening(ledger):
@@ -70,14 +73,67 @@ def test_scores_annotations_and_position_are_one_transaction(ledger):
 
     with pytest.raises(RuntimeError):
         ledger.record(batch(), [], 1000.0, ("query", "position"))
+    assert_nothing_recorded(ledger)
+
+
+@pytest.mark.parametrize("statement", range(8))
+def test_a_batch_that_fails_at_any_of_its_statements_leaves_nothing(ledger, statement):
+    @contextlib.contextmanager
+    def fail_after(number: int):
+        made = itertools.count()
+
+        def count(*args: object) -> None:
+            if next(made) == number:
+                raise RuntimeError("the machine stops here")
+
+        sqlalchemy.event.listen(Engine, "after_cursor_execute", count)
+        yield
+        sqlalchemy.event.remove(Engine, "after_cursor_execute", count)
+
+    item = assessment(bins={"features": {"gmag": 2}}, transient=Transient("ZTF99aaaaaaa", "ztf"), waiting_record={})
+    with fail_after(2 * statement), pytest.raises(RuntimeError):
+        ledger.record([item], [Refusal("bad", "no sense", "{}")], 1000.0, ("query", "position"))
+    assert_nothing_recorded(ledger)
+    ledger.record([item], [], 1000.0)
+    assert len(ledger.scores.history("ZTF99aaaaaaa")) == 1
+
+
+def assert_nothing_recorded(ledger: Ledger) -> None:
     assert ledger.position("query") is None
     assert ledger.scores.states(["ZTF99aaaaaaa"]) == {} and ledger.scores.history("ZTF99aaaaaaa") == []
     assert list(ledger.outbox.due(2000.0)) == [] and ledger.counts.of_bins("aha-ztf-1.0") == {}
+    assert ledger.announcements.to_announce() == [] and ledger.counts.refused() == 0
+    assert ledger.kept.count_waiting() == 0 and ledger.kept.snapshots(["ZTF99aaaaaaa"]) == {}
+
+
+def test_a_process_that_dies_amid_a_batch_leaves_nothing_and_holds_nobody_up(ledger, address):
+    code = """
+import os, signal, sys
+import sqlalchemy
+from sqlalchemy.engine import Engine
+from annotator.ledger import Ledger
+from annotator.ledger_address import read_address
+from pathlib import Path
+from tests.ledger.test_ledger import assessment
+
+ledger = Ledger(read_address(sys.argv[1], Path()))
+
+@sqlalchemy.event.listens_for(Engine, "before_cursor_execute")
+def die(connection, cursor, statement, *args):
+    if statement.startswith("INSERT INTO outbox"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+ledger.record([assessment()], [], 1000.0, ("query", "position"))
+"""
+    died = subprocess.run([sys.executable, "-c", code, str(address)], timeout=120)
+    assert died.returncode == -signal.SIGKILL
+    assert_nothing_recorded(ledger)
+    ledger.record([assessment()], [], 1000.0)
 
 
 def test_a_batch_whose_nightly_counts_cannot_be_written_leaves_no_score(ledger):
-    ledger._database.execute("DROP TABLE drift")
-    with pytest.raises(LedgerError, match="drift"):
+    ledger._database.execute("DROP TABLE night_counts")
+    with pytest.raises(LedgerError, match="night_counts"):
         ledger.record([assessment(bins={"features": {"gmag": 2}})], [], 1000.0)
     assert ledger.scores.history("ZTF99aaaaaaa") == []
 
@@ -111,19 +167,6 @@ def test_nights_are_counted_from_noon_to_noon_and_the_newest_are_kept(ledger):
     assert [len(counts["gmag"]) for _, counts in nights] == list(range(MAX_NIGHTS + 1, 2 * MAX_NIGHTS + 1))
 
 
-def test_a_ledger_from_before_drift_was_watched_watches_it_from_now_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:1])
-    with Ledger(tmp_path / "old.sqlite") as old:
-        old._database.execute(
-            "INSERT INTO objects (object_id, state, model_set) VALUES ('ZTF99aaaaaaa', 'x', 'aha-ztf-1.0')"
-        )
-    monkeypatch.undo()
-    with Ledger(tmp_path / "old.sqlite") as ledger:
-        ledger.record([assessment("ZTF99aaaaaab", bins={"features": {"gmag": 1}})], [], 1.0)
-        assert ledger.counts.objects() == 2
-        assert list(ledger.counts.of_bins("aha-ztf-1.0").values()) == [{"gmag": [0, 1]}]
-
-
 def test_every_score_is_kept_and_the_outbox_holds_the_newest_annotation_only(ledger):
     for score in (2.5, 3.5, 3.1):
         ledger.record([assessment(score=score)], [], 1000.0)
@@ -143,7 +186,7 @@ def test_what_was_scored_is_kept_of_an_object_as_it_was_last_with_the_number_of_
 
 
 def test_what_was_scored_is_kept_of_the_last_objects_however_often_one_of_them_comes(ledger, monkeypatch):
-    monkeypatch.setattr(kept_objects, "MAX_EVIDENCE", 3)
+    monkeypatch.setattr(kept_objects, "MAX_SNAPSHOTS", 3)
     for number in (0, 1, 2, 2, 2, 3, 3):
         object_id = f"ZTF99aaaaaa{number}"
         ledger.record([assessment(object_id, transient=Transient(object_id, "ztf"))], [], 1000.0)
@@ -217,70 +260,69 @@ def test_refused_records_are_bounded_in_number_and_length(ledger):
     assert max(len(item.record) for item in kept) == 2000
 
 
-def test_a_copy_for_a_dry_run_leaves_the_ledger_as_it_was(ledger):
+def test_a_dry_run_sees_what_is_there_and_leaves_the_ledger_as_it_was(ledger):
     ledger.record([assessment()], [], 0.0)
-    with ledger.copy_in_memory() as copy:
-        copy.record([assessment("ZTF99aaaaaab")], [], 1.0, ("query", "further"))
-        assert len(copy.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == 2
+    with ledger.for_dry_run() as dry:
+        dry.passes.begin(1.0)
+        dry.record([assessment("ZTF99aaaaaab")], [Refusal("bad", "no sense", "{}")], 1.0, ("query", "further"))
+        dry.announcements.leave_unannounced(["ZTF99aaaaaaa"])
+        assert len(dry.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == 2
+        ledger.calls.count("query", 1.0)  # a dry run's calls are calls like any other
+        ledger.verdicts.add(verdict())  # and nobody is held up
+        with pytest.raises(LedgerError):  # within a dry run, too, a transaction is all or nothing
+            dry.record([assessment("ZTF99aaaaaac"), assessment("ZTF99aaaaaac", state=None)], [], 2.0)
+        assert dry.scores.states(["ZTF99aaaaaac"]) == {} and dry.outbox.counts()["waiting"] == 2
     assert list(ledger.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == ["ZTF99aaaaaaa"]
-    assert ledger.position("query") is None
+    assert ledger.position("query") is None and ledger.counts.refused() == 0
+    assert len(ledger.announcements.to_announce()) == 1 and ledger.calls.last_hour(1.0) == (1, 0)
 
 
-def test_a_ledger_of_an_older_release_is_brought_up_to_date_with_all_it_holds(ledger, monkeypatch):
-    ledger.record([assessment()], [], 0.0)
-    newer = (*database.MIGRATIONS, "ALTER TABLE objects ADD COLUMN note TEXT NOT NULL DEFAULT 'none'; SELECT 1")
-    monkeypatch.setattr(database, "MIGRATIONS", newer)
-    with reopened(ledger) as again:
-        assert again.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
-        assert [row["note"] for row in again._database.execute("SELECT note FROM objects")] == ["none"]
-        assert again._database.execute("PRAGMA user_version").fetchone()[0] == len(newer)
-    monkeypatch.undo()
-    with pytest.raises(LedgerError, match="this release reads"):
-        Ledger(ledger.path)
-
-
-def test_another_schema_or_another_kind_of_file_is_refused(tmp_path):
-    path = tmp_path / "newer.sqlite"
-    Ledger(path).close()
-    with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 99")
-    with pytest.raises(LedgerError, match="schema version"):
-        Ledger(path)
-    (tmp_path / "text.sqlite").write_text("this is no database, it is a text of some length " * 50)
-    with pytest.raises(LedgerError, match="cannot"):
-        Ledger(tmp_path / "text.sqlite")
-    foreign = tmp_path / "foreign.sqlite"
-    with sqlite3.connect(foreign) as db:
-        db.execute("CREATE TABLE somebody_elses (x)")
-    with pytest.raises(LedgerError, match="schema version 0"):
-        Ledger(foreign)
-    with pytest.raises(LedgerError, match="cannot open"):
-        Ledger(tmp_path / "no" / "such" / "folder.sqlite")
-
-
-def test_a_second_pass_on_the_same_ledger_is_turned_away_and_the_lock_ends_with_the_process(tmp_path):
-    path = tmp_path / "ledger.sqlite"
+def test_a_second_pass_on_the_same_ledger_is_turned_away_and_the_lock_ends_with_the_process(ledger, address):
     code = "import sys, time, pathlib; from annotator.ledger import pass_lock\n"
-    code += "with pass_lock(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as other:
+    code += "from annotator.ledger_address import read_address\n"
+    code += "with pass_lock(read_address(sys.argv[1], pathlib.Path())): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(address)], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(LedgerBusyError, match=f"process {other.pid}"), pass_lock(path):
+        with pytest.raises(LedgerBusyError, match=f"process {other.pid}"), pass_lock(address):
             pass
+        ledger.record([assessment()], [], 1000.0)  # it is no lock on the ledger: people judge while a pass is made
         other.kill()
         other.wait()
-        with pass_lock(path):
+        with when_free(address):
             pass
+    with pass_lock(address):
+        pass
 
 
-def test_a_reader_waits_for_a_writer_instead_of_failing(ledger):
-    other = sqlite3.connect(ledger.path, isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
-    release = threading.Thread(target=lambda: (time.sleep(0.3), other.execute("COMMIT")))
-    release.start()
+def when_free(address) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock as soon as a server has noticed that its holder is dead."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(600):
+            try:
+                stack.enter_context(pass_lock(address))
+                return stack.pop_all()
+            except LedgerBusyError:
+                time.sleep(0.1)
+    raise AssertionError("the lock outlived its holder by a minute")
+
+
+def test_a_writer_waits_for_another_instead_of_failing(ledger, address):
     ledger.record([assessment()], [], 0.0)
-    release.join()
-    other.close()
-    assert ledger.outbox.counts()["waiting"] == 1
+    begun, done = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with Ledger(address) as other, other._database.transaction():
+            other.outbox.mark_sent(annotation(), 1.0)
+            begun.set()
+            done.wait(0.3)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert begun.wait(60)
+    ledger.outbox.mark_verified(annotation(), 2.0)
+    done.set()
+    writer.join()
+    assert ledger.outbox.counts()["sent"] == 1 and ledger.outbox.unverified(9) == []
 
 
 def test_calls_are_counted_over_a_sliding_hour_across_restarts(ledger):
@@ -336,6 +378,126 @@ def test_after_a_429_there_is_an_hour_of_silence(ledger):
     budget.spend("annotate")
 
 
+def test_a_call_is_taken_while_there_is_room_for_its_kind(ledger):
+    assert [ledger.calls.take("annotate", 2, now) for now in (0.0, 1.0, 2.0)] == [True, True, False]
+    assert ledger.calls.take("query", 1, 3.0) and not ledger.calls.take("object", 1, 4.0)
+    assert ledger.calls.last_hour(4.0) == (1, 2) and ledger.calls.take("annotate", 2, 3600.5)
+    ledger.calls.note_throttled(3700.0)
+    assert not ledger.calls.take("annotate", 50, 3701.0) and ledger.calls.take("annotate", 50, 7300.5)
+
+
+def test_calls_that_no_budget_counts_are_forgotten(ledger):
+    for now in (0.0, 5000.0):
+        ledger.calls.count("query", now)
+    ledger.calls.forget(7300.0)
+    assert ledger.calls.last_hour(3600.0) == (1, 0)
+    ledger.calls.forget(20_000.0)
+    assert ledger.calls.last_hour(3600.0) == (0, 0)
+
+
+def test_a_batch_is_written_in_as_many_statements_as_a_single_object_and_a_call_counted_in_one(ledger):
+    def statements(do: Callable, *values: object) -> int:
+        made = []
+        sqlalchemy.event.listen(Engine, "before_cursor_execute", note := lambda *args: made.append(args[2]))
+        do(*values)
+        sqlalchemy.event.remove(Engine, "before_cursor_execute", note)
+        return len(made)
+
+    def batch(n: int) -> list[Assessment]:
+        names = [f"ZTF99a{number:06d}" for number in range(n)]
+        return [
+            assessment(name, bins={"features": {"gmag": 2}}, transient=Transient(name, "ztf"), waiting_record={})
+            for name in names
+        ]
+
+    one, many = (statements(ledger.record, batch(n), [], 0.0) for n in (1, 300))
+    assert 5 < many <= one < 20
+    ids = [item.object_id for item in batch(300)]
+    for read in (ledger.scores.states, ledger.outbox.last_sent, ledger.kept.snapshots, ledger.scores.histories):
+        assert statements(read, ids) == 1
+    assert statements(ledger.calls.take, "annotate", 50, 0.0) == 1
+    assert statements(ledger.outbox.mark_sent, annotation(), 0.0) == 1
+
+
+def test_scores_have_the_order_of_their_batch_and_of_an_objects_states_the_last_counts(ledger):
+    items = [assessment(f"ZTF99aaaaaa{n % 7}", score=float(n), state=str(n), waiting_record=n) for n in range(100)]
+    ledger.record(items, [], 0.0)
+    names = [f"ZTF99aaaaaa{n}" for n in range(7)]
+    scored = sorted((row["score_id"], row["score"]) for rows in ledger.scores.histories(names).values() for row in rows)
+    assert [score for _, score in scored] == [float(n) for n in range(100)]
+    last = {item.object_id: item for item in items}
+    assert {name: state.state for name, state in ledger.scores.states(names).items()} == {
+        name: item.state for name, item in last.items()
+    }
+    assert sorted(ledger.kept.waiting_records(99)) == list(range(93, 100))
+    assert {item.object_id: item.score for item in ledger.announcements.to_announce()} == {
+        name: item.score for name, item in last.items()
+    }
+    ledger.record([assessment(names[0]), assessment(names[0], classification="normal", send=False)], [], 1.0)
+    assert names[0] not in {item.object_id for item in ledger.announcements.to_announce()}
+    assert ledger.kept.waiting_of(names) == set(names[1:])
+
+
+def test_objects_come_in_the_order_of_their_code_points(ledger):
+    names = ["ZTF99B", "ZTF99a", "ZTF99A", "ztf99b", "1692984331914446", "169298433191445"]
+    ledger.record([assessment(name) for name in names], [], 0.0)
+    assert [item.object_id for item in ledger.outbox.due(0.0)] == sorted(names)
+    assert [item.object_id for item in ledger.announcements.to_announce()] == sorted(names)
+
+
+def test_text_from_outside_that_a_database_has_no_place_for_is_kept_without_it(ledger):
+    ledger.record([], [Refusal("a\0b", "half a pair \ud800 of it", '{"name": "\0"}')], 0.0)
+    assert ledger.counts.refusals() == [
+        Refusal("a\N{REPLACEMENT CHARACTER}b", "half a pair ? of it", '{"name": "\N{REPLACEMENT CHARACTER}"}')
+    ]
+    ledger.tns.remember({"ZTF99aaaaaaa": TnsEntry("SN 2099\0a", "SN Ia"), "ZTF99aaaaaab": None}, 1.0)
+    assert ledger.tns.entries(["ZTF99aaaaaaa"])["ZTF99aaaaaaa"].name == "SN 2099\N{REPLACEMENT CHARACTER}a"
+    assert ledger.tns.without_since(["ZTF99aaaaaaa", "ZTF99aaaaaab", "ZTF99aaaaaac"], 0.5) == ["ZTF99aaaaaac"]
+
+
+def test_the_newest_records_wait_whenever_their_object_came_first(ledger, monkeypatch):
+    monkeypatch.setattr(kept_objects, "MAX_WAITING", 2)
+    for name in "abca":
+        ledger.record([assessment(f"ZTF99aaaaaa{name}", waiting_record=name)], [], 1000.0)
+    assert sorted(ledger.kept.waiting_records(9)) == ["a", "c"]
+
+
+def test_a_flag_takes_its_class_along_in_place_while_it_waits_and_by_a_new_write_once_sent(ledger):
+    waits, sent = annotation("ZTF99aaaaaaa"), annotation("ZTF99aaaaaab")
+    ledger.record([assessment(item.object_id) for item in (waits, sent)], [], 0.0)
+    ledger.outbox.mark_failed(waits, "refused", 1.0)
+    ledger.outbox.mark_sent(sent, 1.0)
+    ledger.tns.remember({item.object_id: TnsEntry("SN 2099a", "SN Ia") for item in (waits, sent)}, 1.0)
+    flags = ledger.outbox.classified_flags()
+    assert {(flag.annotation.object_id, flag.tns_type, flag.waits) for flag in flags} == {
+        ("ZTF99aaaaaaa", "SN Ia", True),
+        ("ZTF99aaaaaab", "SN Ia", False),
+    }
+    assert ledger.outbox.waiting_flags(9) == ["ZTF99aaaaaaa"]
+    assert ledger.outbox.anomalies_sent_since(0.5) == ["ZTF99aaaaaab"]
+    watched = [annotation(item.object_id, classification="watch") for item in (waits, sent)]
+    ledger.outbox.amend(zip((waits, sent), watched, strict=True), 2.0)
+    assert ledger.outbox.counts() == {"waiting": 2, "failed": 1, "sent": 0}
+    assert list(ledger.outbox.due(2.0)) == [watched[1]] and list(ledger.outbox.due(61.0)) == watched
+    assert ledger.announcements.to_announce() == [] and ledger.outbox.anomalies_sent_since(0.0) == []
+
+
+def test_passes_are_remembered_with_how_they_ended(ledger):
+    assert ledger.passes.last() is None
+    for number, outcome in enumerate(("done", "no answer")):
+        ledger.passes.end(ledger.passes.begin(10.0 * number), outcome, {"read": number}, 10.0 * number + 5)
+    ledger.passes.begin(30.0)
+    assert ledger.passes.last() == PassRecord(15.0, "no answer", {"read": 1})
+    assert ledger.passes.between(0.0, 15.0) == [PassRecord(5.0, "done", {"read": 0})]
+
+
+def test_objects_are_counted_by_how_often_they_were_scored(ledger):
+    for name, classes in (("a", ["normal"]), ("b", ["watch", "anomaly", "normal"]), ("c", ["anomaly"])):
+        for item in classes:
+            ledger.record([assessment(f"ZTF99aaaaaa{name}", classification=item, send=False)], [], 0.0)
+    assert ledger.counts.lifetimes("aha-ztf-1.0") == [LifetimeCount(1, 2, 1, 1), LifetimeCount(3, 1, 1, 2)]
+
+
 # --- what people said
 
 
@@ -383,45 +545,69 @@ def test_a_verdict_that_is_sent_twice_is_kept_once_unless_something_was_said_in_
     assert len(ledger.verdicts.holding()) == 4 and len(ledger.verdicts.of_object("ZTF99aaaaaaa")) == 5
 
 
-def test_people_who_judge_at_the_same_time_lose_nothing(ledger):
+def test_people_who_judge_at_the_same_time_lose_nothing(ledger, address):
     def judge(person: str) -> None:
-        with Ledger(ledger.path) as own:
+        with Ledger(address) as own:
             for n in range(10):
                 own.verdicts.add(verdict("regular", person=person, second=n, note=str(n)))
 
-    judges = [threading.Thread(target=judge, args=(person,)) for person in ("Ada", "Grace", "Vera")]
-    for judge_thread in judges:
-        judge_thread.start()
-    for judge_thread in judges:
-        judge_thread.join()
+    at_once(judge, ("Ada", "Grace", "Vera"))
     assert len(ledger.verdicts.holding()) == 30
 
 
-def test_who_would_not_wait_long_for_another_writer_is_told_soon(ledger):
-    with ledger._database.transaction(), Ledger(ledger.path, busy_timeout_s=0.05) as hurried:
-        assert hurried._database.execute("PRAGMA busy_timeout").fetchone()[0] == 50  # milliseconds
-        with pytest.raises(LedgerError, match="locked"):
+def test_a_form_that_is_sent_several_times_at_once_is_one_verdict(ledger, address):
+    def judge(second: float) -> None:
+        with Ledger(address) as own:
+            own.verdicts.add(verdict(second=second))
+
+    for second in (0.0, 10.0, 20.0):
+        ledger.verdicts.add(verdict(second=second, note="something else"))
+        at_once(judge, [second + 1] * 4)
+    assert len(ledger.verdicts.holding()) == 6
+
+
+def test_people_who_open_a_ledger_that_is_not_there_yet_at_the_same_time_make_one(address):
+    def begin(number: int) -> None:
+        with Ledger(address) as own:
+            own.passes.begin(float(number))
+
+    at_once(begin, range(4))
+    with Ledger(address) as ledger:
+        assert ledger.passes.begin(9.0) == 5
+
+
+def at_once(do: Callable[[object], None], values: Iterable[object]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(do, values)) is not None
+
+
+def test_who_would_not_wait_long_for_another_writer_is_told_soon(ledger, address):
+    with ledger._database.transaction(), Ledger(address, busy_timeout_s=0.05) as hurried:
+        ledger.verdicts.add(verdict())
+        with pytest.raises(LedgerError, match="lock"):
             hurried.verdicts.add(verdict())
-    assert ledger.verdicts.holding() == []
+    assert ledger.verdicts.holding() == [verdict()]
 
 
 # --- read only
 
 
-def test_who_only_reads_sees_what_was_recorded_whether_or_not_the_ledger_is_open_elsewhere(ledger):
+def test_who_only_reads_sees_what_was_recorded_whether_or_not_the_ledger_is_open_elsewhere(ledger, address):
     ledger.record([assessment()], [], 1000.0)
-    with Ledger(ledger.path, read_only=True) as reader:
+    with Ledger(address, read_only=True) as reader:
         assert len(reader.scores.history("ZTF99aaaaaaa")) == 1
-        ledger.record([assessment()], [], 2000.0)
+        with ledger._database.transaction():
+            ledger.record([assessment()], [], 2000.0)
+            assert len(reader.scores.history("ZTF99aaaaaaa")) == 1  # it waits for nobody
         assert len(reader.scores.history("ZTF99aaaaaaa")) == 2
-        with pytest.raises(LedgerError, match="readonly"):
+        with pytest.raises(LedgerError, match=r"read-?only"):
             reader.verdicts.add(verdict())
     ledger.close()
-    with Ledger(ledger.path, read_only=True) as reader:
+    with Ledger(address, read_only=True) as reader:
         assert len(reader.scores.history("ZTF99aaaaaaa")) == 2
 
 
-def test_who_only_reads_makes_no_ledger_where_there_is_none(tmp_path):
-    with pytest.raises(LedgerError, match="there is no ledger at"):
-        Ledger(tmp_path / "missing.sqlite", read_only=True)
-    assert not list(tmp_path.iterdir())
+def test_who_only_reads_makes_no_ledger_where_there_is_none(address):
+    for _ in range(2):
+        with pytest.raises(LedgerError, match=r"there is no ledger at|is empty: make a pass first"):
+            Ledger(address, read_only=True)

@@ -4,21 +4,22 @@
 
 runs ``aha-annotator ARGUMENTS`` with a clock that is so many seconds ahead, and sends the process SIGKILL before its
 Nth step; 0 is never. A step is everything that outlives the process, or that another process sees: each SQL statement
-of the ledger, and what comes before and after each call to Lasair, each batch of messages that is read, each commit of
-their offsets, joining and leaving the group, and taking the lock. Each step is named on standard error before it is
-taken, so that the last name is where the process died, and the number of names how many steps there are.
+of the ledger, the ends of transactions among them, and what comes before and after each call to Lasair, each batch of
+messages that is read, each commit of their offsets, joining and leaving the group, and taking the lock. Each step is
+named on standard error before it is taken, so that the last name is where the process died, and the number of names how
+many steps there are.
 """
 
 import fcntl
 import functools
 import os
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
 
 import lasair
+import sqlalchemy
 
 from annotator import cli
 from annotator.passes import retract, run
@@ -28,7 +29,7 @@ from annotator.sources import kafka as stream
 def main(kill_before: int, seconds_ahead: float, arguments: Sequence[str]) -> int:
     """Take the steps, and their names, into the program; then run it."""
     step = _counter(kill_before)
-    _let_connections_step(step)
+    _let_statements_step(step)
     for owner, name in (
         (lasair.lasair_client, "query"),
         (lasair.lasair_client, "annotate"),
@@ -58,16 +59,10 @@ def _counter(kill_before: int) -> Callable[[str], None]:
     return step
 
 
-def _let_connections_step(step: Callable[[str], None]) -> None:
-    connect = sqlite3.connect
-
-    def traced(*args: object, **kwargs: object) -> sqlite3.Connection:
-        connection = connect(*args, **kwargs)
-        # SQLite calls this when a statement is about to run.
-        connection.set_trace_callback(lambda sql: step(" ".join(sql.split()[:3])))
-        return connection
-
-    sqlite3.connect = traced
+def _let_statements_step(step: Callable[[str], None]) -> None:
+    @sqlalchemy.event.listens_for(sqlalchemy.Engine, "before_cursor_execute")
+    def before(connection: object, cursor: object, statement: str, *others: object) -> None:
+        step(f"SQL {' '.join(statement.split()[:3])}")
 
 
 def _let_step_around(owner: object, name: str, step: Callable[[str], None]) -> None:

@@ -26,6 +26,7 @@ from annotator.annotation import OBJECT_ID
 from annotator.errors import AhaError, ConfigError
 from annotator.ledger import Ledger
 from annotator.ledger.verdicts import KeptVerdict
+from annotator.ledger_address import PostgresAddress
 from annotator.report.inspect.access import LOOPBACK_NAMES, check_person, guard, host_names
 from annotator.report.inspect.night_at_hand import NightAtHand
 from annotator.report.pages.render import INDEX, MAX_NOTE, page_name, template
@@ -43,17 +44,18 @@ class _Inspection:
     """What is inspected."""
 
     night: NightAtHand
-    ledger_path: Path
+    address: Path | PostgresAddress
+    """Of the ledger."""
     in_file: tuple[Verdict, ...]
     """Of the configured file: they count, and are not taken back here."""
     clock: Callable[[], float]
 
     def reading(self) -> Ledger:
-        return Ledger(self.ledger_path, BUSY_TIMEOUT_S, read_only=True)
+        return Ledger(self.address, BUSY_TIMEOUT_S, read_only=True)
 
     def writing(self) -> Ledger:
         self.reading().close()  # a missing one would be begun anew, and verdicts be kept where nobody looks
-        return Ledger(self.ledger_path, BUSY_TIMEOUT_S)
+        return Ledger(self.address, BUSY_TIMEOUT_S)
 
     def last(self, ledger: Ledger) -> KeptVerdict | None:
         """Return the asking person's verdict on the object that the address names as the one just judged."""
@@ -65,7 +67,7 @@ class _Inspection:
 
 def make_app(
     night: NightAtHand,
-    ledger_path: Path,
+    address: Path | PostgresAddress,
     person: str,
     password: str | None = None,
     allowed_hosts: Sequence[str] = (),
@@ -78,8 +80,8 @@ def make_app(
     ----------
     night
         What is inspected.
-    ledger_path
-        Where verdicts go, and passes are noted.
+    address
+        Of the ledger: where verdicts go, and passes are noted.
     person
         Who judges, where no password is asked for; else everybody's user name says who they are.
     password
@@ -101,7 +103,7 @@ def make_app(
     """
     if password is None:
         check_person(person)
-    inspection = _Inspection(night, ledger_path, tuple(in_file), clock)
+    inspection = _Inspection(night, address, tuple(in_file), clock)
     with inspection.reading() as ledger:
         night.pages(ledger.passes.last())
     app = flask.Flask("annotator.report", static_folder=None, template_folder=None)

@@ -38,7 +38,7 @@ def stamps_bytes(transient: Transient) -> bytes | None:
     return np.stack([getattr(stamps, name) for name in _STAMPS]).astype("<f4").tobytes()
 
 
-def read_evidence(text: str, stamps: bytes | None) -> Transient:
+def read_snapshot(text: str, stamps: bytes | None) -> Transient:
     """Read what :func:`transient_json` and :func:`stamps_bytes` wrote.
 
     Raises

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from annotator.errors import LedgerError
-from annotator.ledger.evidence import (
+from annotator.ledger.snapshot import (
     model_scores_json,
-    read_evidence,
     read_model_scores,
+    read_snapshot,
     stamps_bytes,
     transient_json,
 )
@@ -23,7 +23,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def kept(transient: Transient) -> Transient:
-    return read_evidence(transient_json(transient), stamps_bytes(transient))
+    return read_snapshot(transient_json(transient), stamps_bytes(transient))
 
 
 def assert_same(found: object, expected: object) -> None:
@@ -87,7 +87,7 @@ def test_stamps_of_different_shapes_are_not_kept_and_the_rest_is():
 @pytest.mark.parametrize("text", ["", "{}", "[]", json.dumps({"light_curve": None})])
 def test_what_cannot_be_read_is_said(text):
     with pytest.raises(LedgerError, match="cannot be read"):
-        read_evidence(text, None)
+        read_snapshot(text, None)
 
 
 def test_a_simulated_night_comes_back_with_the_same_scores(night, all_models):

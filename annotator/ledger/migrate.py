@@ -1,0 +1,104 @@
+"""Bringing a ledger to the newest schema when it is opened.
+
+To change the schema: change :mod:`annotator.ledger.schema` and its NEWEST, and add a file to `migrations/versions`; a
+test compares what the two make.
+"""
+
+from pathlib import Path
+
+import sqlalchemy
+from sqlalchemy import Column, MetaData, String, Table
+
+from annotator.errors import LedgerError
+from annotator.ledger.database import Database, connect, in_words
+from annotator.ledger.schema import NEWEST, VERSION_TABLE
+from annotator.ledger_address import PostgresAddress
+
+SCRIPTS = Path(__file__).with_name("migrations")
+VERSIONS = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's table of the migration that a database is at."""
+LOCK_KEY = 0x414841
+"""Of PostgreSQL's advisory locks; those of a pass have two numbers, and are others."""
+
+
+def open_database(address: Path | PostgresAddress | str, busy_timeout_s: float, read_only: bool) -> Database:
+    """Open a ledger's database, and bring it to the newest schema; the parameters are those of :func:`connect`.
+
+    Raises
+    ------
+    LedgerError
+        If it is no ledger, or one of a newer release; to read only, if it is not of the newest schema. Nothing of it is
+        changed then.
+    """
+    database = Database(connect(address, busy_timeout_s, read_only), address)
+    try:
+        with in_words(f"cannot open the ledger {address}"):
+            _bring_up_to_date(database, read_only)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _bring_up_to_date(database: Database, read_only: bool) -> None:
+    version = _version(database)
+    if version == NEWEST:
+        return  # the usual case needs no lock
+    _check(database, version)
+    if read_only:
+        what = "is of an older release: make a pass with this one first" if version else "is empty: make a pass first"
+        raise LedgerError(f"the ledger {database.address} {what}")
+    if database.kind == "sqlite":
+        database.execute("PRAGMA journal_mode = WAL")  # for good, and outside of any transaction
+    with database.transaction():
+        if database.kind == "postgresql":
+            database.value(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(LOCK_KEY)))
+        if _version(database) != NEWEST:  # another process may have been faster
+            _upgrade(database)
+
+
+def _version(database: Database) -> str | None:
+    """Return the migration that a database is at, None if it is at none."""
+    if not sqlalchemy.inspect(database.connection).has_table(VERSION_TABLE):
+        return None
+    return database.connection.execute(sqlalchemy.select(VERSIONS.c.version_num)).scalar()
+
+
+def _check(database: Database, version: str | None) -> None:
+    """Raise LedgerError where a database is not one that this release can bring up to date."""
+    tables = sqlalchemy.inspect(database.connection).get_table_names()
+    if version is None and tables:
+        if {"objects", "scores", "outbox", "drift"} <= set(tables):
+            raise LedgerError(
+                f"the ledger {database.address} has the layout from before the first release, which this one does not "
+                "read: keep the file aside, and let the next pass begin a new one. What people said can come along: "
+                "`aha-annotator verdicts` of the version that wrote it makes a file for the key `verdicts`"
+            )
+        raise LedgerError(
+            f"cannot open the ledger {database.address}: it holds tables of something else ({', '.join(tables)[:80]}); "
+            "name another file, or a database of its own"
+        )
+    if version is not None and version not in _known():
+        raise LedgerError(
+            f"the ledger {database.address} has schema version {version}, and this release reads up to {NEWEST}: use "
+            "the release that wrote it, or another ledger"
+        )
+
+
+# Alembic is imported where there is something to do: it takes longer than to open a ledger.
+
+
+def _known() -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    return {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
+
+
+def _upgrade(database: Database) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = database.connection
+    command.upgrade(config, "head")

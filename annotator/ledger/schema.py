@@ -1,0 +1,232 @@
+"""The tables of a ledger, as the newest migration leaves them.
+
+Times are seconds since 1970 (``_at``) or MJD (``_mjd``). Ids of objects are text, since those of Rubin have up to 19
+digits. JSON is kept as text: what comes back is what was written, to the bit, on either database.
+
+Other programs read `scores`, `objects`, `outbox`, `verdicts` and `tns`: names of these, and of their columns, stay.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+NEWEST = "0001"
+"""The migration that a ledger of this release is at."""
+VERSION_TABLE = "ledger_version"
+
+
+class OutsideText(TypeDecorator[str]):
+    """Text that came from outside: what PostgreSQL or UTF-8 has no place for is replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace NUL and halves of surrogate pairs."""
+        return (
+            None
+            if value is None
+            else value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+        )
+
+
+# Sorted by code point, as SQLite and Python do: a server may be set up to sort as some language does.
+_ID = Text().with_variant(Text(collation="C"), "postgresql")
+# Of SQLite only "INTEGER PRIMARY KEY" numbers its rows.
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData()
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("object_id", _ID, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("model_set", Text, nullable=False),
+    Column("last_mjd", Double),
+    Column("first_flagged_mjd", Double),
+    Column("numbers", Text),
+)
+"""Every object as it was scored last: digest of what it was scored on, and the numbers that heads learn from (JSON)."""
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("score_id", _NUMBER, primary_key=True, autoincrement=False),
+    Column("object_id", _ID, ForeignKey("objects.object_id"), nullable=False),
+    Column("scored_at", Double, nullable=False),
+    Column("last_mjd", Double),
+    Column("n_det", Integer),
+    Column("model_set", Text, nullable=False),
+    Column("classification", Text, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("modalities", Text, nullable=False),
+    Column("explanation", Text, nullable=False),
+    Column("reasons", Text),
+    Index("scores_of_object", "object_id", "score_id"),
+    Index("scores_by_time", "model_set", "scored_at"),
+)
+"""Every score ever given. Modalities and reasons are JSON; reasons are null where nobody asked for them yet."""
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("object_id", _ID, primary_key=True),
+    Column("score_id", _NUMBER, ForeignKey("scores.score_id"), nullable=False, unique=True),
+    Column("transient", Text, nullable=False),
+    Column("stamps", LargeBinary),
+    Column("model_scores", Text, nullable=False),
+)
+"""What was scored and what the models said, of the objects that were scored last (:mod:`annotator.ledger.snapshot`)."""
+
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("object_id", _ID, primary_key=True),
+    Column("score_id", _NUMBER, ForeignKey("scores.score_id"), nullable=False, unique=True),
+    Column("record", Text, nullable=False),
+    Column("since", Double, nullable=False),
+)
+"""Records (JSON) that wait for a modality to be fetched, with the scoring that had to do without."""
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("position", Text, nullable=False),
+)
+"""How far each source was read."""
+
+refused = Table(
+    "refused",
+    metadata,
+    Column("refused_id", _NUMBER, primary_key=True, autoincrement=False),
+    Column("refused_at", Double, nullable=False),
+    Column("object_id", OutsideText, nullable=False),
+    Column("reason", OutsideText, nullable=False),
+    Column("record", OutsideText, nullable=False),
+)
+"""Records that could not be used; their numbers have no gaps, so that the highest says how many there ever were."""
+
+night_counts = Table(
+    "night_counts",
+    metadata,
+    Column("night", Integer, primary_key=True, autoincrement=False),
+    Column("model_set", Text, primary_key=True),
+    Column("counts", Text, nullable=False),
+)
+"""How many objects of a night were in each bin of what is watched for drift (JSON)."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("object_id", _ID, primary_key=True),
+    Column("annotation", Text, nullable=False),
+    Column("classification", Text, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("queued_at", Double, nullable=False),
+    Column("sent_at", Double),
+    Column("verified_at", Double),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_try_at", Double, nullable=False, server_default="0"),
+    Column("failure", OutsideText),
+)
+"""The newest annotation of each object (JSON), sent or to be sent."""
+Index(
+    "outbox_waiting",
+    outbox.c.score,
+    sqlite_where=outbox.c.sent_at.is_(None),
+    postgresql_where=outbox.c.sent_at.is_(None),
+)
+Index(
+    "outbox_anomalies",
+    outbox.c.sent_at,
+    sqlite_where=outbox.c.classification == "anomaly",
+    postgresql_where=outbox.c.classification == "anomaly",
+)
+
+to_announce = Table(
+    "to_announce",
+    metadata,
+    Column("object_id", _ID, primary_key=True),
+    Column("score_id", _NUMBER, ForeignKey("scores.score_id"), nullable=False),
+)
+"""Anomalies that no report has named since they were scored."""
+
+announced = Table(
+    "announced",
+    metadata,
+    Column("object_id", _ID, primary_key=True),
+    Column("score", Double, nullable=False),
+    Column("modalities", Text, nullable=False),
+    Column("model_set", Text, nullable=False),
+    Column("score_id", _NUMBER, nullable=False),
+    Column("announced_at", Double, nullable=False),
+)
+"""Anomalies as a report named them last; modalities are names with blanks between."""
+
+posted = Table(
+    "posted",
+    metadata,
+    Column("object_id", _ID, primary_key=True),
+    Column("score", Double, nullable=False),
+    Column("modalities", Text, nullable=False),
+    Column("posted_at", Double, nullable=False),
+)
+"""Objects as a digest posted them last."""
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("called_at", Double, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Index("calls_by_time", "called_at"),
+)
+"""Calls to Lasair, and its refusals for their number."""
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("verdict_id", _NUMBER, primary_key=True),
+    Column("object_id", _ID, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("given_at", Double, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("undone_at", Double),
+    Column("undone_by", Text),
+    Index("verdicts_of_object", "object_id", "verdict_id"),
+)
+"""What people said of objects; what was undone stays."""
+
+tns = Table(
+    "tns",
+    metadata,
+    Column("object_id", _ID, primary_key=True),
+    Column("name", OutsideText),
+    Column("type", OutsideText),
+    Column("looked_up_at", Double, nullable=False),
+)
+"""What the Transient Name Server said of objects; name and type are null where it knows none."""
+
+passes = Table(
+    "passes",
+    metadata,
+    Column("pass_id", _NUMBER, primary_key=True),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("outcome", OutsideText),
+    Column("counts", Text),
+)
+"""Passes and how they ended."""

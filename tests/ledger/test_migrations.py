@@ -1,0 +1,170 @@
+"""A ledger is brought to the newest schema when it is opened, or refused and left as it is."""
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from annotator.errors import LedgerError
+from annotator.ledger import Ledger, migrate
+from annotator.ledger.schema import NEWEST, VERSION_TABLE, metadata
+from tests.ledger.test_ledger import annotation, assessment
+
+NEXT = f'''"""Add a note."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "9999"
+down_revision = "{NEWEST}"
+
+
+def upgrade() -> None:
+    """Add a note."""
+    op.add_column("objects", sa.Column("note", sa.Text, nullable=False, server_default="none"))
+'''
+
+
+def test_the_migrations_make_the_tables_that_the_schema_states(ledger):
+    options = {"compare_server_default": True, "version_table": VERSION_TABLE}
+    context = MigrationContext.configure(ledger._database.connection, opts=options)
+    assert compare_metadata(context, metadata) == []
+    assert context.get_current_heads() == (NEWEST,)
+    assert ScriptDirectory(str(migrate.SCRIPTS)).get_current_head() == NEWEST
+
+
+@pytest.fixture
+def later_release(tmp_path):
+    scripts = shutil.copytree(migrate.SCRIPTS, tmp_path / "later 100%", ignore=shutil.ignore_patterns("__pycache__"))
+    (scripts / "versions" / "9999_next.py").write_text(NEXT)
+
+    @contextlib.contextmanager
+    def later() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrate, "SCRIPTS", scripts)
+            patch.setattr(migrate, "NEWEST", "9999")
+            yield
+
+    return later
+
+
+def test_a_ledger_of_an_older_release_is_brought_up_to_date_with_all_it_holds(ledger, address, later_release):
+    ledger.record([assessment()], [], 0.0)
+    ledger.close()
+    with later_release():
+        with pytest.raises(LedgerError, match="older release: make a pass with this one first"):
+            Ledger(address, read_only=True)
+        with Ledger(address) as again:
+            assert again.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
+            assert again._database.value(sqlalchemy.text("SELECT note FROM objects")) == "none"
+        Ledger(address, read_only=True).close()
+
+
+def test_a_ledger_of_a_newer_release_is_refused(address, later_release):
+    with later_release():
+        Ledger(address).close()
+    for read_only in (False, True):
+        with pytest.raises(LedgerError, match=f"has schema version 9999, and this release reads up to {NEWEST}"):
+            Ledger(address, read_only=read_only)
+
+
+def test_a_migration_that_fails_leaves_the_ledger_as_it_was(ledger, address, later_release):
+    ledger.close()
+    with later_release():
+        with (migrate.SCRIPTS / "versions" / "9999_next.py").open("a") as script:
+            script.write('    op.execute("SELECT FROM nowhere")\n')
+        with pytest.raises(LedgerError, match="cannot open the ledger"):
+            Ledger(address)
+    with Ledger(address) as again:
+        assert "note" not in {column["name"] for column in columns(again, "objects")}
+
+
+def columns(ledger: Ledger, table: str) -> list:
+    return sqlalchemy.inspect(ledger._database.connection).get_columns(table)
+
+
+def test_tables_of_something_else_are_refused_and_left_alone(ledger, address):
+    ledger._database.execute("CREATE TABLE somebody_elses (x INTEGER)")
+    ledger._database.execute(f"DROP TABLE {VERSION_TABLE}")
+    ledger.close()
+    for read_only in (False, True):
+        with pytest.raises(
+            LedgerError, match=r"tables of something else .*name another file, or a database of its own"
+        ):
+            Ledger(address, read_only=read_only)
+
+
+# --- files
+
+
+def file_with(path: Path, sql: str) -> bytes:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(sql)
+    return path.read_bytes()
+
+
+def test_a_foreign_file_keeps_every_byte(tmp_path):
+    before = file_with(tmp_path / "foreign.sqlite", "CREATE TABLE somebody_elses (x)")
+    with pytest.raises(LedgerError, match="somebody_elses"):
+        Ledger(tmp_path / "foreign.sqlite")
+    assert (tmp_path / "foreign.sqlite").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["foreign.sqlite"]
+
+
+def test_a_ledger_of_the_old_layout_is_refused_with_what_to_do(tmp_path):
+    tables = ("waiting", "objects", "scores", "outbox", "drift", "verdicts")
+    sql = "".join(f"CREATE TABLE {name} (object_id TEXT);" for name in tables) + "PRAGMA user_version = 5"
+    before = file_with(tmp_path / "old.sqlite", sql)
+    for read_only in (False, True):
+        with pytest.raises(LedgerError, match=r"layout from before the first release.*keep the file aside") as refused:
+            Ledger(tmp_path / "old.sqlite", read_only=read_only)
+        assert "aha-annotator verdicts" in str(refused.value)
+    assert (tmp_path / "old.sqlite").read_bytes() == before
+
+
+def test_what_is_no_database_or_cannot_be_opened_is_said(tmp_path):
+    (tmp_path / "text.sqlite").write_text("this is no database, it is a text of some length " * 50)
+    with pytest.raises(LedgerError, match=r"cannot open the ledger .*text.sqlite: file is not a database"):
+        Ledger(tmp_path / "text.sqlite")
+    with pytest.raises(LedgerError, match="cannot open the ledger"):
+        Ledger(tmp_path / "no" / "such" / "folder.sqlite")
+
+
+def test_a_file_is_safe_from_power_cuts_and_read_while_it_is_written(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        settings = {
+            name: ledger._database.value(sqlalchemy.text(f"PRAGMA {name}"))
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+
+
+def test_the_common_reads_look_objects_up_instead_of_reading_every_row(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        plans = []
+
+        @sqlalchemy.event.listens_for(sqlalchemy.Engine, "before_cursor_execute")
+        def explain(connection, cursor, statement, values, *context):
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            plans.append(" / ".join(row[-1] for row in cursor.fetchall()))
+
+        try:
+            ledger.outbox.classified_flags()
+            ledger.outbox.anomalies_sent_since(0.0)
+            ledger.outbox.due(0.0)
+            ledger.scores.histories(["ZTF99aaaaaaa"])
+            ledger.calls.take("query", 1, 0.0)
+            ledger.scores.between("aha-ztf-1.0", 0.0, 1.0)
+        finally:
+            sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", explain)
+    print("\n".join(plans))
+    assert not [
+        plan for plan in plans if "SCAN outbox" in plan.replace("SCAN outbox USING", "") or "SCAN scores" in plan
+    ]
