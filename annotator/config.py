@@ -172,7 +172,7 @@ class _Hidden(str):
         return "(hidden)"
 
 
-class Config(ConfigFile):
+class Config(ConfigFile, kw_only=True):
     """The whole configuration."""
 
     ledger: LedgerAddress
