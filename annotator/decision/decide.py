@@ -50,6 +50,7 @@ def _decided(case: Case, known: Known, rules: Rules) -> Assessment:
     if first_mjd is None and classification in FLAGS:
         first_mjd = transient.last_mjd
     explanation = explain(transient, scores, case.classification, case.reasons or {})
+    model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
     return Assessment(
         object_id=transient.object_id,
         state=case.seen.digest,
@@ -63,14 +64,11 @@ def _decided(case: Case, known: Known, rules: Rules) -> Assessment:
         first_flagged_mjd=first_mjd,
         outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd),
         waiting_record=case.seen.record if case.waits else None,
-        bins={
-            name: bins_of(rules.distributions, found.observed)
-            for name, found in scores.modalities.items()
-            if isinstance(found, ModalityScore)
-        },
+        bins={name: bins_of(rules.distributions, found.observed) for name, found in model_scores.items()},
         explanation=explanation,
         reasons=case.reasons,
         transient=transient,
+        model_scores=model_scores,
     )
 
 
