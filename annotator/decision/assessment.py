@@ -42,7 +42,7 @@ class Case:
     classification: str
     """By the models alone, as :func:`annotator.decision.classify.decide` has it."""
     reasons: Reasons | None
-    """What carries the scores; None of a normal object: nobody is told, and whoever looks at it later can ask then."""
+    """What carries the scores; None of a normal object: nobody is told, and a pass looks for it after delivery."""
 
     @property
     def object_id(self) -> str:

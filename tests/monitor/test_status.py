@@ -45,6 +45,14 @@ def test_what_went_wrong_and_a_silent_job_are_exit_status_1(sandbox, configure, 
     assert any("no pass has ended for 60 minutes" in line for line in status.attention)
 
 
+def test_a_stream_that_cannot_be_asked_is_said_and_leaves_the_other_parts_whole(sandbox, configure, models):
+    run_pass(configure(sandbox), models)
+    gone = {"kind": "stream", "topic": "lasair_1Any", "group_id": "any", "broker": "127.0.0.1:1"}
+    status = read_status(configure(sandbox, source=gone), time.time())
+    assert status.stream.lag_messages is None and status.stream.attention == status.attention != ()
+    assert status.ledger.objects > 0 and status.models.drift
+
+
 def test_models_that_are_refused_are_said(sandbox, configure, models, tmp_path):
     run_pass(configure(sandbox), models)
     (tmp_path / "empty").mkdir()

@@ -13,6 +13,7 @@ import pytest
 from annotator.errors import ConfigError
 from annotator.models import Model, load_models
 from annotator.report.expected import has_stamps
+from annotator.report.night import PastScore
 from annotator.report.pages import render
 from annotator.report.pages import write as pages
 from annotator.report.pages.render import page_name
@@ -289,6 +290,13 @@ def test_an_object_whose_evidence_is_gone_keeps_its_scores_and_reasons(night, tm
     gone = dataclasses.replace(night.candidates[1], transient=None)
     page = Page(write(night_with([gone]), tmp_path / "report").parent / "objects" / page_name(gone.object_id))
     assert "no longer kept" in page.text and f"{gone.score:.2f}" in page.text and gone.explanation in page.text
+
+
+def test_thresholds_and_scores_of_0_make_a_report_like_any_other(night, tmp_path):
+    none = dataclasses.replace(night.candidates[0], score=0.0, history=(PastScore(1.8e9, None, None, "", "", 0.0, {}),))
+    index = write(dataclasses.replace(night_with([none]), anomaly_score=0.0, watch_score=0.0), tmp_path / "report")
+    assert "anomaly from 0" in Page(index).text
+    assert "watch 0" in Page(index.parent / "objects" / page_name(none.object_id)).text
 
 
 def test_an_object_without_a_history_judgement_or_any_modality_has_a_page(night, tmp_path):

@@ -211,6 +211,12 @@ def test_a_history_of_one_score_is_a_point_and_of_more_a_course_with_the_thresho
     assert heights[1] < heights[2] < heights[0]  # 4 above 2 above 1
 
 
+def test_a_history_of_nothing_but_zeros_is_drawn_where_the_thresholds_are_0_too():
+    drawn = score_history_svg([past(0.0, 1.80e9), past(0.0, 1.81e9)], 0.0, 0.0)
+    heights = {float(y) for y in re.findall(r'cy="([\d.]+)"', drawn)}
+    assert len(heights) == 1 and "nan" not in drawn and "watch 0" in drawn
+
+
 def test_a_strip_s_middle_is_the_median_and_its_ends_are_the_last_percentiles_kept():
     def place(value: float) -> float:
         return ShownQuantity("x", "x", 1.0, "mag", 0.0, 2.0, value, False, False).place
