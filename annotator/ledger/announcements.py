@@ -51,7 +51,9 @@ class Announcements:
             before = self.announced([item.object_id for item in told])
             self._database.replace(announced, [_told(item, before.get(item.object_id), now) for item in told])
             scoring = to_announce.c.score_id == bindparam("scoring")
-            self._database.write(delete(to_announce).where(to_announce.c.object_id == bindparam("of"), scoring), done)
+            self._database.write_each(
+                delete(to_announce).where(to_announce.c.object_id == bindparam("of"), scoring), done
+            )
 
     def posted(self, object_ids: Sequence[str]) -> dict[str, Anomaly]:
         """Look up these objects as they were when they were last posted in a digest."""
@@ -71,13 +73,11 @@ class Announcements:
             }
             for item in items
         ]
-        with self._database.transaction():
-            self._database.replace(posted, rows)
+        self._database.replace(posted, rows)
 
     def leave_unannounced(self, object_ids: Iterable[str]) -> None:
         """Take objects off the list of what is to be announced."""
-        with self._database.transaction():
-            self._database.delete_of(to_announce, list(object_ids))
+        self._database.delete_of(to_announce, list(object_ids))
 
 
 def _told(item: Anomaly, before: Anomaly | None, now: float) -> dict[str, object]:

@@ -157,7 +157,7 @@ class Counts:
             }
             for number, item in enumerate(refusals, before + 1)
         ]
-        self._database.write(insert(refused), rows)
+        self._database.write_each(insert(refused), rows)
         self._database.write(delete(refused).where(refused.c.refused_id <= before + len(rows) - MAX_REFUSED))
 
     def refusals(self) -> list[Refusal]:

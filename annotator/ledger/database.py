@@ -192,12 +192,19 @@ class Database:
             rows += self.rows(statement.where(column.in_(object_ids[start : start + MAX_IDS])))
         return rows
 
-    def write(self, statement: Executable, values: Values | Sequence[Values] | None = None) -> int:
-        """Execute a statement, once or for each of several values; return how many rows it has changed."""
-        if values is not None and not values:
-            return 0
+    def write(self, statement: Executable) -> int:
+        """Execute a statement that changes rows; return how many it has changed."""
         with in_words(self._problem):
-            return self.connection.execute(statement, values).rowcount
+            return self.connection.execute(statement).rowcount
+
+    def write_each(self, statement: Executable, rows: Sequence[Values]) -> None:
+        """Execute a statement for each of several rows, for all of them or none."""
+        if len(rows) > 1:
+            with self.transaction(), in_words(self._problem):
+                self.connection.execute(statement, rows)
+        elif rows:
+            with in_words(self._problem):
+                self.connection.execute(statement, rows[0])
 
     def replace(self, table: Table, rows: Sequence[Values]) -> None:
         """Write rows, each in the place of what has its key; of several with one key the last.
@@ -208,7 +215,7 @@ class Database:
         last = {tuple(row[name] for name in names): row for row in rows}
         insert = INSERT[self.kind](table)
         others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
-        self.write(insert.on_conflict_do_update(index_elements=names, set_=others), list(last.values()))
+        self.write_each(insert.on_conflict_do_update(index_elements=names, set_=others), list(last.values()))
 
     def delete_of(self, table: Table, object_ids: Sequence[str]) -> None:
         """Delete the rows of these objects."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, case, func, or_, select, update
+from sqlalchemy import Select, and_, bindparam, case, func, or_, select, update
 
 from annotator.annotation import Annotation
 from annotator.decision.sending import FLAGS
@@ -46,30 +46,35 @@ class Outbox:
         rows = self._database.rows(query.order_by(outbox.c.score.desc(), outbox.c.object_id))
         return (Annotation.from_json(row.annotation) for row in rows)
 
-    def mark_sent(self, annotation: Annotation, now: float) -> None:
-        """Note that Lasair acknowledged this annotation, unless a newer one has taken its place meanwhile."""
-        self._database.write(_this(annotation).values(sent_at=now, failure=None))
+    def mark_sent(self, annotations: Sequence[Annotation], now: float) -> None:
+        """Note that Lasair acknowledged these annotations, unless newer ones have taken their places meanwhile."""
+        self._mark(annotations, sent_at=now, failure=None)
 
-    def mark_failed(self, annotation: Annotation, reason: str, now: float) -> None:
-        """Note why an annotation was not taken, or is not there though it was acknowledged.
+    def mark_failed(self, annotations: Sequence[Annotation], reason: str, now: float) -> None:
+        """Note why annotations were not taken, or are not there though they were acknowledged.
 
-        It waits again; the pause before the next try doubles, from a minute to six hours.
+        They wait again; the pause before the next try doubles, from a minute to six hours.
         """
         pause_s = case(PAUSES_S, value=outbox.c.attempts, else_=MAX_PAUSE_S)
-        self._database.write(
-            _this(annotation).values(
-                sent_at=None, attempts=outbox.c.attempts + 1, failure=reason, next_try_at=now + pause_s
-            )
-        )
+        tries = outbox.c.attempts + 1
+        self._mark(annotations, sent_at=None, attempts=tries, failure=reason, next_try_at=now + pause_s)
 
     def unverified(self, most: int) -> list[Annotation]:
         """Return a random sample of what Lasair acknowledged and nobody has read back."""
         query = select(outbox.c.annotation).where(is_sent, outbox.c.verified_at.is_(None))
         return self._annotations(query.order_by(func.random()).limit(most))
 
-    def mark_verified(self, annotation: Annotation, now: float) -> None:
-        """Note that an annotation was read back."""
-        self._database.write(_this(annotation).values(verified_at=now))
+    def mark_verified(self, annotations: Sequence[Annotation], now: float) -> None:
+        """Note that annotations were read back."""
+        self._mark(annotations, verified_at=now)
+
+    def _mark(self, annotations: Sequence[Annotation], **changes: object) -> None:
+        """Change what is kept of annotations that are still those of their objects."""
+        this = update(outbox).where(
+            outbox.c.object_id == bindparam("of"), outbox.c.annotation == bindparam("as_it_was")
+        )
+        rows = [{"of": annotation.object_id, "as_it_was": annotation.to_json()} for annotation in annotations]
+        self._database.write_each(this.values(**changes), rows)
 
     def last_failure(self) -> str:
         """Return why an annotation was not taken, of the newest one that waits for another try."""
@@ -83,6 +88,8 @@ class Outbox:
 
     def queue(self, annotations: Sequence[Annotation], now: float) -> None:
         """Put annotations into the outbox, each in the place of what was there for its object."""
+        if not annotations:
+            return
         rows = [_row(annotation) | {"queued_at": now} for annotation in annotations]
         with self._database.transaction():
             self._database.replace(outbox, rows)
@@ -110,7 +117,7 @@ class Outbox:
             amended = [new for _, new in changes.values() if new.object_id in waiting]
             in_place = update(outbox).where(outbox.c.object_id == bindparam("of"))
             rows = [_row(annotation) for annotation in amended]
-            self._database.write(
+            self._database.write_each(
                 in_place.values(annotation=bindparam("annotation"), classification=bindparam("classification")),
                 [{"of": row["object_id"], **row} for row in rows],
             )
@@ -140,13 +147,8 @@ class Outbox:
         )
         return dict(row._mapping)
 
-    def _annotations(self, query) -> list[Annotation]:
+    def _annotations(self, query: Select) -> list[Annotation]:
         return [Annotation.from_json(row.annotation) for row in self._database.rows(query)]
-
-
-def _this(annotation: Annotation):
-    """Update an object's annotation if it is still this one."""
-    return update(outbox).where(outbox.c.object_id == annotation.object_id, outbox.c.annotation == annotation.to_json())
 
 
 def _row(annotation: Annotation) -> dict[str, object]:

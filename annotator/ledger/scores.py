@@ -119,7 +119,7 @@ class Scores:
         before = self._database.value(select(func.coalesce(func.max(scores.c.score_id), 0)))
         score_ids = range(before + 1, before + len(assessments) + 1)
         rows = [{"score_id": number, **_score(item, now)} for number, item in zip(score_ids, assessments, strict=True)]
-        self._database.write(insert(scores), rows)
+        self._database.write_each(insert(scores), rows)
         return list(score_ids)
 
     def history(self, object_id: str) -> list[Mapping[str, object]]:
@@ -148,8 +148,7 @@ class Scores:
     def record_reasons(self, found: Mapping[int, Reasons]) -> None:
         """Write down what carries the scores of scorings, by their number, that nobody had asked for before."""
         rows = [{"of": number, "reasons": reason.to_json(of_scoring)} for number, of_scoring in found.items()]
-        with self._database.transaction():
-            self._database.write(update(scores).where(scores.c.score_id == bindparam("of")), rows)
+        self._database.write_each(update(scores).where(scores.c.score_id == bindparam("of")), rows)
 
 
 def _score(item: Assessment, now: float) -> dict[str, object]:

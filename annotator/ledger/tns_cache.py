@@ -32,8 +32,7 @@ class TnsCache:
             }
             for object_id, entry in entries.items()
         ]
-        with self._database.transaction():
-            self._database.replace(tns, rows)
+        self._database.replace(tns, rows)
 
     def entries(self, object_ids: Sequence[str]) -> dict[str, TnsEntry]:
         """Return the objects that have a name."""

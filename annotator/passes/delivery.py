@@ -91,15 +91,13 @@ class _Sender:
             self._fail(batch, error)
             self.rejected_in_a_row += 1
             return self.rejected_in_a_row < MAX_REJECTED_IN_A_ROW
-        for annotation in batch:
-            self.outbox.mark_sent(annotation, self.clock())
+        self.outbox.mark_sent(batch, self.clock())
         self.delivery.sent += len(batch)
         self.rejected_in_a_row = 0
         return True
 
     def _fail(self, batch: Sequence[Annotation], error: LasairApiError) -> None:
-        for annotation in batch:
-            self.outbox.mark_failed(annotation, str(error), self.clock())
+        self.outbox.mark_failed(batch, str(error), self.clock())
         self.delivery.failed += len(batch)
         self.delivery.problem = f"annotation of {batch[0].object_id} not taken: {error}"
         log.warning("%s", self.delivery.problem)
@@ -127,13 +125,12 @@ def _read_back(outbox: Outbox, api: LasairApi, clock: Callable[[], float], deliv
             delivery.problem = delivery.problem or f"annotations could not be read back: {error}"
             return
         there = {(survey.object_id(row), row.get("classification"), row.get("version")) for row in rows}
-        for annotation in annotations:
-            delivery.read_back += 1
-            if (annotation.object_id, annotation.classification, annotation.version) in there:
-                outbox.mark_verified(annotation, clock())
-            else:
-                reason = "Lasair acknowledged it, but it is not there"
-                outbox.mark_failed(annotation, reason, clock())
-                delivery.lost += 1
-                delivery.problem = f"annotation of {annotation.object_id}: {reason}"
-                log.warning("%s", delivery.problem)
+        lost = [item for item in annotations if (item.object_id, item.classification, item.version) not in there]
+        reason = "Lasair acknowledged it, but it is not there"
+        outbox.mark_verified([item for item in annotations if item not in lost], clock())
+        outbox.mark_failed(lost, reason, clock())
+        delivery.read_back += len(annotations)
+        delivery.lost += len(lost)
+        for annotation in lost:
+            delivery.problem = f"annotation of {annotation.object_id}: {reason}"
+            log.warning("%s", delivery.problem)

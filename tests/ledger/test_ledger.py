@@ -229,7 +229,7 @@ def test_the_highest_score_is_sent_first(ledger):
 
 def test_what_was_sent_is_not_sent_again_but_still_known(ledger):
     ledger.record([assessment()], [], 1000.0)
-    ledger.outbox.mark_sent(annotation(), 1010.0)
+    ledger.outbox.mark_sent([annotation()], 1010.0)
     assert list(ledger.outbox.due(2000.0)) == []
     assert ledger.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
     assert ledger.outbox.counts() == {"waiting": 0, "failed": 0, "sent": 1}
@@ -238,7 +238,7 @@ def test_what_was_sent_is_not_sent_again_but_still_known(ledger):
 def test_an_acknowledgement_of_an_older_annotation_does_not_hide_a_newer_one(ledger):
     ledger.record([assessment(score=3.0)], [], 1000.0)
     ledger.record([assessment(score=3.6)], [], 1001.0)
-    ledger.outbox.mark_sent(annotation(score=3.0), 1002.0)
+    ledger.outbox.mark_sent([annotation(score=3.0)], 1002.0)
     assert list(ledger.outbox.due(2000.0)) == [annotation(score=3.6)]
 
 
@@ -246,7 +246,7 @@ def test_a_failure_keeps_its_reason_and_its_pause_grows_to_six_hours(ledger):
     ledger.record([assessment()], [], 0.0)
     now = 0.0
     for pause in [*(60 * 2**n for n in range(9)), 21600, 21600]:
-        ledger.outbox.mark_failed(annotation(), "annotate: refused", now)
+        ledger.outbox.mark_failed([annotation()], "annotate: refused", now)
         assert not list(ledger.outbox.due(now + pause - 1))
         assert list(ledger.outbox.due(now + pause))
         now += pause
@@ -312,14 +312,14 @@ def test_a_writer_waits_for_another_instead_of_failing(ledger, address):
 
     def write() -> None:
         with Ledger(address) as other, other._database.transaction():
-            other.outbox.mark_sent(annotation(), 1.0)
+            other.outbox.mark_sent([annotation()], 1.0)
             begun.set()
             done.wait(0.3)
 
     writer = threading.Thread(target=write)
     writer.start()
     assert begun.wait(60)
-    ledger.outbox.mark_verified(annotation(), 2.0)
+    ledger.outbox.mark_verified([annotation()], 2.0)
     done.set()
     writer.join()
     assert ledger.outbox.counts()["sent"] == 1 and ledger.outbox.unverified(9) == []
@@ -357,13 +357,13 @@ def test_reading_and_writing_cannot_starve_each_other(ledger):
 
 def test_what_lasair_acknowledged_and_does_not_have_is_sent_again(ledger):
     ledger.record([assessment()], [], 0.0)
-    ledger.outbox.mark_sent(annotation(), 10.0)
+    ledger.outbox.mark_sent([annotation()], 10.0)
     assert ledger.outbox.unverified(5) == [annotation()]
-    ledger.outbox.mark_failed(annotation(), "not there", 20.0)
+    ledger.outbox.mark_failed([annotation()], "not there", 20.0)
     assert ledger.outbox.counts() == {"waiting": 1, "failed": 1, "sent": 0}
     assert list(ledger.outbox.due(80.0)) == [annotation()]
-    ledger.outbox.mark_sent(annotation(), 90.0)
-    ledger.outbox.mark_verified(annotation(), 91.0)
+    ledger.outbox.mark_sent([annotation()], 90.0)
+    ledger.outbox.mark_verified([annotation()], 91.0)
     assert ledger.outbox.unverified(5) == []
 
 
@@ -416,7 +416,10 @@ def test_a_batch_is_written_in_as_many_statements_as_a_single_object_and_a_call_
     for read in (ledger.scores.states, ledger.outbox.last_sent, ledger.kept.snapshots, ledger.scores.histories):
         assert statements(read, ids) == 1
     assert statements(ledger.calls.take, "annotate", 50, 0.0) == 1
-    assert statements(ledger.outbox.mark_sent, annotation(), 0.0) == 1
+    for mark in (ledger.outbox.mark_sent, ledger.outbox.mark_verified):
+        assert statements(mark, [annotation()], 0.0) == 1
+        assert statements(mark, [item.outgoing for item in batch(300)], 0.0) == 3  # with the ends of the transaction
+    assert statements(ledger.outbox.queue, [], 0.0) == statements(ledger.announcements.leave_unannounced, []) == 0
 
 
 def test_scores_have_the_order_of_their_batch_and_of_an_objects_states_the_last_counts(ledger):
@@ -465,8 +468,8 @@ def test_the_newest_records_wait_whenever_their_object_came_first(ledger, monkey
 def test_a_flag_takes_its_class_along_in_place_while_it_waits_and_by_a_new_write_once_sent(ledger):
     waits, sent = annotation("ZTF99aaaaaaa"), annotation("ZTF99aaaaaab")
     ledger.record([assessment(item.object_id) for item in (waits, sent)], [], 0.0)
-    ledger.outbox.mark_failed(waits, "refused", 1.0)
-    ledger.outbox.mark_sent(sent, 1.0)
+    ledger.outbox.mark_failed([waits], "refused", 1.0)
+    ledger.outbox.mark_sent([sent], 1.0)
     ledger.tns.remember({item.object_id: TnsEntry("SN 2099a", "SN Ia") for item in (waits, sent)}, 1.0)
     flags = ledger.outbox.classified_flags()
     assert {(flag.annotation.object_id, flag.tns_type, flag.waits) for flag in flags} == {
