@@ -18,9 +18,9 @@ from annotator.models import ModelSet, load_models
 from annotator.monitor.status import in_words, read_status
 from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
-from annotator.report.night import read_night
 from annotator.report.pages.light_curve_plot import need_matplotlib
 from annotator.report.pages.write import write_pages
+from annotator.report.read import read_night
 from annotator.sandbox import Sandbox, simulate_night
 from annotator.sandbox.kafka import StreamBroker, filter_rows
 from annotator.sources.files import read_records

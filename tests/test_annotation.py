@@ -1,16 +1,20 @@
+import csv
 import dataclasses
+import io
 import json
+import sqlite3
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.annotation import Annotation, safe_text
+from annotator.annotation import Annotation, Classification, safe_text
 from annotator.decision.classify import classdict, decide
 from annotator.decision.config import DecisionConfig
 from annotator.errors import AnnotationError
 from annotator.models import Missing, ModalityScore, Scores
-from annotator.transient import Transient
+from annotator.transient import Modality, Transient
+from annotator.verdicts import VerdictKind
 
 SAFE = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .,:;+-_/()=<>")
 
@@ -179,3 +183,13 @@ def test_the_classdict_has_the_contract_s_keys_and_leaves_out_what_is_unknown():
     }
     bare = classdict(Transient("x", "ztf"), Scores(0.0, {"features": Missing("nothing there")}), None)
     assert bare == {"score": 0.0}
+
+
+@pytest.mark.parametrize("member", [*Classification, *Modality, *VerdictKind])
+def test_a_word_of_ours_is_written_as_the_plain_text_that_it_is(member):
+    text = str.__str__(member)
+    assert type(text) is str and (f"{member}", json.dumps({member: [member]})) == (text, json.dumps({text: [text]}))
+    rows = io.StringIO()
+    csv.writer(rows).writerow([member])
+    (stored, kind) = sqlite3.connect(":memory:").execute("SELECT ?, typeof(?)", (member, member)).fetchone()
+    assert (rows.getvalue().strip(), stored, type(stored), kind) == (text, text, str, "text")

@@ -129,7 +129,7 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
         ("decision.watch_score", 4.0, "decision.watch_score (4) must not exceed anomaly_score (3)"),
         ("decision.exotic_probability", 0, "must be a number above 0 to 1, or null; found 0"),
         ("decision.classified", None, "decision.classified must be one of demote, state; found nothing"),
-        ("ledger", 5, "ledger must be a path; found 5"),
+        ("ledger", 5, "ledger must be the path of a file, or postgresql+psycopg://USER@HOST/DATABASE; found 5"),
         ("models", "", "models must be a path, or null; found ''"),
         ("lasair.object_share", 1.0, "lasair.object_share must be a number from 0 to 0.95; found 1.0"),
         ("lasair.cutout_hosts", [], "lasair.cutout_hosts must be a list of host names"),
@@ -164,6 +164,7 @@ def test_a_missing_key_is_named(tmp_path, key):
         ("- survey\n", "has no keys"),
         ("? [a, b]\n: c\n", "not valid YAML"),
         ("survey: ztf\n5: ztf\n", "key 5 is not a plain name"),
+        ("survey: ztf\nlasair: &again {endpoint: *again}\n", "lasair.endpoint must be an https URL"),
         ("survey: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
     ],
 )

@@ -49,14 +49,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         _inspect,
         help="serve the ranked night with buttons to judge it by",
         description="Serve the pages of the ranked night with buttons; verdicts go into the ledger, and the next pass "
-        "applies them. On another address than this machine's own the environment variable AHA_INSPECT_PASSWORD must "
-        "hold a password; who logs in says by the user name who judges. The password and what is sent are not "
-        "encrypted: reach the page through an ssh tunnel (ssh -L 8765:localhost:8765 HOST) or a proxy with TLS.",
+        "applies them. A page that is loaded again shows what a pass has brought since. On another address than this "
+        "machine's own the environment variable AHA_INSPECT_PASSWORD must hold a password; who logs in says by the "
+        "user name who judges. The password and what is sent are not encrypted: reach the page through an ssh tunnel "
+        "(ssh -L 8765:localhost:8765 HOST) or a proxy with TLS.",
     )
     add_night(command)
-    command.add_argument(
-        "--out", type=Path, default=Path("report"), metavar="DIR", help="folder of the pages (default: report)"
-    )
     command.add_argument("--host", default="localhost", help="address to serve on (%(default)s)")
     command.add_argument("--port", type=port, default=8765, help="0: any that is free (%(default)s)")
     command.add_argument("--person", metavar="NAME", help="who judges (default: your user name on this machine)")
@@ -85,7 +83,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _report(options: argparse.Namespace) -> int:
     import time
 
-    from annotator.report.night import read_night
+    from annotator.report.read import read_night
 
     config, models = configured(options, needs_token=False)
     night = read_night(config, models, time.time(), options.night, options.most)
@@ -125,11 +123,12 @@ def _inspect(options: argparse.Namespace) -> int:
     import getpass
     import time
 
+    from annotator.models.known import load_known
     from annotator.report.inspect.access import check_person, password_for
     from annotator.report.inspect.app import make_app
+    from annotator.report.inspect.night_at_hand import NightAtHand
     from annotator.report.inspect.serve import serve
-    from annotator.report.night import read_night
-    from annotator.report.pages.write import write_pages
+    from annotator.report.read import read_night
     from annotator.verdicts import read_if_any
 
     password = password_for(options.host, os.environ)
@@ -137,12 +136,14 @@ def _inspect(options: argparse.Namespace) -> int:
     if password is None:
         check_person(person)
     config, models = configured(options, needs_token=False)
-    night = read_night(config, models, time.time(), options.night, options.most)
-    write_pages(night, config.models, config.survey, options.out)
+    night = NightAtHand(
+        lambda: read_night(config, models, time.time(), options.night, options.most),
+        models,
+        load_known(config.models, config.survey, models),
+    )
     app = make_app(
-        options.out,
-        config.ledger,
         night,
+        config.ledger,
         person=person,
         password=password,
         allowed_hosts=[options.host, *options.allowed_host],
@@ -153,16 +154,18 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-
-    from annotator.report.night import read_object
+    from annotator.report.pages.text import why_no_reasons
+    from annotator.report.read import read_object
 
     config, models = configured(options, needs_token=False)
-    candidate = read_object(config, models, options.object_id)
+    candidate = read_object(config, options.object_id)
     print(f"{candidate.object_id}  {candidate.classification}  {candidate.score:.2f}\n{candidate.explanation}")
     for name, said in candidate.modalities.items():
         print(f"\n{name}: {said.missing or f'{said.score:.2f}'}")
         for reason in candidate.reasons.get(name, ()):
             print(f"  {reason.share:4.0%}  {reason.words}")
+    if why_no_reasons(candidate):
+        print(f"\n{why_no_reasons(candidate)}")
     if options.plot:
         from annotator.report.explain_plot import explain_plot
 

@@ -21,13 +21,13 @@ class Anomaly:
 class Announcement:
     """The anomalies of a pass, told apart; highest score first."""
 
-    news: tuple[Anomaly, ...] = field(default=())
+    to_announce: tuple[Anomaly, ...] = field(default=())
     unchanged: tuple[Anomaly, ...] = field(default=())
     """Scored again since they were announced, with nothing that is worth saying again."""
 
 
 def is_to_be_announced(new: Anomaly, announced: Anomaly | None, margin: float) -> bool:
-    """Tell whether an anomaly is news to people.
+    """Tell whether an anomaly has to be told to people.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def is_to_be_announced(new: Anomaly, announced: Anomaly | None, margin: float) -
     announced
         As it was when it was last announced, None if it never was.
     margin
-        By how much its score has to have risen since. A modality that has joined is news, too; another model set alone
-        is not.
+        By how much its score has to have risen since. Another modality is a reason, too; another model set alone is
+        none.
     """
     if announced is None:
         return True
@@ -46,10 +46,10 @@ def is_to_be_announced(new: Anomaly, announced: Anomaly | None, margin: float) -
 
 
 def sort_out(anomalies: Iterable[Anomaly], announced: Mapping[str, Anomaly], margin: float) -> Announcement:
-    """Tell the anomalies that are news from those that are as they were announced."""
+    """Tell the anomalies that are to be announced from those that are as they were announced."""
     ordered = sorted(anomalies, key=lambda item: (-item.score, item.object_id))
-    is_news = [is_to_be_announced(item, announced.get(item.object_id), margin) for item in ordered]
+    due = [is_to_be_announced(item, announced.get(item.object_id), margin) for item in ordered]
     return Announcement(
-        tuple(item for item, new in zip(ordered, is_news, strict=True) if new),
-        tuple(item for item, new in zip(ordered, is_news, strict=True) if not new),
+        tuple(item for item, is_due in zip(ordered, due, strict=True) if is_due),
+        tuple(item for item, is_due in zip(ordered, due, strict=True) if not is_due),
     )

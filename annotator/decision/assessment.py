@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from annotator.annotation import Annotation
-from annotator.models.scores import Scores
+from annotator.models.scores import ModalityScore, Scores
 from annotator.reasons.reason import Reasons
 from annotator.transient import Transient
 from annotator.verdicts import Verdict
@@ -118,6 +118,8 @@ class Assessment:
     """What carries the scores; None where nobody was told of them yet."""
     transient: Transient | None = None
     """What was scored, to be kept."""
+    model_scores: Mapping[str, ModalityScore] = field(default_factory=dict)
+    """What each model that could score it said, to be kept with it: whoever asks later need not ask the models."""
 
 
 @dataclass(frozen=True)

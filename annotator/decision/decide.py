@@ -50,6 +50,7 @@ def _decided(case: Case, known: Known, rules: Rules) -> Assessment:
     if first_mjd is None and classification in FLAGS:
         first_mjd = transient.last_mjd
     explanation = explain(transient, scores, case.classification, case.reasons or {})
+    model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
     return Assessment(
         object_id=transient.object_id,
         state=case.seen.digest,
@@ -63,14 +64,11 @@ def _decided(case: Case, known: Known, rules: Rules) -> Assessment:
         first_flagged_mjd=first_mjd,
         outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd),
         waiting_record=case.seen.record if case.waits else None,
-        bins={
-            name: bins_of(rules.distributions, found.observed)
-            for name, found in scores.modalities.items()
-            if isinstance(found, ModalityScore)
-        },
+        bins={name: bins_of(rules.distributions, found.observed) for name, found in model_scores.items()},
         explanation=explanation,
         reasons=case.reasons,
         transient=transient,
+        model_scores=model_scores,
     )
 
 
@@ -78,8 +76,8 @@ def _outgoing(
     case: Case, known: Known, rules: Rules, classification: str, explanation: str, first_mjd: float | None
 ) -> Annotation | None:
     """Write the annotation, where Lasair has to hear of the object."""
-    held = known.last_sent
-    if held is None and classification not in rules.classes:
+    last_sent = known.last_sent
+    if last_sent is None and classification not in rules.classes:
         return None
     new = Annotation(
         object_id=case.object_id,
@@ -89,8 +87,8 @@ def _outgoing(
         explanation=_with_what_people_say(explanation, classification, known),
         classdict=classdict(case.transient, case.scores, first_mjd),
     )
-    is_half_known = case.waits and held is not None and is_weaker_without(new, held)
-    return new if must_send(new, held, rules.classes, rules.resend_margin) and not is_half_known else None
+    is_half_known = case.waits and last_sent is not None and is_weaker_without(new, last_sent)
+    return new if must_send(new, last_sent, rules.classes, rules.resend_margin) and not is_half_known else None
 
 
 def _with_what_people_say(explanation: str, classification: str, known: Known) -> str:

@@ -12,11 +12,11 @@ from annotator.verdicts import Verdict
 FLAGS = ("anomaly", "watch")
 
 
-def as_judged(held: Annotation, verdict: Verdict) -> Annotation | None:
-    """Rewrite an annotation after a verdict; None where the verdict asks for nothing else than what is held."""
-    if verdict.asked_class in (None, held.classification):
+def as_judged(last_sent: Annotation, verdict: Verdict) -> Annotation | None:
+    """Rewrite an annotation after a verdict; None where the verdict asks for nothing else than what was sent."""
+    if verdict.asked_class in (None, last_sent.classification):
         return None
-    return dataclasses.replace(held, classification=verdict.asked_class, explanation=explain_verdict(verdict))
+    return dataclasses.replace(last_sent, classification=verdict.asked_class, explanation=explain_verdict(verdict))
 
 
 def as_classified(flag: Annotation, tns_type: str, decision: DecisionConfig) -> Annotation:
@@ -26,44 +26,44 @@ def as_classified(flag: Annotation, tns_type: str, decision: DecisionConfig) -> 
     return dataclasses.replace(flag, classification=classification, explanation=explanation)
 
 
-def must_send(new: Annotation, held: Annotation | None, classes: Sequence[str], margin: float) -> bool:
+def must_send(new: Annotation, last_sent: Annotation | None, classes: Sequence[str], margin: float) -> bool:
     """Decide whether an annotation is worth a write, which triggers other people's filters.
 
     Parameters
     ----------
     new
         What would be written.
-    held
+    last_sent
         What Lasair holds, or will hold once the outbox is empty.
     classes
         Classes that are written; any other is only written over one of these.
     margin
         By how much the combined score has to move while all else is the same.
     """
-    if held is None:
+    if last_sent is None:
         return new.classification in classes
-    if new.classification != held.classification:
+    if new.classification != last_sent.classification:
         return True
-    if is_verdict(held.explanation) and not is_verdict(new.explanation):
+    if is_verdict(last_sent.explanation) and not is_verdict(new.explanation):
         return True
     if new.classification not in classes:
         return False
     return (
-        new.version != held.version
-        or new.topic != held.topic
-        or not _modalities(new) <= _modalities(held)
+        new.version != last_sent.version
+        or new.topic != last_sent.topic
+        or not _modalities(new) <= _modalities(last_sent)
         # Rounded, since 3.5 - 3.2 is a little less than 0.3 in binary.
-        or round(abs(new.classdict["score"] - held.classdict.get("score", 0.0)), 6) >= margin
+        or round(abs(new.classdict["score"] - last_sent.classdict.get("score", 0.0)), 6) >= margin
     )
 
 
-def is_weaker_without(new: Annotation, held: Annotation) -> bool:
-    """Tell whether a score is lower than the one held and lacks a modality that the held one has.
+def is_weaker_without(new: Annotation, last_sent: Annotation) -> bool:
+    """Tell whether a score is lower than the one sent last and lacks a modality that this one had.
 
-    While that modality waits to be fetched, a lower score is no news of the object.
+    While that modality waits to be fetched, a lower score says nothing new of the object.
     """
-    is_lower = new.classdict["score"] < held.classdict.get("score", 0.0)
-    return is_lower and new.version == held.version and not _modalities(held) <= _modalities(new)
+    is_lower = new.classdict["score"] < last_sent.classdict.get("score", 0.0)
+    return is_lower and new.version == last_sent.version and not _modalities(last_sent) <= _modalities(new)
 
 
 def _modalities(annotation: Annotation) -> set[str]:

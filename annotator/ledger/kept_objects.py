@@ -7,8 +7,15 @@ from sqlalchemy import Table, delete, func, select
 
 from annotator.decision.assessment import Assessment
 from annotator.ledger.database import Database
-from annotator.ledger.schema import snapshots, waiting
-from annotator.ledger.snapshot import read_snapshot, stamps_bytes, transient_json
+from annotator.ledger.schema import scores, snapshots, waiting
+from annotator.ledger.snapshot import (
+    model_scores_json,
+    read_model_scores,
+    read_snapshot,
+    stamps_bytes,
+    transient_json,
+)
+from annotator.models import ModalityScore
 from annotator.transient import Transient
 
 MAX_WAITING = 20_000
@@ -39,6 +46,7 @@ class KeptObjects:
                     "score_id": number,
                     "transient": transient_json(item.transient),
                     "stamps": stamps_bytes(item.transient),
+                    "model_scores": model_scores_json(item.model_scores),
                 }
                 for object_id, (item, number) in scored.items()
             ],
@@ -69,6 +77,23 @@ class KeptObjects:
         """Return what is kept of these objects as they were scored last, each with the number of that scoring."""
         rows = self._database.rows_of(select(snapshots), snapshots.c.object_id, object_ids)
         return {row.object_id: (row.score_id, read_snapshot(row.transient, row.stamps)) for row in rows}
+
+    def model_scores(self, object_ids: Sequence[str]) -> dict[str, dict[str, ModalityScore]]:
+        """Return what the models said of these objects when they were scored last, by modality."""
+        query = select(snapshots.c.object_id, snapshots.c.model_scores)
+        rows = self._database.rows_of(query, snapshots.c.object_id, object_ids)
+        return {row.object_id: read_model_scores(row.model_scores) for row in rows}
+
+    def without_reasons(self, model_set: str, most: int) -> list[str]:
+        """Return the kept objects that one model set scored and whose reasons nobody found yet, highest score first."""
+        rows = self._database.rows(
+            select(snapshots.c.object_id)
+            .join(scores, scores.c.score_id == snapshots.c.score_id)
+            .where(scores.c.reasons.is_(None), scores.c.model_set == model_set)
+            .order_by(scores.c.score.desc(), snapshots.c.object_id)
+            .limit(most)
+        )
+        return [row.object_id for row in rows]
 
     def waiting_records(self, most: int) -> list[object]:
         """Draw records at random whose objects wait for a modality to be fetched."""

@@ -86,8 +86,9 @@ snapshots = Table(
     Column("score_id", _NUMBER, ForeignKey("scores.score_id"), nullable=False, unique=True),
     Column("transient", Text, nullable=False),
     Column("stamps", LargeBinary),
+    Column("model_scores", Text, nullable=False),
 )
-"""What was scored, of the objects that were scored last (:mod:`annotator.ledger.snapshot`)."""
+"""What was scored and what the models said, of the objects that were scored last (:mod:`annotator.ledger.snapshot`)."""
 
 waiting = Table(
     "waiting",

@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import LedgerError
+from annotator.models import ModalityScore
 from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 
 _CURVE_KINDS = {field.name: np.str_ if "band" in field.name else np.float64 for field in dataclasses.fields(LightCurve)}
@@ -57,6 +59,34 @@ def read_snapshot(text: str, stamps: bytes | None) -> Transient:
         return Transient(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise LedgerError(f"what the ledger keeps of an object cannot be read: {error!r}") from error
+
+
+_KEPT_OF_A_SCORE = tuple(field.name for field in dataclasses.fields(ModalityScore) if field.name != "observed")
+"""What is watched for drift was counted when it was scored."""
+
+
+def model_scores_json(scores: Mapping[str, ModalityScore]) -> str:
+    """Write what the models said of an object, by modality, to the last bit."""
+    plain = {name: {key: getattr(score, key) for key in _KEPT_OF_A_SCORE} for name, score in scores.items()}
+    return json.dumps(plain, allow_nan=False, separators=(",", ":"))
+
+
+def read_model_scores(text: str) -> dict[str, ModalityScore]:
+    """Read what :func:`model_scores_json` wrote.
+
+    Raises
+    ------
+    LedgerError
+        If it is not what that writes.
+    """
+    try:
+        return {name: _model_score(**values) for name, values in json.loads(text).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise LedgerError(f"what the ledger keeps of an object cannot be read: {error!r}") from error
+
+
+def _model_score(residual: list[float], latent: list[float], **others: object) -> ModalityScore:
+    return ModalityScore(residual=tuple(residual), latent=tuple(latent), **others)
 
 
 def _plain(values: NDArray) -> list:

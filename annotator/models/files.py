@@ -79,4 +79,4 @@ def check_identity(where: str, expected_and_found: dict[str, tuple[object, objec
     """
     for what, (expected, found) in expected_and_found.items():
         if found != expected:
-            raise ModelError(f"{where}: expected {what} {expected!r}, found {found!r}; use a model made for it")
+            raise ModelError(f"{where}: expected {what} '{expected}', found '{found}'; use a model made for it")

@@ -145,6 +145,9 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
     """
     manifest = parse_as(Manifest, text, where)
     _check_calibrated(manifest, where)
+    if manifest.survey not in SURVEYS:
+        known = " or ".join(map(repr, SURVEYS))
+        raise ModelError(f"{where}: expected survey {known}, found {manifest.survey!r}; upgrade")
     _check_distributions(manifest, where)
     _check_percentiles(manifest, where)
     return manifest

@@ -1,13 +1,20 @@
-"""`aha-annotator status`: is it alive, does it keep up, and does anything need a person."""
+"""`aha-annotator status`: is it alive, does it keep up, and does anything need a person.
+
+Three parts, each of which can be read without the others: what the ledger knows, how the models do, how far the stream
+is ahead.
+"""
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from annotator.config import Config, StreamSource
+from annotator.decision.config import DecisionConfig
 from annotator.errors import AhaError
 from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger
-from annotator.models import load_models
+from annotator.ledger.pass_log import PassRecord
+from annotator.models import ModelSet, load_models
 from annotator.monitor import drift
 from annotator.monitor.flag_rate import FlagRate, flag_rate
 from annotator.monitor.flag_rate import in_words as flags_in_words
@@ -21,37 +28,68 @@ MAX_LAG_MINUTES = 24 * 60.0
 """Lasair keeps a stream's messages for seven days: a day behind is the time to look."""
 
 
-@dataclass
-class Status:
-    """What an operator wants to know at a glance; None is unknown."""
+@dataclass(frozen=True)
+class LedgerStatus:
+    """How passes went, what waits to be sent or fetched, and what is left of the hour's calls."""
+
+    last_pass_at: str | None
+    """None before the first pass has ended."""
+    last_pass_minutes_ago: float | None
+    last_pass_outcome: str | None
+    last_pass_counts: Mapping[str, int]
+    outbox_waiting: int
+    outbox_failed: int
+    outbox_sent: int
+    reads_left: int
+    writes_left: int
+    refused_records: int
+    objects: int
+    incomplete: int
+    """Objects whose light curve or cutouts wait for a call."""
+    attention: tuple[str, ...]
+    """What needs a person, in plain words; empty if nothing."""
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """Which models are installed, and how what they see and say compares with their training."""
 
     model_set: str | None = None
-    last_pass_at: str | None = None
-    last_pass_minutes_ago: float | None = None
-    last_pass_outcome: str | None = None
-    last_pass_counts: dict[str, int] = field(default_factory=dict)
-    lag_messages: int | None = None
-    lag_minutes: float | None = None
-    outbox_waiting: int = 0
-    outbox_failed: int = 0
-    outbox_sent: int = 0
-    reads_left: int = 0
-    writes_left: int = 0
-    refused_records: int = 0
-    objects: int = 0
-    incomplete: int = 0
-    """Objects whose light curve or cutouts wait for a call."""
-    drift: list[str] = field(default_factory=list)
+    """None where they are refused."""
+    drift: tuple[str, ...] = ()
     """Of each modality whether its last night was as in training. Never a reason for attention: a live stream differs
     from the classified objects of the training by what gets a spectrum, so that much of it has moved on every night."""
     flags: FlagRate | None = None
-    """How often something is flagged."""
-    attention: list[str] = field(default_factory=list)
-    """What needs a person, in plain words; empty if nothing."""
+    """How often something is flagged; None where these models have scored nothing yet."""
+    attention: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """How far the stream is ahead; None where the source is no stream, or it is unknown."""
+
+    lag_messages: int | None = None
+    lag_minutes: float | None = None
+    attention: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Status:
+    """What an operator wants to know at a glance."""
+
+    ledger: LedgerStatus
+    models: ModelStatus = field(default_factory=ModelStatus)
+    stream: StreamStatus = field(default_factory=StreamStatus)
+
+    @property
+    def attention(self) -> tuple[str, ...]:
+        """What needs a person, in plain words; empty if nothing."""
+        return (*self.ledger.attention, *self.models.attention, *self.stream.attention)
 
     def to_dict(self) -> dict[str, object]:
-        """Return what is known, absent rather than null."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return what is known, flat, absent rather than null."""
+        known = asdict(self.models) | asdict(self.ledger) | asdict(self.stream) | {"attention": self.attention}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 def read_status(config: Config, now: float) -> Status:
@@ -62,96 +100,108 @@ def read_status(config: Config, now: float) -> Status:
     LedgerError
         If the ledger cannot be read.
     """
-    status = Status()
     with Ledger(config.ledger) as ledger:
-        _look_at_passes(config, ledger, now, status)
-        _look_at_outbox(config, ledger, now, status)
-        _look_at_models(config, ledger, now, status)
-    if isinstance(config.source, StreamSource):
-        _look_at_stream(config.source, now, status)
-    return status
+        of_ledger = ledger_status(config, ledger, now)
+        try:
+            of_models = model_status(load_models(config.models, config.survey), config.decision, ledger, now)
+        except AhaError as error:
+            of_models = ModelStatus(attention=(str(error),))
+    return Status(of_ledger, of_models, stream_status(config, now))
 
 
-def _look_at_passes(config: Config, ledger: Ledger, now: float, status: Status) -> None:
-    last = ledger.passes.last()
+def ledger_status(config: Config, ledger: Ledger, now: float) -> LedgerStatus:
+    """Read from the ledger how passes went and what waits; `now` is in seconds since 1970."""
+    last, outbox = ledger.passes.last(), ledger.outbox.counts()
+    minutes_ago = None if last is None else round((now - last.ended_at) / 60, 1)
+    attention = _attention_to_passes(config, last, minutes_ago)
+    if outbox["failed"]:
+        why = ledger.outbox.last_failure()
+        attention.append(f"{outbox['failed']} annotations were not taken, the last because: {why}")
+    budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share, lambda: now)
+    reads_left, writes_left = budget.left()
+    return LedgerStatus(
+        last_pass_at=None if last is None else f"{_utc(last.ended_at)} UTC",
+        last_pass_minutes_ago=minutes_ago,
+        last_pass_outcome=None if last is None else last.outcome,
+        last_pass_counts={} if last is None else dict(last.counts),
+        outbox_waiting=outbox["waiting"],
+        outbox_failed=outbox["failed"],
+        outbox_sent=outbox["sent"],
+        reads_left=reads_left,
+        writes_left=writes_left,
+        refused_records=ledger.counts.refused(),
+        objects=ledger.counts.objects(),
+        incomplete=ledger.kept.count_waiting(),
+        attention=tuple(attention),
+    )
+
+
+def _utc(unix_s: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(unix_s, datetime.UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _attention_to_passes(config: Config, last: PassRecord | None, minutes_ago: float | None) -> list[str]:
     if last is None:
-        status.attention.append("no pass has ended yet: start one with `aha-annotator once` or `run`")
-        return
-    status.last_pass_at = f"{datetime.datetime.fromtimestamp(last.ended_at, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
-    status.last_pass_minutes_ago = round((now - last.ended_at) / 60, 1)
-    status.last_pass_outcome, status.last_pass_counts = last.outcome, dict(last.counts)
-    if last.outcome != "done":
-        status.attention.append(f"the last pass: {last.outcome}")
+        return ["no pass has ended yet: start one with `aha-annotator once` or `run`"]
+    attention = [] if last.outcome == "done" else [f"the last pass: {last.outcome}"]
     silent_minutes = SILENT_DAYS * 24 * 60
     if config.schedule.cron is None:
         silent_minutes = max(SILENT_INTERVALS * config.schedule.every_minutes, 10.0)
-    if status.last_pass_minutes_ago > silent_minutes:
-        status.attention.append(
-            f"no pass has ended for {status.last_pass_minutes_ago:.0f} minutes: is the job running?"
-        )
+    if minutes_ago > silent_minutes:
+        attention.append(f"no pass has ended for {minutes_ago:.0f} minutes: is the job running?")
+    return attention
 
 
-def _look_at_outbox(config: Config, ledger: Ledger, now: float, status: Status) -> None:
-    counts = ledger.outbox.counts()
-    status.outbox_waiting, status.outbox_failed, status.outbox_sent = (
-        counts[name] for name in ("waiting", "failed", "sent")
+def model_status(models: ModelSet, decision: DecisionConfig, ledger: Ledger, now: float) -> ModelStatus:
+    """Compare what the ledger has counted of these models with their training; `now` is in seconds since 1970."""
+    return ModelStatus(
+        model_set=models.version,
+        drift=tuple(drift.in_words(ledger.counts.of_bins(models.version), models.distributions)),
+        flags=flag_rate(ledger, models.version, decision, now),
     )
-    if status.outbox_failed:
-        words = f"{status.outbox_failed} annotations were not taken, the last because: {ledger.outbox.last_failure()}"
-        status.attention.append(words)
-    budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share, lambda: now)
-    status.reads_left, status.writes_left = budget.left()
-    status.refused_records, status.objects = ledger.counts.refused(), ledger.counts.objects()
-    status.incomplete = ledger.kept.count_waiting()
 
 
-def _look_at_models(config: Config, ledger: Ledger, now: float, status: Status) -> None:
+def stream_status(config: Config, now: float) -> StreamStatus:
+    """Ask the broker how far the stream is ahead; where the source is no stream, nobody is asked."""
+    if not isinstance(config.source, StreamSource):
+        return StreamStatus()
     try:
-        models = load_models(config.models, config.survey)
+        lag = read_lag(config.source)
     except AhaError as error:
-        status.attention.append(str(error))
-        return
-    status.model_set = models.version
-    status.drift = drift.in_words(ledger.counts.of_bins(models.version), models.distributions)
-    status.flags = flag_rate(ledger, models.version, config.decision, now)
-
-
-def _look_at_stream(source: StreamSource, now: float, status: Status) -> None:
-    try:
-        lag = read_lag(source)
-    except AhaError as error:
-        status.attention.append(str(error))
-        return
-    status.lag_messages = lag.messages
-    status.lag_minutes = 0.0 if not lag.messages else None
+        return StreamStatus(attention=(str(error),))
+    minutes = None if lag.messages else 0.0
     if lag.oldest_at is not None:
-        status.lag_minutes = round(max(0.0, now - lag.oldest_at) / 60, 1)
-    if (status.lag_minutes or 0) > MAX_LAG_MINUTES:
-        status.attention.append(
-            f"{status.lag_minutes / 60:.0f} hours behind the stream, which Lasair keeps for seven days"
-        )
+        minutes = round(max(0.0, now - lag.oldest_at) / 60, 1)
+    attention = ()
+    if (minutes or 0) > MAX_LAG_MINUTES:
+        attention = (f"{minutes / 60:.0f} hours behind the stream, which Lasair keeps for seven days",)
+    return StreamStatus(lag.messages, minutes, attention)
 
 
 def in_words(status: Status) -> str:
     """Lay a status out for a terminal."""
-    lag = "not a stream"
-    if status.lag_messages is not None:
-        minutes = "unknown" if status.lag_minutes is None else f"{status.lag_minutes:g}"
-        lag = f"{status.lag_messages} messages, {minutes} minutes behind"
+    ledger, models = status.ledger, status.models
     last = "none"
-    if status.last_pass_at:
-        last = f"{status.last_pass_at}, {status.last_pass_minutes_ago:g} minutes ago: {status.last_pass_outcome}"
+    if ledger.last_pass_at:
+        last = f"{ledger.last_pass_at}, {ledger.last_pass_minutes_ago:g} minutes ago: {ledger.last_pass_outcome}"
     lines = [
-        f"models     {status.model_set or 'refused'}",
+        f"models     {models.model_set or 'refused'}",
         f"last pass  {last}",
-        f"stream     {lag}",
-        f"objects    {status.objects} known, {status.incomplete} wait for their light curve or cutouts; "
-        f"{status.refused_records} records refused",
-        f"outbox     {status.outbox_waiting} waiting, {status.outbox_failed} failed, {status.outbox_sent} at Lasair",
-        f"calls      {status.reads_left} to read and {status.writes_left} to write are left of this hour",
+        f"stream     {_lag_in_words(status.stream)}",
+        f"objects    {ledger.objects} known, {ledger.incomplete} wait for their light curve or cutouts; "
+        f"{ledger.refused_records} records refused",
+        f"outbox     {ledger.outbox_waiting} waiting, {ledger.outbox_failed} failed, {ledger.outbox_sent} at Lasair",
+        f"calls      {ledger.reads_left} to read and {ledger.writes_left} to write are left of this hour",
     ]
-    lines += [f"drift      {words}" for words in status.drift or ["unknown, there is no training to compare with"]]
-    if status.flags:
-        first, *others = flags_in_words(status.flags)
+    lines += [f"drift      {words}" for words in models.drift or ["unknown, there is no training to compare with"]]
+    if models.flags:
+        first, *others = flags_in_words(models.flags)
         lines += [f"flags      {first}", *(f"           {words}" for words in others)]
     return "\n".join(lines + [f"ATTENTION  {words}" for words in status.attention])
+
+
+def _lag_in_words(stream: StreamStatus) -> str:
+    if stream.lag_messages is None:
+        return "not a stream"
+    minutes = "unknown" if stream.lag_minutes is None else f"{stream.lag_minutes:g}"
+    return f"{stream.lag_messages} messages, {minutes} minutes behind"

@@ -60,10 +60,10 @@ def score_batch(
     """
     seen, refusals = parse_batch(records, models.survey)
     states = ledger.scores.states([item.transient.object_id for item in seen])
-    news = changed(seen, states, models.version)
-    known = known_of(news, states, ledger, verdicts)
-    assessments = score_seen(news, _completed(news, completer), known, models, rules)
-    return ScoredBatch(len(records), len(seen) - len(news), assessments, refusals)
+    fresh = changed(seen, states, models.version)
+    known = known_of(fresh, states, ledger, verdicts)
+    assessments = score_seen(fresh, _completed(fresh, completer), known, models, rules)
+    return ScoredBatch(len(records), len(seen) - len(fresh), assessments, refusals)
 
 
 def score_waiting(
@@ -124,7 +124,7 @@ def _completed(seen: Sequence[Seen], completer: Completer) -> list[Completed]:
     """Complete the last state of each object; what Lasair has now is not what an earlier one had."""
     last = {item.transient.object_id: number for number, item in enumerate(seen)}
     completed = [Completed(item.transient, waits=False) for item in seen]
-    for number, item in zip(last.values(), completer.news([seen[n].transient for n in last.values()]), strict=True):
+    for number, item in zip(last.values(), completer.changed([seen[n].transient for n in last.values()]), strict=True):
         completed[number] = item
     return completed
 

@@ -64,17 +64,17 @@ class Completer:
         room = _room(api.budget, lasair.object_share) if self._modalities and api else 0
         # Drawn call by call, so that a single call now and then is shared fairly, too.
         self._random_calls = sum(random.random() < lasair.random_share for _ in range(room))
-        self._news_calls = room - self._random_calls
+        self._changed_calls = room - self._random_calls
 
-    def news(self, transients: Sequence[Transient]) -> list[Completed]:
+    def changed(self, transients: Sequence[Transient]) -> list[Completed]:
         """Complete the new and changed objects of a batch, in order."""
         lacking = sorted(
             (number for number, transient in enumerate(transients) if self._lacks(transient)),
             key=lambda number: transients[number].last_mjd or 0.0,
             reverse=True,
         )
-        chosen = frozenset(lacking[: self._news_calls])
-        self._news_calls -= len(chosen)
+        chosen = frozenset(lacking[: self._changed_calls])
+        self._changed_calls -= len(chosen)
         return self._complete(transients, chosen)
 
     def waiting(self, transients: Sequence[Transient]) -> list[Completed]:

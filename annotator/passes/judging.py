@@ -12,7 +12,7 @@ from annotator.reasons.sentence import is_verdict
 from annotator.verdicts import Verdict
 
 
-def apply(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
+def apply_verdicts(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
     """Rewrite what Lasair holds against people's verdicts, whether or not the objects are still in the stream.
 
     Returns how many annotations that were.

@@ -51,4 +51,4 @@ class PassReport:
     @property
     def announced(self) -> tuple[Anomaly, ...]:
         """The anomalies that this report names."""
-        return self.announcement.news[:SHOWN_ANOMALIES]
+        return self.announcement.to_announce[:SHOWN_ANOMALIES]

@@ -26,13 +26,13 @@ def summary(report: PassReport) -> str:
 
 
 def _announcement(report: PassReport) -> list[str]:
-    news, unchanged = report.announcement.news, report.announcement.unchanged
-    if not news and not unchanged:
+    to_announce, unchanged = report.announcement.to_announce, report.announcement.unchanged
+    if not to_announce and not unchanged:
         return []
-    lines = [f"anomalies: {len(news)} to announce, {len(unchanged)} as they were announced"]
+    lines = [f"anomalies: {len(to_announce)} to announce, {len(unchanged)} as they were announced"]
     for item in report.announced:
         entry = report.tns.get(item.object_id)
         name = safe_text(f"{entry.name} {entry.type}") if entry else "no TNS name"
         lines.append(f"  {item.object_id}  {item.score:5.2f}  {name}")
-    left = len(news) - len(report.announced)
+    left = len(to_announce) - len(report.announced)
     return [*lines, f"  and {left} more, in the next reports"] if left else lines

@@ -22,7 +22,8 @@ from annotator.passes.batch import score_batch, score_waiting
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
 from annotator.passes.enrich import Completer
-from annotator.passes.judging import apply, take_back
+from annotator.passes.judging import apply_verdicts, take_back
+from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.report import PassReport
 from annotator.passes.tally import add_batch, add_scored, counts, note_demoted
 from annotator.sources.files import file_batches
@@ -71,7 +72,7 @@ def run_pass(
     with recorded_pass(config, clock, is_dry) as (ledger, api, report):
         rules = rules_of(config, models)
         verdicts = latest(merge(read_if_any(config.verdicts), ledger.verdicts.holding()))
-        report.judged = apply(verdicts, ledger, clock()) + take_back(verdicts, ledger, models, rules, clock())
+        report.judged = apply_verdicts(verdicts, ledger, clock()) + take_back(verdicts, ledger, models, rules, clock())
         report.queued = report.judged
         completer = _completer(config, api, models, should_stop)
         try:
@@ -102,6 +103,8 @@ def run_pass(
         else:
             report.delivery = deliver(ledger.outbox, api, config.lasair.batch_annotations, clock, should_stop)
         report.announcement = _announcement(ledger, config.decision.announce_margin)
+        if not is_dry:
+            find_late_reasons(ledger, models, should_stop)
     return report
 
 

@@ -1,8 +1,13 @@
 """The night's few best objects as a message: plain text, Markdown, and a post to a Slack-compatible webhook."""
 
+import contextlib
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
+
+from urllib3 import BaseHTTPResponse, Retry
+from urllib3.exceptions import InvalidHeader
 
 from annotator.decision.announcement import Anomaly, is_to_be_announced
 from annotator.decision.sending import FLAGS
@@ -122,7 +127,6 @@ def post_news(
     margin: float,
     now: float,
     top: int = TOP,
-    pause: Callable[[float], None] = time.sleep,
 ) -> int:
     """Post what is new in a night to a webhook; where it is nothing, post nothing. Return how many objects it names.
 
@@ -135,12 +139,12 @@ def post_news(
     """
     items = news(night, ledger, margin)[:top]
     if items:
-        post(to_text(night, items, top), url, pause)
+        post(to_text(night, items, top), url)
         ledger.announcements.mark_posted([_as_anomaly(item) for item in items], now)
     return len(items)
 
 
-def post(text: str, url: str, pause: Callable[[float], None] = time.sleep) -> None:
+def post(text: str, url: str) -> None:
     """Post a text to a Slack-compatible webhook.
 
     Raises
@@ -148,32 +152,48 @@ def post(text: str, url: str, pause: Callable[[float], None] = time.sleep) -> No
     WebhookError
         If it did not take it. The message names neither the address nor what is in it.
     """
+    import requests
+    from requests.adapters import HTTPAdapter
+
     # The three characters that Slack takes for its own signs, as its documentation asks for.
     message = {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
-    for attempt in range(TRIES):
-        failure, asked_pause_s = _attempt(message, url)
-        if not failure:
-            return
-        if asked_pause_s is None:
-            break
-        if attempt < TRIES - 1:
-            pause(min(max(asked_pause_s, FIRST_PAUSE_S * 2**attempt), MAX_PAUSE_S))
-    raise WebhookError(
-        f"the digest was not posted: {failure}; its objects are in the next digest. Is {WEBHOOK_VARIABLE} right?"
-    )
+    with requests.Session() as session, _address_kept_out_of_logs():
+        session.mount(url, HTTPAdapter(max_retries=_Tries(TRIES - 1)))
+        try:
+            status = session.post(url, json=message, timeout=TIMEOUT_S, allow_redirects=False).status_code
+        except requests.RequestException as error:
+            failure = f"no answer ({type(error).__name__})"
+        else:
+            failure = "" if status == 200 else f"it answered {status}"
+    if failure:
+        raise WebhookError(
+            f"the digest was not posted: {failure}; its objects are in the next digest. Is {WEBHOOK_VARIABLE} right?"
+        )
 
 
-def _attempt(message: Mapping[str, str], url: str) -> tuple[str, float | None]:
-    """Return what went wrong, empty if nothing, and the pause asked for before another try, None if it is no use."""
-    import requests
+class _Tries(Retry):
+    """Tries again where another try might help, after a pause that doubles, or that was asked for, within bounds."""
 
+    def __init__(self, total: int, **others: object) -> None:
+        defaults = {"status_forcelist": (429, *range(500, 600)), "allowed_methods": None, "raise_on_status": False}
+        # What asks for a pause without being of these statuses is no reason to try again.
+        super().__init__(total, **defaults | {"respect_retry_after_header": False} | others)
+
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        asked_s = None
+        with contextlib.suppress(InvalidHeader):
+            asked_s = self.get_retry_after(response) if response is not None else None
+        time.sleep(min(max(asked_s or 0.0, FIRST_PAUSE_S * 2 ** (len(self.history) - 1)), MAX_PAUSE_S))
+
+
+@contextlib.contextmanager
+def _address_kept_out_of_logs() -> Iterator[None]:
+    """Keep urllib3 from saying that it tries again: it would name the address, which is a secret."""
+    loggers = [logging.getLogger(name) for name in ("urllib3.connectionpool", "urllib3.util.retry")]
+    for logger in loggers:
+        logger.disabled = True
     try:
-        response = requests.post(url, json=message, timeout=TIMEOUT_S, allow_redirects=False)
-    except requests.RequestException as error:
-        return f"no answer ({type(error).__name__})", 0.0
-    if response.status_code == 200:
-        return "", None
-    may_pass = response.status_code == 429 or response.status_code >= 500
-    retry_after = response.headers.get("Retry-After", "")
-    asked_pause_s = float(retry_after) if retry_after.isdigit() else 0.0
-    return f"it answered {response.status_code}", asked_pause_s if may_pass else None
+        yield
+    finally:
+        for logger in loggers:
+            logger.disabled = False

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import MissingModalityError
-from annotator.models import ModalityScore, Model, ModelSet
+from annotator.models import Model, ModelSet
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.known import Known, KnownObject
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
 from annotator.preprocess.lightcurve import BANDS, CHANNELS, GRID_DAYS, peak, usable_detections, within_grid
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantities
-from annotator.reasons.reason import Reason
+from annotator.report.night import Candidate
 from annotator.surveys import SURVEYS
 from annotator.transient import LightCurve, Transient
 
@@ -118,41 +118,55 @@ class Shown:
     """By modality; empty where there is no index of known objects."""
 
 
-def show(
-    transient: Transient | None,
-    models: ModelSet,
-    known: Known | None = None,
-    reasons: Mapping[str, Sequence[Reason]] = MappingProxyType({}),
-) -> Shown:
-    """Ask the models what they expect of an object.
+def that_scored(model_set: str, installed: ModelSet) -> ModelSet:
+    """Return the installed models if they are those of a set, else none: of what others expect nothing is shown."""
+    if model_set == installed.version:
+        return installed
+    return ModelSet(model_set, installed.survey, MappingProxyType({}))
+
+
+def show(candidate: Candidate, models: ModelSet, known: Known | None = None) -> Shown:
+    """Ask the models what they expect of an object: each of those that have a picture once, and nothing else of any.
 
     Parameters
     ----------
-    transient
-        None where it is no longer kept: nothing is shown.
+    candidate
+        Nothing is shown of one that is no longer kept.
+    models
+        Those that scored it; without any, only what was seen is shown.
     known
-        The index of known objects, where there is one.
-    reasons
-        What carries the scores, by modality.
+        The index of known objects by these models, where there is one.
     """
+    transient = candidate.transient
     if transient is None:
         return Shown()
-    named = [str(reason.where.get("quantity", "")) for reason in reasons.get("features", ())]
+    named = [str(reason.where.get("quantity", "")) for reason in candidate.reasons.get("features", ())]
     shown, not_known = show_quantities(transient, models.models.get("features"), named)
     return Shown(
         curve=show_curve(transient, models.models.get("lightcurve")),
         stamps=show_stamps(transient, models.models.get("triplet")),
         quantities=shown,
         not_known=not_known,
-        nearest={} if known is None else _nearest(transient, models, known),
+        nearest={} if known is None else _nearest(candidate, known),
     )
+
+
+def has_curve(transient: Transient | None) -> bool:
+    """Say whether there is a light curve to draw: a detection or an upper limit."""
+    curve = transient.light_curve if transient else None
+    return curve is not None and len(curve.time_mjd) + len(curve.limit_time_mjd) > 0
+
+
+def has_stamps(transient: Transient | None) -> bool:
+    """Say whether there are stamps to draw: three that can be laid out."""
+    return transient is not None and _tensors("triplet", transient) is not None
 
 
 def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
     """Return the light curve with what the model expects; None where there is neither detection nor upper limit."""
-    curve = transient.light_curve
-    if curve is None or not len(curve.time_mjd) + len(curve.limit_time_mjd):
+    if not has_curve(transient):
         return None
+    curve = transient.light_curve
     used = usable_detections(curve)
     if len(used):
         about = peak(used)
@@ -254,10 +268,8 @@ def _beside(normals: Percentiles, meaning: str, value: float, is_reason: bool) -
     )
 
 
-def _nearest(transient: Transient, models: ModelSet, known: Known) -> dict[str, tuple[KnownObject, ...]]:
-    scored = {name: model.score(transient) for name, model in models.models.items()}
+def _nearest(candidate: Candidate, known: Known) -> dict[str, tuple[KnownObject, ...]]:
     return {
-        name: known.nearest(name, item.latent, NEAREST, leave_out=transient.object_id)
-        for name, item in scored.items()
-        if isinstance(item, ModalityScore)
+        name: known.nearest(name, latent, NEAREST, leave_out=candidate.object_id)
+        for name, latent in candidate.latents.items()
     }

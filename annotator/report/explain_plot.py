@@ -10,18 +10,10 @@ from annotator.errors import ConfigError
 from annotator.models import ModelSet
 from annotator.preprocess.triplet import CHANNELS, SIDE
 from annotator.reasons.reason import Reason
-from annotator.report.expected import EDGE_SIGMA, ShownCurve, ShownQuantity, ShownStamps, show
+from annotator.report.expected import EDGE_SIGMA, ShownCurve, ShownQuantity, ShownStamps, show, that_scored
 from annotator.report.night import Candidate
-from annotator.report.pages.light_curve_plot import (
-    DOTS_PER_INCH,
-    MARKERS,
-    PAPER,
-    SETTINGS,
-    curve_axes,
-    draw_curve,
-    need_matplotlib,
-    write_words,
-)
+from annotator.report.pages.draw_curve import MARKERS, PAPER, SETTINGS, curve_axes, draw_curve, write_words
+from annotator.report.pages.light_curve_plot import need_matplotlib
 from annotator.report.pages.text import percentile, significant, stamp_marks
 from annotator.report.pages.thumbnails import DEVIATION_RANGE, GAP, stamps_png
 
@@ -29,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+DOTS_PER_INCH = 150
 _N_QUANTITIES = 8
 _STAMP_ROWS = ("as seen", "expected", "deviation")
 _SHORT_NAMES = {"lightcurve": "light curve", "triplet": "stamps"}
@@ -50,7 +43,8 @@ def explain_plot(candidate: Candidate, models: ModelSet, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = show(candidate.transient, models, None, candidate.reasons)
+    models = that_scored(candidate.history[-1].model_set, models) if candidate.history else models
+    shown = show(candidate, models)
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(13.0, 7.6), facecolor=PAPER.surface)
         FigureCanvasAgg(figure)

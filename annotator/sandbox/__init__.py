@@ -3,7 +3,8 @@
 Nothing in it is an observation: identifiers are of the year 99, hosts are called simulated, every answer says so.
 """
 
-from annotator.sandbox.lasair.server import Account, Sandbox, Topic
+from annotator.sandbox.lasair.endpoints import Account, Topic
+from annotator.sandbox.lasair.server import Sandbox
 from annotator.sandbox.sky.night import simulate_night
 
 __all__ = ["Account", "Sandbox", "Topic", "simulate_night"]

@@ -75,7 +75,7 @@ def main(n_messages: int = MESSAGES, n_objects: int = OBJECTS) -> None:
             seconds += time.monotonic() - began_at
             assert report.scored == n_new and not report.problem, summary(report)
             n_sent += report.delivery.sent
-            samples.passes.end()
+            samples.end_pass()
         size_mb = sum(file.stat().st_size for file in Path(folder).glob("aha-ledger.sqlite*")) / 1e6
     world.send(0)
     process.join()

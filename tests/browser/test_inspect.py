@@ -16,10 +16,10 @@ from axe_playwright_python.sync_playwright import Axe
 
 from annotator.ledger import Ledger
 from annotator.report.inspect.app import make_app
-from annotator.report.pages.write import write_pages
+from annotator.report.inspect.night_at_hand import NightAtHand
 from annotator.verdicts import Verdict
-from tests.report.inspection import answering
-from tests.report.report_nights import make_night
+from tests.report.inspection import answering, begun_ledger
+from tests.report.report_nights import make_night, models
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -44,18 +44,10 @@ class Site:
             return ledger.verdicts.holding()
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    folder, night = tmp_path_factory.mktemp("inspect") / "report", make_night(5)
-    write_pages(night, None, "ztf", folder, jobs=1)
-    return folder, night
-
-
 @pytest.fixture
-def site(report, tmp_path) -> Iterator[Site]:
-    folder, night = report
-    ledger_path = tmp_path / "ledger.sqlite"
-    app = make_app(folder, ledger_path, night, "Ada <b>Ångström</b>")
+def site(tmp_path) -> Iterator[Site]:
+    night, ledger_path = make_night(5), begun_ledger(tmp_path / "ledger.sqlite")
+    app = make_app(NightAtHand(lambda: night, models(), None), ledger_path, "Ada <b>Ångström</b>")
     with answering(app) as url:
         yield Site(url, [item.object_id for item in night.candidates], ledger_path)
 

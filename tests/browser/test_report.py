@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from annotator.report.pages.write import page_name, write_pages
+from annotator.report.pages.render import page_name
+from annotator.report.pages.write import write_pages
 from tests.report.report_nights import MODELS_FOLDER, make_night
 
 N_OBJECTS = 26

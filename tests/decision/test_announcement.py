@@ -68,7 +68,7 @@ def test_the_highest_score_comes_first():
     names = {"a": 3.1, "b": 4.0, "c": 3.5}
     anomalies = [anomaly(score, object_id=name) for name, score in names.items()]
     found = sort_out(anomalies, {"c": anomaly(3.4, object_id="c")}, 0.5)
-    assert [item.object_id for item in found.news] == ["b", "a"]
+    assert [item.object_id for item in found.to_announce] == ["b", "a"]
     assert [item.object_id for item in found.unchanged] == ["c"]
 
 
@@ -85,8 +85,8 @@ def tell(ledger, margin=0.5) -> list[str]:
     """Give out a report of all that there is."""
     due = ledger.announcements.to_announce()
     found = sort_out(due, ledger.announcements.announced([item.object_id for item in due]), margin)
-    ledger.announcements.mark_announced(found.news, found.unchanged, 0.0)
-    return [item.object_id for item in found.news]
+    ledger.announcements.mark_announced(found.to_announce, found.unchanged, 0.0)
+    return [item.object_id for item in found.to_announce]
 
 
 def test_an_anomaly_is_due_from_its_scoring_to_its_telling_across_restarts(ledger):
@@ -135,7 +135,7 @@ def test_a_pass_names_what_is_new_highest_first_and_the_next_names_the_rest(sand
     config = configure(sandbox, decision__anomaly_score=0.6)
     named: list[str] = []
     report = run_pass(config, models)
-    due = [item.object_id for item in report.announcement.news]
+    due = [item.object_id for item in report.announcement.to_announce]
     assert len(due) == report.classes["anomaly"] > SHOWN_ANOMALIES
     while report.announced:
         words = summary(report)

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from annotator.errors import LedgerError
-from annotator.ledger.snapshot import read_snapshot, stamps_bytes, transient_json
+from annotator.ledger.snapshot import (
+    model_scores_json,
+    read_model_scores,
+    read_snapshot,
+    stamps_bytes,
+    transient_json,
+)
+from annotator.models import ModalityScore
 from annotator.surveys import SURVEYS
 from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 
@@ -89,3 +96,27 @@ def test_a_simulated_night_comes_back_with_the_same_scores(night, all_models):
         for item in night.objects[:40]
     ]
     assert all_models.score([kept(item) for item in transients]) == all_models.score(transients)
+
+
+NUMBERS = st.dictionaries(st.text(max_size=5), FINITE, max_size=3)
+SCORES = st.builds(
+    ModalityScore,
+    score=FINITE,
+    error=FINITE,
+    residual=st.lists(FINITE, max_size=4).map(tuple),
+    latent=st.lists(FINITE, max_size=4).map(tuple),
+    is_extrapolated=st.booleans(),
+    prior=st.none() | FINITE,
+    numbers=NUMBERS,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["features", "lightcurve", "triplet"]), SCORES))
+def test_what_the_models_said_is_read_back_to_the_last_bit(said):
+    assert read_model_scores(model_scores_json(said)) == said
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"features": {}}', '{"features": 1}'])
+def test_what_no_model_said_is_refused(text):
+    with pytest.raises(LedgerError, match="cannot be read"):
+        read_model_scores(text)

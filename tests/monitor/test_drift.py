@@ -326,10 +326,10 @@ def test_a_pass_counts_the_night_and_the_status_says_what_has_moved(sandbox, con
         assert {name: sum(of_name) for name, of_name in counts.items()} == dict.fromkeys(by_hand, len(rows))
         assert all(of_name == by_hand[name][: len(of_name)] for name, of_name in counts.items())
         status = read_status(config, moment + 60)
-        (sentence,) = status.drift
+        (sentence,) = status.models.drift
         assert re.fullmatch(said, sentence)
         assert f"drift      {sentence}" in status_in_words(status).splitlines()
-        assert status.attention == [] and status.to_dict()["drift"] == [sentence]
+        assert status.attention == () and status.to_dict()["drift"] == (sentence,)
 
 
 def test_models_without_distributions_are_said_to_have_none(sandbox, configure, models, tmp_path, capsys):

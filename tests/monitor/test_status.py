@@ -16,7 +16,7 @@ from tests.conftest import TOKEN
 
 def test_before_the_first_pass_somebody_has_to_start_one(sandbox, configure):
     status = read_status(configure(sandbox), time.time())
-    assert status.attention == ["no pass has ended yet: start one with `aha-annotator once` or `run`"]
+    assert status.attention == ("no pass has ended yet: start one with `aha-annotator once` or `run`",)
 
 
 def test_after_a_good_pass_nothing_needs_a_person(sandbox, configure, models, tmp_path, capsys):

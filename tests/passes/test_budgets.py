@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from types import MappingProxyType, SimpleNamespace
 
 import pytest
+from sqlalchemy import Engine, event
 
 from annotator.annotation import Annotation
 from annotator.config import Config
 from annotator.decision import changes
 from annotator.ledger import Ledger
 from annotator.ledger.calls import Calls
-from annotator.ledger.database import Database
 from annotator.models import Model, ModelSet
 from annotator.passes.report import PassReport
 from annotator.passes.run import run_pass
@@ -25,22 +25,23 @@ from tests.stand_ins import StandIn, with_stand_ins
 
 STATEMENTS_AN_OBJECT = 3.0
 STATEMENTS_A_CALL = 1.0
-"""To count it; what it takes to see whether there is room for it comes on top."""
+"""To count it, if there is room for it."""
 FETCHING = {"lasair__object_share": 0.95, "lasair__random_share": 0.0}
 """Every object's light curve and stamps are fetched in the pass that scores it."""
 
 
 @contextmanager
-def statements(patch: pytest.MonkeyPatch, heard: Callable[[str], None]) -> Iterator[None]:
-    """Hear of every statement that is sent to the database of a ledger; one that writes many rows is one."""
-    execute = Database.execute
+def statements(heard: Callable[[str], None]) -> Iterator[None]:
+    """Hear of every statement that is sent to a database; one that writes many rows is one."""
 
-    def executed(database: Database, statement: str, *values: object) -> object:
+    def hear(connection: object, cursor: object, statement: str, *_: object) -> None:
         heard(statement)
-        return execute(database, statement, *values)
 
-    patch.setattr(Database, "execute", executed)
-    yield
+    event.listen(Engine, "before_cursor_execute", hear)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", hear)
 
 
 @dataclasses.dataclass
@@ -101,20 +102,22 @@ def spent_on_a_pass(config: Config, models: ModelSet, sandbox) -> Spent:
     with pytest.MonkeyPatch.context() as patch:
         _count_digests(patch, counts)
         _count_annotations(patch, counts)
-        count_call, is_counting = Calls.count, []
+        take, is_counting = Calls.take, []
 
         def heard(statement: str) -> None:
             counts["statement"] += 1
             counts["counting"] += bool(is_counting)
 
-        def counted_call(*arguments: object) -> None:
+        def counted_take(*arguments: object) -> bool:
             is_counting.append(True)
-            count_call(*arguments)
-            is_counting.pop()
+            try:
+                return take(*arguments)
+            finally:
+                is_counting.pop()
 
-        patch.setattr(Calls, "count", counted_call)
+        patch.setattr(Calls, "take", counted_take)
         Ledger(config.ledger).close()  # making the tables is no part of a pass
-        with statements(patch, heard):
+        with statements(heard):
             report = run_pass(config, models)
     spent = Spent(report, len(_api_calls(sandbox)) - n_calls, counts)
     print(f"\n{spent}")
@@ -171,6 +174,8 @@ def test_a_pass_costs_an_object_no_more_than_promised(modalities, request):
     assert spent.counts["statement"] <= STATEMENTS_AN_OBJECT * scored
     assert spent.counts["counting"] <= STATEMENTS_A_CALL * spent.calls
     assert spent.counts["digest"] == spent.report.read
-    assert spent.counts["annotation"] == spent.report.queued == spent.report.delivery.sent
+    # A class in TNS is found later, and rewrites what waits.
+    classified = sum(entry.type != "" for entry in spent.report.tns.values())
+    assert spent.report.delivery.sent <= spent.counts["annotation"] <= spent.report.queued + classified < scored / 2
     runs = {name: n for name, n in spent.counts.items() if name.startswith("run of ")}
     assert runs and set(runs.values()) == {scored}

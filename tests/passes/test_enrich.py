@@ -248,7 +248,7 @@ def test_the_reason_of_the_source_is_the_one_that_is_told(models):
     assert scores.modalities["features"] == Missing("the source said so")
 
 
-# What counts as news
+# What counts as changed
 
 
 def test_the_digest_tells_light_curves_stamps_and_addresses_apart(night):

@@ -9,17 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import Annotation
-from annotator.decision.assessment import Assessment
 from annotator.decision.changes import state_digest
 from annotator.decision.sending import must_send
 from annotator.errors import LedgerBusyError, SourceError
 from annotator.lasair.filters import list_filters, load_filter
 from annotator.ledger import Ledger, pass_lock
-from annotator.passes.report import PassReport
-from annotator.passes.report_text import summary
+from annotator.passes import run
 from annotator.passes.run import run_pass
-from annotator.passes.tally import add_scored
 from annotator.sandbox import Account, Sandbox, Topic
+from annotator.sources.records import Batch
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient
 from tests.conftest import TOKEN, write_config
@@ -46,19 +44,6 @@ def test_one_pass_scores_every_object_of_the_filter_and_annotates_what_stands_ou
         assert row["version"] == models.version and row["explanation"]
         assert row["classdict"]["score"] == row["classdict"]["features_score"]
         assert row["classification"] in ("anomaly", "watch", "artefact")
-
-
-def test_artefacts_are_counted_and_never_listed_among_the_flagged_however_high_they_score():
-    def assessed(object_id: str, classification: str, score: float) -> Assessment:
-        return Assessment(object_id, "", "1.0", 61000.0, 3, classification, score, {}, None, None, None)
-
-    report = PassReport()
-    add_scored(report, [assessed("a", "artefact", 9.0), assessed("b", "anomaly", 3.5), assessed("c", "anomaly", 4.0)])
-    assert [item.object_id for item in report.flagged] == ["c", "b"]
-    add_scored(report, [assessed("c", "artefact", 4.0)])
-    assert [item.object_id for item in report.flagged] == ["b"]
-    assert report.classes == {"anomaly": 2, "artefact": 2}
-    assert "2 artefact" in summary(report)
 
 
 def test_annotations_are_sent_highest_score_first(sandbox, configure, models):
@@ -364,10 +349,26 @@ def test_the_digest_sees_everything_a_score_or_decision_depends_on_and_nothing_e
     assert state_digest(parse(night.rows()[0] | {"tns_name": "2099abc"})) == state_digest(base)
 
 
-def test_a_source_that_breaks_off_still_sends_what_was_read_before(sandbox, configure, models, night, monkeypatch):
-    from annotator.passes import run
-    from annotator.sources.records import Batch
+@pytest.mark.parametrize(
+    ("dry", "expected"), [(None, ["written down", "committed"] * 2), (print, ["written down"] * 2)]
+)
+def test_a_batch_is_committed_once_the_ledger_has_it_and_by_a_dry_run_never(
+    sandbox, configure, models, night, monkeypatch, dry, expected
+):
+    rows, done, record = night.rows(), [], Ledger.record
+    batches = [Batch(part, commit=lambda: done.append("committed")) for part in (rows[:5], rows[5:10])]
 
+    def record_and_note(*arguments: object) -> None:
+        record(*arguments)
+        done.append("written down")
+
+    monkeypatch.setattr(Ledger, "record", record_and_note)
+    monkeypatch.setattr(run, "file_batches", lambda _: batches)
+    report = run_pass(configure(sandbox, source={"kind": "file", "path": "x"}), models, on_dry_annotation=dry)
+    assert (report.read, done) == (10, expected)
+
+
+def test_a_source_that_breaks_off_still_sends_what_was_read_before(sandbox, configure, models, night, monkeypatch):
     def breaks_off(*_):
         yield Batch(night.rows())
         raise SourceError("the disk is gone")

@@ -153,7 +153,7 @@ def test_a_classified_anomaly_is_written_as_one_to_watch_and_not_announced(sandb
     assert row["classdict"] == dict(flagged[name].classdict)  # a class never reaches a score
     assert writes(sandbox) == report.queued == len(sandbox.annotations())
     assert report.demoted == 1 and "1 anomalies made ones to watch since TNS" in summary(report)
-    announced = [item.object_id for item in report.announcement.news]
+    announced = [item.object_id for item in report.announcement.to_announce]
     assert name not in announced and len(announced) > 0
     assert {item.classification for item in report.flagged if item.object_id == name} == {"watch"}
 
@@ -180,7 +180,7 @@ def test_where_a_class_is_only_stated_an_anomaly_stays_one(sandbox, configure, m
     classify(sandbox, name, "SN Ia")
     report = run_pass(configure(sandbox), models)
     assert held(sandbox)[name]["classification"] == "anomaly" and report.demoted == 0
-    assert name in {item.object_id for item in report.announcement.news}
+    assert name in {item.object_id for item in report.announcement.to_announce}
     (line,) = (line for line in summary(report).splitlines() if name in line)
     assert line.endswith("SN Ia")
 

@@ -247,7 +247,7 @@ def test_a_silenced_object_stays_silent_when_it_is_seen_again(sandbox, config, m
     flagged = of_class(sandbox, "anomaly")["objectId"]
     write_down(verdicts_file, verdict("regular", flagged))
     first = run_pass(config, models)
-    assert flagged not in {item.object_id for item in first.announcement.news}
+    assert flagged not in {item.object_id for item in first.announcement.to_announce}
     written = writes(sandbox)
     seen_again(sandbox, night, flagged)
     report = run_pass(config, models)
@@ -332,10 +332,10 @@ def test_of_a_verdict_in_the_file_and_one_in_the_ledger_the_newer_holds(sandbox,
 
 
 def test_an_announcement_that_was_due_is_dropped_with_the_verdict(sandbox, config, models, verdicts_file):
-    due = run_pass(config, models).announcement.news
+    due = run_pass(config, models).announcement.to_announce
     write_down(verdicts_file, verdict("regular", due[0].object_id))
     report = run_pass(config, models)
-    assert [item.object_id for item in report.announcement.news] == [item.object_id for item in due[1:]]
+    assert [item.object_id for item in report.announcement.to_announce] == [item.object_id for item in due[1:]]
 
 
 def test_a_broken_file_ends_the_pass_before_anything_is_asked_or_sent_and_status_says_so(

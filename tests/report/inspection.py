@@ -2,12 +2,16 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from flask import Flask
 from waitress import wasyncore
 
+from annotator.ledger import Ledger
+from annotator.models import ModelSet
+from annotator.report.inspect.night_at_hand import NightAtHand
 from annotator.report.inspect.serve import listen
 from annotator.report.night import Candidate, Night, NightSummary
 
@@ -59,18 +63,15 @@ def small_night(object_ids: Sequence[str]) -> Night:
     return Night(61367, "2026-11-23", "ztf", "aha-ztf-1.1", "2026-11-24T08:00:00Z", 3, 2, None, _SUMMARY, candidates, 0)
 
 
-def write_small_report(folder: Path, night: Night) -> Path:
-    """Write pages that hold no more than the places that the server fills."""
-    for part in ("objects", "images", "static"):
-        (folder / part).mkdir(parents=True)
-    head = "<!doctype html><title>t</title><!-- aha:session -->"
-    (folder / "index.html").write_text(f"{head}<!-- aha:verdicts -->list")
-    for item in night.candidates:
-        (folder / "objects" / f"{item.object_id}.html").write_text(f"{head}<!-- aha:verdict-bar -->{item.object_id}")
-    (folder / "images" / "some.png").write_bytes(b"\x89PNG")
-    (folder / "static" / "style.css").write_text("p { color: red }")
-    (folder / ".aha-report").write_text("index.html")
-    return folder
+def at_hand(read: Callable[[], Night]) -> NightAtHand:
+    """Follow a night whose models are not asked anything."""
+    return NightAtHand(read, ModelSet("aha-ztf-1.1", "ztf", MappingProxyType({})), None)
+
+
+def begun_ledger(path: Path) -> Path:
+    """Begin a ledger, as the first pass does."""
+    Ledger(path).close()
+    return path
 
 
 @contextlib.contextmanager

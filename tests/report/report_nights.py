@@ -179,6 +179,7 @@ def _candidate(rank: int, transient: Transient, scores: Scores, with_gaps: bool)
         judgement=_judgement(rank),
         transient=None if with_gaps and rank % 17 == 9 else transient,
         history=_history(transient, classification, scores, 1 if is_new else 5, rng),
+        latents={name: item.latent for name, item in scores.modalities.items() if isinstance(item, ModalityScore)},
     )
 
 

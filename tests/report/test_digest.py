@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -162,29 +163,54 @@ def test_signs_of_slack_are_escaped(ledger):
     assert "&lt;!channel&gt; &amp; co" in server.received[0]["text"]
 
 
-def test_a_webhook_that_fails_is_tried_again_with_longer_pauses(ledger):
-    pauses = []
+@pytest.fixture
+def pauses(monkeypatch) -> list[float]:
+    """Nobody waits, and what would have been waited is noted."""
+    noted: list[float] = []
+    monkeypatch.setattr(digest.time, "sleep", noted.append)
+    return noted
+
+
+def test_a_webhook_that_fails_is_tried_again_with_longer_pauses(ledger, pauses):
     with webhook((503, {}), (429, {"Retry-After": "7"}), (500, {}), (200, {})) as server:
-        assert digest.post_news(NIGHT, ledger, server.url, 0.5, NOW, pause=pauses.append) == 3
+        assert digest.post_news(NIGHT, ledger, server.url, 0.5, NOW) == 3
     assert pauses == [2.0, 7.0, 8.0] and len(server.received) == 4
 
 
+@pytest.mark.parametrize(("asked", "pause"), [("86400", 60.0), ("0", 2.0), ("soon", 2.0), ("-5", 2.0)])
+def test_a_webhook_that_asks_for_a_pause_gets_it_within_bounds(ledger, pauses, asked, pause):
+    with webhook((503, {"Retry-After": asked}), (200, {})) as server:
+        assert digest.post_news(NIGHT, ledger, server.url, 0.5, NOW) == 3
+    assert pauses == [pause]
+
+
+def test_an_answer_that_is_no_use_to_try_again_is_taken_even_if_it_asks_for_a_pause(ledger, pauses):
+    with webhook((413, {"Retry-After": "1"})) as server, pytest.raises(WebhookError, match="it answered 413"):
+        digest.post_news(NIGHT, ledger, server.url, 0.5, NOW)
+    assert pauses == [] and len(server.received) == 1
+
+
 @pytest.mark.parametrize(("answer", "tries"), [(404, 1), (403, 1), (302, 1), (500, digest.TRIES)])
-def test_a_webhook_that_refuses_is_an_error_without_its_address_and_nothing_counts_as_posted(ledger, answer, tries):
+def test_a_webhook_that_refuses_is_an_error_without_its_address_and_nothing_counts_as_posted(
+    ledger, pauses, caplog, answer, tries
+):
+    caplog.set_level(logging.DEBUG)
     with webhook((answer, {"Location": "http://127.0.0.1/"})) as server:
         with pytest.raises(WebhookError, match=f"it answered {answer}") as failure:
-            digest.post_news(NIGHT, ledger, server.url, 0.5, NOW, pause=lambda _: None)
-        assert len(server.received) == tries
-    assert "SECRET" not in str(failure.value)
+            digest.post_news(NIGHT, ledger, server.url, 0.5, NOW)
+        assert len(server.received) == tries == len(pauses) + 1
+    assert "SECRET" not in str(failure.value) + caplog.text
     assert digest.news(NIGHT, ledger, 0.5) == digest.flagged(NIGHT)
 
 
-def test_a_webhook_that_is_not_there_is_an_error_without_its_address():
+def test_a_webhook_that_is_not_there_is_an_error_without_its_address(pauses, caplog):
+    caplog.set_level(logging.DEBUG)
     with webhook() as server:
         url = server.url
     with pytest.raises(WebhookError, match=r"no answer \(ConnectionError\)") as failure:
-        digest.post("text", url, pause=lambda _: None)
-    assert "SECRET" not in str(failure.value)
+        digest.post("text", url)
+    assert pauses == [2.0, 4.0, 8.0, 16.0]
+    assert "SECRET" not in str(failure.value) + caplog.text
 
 
 @pytest.mark.parametrize("url", ["http://hooks.example.org/SECRET", "ftp://x/SECRET", "SECRET"])

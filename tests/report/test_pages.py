@@ -1,5 +1,6 @@
 """The pages of a night: whole, offline, safe with any text, and never half written."""
 
+import collections
 import dataclasses
 import html.parser
 import subprocess
@@ -10,9 +11,13 @@ from urllib.parse import unquote
 import pytest
 
 from annotator.errors import ConfigError
+from annotator.models import Model, load_models
+from annotator.report.expected import has_stamps
+from annotator.report.pages import render
 from annotator.report.pages import write as pages
+from annotator.report.pages.render import page_name
 from annotator.report.pages.swap import MARKER
-from annotator.report.pages.write import page_name, write_pages
+from annotator.report.pages.write import write_pages
 from tests.report.report_nights import HOSTILE, MODELS_FOLDER, make_night, night_with
 
 N_OBJECTS = 22
@@ -310,11 +315,44 @@ def test_a_judgement_is_shown_with_who_gave_it_and_when(night, index):
         assert said.verdict in text and said.person in text and said.when in text and said.note in text
 
 
-def test_the_inspection_finds_its_places_once_on_each_page(night, index):
-    text = index.read_text(encoding="utf-8")
-    assert text.count("<!-- aha:session -->") == text.count("<!-- aha:verdicts -->") == 1
-    text = (index.parent / "objects" / page_name(night.candidates[0].object_id)).read_text(encoding="utf-8")
-    assert text.count("<!-- aha:session -->") == text.count("<!-- aha:verdict-bar -->") == 1
+def test_an_object_without_reasons_says_when_they_are_found(night, tmp_path):
+    unknown = dataclasses.replace(night.candidates[0], reasons={}, has_reasons=False)
+    gone = dataclasses.replace(unknown, object_id="ZTF99gone", transient=None)
+    index = write(night_with([unknown, gone]), tmp_path / "report")
+    text = Page(index.parent / "objects" / page_name(unknown.object_id)).text
+    assert "What carries the score is not known yet" in text and "No part of it stands out" not in text
+    assert "Nobody looked for what carries the score" in Page(index.parent / "objects" / page_name(gone.object_id)).text
+
+
+def test_of_other_models_than_those_installed_only_what_was_seen_is_shown(night, tmp_path):
+    item = next(item for item in night.candidates if item.transient and item.transient.triplet)
+    other = dataclasses.replace(night_with([item]), model_set="aha-ztf-0.9", other_models=night.model_set)
+    index = write(other, tmp_path / "report")
+    page = Page(index.parent / "objects" / page_name(item.object_id))
+    for text in (Page(index).text, page.text):
+        assert f"{night.model_set} is installed, so that nothing is shown of what the models expect" in text
+    (stamps,) = [attrs for tag, attrs in page.elements if tag == "img"]
+    assert int(stamps["height"]) == 63 and "expected by the model" not in page.text
+    assert item.explanation in page.text and "Nearest known objects" not in page.text
+
+
+def test_a_report_asks_each_model_that_has_a_picture_once_an_object_and_no_other_anything(night, tmp_path, monkeypatch):
+    runs: collections.Counter[str] = collections.Counter()
+    run = Model.run
+
+    def counted(model, tensors, outputs=None):
+        runs[model.manifest.modality] += len(next(iter(tensors.values())))
+        return run(model, tensors, outputs)
+
+    monkeypatch.setattr(Model, "run", counted)
+    load_models(MODELS_FOLDER, "ztf")
+    of_loading = runs.copy()
+    runs.clear()
+    write(night, tmp_path / "report")
+    drawn = [item.transient for item in night.candidates if item.transient]
+    assert runs["features"] == of_loading["features"]
+    assert runs["lightcurve"] - of_loading["lightcurve"] <= sum(item.light_curve is not None for item in drawn)
+    assert runs["triplet"] - of_loading["triplet"] == sum(has_stamps(item) for item in drawn) > 0
 
 
 @pytest.mark.parametrize("object_id", ["../../etc/passwd", "a/b", "", "ZTF99aaaaaaa.html", "x" * 300, *HOSTILE])
@@ -326,7 +364,7 @@ def test_a_name_that_is_no_file_name_gets_one(object_id):
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
 def test_a_missing_package_is_named_with_what_to_install(missing, night, tmp_path, monkeypatch):
-    pages._environment.cache_clear()
+    render._environment.cache_clear()
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigError, match=rf"{missing}.*pip install 'lasair-aha\[report\]'"):
         write(night, tmp_path / "report")

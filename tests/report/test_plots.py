@@ -238,13 +238,13 @@ def test_quantities_that_reasons_name_come_first_then_the_most_unusual_each_once
 
 def test_what_a_model_shows_is_what_it_reconstructs():
     item = next(item for item in make_night(12).candidates if item.transient and item.transient.light_curve)
-    shown = show(item.transient, models(), None, item.reasons)
+    shown = show(item, models())
     scored = models().models["lightcurve"].score(item.transient)
     residual = np.reshape(scored.residual, (2, 176))
     brightness = residual + (shown.curve.peak_mag - shown.curve.expected_mag) * shown.curve.is_supported
     np.testing.assert_allclose(brightness, lightcurve_tensor(item.transient.light_curve)[0], atol=1e-4)
-    assert show(None, models()).curve is None
-    assert show(Transient("ZTF99aaaaaaa", "ztf"), models()).stamps is None
+    assert show(dataclasses.replace(item, transient=None), models()).curve is None
+    assert show(dataclasses.replace(item, transient=Transient("ZTF99aaaaaaa", "ztf")), models()).stamps is None
 
 
 def test_an_object_that_one_figure_explains(tmp_path):

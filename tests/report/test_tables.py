@@ -9,7 +9,7 @@ from astropy.io.votable import parse, validate
 from astropy.table import Table
 
 from annotator.passes.run import run_pass
-from annotator.report.night import read_night
+from annotator.report.read import read_night
 from annotator.report.tables import to_table
 from tests.report.test_night import EVENING
 
@@ -22,7 +22,7 @@ def read(tmp_path_factory, night, models):
     with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
         config = write_config(tmp_path_factory.mktemp("night"), server)
         run_pass(config, models, clock=lambda: EVENING)
-        return read_night(config, models, EVENING, jobs=1)
+        return read_night(config, models, EVENING)
 
 
 def test_csv_has_a_row_an_object_and_an_empty_cell_where_there_is_no_value(read):

@@ -97,7 +97,8 @@ def check_person(person: str) -> None:
 # --- who may ask
 
 
-def _host_names(allowed_hosts: Sequence[str]) -> frozenset[str]:
+def host_names(allowed_hosts: Sequence[str]) -> frozenset[str]:
+    """Return the names that are allowed as a Host header has them; raise ConfigError where one is no name."""
     names = set()
     for name in allowed_hosts:
         if name in EVERYWHERE:

@@ -28,9 +28,9 @@ def serve(app: flask.Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) 
     server = listen(app, host, port)
     address = "localhost" if host in EVERYWHERE else server.effective_host
     shown = f"[{address}]" if ":" in address else address
-    print(f"Inspect the night at http://{shown}:{server.effective_port}/ (Ctrl-C ends it)", flush=True)
     before = signal.signal(signal.SIGTERM, _end)
     try:
+        print(f"Inspect the night at http://{shown}:{server.effective_port}/ (Ctrl-C ends it)", flush=True)
         server.run()  # ends with KeyboardInterrupt, and then with its threads
     finally:
         signal.signal(signal.SIGTERM, before)

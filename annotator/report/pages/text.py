@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -53,6 +53,11 @@ def date_of_unix(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
 
 
+def minute(when: datetime.datetime) -> str:
+    """Write a moment to the minute, UTC."""
+    return f"{when.astimezone(datetime.UTC):%Y-%m-%d %H:%M}"
+
+
 def percent(share: float) -> str:
     """Write a share as a whole percentage."""
     return f"{100 * share:.0f} %"
@@ -75,6 +80,7 @@ FILTERS: Mapping[str, Callable] = MappingProxyType(
         "number": number,
         "significant": significant,
         "date_of_unix": date_of_unix,
+        "minute": minute,
         "percent": percent,
         "percentile": percentile,
         "share_of": share_of,
@@ -122,8 +128,6 @@ def account(summary: NightSummary) -> list[tuple[str, str]]:
         ("Calls left this hour", f"{summary.reads_left} to read, {summary.writes_left} to write"),
         ("Annotations", f"{summary.outbox_waiting} wait to be sent, {summary.outbox_failed} failed"),
     ]
-    if summary.lag_messages is not None:
-        lines.append(("Stream", f"{summary.lag_messages} messages wait to be read"))
     return [*lines, *(("Drift", words) for words in summary.drift)]
 
 
@@ -140,17 +144,24 @@ class ModalityRow:
     reasons: tuple[Reason, ...]
 
 
-def modality_rows(candidate: Candidate, modalities: Iterable[str]) -> list[ModalityRow]:
+def modality_rows(candidate: Candidate) -> list[ModalityRow]:
     """Return the modalities in the order of the columns; one that the object has no result of is not among them."""
     rows = []
-    for name in sorted(modalities, key=list(MODALITIES).index):
+    for name, title in MODALITIES.items():
         result = candidate.modalities.get(name)
         if result is not None:
             reasons = tuple(candidate.reasons.get(name, ()))
-            rows.append(
-                ModalityRow(name, MODALITIES[name], result.score, result.error, result.missing, result.mjd, reasons)
-            )
+            rows.append(ModalityRow(name, title, result.score, result.error, result.missing, result.mjd, reasons))
     return rows
+
+
+def why_no_reasons(candidate: Candidate) -> str:
+    """Say why nothing is said of what carries the scores; empty where a pass has looked for it."""
+    if candidate.has_reasons:
+        return ""
+    if candidate.transient is None:
+        return "Nobody looked for what carries the score before what was scored was dropped."
+    return "What carries the score is not known yet: passes look for it when they have delivered, highest scores first."
 
 
 def facts(candidate: Candidate) -> list[tuple[str, str]]:

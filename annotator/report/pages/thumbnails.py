@@ -1,8 +1,7 @@
-"""Small pictures without a plotting library: stamps as PNG, thumbnails and the history of scores as SVG."""
+"""Small pictures that need no plot: stamps as PNG, thumbnails and the history of scores as SVG."""
 
 import functools
-import struct
-import zlib
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -97,21 +96,14 @@ def _palette() -> bytes:
 
 def _png(indices: NDArray[np.uint8]) -> bytes:
     """Write a PNG of colours in a palette, of which the first is transparent."""
+    from PIL import Image
+
     height, width = indices.shape
-    lines = np.zeros((height, width + 1), dtype=np.uint8)  # each line begins with its filter: none
-    lines[:, 1:] = indices
-    parts = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-        (b"PLTE", _palette()),
-        (b"tRNS", b"\0"),
-        (b"IDAT", zlib.compress(lines.tobytes(), 6)),
-        (b"IEND", b""),
-    )
-    chunks = (
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    picture = Image.frombytes("P", (width, height), indices.tobytes())
+    picture.putpalette(_palette())
+    file = io.BytesIO()
+    picture.save(file, format="PNG", transparency=_TRANSPARENT)
+    return file.getvalue()
 
 
 def light_curve_thumbnail(curve: ShownCurve) -> str:
@@ -169,7 +161,7 @@ def score_history_svg(history: Sequence[PastScore], watch_score: float, anomaly_
     first, last = min(times), max(times)
     if last - first < 1:
         first, last = first - 0.5, last + 0.5
-    highest = max(anomaly_score * 1.2, *(item.score for item in history)) * 1.05
+    highest = max(anomaly_score * 1.2, *(item.score for item in history)) * 1.05 or 1.0  # all of them can be 0
 
     def x(mjd: float) -> float:
         return left + (width - left - right) * (mjd - first) / (last - first)

@@ -73,7 +73,6 @@
     const numeric = new Set(["position", "score", "features", "lightcurve", "triplet", "exotic", "prior", "det"]);
     const form = document.getElementById("toolbar");
     const field = (name) => form.elements.namedItem(name);
-    showVerdicts(body, columns);
     const rows = [...body.rows].map((row, rank) => {
       const text = (key) => row.cells[columns.get(key)].textContent.trim();
       const values = {};
@@ -224,25 +223,6 @@
     if (item && !item.row.hidden) select(item, false);
   }
 
-  // Where a server has put the verdicts as they are now into the page, they replace those it was written with.
-  function showVerdicts(body, columns) {
-    const source = document.getElementById("verdicts");
-    if (!source) return;
-    const verdicts = new Map(Object.entries(JSON.parse(source.textContent)));
-    for (const row of body.rows) {
-      const cell = row.cells[columns.get("verdict")];
-      const verdict = verdicts.get(row.querySelector(".id a").textContent);
-      delete cell.dataset.verdict;
-      cell.textContent = verdict ? `${verdict.verdict} ` : "–";
-      if (verdict) {
-        cell.dataset.verdict = verdict.verdict;
-        const person = document.createElement("small");
-        person.textContent = verdict.person;
-        cell.append(person);
-      }
-    }
-  }
-
   /* An object's page. */
   function startObject() {
     const here = decodeURIComponent(location.pathname.split("/").pop());
@@ -262,9 +242,6 @@
     keep("sessionStorage", `${orderKey()}-at`, `objects/${here}`);
     const field = document.getElementById("verdict-next");
     if (field) field.value = next.hasAttribute("href") ? next.getAttribute("href") : here;
-    for (const shownTwice of document.querySelectorAll("[data-static-judgement]")) {
-      shownTwice.hidden = Boolean(document.querySelector(".verdict-bar"));
-    }
     const follow = (link) => {
       if (link.hasAttribute("href")) link.click();
       else hint(link === next ? "This is the last object of the list" : "This is the first object of the list");

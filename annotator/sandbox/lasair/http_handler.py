@@ -62,7 +62,9 @@ class Handler(BaseHTTPRequestHandler):
         elif endpoint == "cutout":
             answer = Answer(200, b"" if kind == "lie" else sandbox.cutout(url.path))
         else:
-            answer = sandbox.answer(endpoint, method, token, fields | self._body_fields(body), store=kind != "lie")
+            answer = sandbox.endpoints.answer(
+                endpoint, method, token, fields | self._body_fields(body), store=kind != "lie"
+            )
         if kind == "duplicate" and isinstance(answer.content, list):
             answer = Answer(answer.status, [row for row in answer.content for _ in range(2)])
         lost = kind in ("drop", "drop_after")

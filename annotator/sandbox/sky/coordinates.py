@@ -1,32 +1,32 @@
 """Positions on the sky: Galactic coordinates and the Hierarchical Triangular Mesh, as Lasair's tables have them."""
 
+import functools
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-# ICRS to Galactic: Hipparcos and Tycho catalogues (ESA 1997), volume 1, section 1.5.3.
-_TO_GALACTIC = np.array(
-    [
-        [-0.0548755604, -0.8734370902, -0.4838350155],
-        [+0.4941094279, -0.4448296300, +0.7469822445],
-        [-0.8676661490, -0.1980763734, +0.4559837762],
-    ]
-)
+
+@functools.cache
+def _to_galactic() -> NDArray[np.float64]:
+    """Return astropy's rotation from ICRS to Galactic ``(3, 3)``: a SkyCoord for each position would take too long."""
+    from astropy.coordinates import ICRS, CartesianRepresentation, Galactic
+
+    axes = ICRS(CartesianRepresentation(np.eye(3)))
+    return axes.transform_to(Galactic()).cartesian.xyz.value
 
 
 def galactic_deg(ra_deg: float, dec_deg: float) -> tuple[float, float]:
     """Return Galactic longitude (0 to 360) and latitude of an ICRS position, all in degrees."""
-    x, y, z = _TO_GALACTIC @ _unit_vector(ra_deg, dec_deg)
+    x, y, z = _to_galactic() @ _unit_vector(ra_deg, dec_deg)
     return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.asin(min(1.0, max(-1.0, z))))
 
 
 def separation_arcsec(ra_deg: float, dec_deg: float, other_ra_deg: float, other_dec_deg: float) -> float:
-    """Return the angle between two positions (haversine formula, good for small angles)."""
-    ra, dec, other_ra, other_dec = map(math.radians, (ra_deg, dec_deg, other_ra_deg, other_dec_deg))
-    chord = (
-        math.sin((other_dec - dec) / 2) ** 2 + math.cos(dec) * math.cos(other_dec) * math.sin((other_ra - ra) / 2) ** 2
-    )
-    return math.degrees(2 * math.asin(min(1.0, math.sqrt(chord)))) * 3600.0
+    """Return the angle between two positions."""
+    from astropy.coordinates import angular_separation
+
+    return math.degrees(angular_separation(*map(math.radians, (ra_deg, dec_deg, other_ra_deg, other_dec_deg)))) * 3600.0
 
 
 def htm_id(ra_deg: float, dec_deg: float, level: int = 16) -> int:

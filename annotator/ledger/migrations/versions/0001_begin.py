@@ -71,7 +71,12 @@ def _make_scores() -> None:
 
 def _make_what_is_kept_of_records() -> None:
     op.create_table(
-        "snapshots", _object_id(), _score_id(unique=True), _text("transient"), sa.Column("stamps", sa.LargeBinary)
+        "snapshots",
+        _object_id(),
+        _score_id(unique=True),
+        _text("transient"),
+        sa.Column("stamps", sa.LargeBinary),
+        _text("model_scores"),
     )
     op.create_table("waiting", _object_id(), _score_id(unique=True), _text("record"), _number("since", True))
     op.create_table("positions", sa.Column("source", sa.Text, primary_key=True), _text("position"))

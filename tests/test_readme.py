@@ -1,0 +1,178 @@
+"""README's commands run as they are pasted, and every command and option is written down."""
+
+import argparse
+import dataclasses
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import annotator.onnx_models
+import pytest
+
+from annotator.cli import parser as annotator_parser
+from annotator.sandbox import Account, Sandbox, Topic, simulate_night
+from annotator.sandbox.sky.night import Night
+from tests.conftest import TOKEN, write_config
+from training.cli import _parser as train_parser
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+
+NAMED = "ZTF20abcdefg"
+"""The object that README explains."""
+
+UNTIL_STOPPED = ("aha-annotator run ", "aha-annotator inspect ")
+
+NOT_RUN: Mapping[str, str] = {
+    "make demo": "is the demo, which test_demo runs",
+    "make test": "is these tests",
+    "pip install '.[report]'": "installs, which test_package does",
+    "pip install .": "installs, which test_package does",
+    "pip install torch==2.13.0 '.[train]'": "fetches a large package",
+    "export LASAIR_TOKEN=...": "is where one's own token goes",
+    "45 11 * * *": "is a line for cron, with the paths of a server",
+    "aha-train ": "trains or fetches for minutes to hours; tests/training runs each on few objects",
+}
+"""What README's blocks tell to type and is not run here, by how it begins, and why."""
+
+
+def pasted() -> list[str]:
+    """Return the lines of README's blocks of commands, without their comments."""
+    lines, block = [], None
+    for line in map(str.strip, README.splitlines()):
+        if line.startswith("```"):
+            block = line.removeprefix("```") if block is None else None
+        elif block in ("", "sh"):
+            lines.append(re.sub(r"\s+#.*", "", line))
+    in_text = re.findall(r"`(aha-annotator \w+ -c aha\.yaml[^`]*)`", README)
+    return [line for line in dict.fromkeys(lines + in_text) if line]
+
+
+def is_run(line: str) -> bool:
+    return not any(line.startswith(start) for start in NOT_RUN)
+
+
+@pytest.fixture(scope="module")
+def night() -> Night:
+    """A night in which one object has the name that README's has."""
+    simulated = simulate_night(seed=5, n_objects=40)
+    first, *others = simulated.objects
+    named = dataclasses.replace(
+        first,
+        object_id=NAMED,
+        columns=dict(first.columns) | {"objectId": NAMED},
+        sherlock=dict(first.sherlock) | {"objectId": NAMED},
+        tns=None,
+    )
+    return dataclasses.replace(simulated, objects=(named, *others))
+
+
+@pytest.fixture(scope="module")
+def place(night, tmp_path_factory) -> Iterator[Path]:
+    """A folder as README's reader has it, after one pass over the sandbox's objects."""
+    folder = tmp_path_factory.mktemp("readme")
+    accounts, topics = [Account(TOKEN, "power")], [Topic("aha_ztf", TOKEN)]
+    with Sandbox(night, accounts=accounts, topics=topics) as server:
+        write_config(folder, server)
+        (folder / "night.jsonl").write_text(f'{{"objectId": "{NAMED}", "gmag": 19.0, "rmag": 19.1, "ncand": 3}}\n')
+        shutil.copytree(annotator.onnx_models.__path__[0], folder / "models")
+        tool = folder / "bin" / "aha-annotator"
+        tool.parent.mkdir()
+        tool.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m annotator "$@"\n')
+        tool.chmod(0o755)
+        paste("aha-annotator once -c aha.yaml", folder)
+        yield folder
+
+
+def skip_where_served() -> None:
+    """Skip a test where somebody on this machine inspects a night at the address that README names."""
+    with socket.socket() as asked:
+        if asked.connect_ex(("localhost", 8765)) == 0:
+            pytest.skip("port 8765 is taken on this machine")
+
+
+def paste(line: str, folder: Path) -> str:
+    """Run a line in a shell and return what it printed; one that goes on for ever is ended once it has begun."""
+    variables = os.environ | {
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "LASAIR_TOKEN": TOKEN,
+    }
+    outs = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    if not line.startswith(UNTIL_STOPPED):
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=folder, env=variables, text=True, timeout=300, check=False, **outs
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+    with subprocess.Popen(["sh", "-c", f"exec {line} -v"], cwd=folder, env=variables, text=True, **outs) as process:
+        begun = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, begun + rest
+        return begun + rest
+
+
+def test_a_line_that_is_not_run_stands_in_the_readme():
+    for start in NOT_RUN:
+        assert any(line.startswith(start) for line in pasted()), f"README no longer has a line that begins with {start}"
+
+
+@pytest.mark.parametrize("line", [line for line in pasted() if is_run(line)])
+def test_a_command_of_the_readme_runs_as_pasted(line, place):
+    if line.startswith("aha-annotator inspect "):
+        skip_where_served()
+    printed = paste(line, place)
+    written = [place / name for name in re.findall(r"(?:--out|--plot|>) (\S+)", line)]
+    assert printed or written
+    assert all(path.stat().st_size for path in written)
+
+
+def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield the parsers of a command that have no further commands."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield parser
+    for group in groups:
+        for inner in group.choices.values():
+            yield from leaves(inner)
+
+
+LEAVES = [*leaves(annotator_parser()), *leaves(train_parser())]
+
+
+def section(title: str) -> str:
+    """Return what docs/commands.md says of a command."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", COMMANDS, re.DOTALL | re.MULTILINE)
+    assert found, f"docs/commands.md has no section {title}"
+    return found[1]
+
+
+@pytest.mark.parametrize("parser", LEAVES, ids=lambda parser: parser.prog)
+def test_a_command_is_written_down_with_all_its_options_and_no_other(parser):
+    text = section(parser.prog)
+    assert f"```sh\n{parser.prog}" in text, "an example is missing"
+    options = {name for action in parser._actions for name in action.option_strings if name.startswith("--")}
+    common = options & {"--help", "--verbose", "--config"}
+    named = "".join(line.partition(":")[0] for line in text.splitlines() if line.startswith("- "))
+    assert set(re.findall(r"--[\w-]+", named)) == options - common
+    for action in parser._actions:
+        if not action.option_strings:
+            assert f"`{action.metavar or action.dest.upper()}`" in named
+
+
+def test_no_command_is_written_down_that_there_is_not():
+    assert re.findall(r"^## (aha-.*)$", COMMANDS, re.MULTILINE) == [parser.prog for parser in LEAVES]
+
+
+def test_the_options_of_all_commands_are_written_down_once():
+    preamble = COMMANDS.partition("\n## ")[0]
+    assert {"--help", "--version", "--config", "--verbose"} <= set(re.findall(r"--[a-z]+", preamble))
