@@ -58,6 +58,7 @@ def test_a_source_is_chosen_by_its_kind_and_paths_are_relative_to_the_file(tmp_p
     config = load(tmp_path, with_key("source", {"kind": "file", "path": "night.json"}))
     assert config.source == FileSource(tmp_path / "night.json")
     assert config.ledger == tmp_path / "aha-ledger.sqlite"
+    assert load(tmp_path, with_key("ledger", "other/ledger.sqlite")).ledger == tmp_path / "other" / "ledger.sqlite"
     own = load(tmp_path, with_key("source.filter", "mine.sql"))
     assert own.source.filter == str(tmp_path / "mine.sql")
 
@@ -67,6 +68,17 @@ def test_cutouts_come_from_the_endpoint_s_own_host_unless_others_are_named(tmp_p
     assert config.lasair.allowed_cutout_hosts == ("lasair-ztf.lsst.ac.uk",)
     config = load(tmp_path, with_key("lasair.cutout_hosts", ["stamps.example.org"]))
     assert config.lasair.allowed_cutout_hosts == ("stamps.example.org",)
+
+
+def test_a_ledger_on_a_server_has_its_password_from_the_environment_alone(tmp_path):
+    url = "postgresql+psycopg://aha@db.example.org:5433/aha?sslmode=require"
+    config = load(tmp_path, with_key("ledger", url), {"AHA_LEDGER_PASSWORD": "s3cret"})
+    assert str(config.ledger) == url and config.ledger.password == "s3cret"
+    assert "s3cret" not in repr(config)
+    assert load(tmp_path, with_key("ledger", url)).ledger.password is None
+    with pytest.raises(ConfigError, match=r"aha\.yaml: ledger must hold no password") as refused:
+        load(tmp_path, with_key("ledger", "postgresql+psycopg://aha:s3cret@db.example.org/aha"))
+    assert "s3cret" not in str(refused.value)
 
 
 def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
