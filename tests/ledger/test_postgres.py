@@ -14,7 +14,7 @@ from annotator.ledger_address import PASSWORD_VARIABLE, PostgresAddress
 from annotator.passes.run import run_pass
 from tests.conftest import TOKEN, write_config
 from tests.ledger.postgres import LOCKED, PASSWORD
-from tests.ledger.test_ledger import assessment
+from tests.ledger.test_ledger import scored_object
 
 
 def test_the_password_comes_from_the_environment_and_is_shown_nowhere(server, sandbox, tmp_path, monkeypatch, capsys):
@@ -89,7 +89,7 @@ def test_without_psycopg_it_is_said_what_to_install(monkeypatch):
 
 def test_a_connection_that_the_server_ends_amid_a_batch_leaves_nothing_and_is_said_to_be_lost(server, postgres_address):
     def batch():
-        yield assessment()
+        yield scored_object()
         server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'doomed'")
 
     with Ledger(PostgresAddress(f"{postgres_address}&application_name=doomed")) as ledger:
