@@ -249,11 +249,8 @@ def _read_yaml(path: Path) -> object:
 
 def _path_of_token(document: Mapping) -> str | None:
     """Return the path of a key `token`, which somebody wrote where it must not be."""
-    for key, value in document.items():
-        inner = _path_of_token(value) if isinstance(value, Mapping) else None
-        if key == "token" or inner:
-            return f"{key}.{inner}" if inner else key
-    return None
+    paths = {"token": document} | {f"{key}.token": part for key, part in document.items() if isinstance(part, Mapping)}
+    return next((path for path, part in paths.items() if "token" in part), None)
 
 
 def _in_folder(value: T, folder: Path) -> T:

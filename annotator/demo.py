@@ -15,7 +15,7 @@ from annotator.lasair.budget import CallBudget
 from annotator.lasair.filters import FilterFile, list_filters, load_filter
 from annotator.ledger import Ledger
 from annotator.models import ModelSet, load_models
-from annotator.monitor.status import in_words, read_status
+from annotator.monitor.status import read_status, status_text
 from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from annotator.report.pages.light_curve_plot import need_matplotlib
@@ -103,7 +103,7 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
             print("\n".join(_table(community_filter, _run(community_filter, config))))
         status = read_status(config, time.time())
         print("\nAnd what the operator sees (`aha-annotator status`):")
-        print("  " + in_words(status).replace("\n", "\n  "))
+        print("  " + status_text(status).replace("\n", "\n  "))
         print(f"\nFiles, in {folder.resolve()}:")
         print("  aha.yaml          the configuration of this pass")
         print("  ledger.sqlite     every score and annotation, the calls, the refused records")

@@ -67,7 +67,7 @@ class Verdict:
         _require(self.when.tzinfo is not None, "when", "a time with its zone", self.when)
 
     @property
-    def asked_class(self) -> Classification | None:
+    def override(self) -> Classification | None:
         """The classification that this verdict asks for; None where it leaves that to the models."""
         return _ASKED.get(self.verdict)
 

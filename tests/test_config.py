@@ -58,6 +58,7 @@ def test_a_source_is_chosen_by_its_kind_and_paths_are_relative_to_the_file(tmp_p
     config = load(tmp_path, with_key("source", {"kind": "file", "path": "night.json"}))
     assert config.source == FileSource(tmp_path / "night.json")
     assert config.ledger == tmp_path / "aha-ledger.sqlite"
+    assert load(tmp_path, with_key("ledger", "other/ledger.sqlite")).ledger == tmp_path / "other" / "ledger.sqlite"
     own = load(tmp_path, with_key("source.filter", "mine.sql"))
     assert own.source.filter == str(tmp_path / "mine.sql")
 
@@ -67,6 +68,17 @@ def test_cutouts_come_from_the_endpoint_s_own_host_unless_others_are_named(tmp_p
     assert config.lasair.allowed_cutout_hosts == ("lasair-ztf.lsst.ac.uk",)
     config = load(tmp_path, with_key("lasair.cutout_hosts", ["stamps.example.org"]))
     assert config.lasair.allowed_cutout_hosts == ("stamps.example.org",)
+
+
+def test_a_ledger_on_a_server_has_its_password_from_the_environment_alone(tmp_path):
+    url = "postgresql+psycopg://aha@db.example.org:5433/aha?sslmode=require"
+    config = load(tmp_path, with_key("ledger", url), {"AHA_LEDGER_PASSWORD": "s3cret"})
+    assert str(config.ledger) == url and config.ledger.password == "s3cret"
+    assert "s3cret" not in repr(config)
+    assert load(tmp_path, with_key("ledger", url)).ledger.password is None
+    with pytest.raises(ConfigError, match=r"aha\.yaml: ledger must hold no password") as refused:
+        load(tmp_path, with_key("ledger", "postgresql+psycopg://aha:s3cret@db.example.org/aha"))
+    assert "s3cret" not in str(refused.value)
 
 
 def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
@@ -129,7 +141,7 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
         ("decision.watch_score", 4.0, "decision.watch_score (4) must not exceed anomaly_score (3)"),
         ("decision.exotic_probability", 0, "must be a number above 0 to 1, or null; found 0"),
         ("decision.classified", None, "decision.classified must be one of demote, state; found nothing"),
-        ("ledger", 5, "ledger must be a path; found 5"),
+        ("ledger", 5, "ledger must be the path of a file, or postgresql+psycopg://USER@HOST/DATABASE; found 5"),
         ("models", "", "models must be a path, or null; found ''"),
         ("lasair.object_share", 1.0, "lasair.object_share must be a number from 0 to 0.95; found 1.0"),
         ("lasair.cutout_hosts", [], "lasair.cutout_hosts must be a list of host names"),
@@ -164,6 +176,7 @@ def test_a_missing_key_is_named(tmp_path, key):
         ("- survey\n", "has no keys"),
         ("? [a, b]\n: c\n", "not valid YAML"),
         ("survey: ztf\n5: ztf\n", "key 5 is not a plain name"),
+        ("survey: ztf\nlasair: &again {endpoint: *again}\n", "lasair.endpoint must be an https URL"),
         ("survey: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
     ],
 )

@@ -22,10 +22,10 @@ def _status(options: argparse.Namespace) -> int:
     import time
 
     from annotator.config import load_config
-    from annotator.monitor.status import in_words, read_status
+    from annotator.monitor.status import read_status, status_text
 
     status = read_status(load_config(options.config, os.environ), time.time())
-    print(json.dumps(status.to_dict()) if options.json else in_words(status))
+    print(json.dumps(status.to_dict()) if options.json else status_text(status))
     return EXIT_ATTENTION if status.attention else EXIT_OK
 
 

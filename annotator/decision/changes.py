@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from annotator.decision.assessment import ScoredState, Seen
+from annotator.decision.objects import ScoredState, Seen
 from annotator.transient import Transient
 
 

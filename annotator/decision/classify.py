@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from annotator.annotation import Classification
 from annotator.decision.config import DecisionConfig
 from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.surveys import SURVEYS
@@ -29,15 +30,15 @@ def decide(
     """
     n_det, n_good = transient.n_det, transient.n_det_good
     if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
-        return "artefact"
+        return Classification.ARTEFACT
     real_bogus = transient.extras.get(SURVEYS[transient.survey].real_bogus[-1], 0.0)
     is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and real_bogus >= VOUCHING_DRB
     if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
-        return "artefact"
+        return Classification.ARTEFACT
     is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold
     if scores.score >= decision.anomaly_score or is_exotic:
-        return "anomaly"
-    return "watch" if scores.score >= decision.watch_score else "normal"
+        return Classification.ANOMALY
+    return Classification.WATCH if scores.score >= decision.watch_score else Classification.NORMAL
 
 
 def exotic_threshold_of(models: ModelSet, decision: DecisionConfig) -> float | None:
@@ -47,24 +48,24 @@ def exotic_threshold_of(models: ModelSet, decision: DecisionConfig) -> float | N
     return decision.exotic_probability or models.heads["exotic"].manifest.threshold
 
 
-def judged(classification: str, asked_class: str | None, tns_type: str, decision: DecisionConfig) -> str:
+def overridden(classification: str, override: str | None, tns_type: str, decision: DecisionConfig) -> str:
     """Let people have the last word on a classification.
 
     Parameters
     ----------
     classification
         What :func:`decide` said.
-    asked_class
+    override
         What a person's verdict asks for, None where it asks for nothing.
     tns_type
         The spectroscopic class in TNS, empty where there is none.
     decision
         Whether a class in TNS makes `watch` of `anomaly`.
     """
-    if asked_class is not None:
-        return asked_class
-    is_demoted = classification == "anomaly" and tns_type and decision.classified == "demote"
-    return "watch" if is_demoted else classification
+    if override is not None:
+        return override
+    is_demoted = classification == Classification.ANOMALY and tns_type and decision.classified == "demote"
+    return Classification.WATCH if is_demoted else classification
 
 
 def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> dict[str, float]:

@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from annotator.annotation import Annotation
-from annotator.decision.assessment import Assessment, Case, Known, ScoredState
-from annotator.decision.classify import classdict, judged, learned, modality_summary
+from annotator.decision.classify import classdict, learned, modality_summary, overridden
+from annotator.decision.objects import Case, Known, ScoredObject, ScoredState
 from annotator.decision.rules import Rules
 from annotator.decision.sending import FLAGS, is_weaker_without, must_send
 from annotator.models.distribution import bins_of
 from annotator.models.scores import ModalityScore
 from annotator.reasons.sentence import explain, explain_verdict, state_class
-from annotator.transient import Transient
+from annotator.transient import Modality, Transient
 
 UNKNOWN = Known()
 
 
-def decide_batch(cases: Sequence[Case], known: Mapping[str, Known], rules: Rules) -> list[Assessment]:
+def decide_batch(cases: Sequence[Case], known: Mapping[str, Known], rules: Rules) -> list[ScoredObject]:
     """Decide on objects one after the other.
 
     Parameters
@@ -43,15 +43,15 @@ def decide_batch(cases: Sequence[Case], known: Mapping[str, Known], rules: Rules
     return decided
 
 
-def _decided(case: Case, known: Known, rules: Rules) -> Assessment:
+def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
     transient, scores = case.transient, case.scores
-    classification = judged(case.classification, known.asked_class, known.tns_type, rules.thresholds)
+    classification = overridden(case.classification, known.override, known.tns_type, rules.thresholds)
     first_mjd = known.state.first_flagged_mjd if known.state else None
     if first_mjd is None and classification in FLAGS:
         first_mjd = transient.last_mjd
     explanation = explain(transient, scores, case.classification, case.reasons or {})
     model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
-    return Assessment(
+    return ScoredObject(
         object_id=transient.object_id,
         state=case.seen.digest,
         model_set=rules.model_set,
@@ -92,14 +92,14 @@ def _outgoing(
 
 
 def _with_what_people_say(explanation: str, classification: str, known: Known) -> str:
-    if known.asked_class is not None:
+    if known.override is not None:
         return explain_verdict(known.verdict)
     return state_class(explanation, known.tns_type) if known.tns_type and classification in FLAGS else explanation
 
 
 def _with_epoch(summary: dict[str, Mapping[str, object]], transient: Transient) -> dict[str, Mapping[str, object]]:
     """Add to a triplet's score which epoch it is of."""
-    stamps, said = transient.triplet, summary.get("triplet", {})
+    stamps, said = transient.triplet, summary.get(Modality.TRIPLET, {})
     if stamps is None or stamps.time_mjd is None or "score" not in said:
         return summary
-    return summary | {"triplet": {**said, "mjd": round(stamps.time_mjd, 5)}}
+    return summary | {Modality.TRIPLET: {**said, "mjd": round(stamps.time_mjd, 5)}}

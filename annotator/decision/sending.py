@@ -3,25 +3,25 @@
 import dataclasses
 from collections.abc import Sequence
 
-from annotator.annotation import Annotation
-from annotator.decision.classify import judged
+from annotator.annotation import Annotation, Classification
+from annotator.decision.classify import overridden
 from annotator.decision.config import DecisionConfig
 from annotator.reasons.sentence import explain_verdict, is_verdict, state_class
 from annotator.verdicts import Verdict
 
-FLAGS = ("anomaly", "watch")
+FLAGS = (Classification.ANOMALY, Classification.WATCH)
 
 
-def as_judged(last_sent: Annotation, verdict: Verdict) -> Annotation | None:
+def with_verdict(last_sent: Annotation, verdict: Verdict) -> Annotation | None:
     """Rewrite an annotation after a verdict; None where the verdict asks for nothing else than what was sent."""
-    if verdict.asked_class in (None, last_sent.classification):
+    if verdict.override in (None, last_sent.classification):
         return None
-    return dataclasses.replace(last_sent, classification=verdict.asked_class, explanation=explain_verdict(verdict))
+    return dataclasses.replace(last_sent, classification=verdict.override, explanation=explain_verdict(verdict))
 
 
-def as_classified(flag: Annotation, tns_type: str, decision: DecisionConfig) -> Annotation:
+def with_tns_class(flag: Annotation, tns_type: str, decision: DecisionConfig) -> Annotation:
     """Rewrite a flag after its object's class in TNS has become known, to what it would be had it been known."""
-    classification = judged(flag.classification, None, tns_type, decision)
+    classification = overridden(flag.classification, None, tns_type, decision)
     explanation = state_class(flag.explanation, tns_type)
     return dataclasses.replace(flag, classification=classification, explanation=explanation)
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import bindparam, delete, select
 
+from annotator.annotation import Classification
 from annotator.decision.announcement import Anomaly
-from annotator.decision.assessment import Assessment
+from annotator.decision.objects import ScoredObject
 from annotator.ledger.database import Database
 from annotator.ledger.schema import announced, posted, scores, to_announce
 from annotator.ledger.scores import scored_modalities
@@ -18,10 +19,12 @@ class Announcements:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def note(self, assessments: Sequence[Assessment], score_ids: Sequence[int]) -> None:
+    def note(self, scored_objects: Sequence[ScoredObject], score_ids: Sequence[int]) -> None:
         """Note anomalies as to be announced, and what is none any longer as not."""
-        last = {item.object_id: (item, number) for item, number in zip(assessments, score_ids, strict=True)}
-        anomalies = {name: number for name, (item, number) in last.items() if item.classification == "anomaly"}
+        last = {item.object_id: (item, number) for item, number in zip(scored_objects, score_ids, strict=True)}
+        anomalies = {
+            name: number for name, (item, number) in last.items() if item.classification == Classification.ANOMALY
+        }
         rows = [{"object_id": object_id, "score_id": number} for object_id, number in anomalies.items()]
         self._database.replace(to_announce, rows)
         self._database.delete_of(to_announce, [object_id for object_id in last if object_id not in anomalies])

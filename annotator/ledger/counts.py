@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, distinct, exists, func, insert, select
 
-from annotator.decision.assessment import Assessment, Refusal
+from annotator.annotation import Classification
+from annotator.decision.objects import Refusal, ScoredObject
 from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
 from annotator.ledger.schema import night_counts, objects, refused, scores
@@ -64,17 +65,17 @@ class Counts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def count_night(self, assessments: Sequence[Assessment], now: float) -> None:
+    def count_night(self, scored_objects: Sequence[ScoredObject], now: float) -> None:
         """Add to the night's counts, each modality of an object once a night: a busy object is no more of a sample."""
-        if not assessments:
+        if not scored_objects:
             return
         night = night_of(now)
-        counted = self._counted_since(start_of(night), sorted({item.object_id for item in assessments}))
-        model_sets = {item.model_set for item in assessments}
+        counted = self._counted_since(start_of(night), sorted({item.object_id for item in scored_objects}))
+        model_sets = {item.model_set for item in scored_objects}
         query = select(night_counts.c.model_set, night_counts.c.counts).where(night_counts.c.night == night)
         kept = self._database.rows(query.where(night_counts.c.model_set.in_(sorted(model_sets))))
         of_sets = {name: {} for name in model_sets} | {row.model_set: json.loads(row.counts) for row in kept}
-        for item in assessments:
+        for item in scored_objects:
             for modality, bins in item.bins.items():
                 key = (item.object_id, item.model_set, modality)
                 if key not in counted:
@@ -181,5 +182,9 @@ def _count_of_night(model_set: str, since: float, until: float) -> Select:
         return func.count(distinct(case((is_first, scores.c.object_id))))
 
     scored = func.count(distinct(scores.c.object_id))
-    query = select(scored, first("anomaly", "anomaly"), first("watch", "anomaly", "watch"))
+    query = select(
+        scored,
+        first(Classification.ANOMALY, Classification.ANOMALY),
+        first(Classification.WATCH, Classification.ANOMALY, Classification.WATCH),
+    )
     return query.where(scores.c.model_set == model_set, scores.c.scored_at >= since, scores.c.scored_at < until)

@@ -51,7 +51,7 @@ def connect(address: Path | PostgresAddress | str, busy_timeout_s: float, read_o
     """
     if read_only and not isinstance(address, PostgresAddress) and not Path(address).is_file():
         raise LedgerError(f"there is no ledger at {address}")
-    with in_words(f"cannot open the ledger {address}"):
+    with as_ledger_errors(f"cannot open the ledger {address}"):
         if isinstance(address, PostgresAddress):
             return _connect_to_server(address, busy_timeout_s, read_only)
         return _connect_to_file(address, busy_timeout_s, read_only)
@@ -91,7 +91,7 @@ def _engine(url: str | sqlalchemy.URL, **options: object) -> sqlalchemy.Engine:
 
 
 @contextlib.contextmanager
-def in_words(problem: str) -> Iterator[None]:
+def as_ledger_errors(problem: str) -> Iterator[None]:
     """Make a LedgerError, which begins with the problem, of whatever a database complains of."""
     try:
         yield
@@ -134,7 +134,7 @@ class Database:
         if self.kind == "postgresql":  # a transaction is cheaper than carrying every score over the network
             return Database(connect(self.address, BUSY_TIMEOUT_S), self.address, forgets=True)
         copy = Database(connect(MEMORY, BUSY_TIMEOUT_S), self.address)
-        with in_words(f"the ledger {self.address} cannot be copied"):
+        with as_ledger_errors(f"the ledger {self.address} cannot be copied"):
             self._file.backup(copy._file)
         return copy
 
@@ -167,22 +167,22 @@ class Database:
 
     def execute(self, statement: str) -> None:
         """Execute a statement in SQL that both databases, or this one, understand."""
-        with in_words(self._problem):
+        with as_ledger_errors(self._problem):
             self.connection.exec_driver_sql(statement)
 
     def rows(self, statement: Executable) -> Sequence[Row]:
         """Return all rows that a statement gives."""
-        with in_words(self._problem):
+        with as_ledger_errors(self._problem):
             return self.connection.execute(statement).all()
 
     def row(self, statement: Executable) -> Row | None:
         """Return the first row that a statement gives, None if it gives none."""
-        with in_words(self._problem):
+        with as_ledger_errors(self._problem):
             return self.connection.execute(statement).first()
 
     def value(self, statement: Executable) -> object:
         """Return the first value of the first row, None if there is no row."""
-        with in_words(self._problem):
+        with as_ledger_errors(self._problem):
             return self.connection.execute(statement).scalar()
 
     def rows_of(self, statement: Select, column: Column, object_ids: Sequence[str]) -> list[Row]:
@@ -194,16 +194,16 @@ class Database:
 
     def write(self, statement: Executable) -> int:
         """Execute a statement that changes rows; return how many it has changed."""
-        with in_words(self._problem):
+        with as_ledger_errors(self._problem):
             return self.connection.execute(statement).rowcount
 
     def write_each(self, statement: Executable, rows: Sequence[Values]) -> None:
         """Execute a statement for each of several rows, for all of them or none."""
         if len(rows) > 1:
-            with self.transaction(), in_words(self._problem):
+            with self.transaction(), as_ledger_errors(self._problem):
                 self.connection.execute(statement, rows)
         elif rows:
-            with in_words(self._problem):
+            with as_ledger_errors(self._problem):
                 self.connection.execute(statement, rows[0])
 
     def replace(self, table: Table, rows: Sequence[Values]) -> None:

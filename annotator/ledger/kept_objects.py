@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Table, delete, func, select
 
-from annotator.decision.assessment import Assessment
+from annotator.decision.objects import ScoredObject
 from annotator.ledger.database import Database
 from annotator.ledger.schema import scores, snapshots, waiting
 from annotator.ledger.snapshot import (
@@ -30,12 +30,12 @@ class KeptObjects:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, assessments: Sequence[Assessment], score_ids: Sequence[int], now: float) -> None:
+    def keep(self, scored_objects: Sequence[ScoredObject], score_ids: Sequence[int], now: float) -> None:
         """Keep what was scored, and the record where a modality is still to be fetched; forget the oldest."""
-        last = {item.object_id: (item, number) for item, number in zip(assessments, score_ids, strict=True)}
+        last = {item.object_id: (item, number) for item, number in zip(scored_objects, score_ids, strict=True)}
         scored = {
             item.object_id: (item, number)
-            for item, number in zip(assessments, score_ids, strict=True)
+            for item, number in zip(scored_objects, score_ids, strict=True)
             if item.transient
         }
         self._database.replace(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sqlalchemy
 
-from annotator.decision.assessment import Assessment, Refusal
+from annotator.decision.objects import Refusal, ScoredObject
 from annotator.ledger.announcements import Announcements
 from annotator.ledger.calls import Calls
 from annotator.ledger.counts import Counts
@@ -85,7 +85,7 @@ class Ledger:
 
     def record(
         self,
-        assessments: Iterable[Assessment],
+        scored_objects: Iterable[ScoredObject],
         refusals: Iterable[Refusal],
         now: float,
         position: tuple[str, str] | None = None,
@@ -96,7 +96,7 @@ class Ledger:
 
         Parameters
         ----------
-        assessments, refusals
+        scored_objects, refusals
             The batch.
         now
             Seconds since 1970.
@@ -105,12 +105,12 @@ class Ledger:
         """
         with self._database.transaction():
             self._database.exclude_writers(scores)  # numbers and nightly counts go on from what is there
-            assessments = list(assessments)
-            self.counts.count_night([item for item in assessments if any(item.bins.values())], now)
-            score_ids = self.scores.add(assessments, now)
-            self.kept.keep(assessments, score_ids, now)
-            self.outbox.queue([item.outgoing for item in assessments if item.outgoing is not None], now)
-            self.announcements.note(assessments, score_ids)
+            scored_objects = list(scored_objects)
+            self.counts.count_night([item for item in scored_objects if any(item.bins.values())], now)
+            score_ids = self.scores.add(scored_objects, now)
+            self.kept.keep(scored_objects, score_ids, now)
+            self.outbox.queue([item.outgoing for item in scored_objects if item.outgoing is not None], now)
+            self.announcements.note(scored_objects, score_ids)
             self.counts.add_refusals(list(refusals), now)
             if position is not None:
                 self._database.replace(positions, [dict(zip(("source", "position"), position, strict=True))])

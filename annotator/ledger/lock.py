@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, select, text
 
 from annotator.errors import LedgerBusyError, LedgerError
-from annotator.ledger.database import BUSY_TIMEOUT_S, connect, in_words
+from annotator.ledger.database import BUSY_TIMEOUT_S, as_ledger_errors, connect
 from annotator.ledger_address import LedgerAddress, PostgresAddress
 
 LOCK_CLASS = 0x414841
@@ -60,7 +60,7 @@ def _file_lock(path: Path) -> Iterator[None]:
 def _server_lock(address: PostgresAddress) -> Iterator[None]:
     """Hold a lock of a connection of its own, which the server gives up with the connection."""
     with connect(address, BUSY_TIMEOUT_S) as connection:
-        with in_words(f"cannot lock the ledger {address}"):
+        with as_ledger_errors(f"cannot lock the ledger {address}"):
             _lock_on_server(connection, address)
         yield
 

@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import Column, MetaData, String, Table
 
 from annotator.errors import LedgerError
-from annotator.ledger.database import Database, connect, in_words
+from annotator.ledger.database import Database, as_ledger_errors, connect
 from annotator.ledger.schema import NEWEST, VERSION_TABLE
 from annotator.ledger_address import PostgresAddress
 
@@ -32,7 +32,7 @@ def open_database(address: Path | PostgresAddress | str, busy_timeout_s: float, 
     """
     database = Database(connect(address, busy_timeout_s, read_only), address)
     try:
-        with in_words(f"cannot open the ledger {address}"):
+        with as_ledger_errors(f"cannot open the ledger {address}"):
             _bring_up_to_date(database, read_only)
     except BaseException:
         database.close()

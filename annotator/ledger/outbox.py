@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Select, and_, bindparam, case, func, or_, select, update
 
-from annotator.annotation import Annotation
+from annotator.annotation import Annotation, Classification
 from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
 from annotator.ledger.schema import outbox, tns, to_announce
@@ -102,7 +102,10 @@ class Outbox:
             .select_from(tns.join(outbox, tns.c.object_id == outbox.c.object_id))
             .where(
                 tns.c.type != "",
-                or_(outbox.c.classification == "anomaly", and_(waits, outbox.c.classification == "watch")),
+                or_(
+                    outbox.c.classification == Classification.ANOMALY,
+                    and_(waits, outbox.c.classification == Classification.WATCH),
+                ),
             )
         )
         return [ClassifiedFlag(Annotation.from_json(row.annotation), row.type, row.waits) for row in rows]
@@ -132,7 +135,9 @@ class Outbox:
 
     def anomalies_sent_since(self, since: float) -> list[str]:
         """Return the objects that Lasair holds as anomalies, the newest first."""
-        query = select(outbox.c.object_id).where(outbox.c.sent_at > since, outbox.c.classification == "anomaly")
+        query = select(outbox.c.object_id).where(
+            outbox.c.sent_at > since, outbox.c.classification == Classification.ANOMALY
+        )
         rows = self._database.rows(query.order_by(outbox.c.sent_at.desc(), outbox.c.object_id))
         return [row.object_id for row in rows]
 
@@ -161,4 +166,4 @@ def _row(annotation: Annotation) -> dict[str, object]:
 
 
 def _no_anomalies(annotations: Iterable[Annotation]) -> list[str]:
-    return [annotation.object_id for annotation in annotations if annotation.classification != "anomaly"]
+    return [annotation.object_id for annotation in annotations if annotation.classification != Classification.ANOMALY]

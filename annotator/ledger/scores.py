@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, select, update
 
-from annotator.decision.assessment import Assessment, ScoredState
+from annotator.decision.objects import ScoredObject, ScoredState
 from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
 from annotator.ledger.schema import objects, scores
@@ -27,7 +27,7 @@ class NightScore:
     classification: str
     score: float
     modalities: Mapping[str, object]
-    """As :class:`Assessment` has them, read from JSON."""
+    """As :class:`ScoredObject` has them, read from JSON."""
     explanation: str
     reasons: Reasons | None
     """None where nobody asked for them yet."""
@@ -97,9 +97,9 @@ class Scores:
         query = select(*columns, objects.c.first_flagged_mjd)
         return {row[0]: ScoredState(*row[1:]) for row in self._database.rows_of(query, objects.c.object_id, object_ids)}
 
-    def add(self, assessments: Sequence[Assessment], now: float) -> list[int]:
+    def add(self, scored_objects: Sequence[ScoredObject], now: float) -> list[int]:
         """Keep each object's newest state and all of its scores; return the scores' numbers, in order."""
-        if not assessments:
+        if not scored_objects:
             return []
         self._database.replace(
             objects,
@@ -112,13 +112,15 @@ class Scores:
                     "first_flagged_mjd": item.first_flagged_mjd,
                     "numbers": json.dumps(dict(item.numbers)),
                 }
-                for item in assessments
+                for item in scored_objects
             ],
         )
         # Numbered here: SQLite would give its numbers for one row at a time only, PostgreSQL leave some out.
         before = self._database.value(select(func.coalesce(func.max(scores.c.score_id), 0)))
-        score_ids = range(before + 1, before + len(assessments) + 1)
-        rows = [{"score_id": number, **_score(item, now)} for number, item in zip(score_ids, assessments, strict=True)]
+        score_ids = range(before + 1, before + len(scored_objects) + 1)
+        rows = [
+            {"score_id": number, **_score(item, now)} for number, item in zip(score_ids, scored_objects, strict=True)
+        ]
         self._database.write_each(insert(scores), rows)
         return list(score_ids)
 
@@ -151,7 +153,7 @@ class Scores:
         self._database.write_each(update(scores).where(scores.c.score_id == bindparam("of")), rows)
 
 
-def _score(item: Assessment, now: float) -> dict[str, object]:
+def _score(item: ScoredObject, now: float) -> dict[str, object]:
     return {
         "object_id": item.object_id,
         "scored_at": now,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
-from annotator.decision.assessment import TnsEntry
+from annotator.decision.objects import TnsEntry
 from annotator.ledger.database import Database
 from annotator.ledger.schema import tns
 

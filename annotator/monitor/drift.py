@@ -123,7 +123,7 @@ def _in_its_bins(counts: Sequence[int], distribution: Distribution) -> list[int]
     return [*counts, *[0] * (n_bins - len(counts))] if len(counts) <= n_bins else [0] * n_bins
 
 
-def in_words(nights: Mapping[int, Mapping[str, Sequence[int]]], distributions: Sequence[Distribution]) -> list[str]:
+def drift_text(nights: Mapping[int, Mapping[str, Sequence[int]]], distributions: Sequence[Distribution]) -> list[str]:
     """Say of each modality, in one sentence, whether its last night with enough objects was as in training.
 
     Parameters

@@ -144,7 +144,7 @@ def _by_chance(counts: Sequence[LifetimeCount], score: float) -> float:
     return sum(count.objects * (1.0 - missed**count.times_scored) for count in counts) / objects
 
 
-def in_words(rate: FlagRate) -> list[str]:
+def flags_text(rate: FlagRate) -> list[str]:
     """Say what there is a night, what adds up over a life, and what the scores are relative to; a line each."""
     lifetime = rate.lifetime
     return [

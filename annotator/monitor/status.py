@@ -16,8 +16,7 @@ from annotator.ledger import Ledger
 from annotator.ledger.pass_log import PassRecord
 from annotator.models import ModelSet, load_models
 from annotator.monitor import drift
-from annotator.monitor.flag_rate import FlagRate, flag_rate
-from annotator.monitor.flag_rate import in_words as flags_in_words
+from annotator.monitor.flag_rate import FlagRate, flag_rate, flags_text
 from annotator.sources.kafka_lag import read_lag
 
 SILENT_INTERVALS = 3
@@ -156,7 +155,7 @@ def model_status(models: ModelSet, decision: DecisionConfig, ledger: Ledger, now
     """Compare what the ledger has counted of these models with their training; `now` is in seconds since 1970."""
     return ModelStatus(
         model_set=models.version,
-        drift=tuple(drift.in_words(ledger.counts.of_bins(models.version), models.distributions)),
+        drift=tuple(drift.drift_text(ledger.counts.of_bins(models.version), models.distributions)),
         flags=flag_rate(ledger, models.version, decision, now),
     )
 
@@ -178,7 +177,7 @@ def stream_status(config: Config, now: float) -> StreamStatus:
     return StreamStatus(lag.messages, minutes, attention)
 
 
-def in_words(status: Status) -> str:
+def status_text(status: Status) -> str:
     """Lay a status out for a terminal."""
     ledger, models = status.ledger, status.models
     last = "none"
@@ -195,7 +194,7 @@ def in_words(status: Status) -> str:
     ]
     lines += [f"drift      {words}" for words in models.drift or ["unknown, there is no training to compare with"]]
     if models.flags:
-        first, *others = flags_in_words(models.flags)
+        first, *others = flags_text(models.flags)
         lines += [f"flags      {first}", *(f"           {words}" for words in others)]
     return "\n".join(lines + [f"ATTENTION  {words}" for words in status.attention])
 

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from annotator.annotation import OBJECT_ID
-from annotator.decision.assessment import Assessment, Case, Completed, Known, Refusal, ScoredState, Seen
+from annotator.annotation import OBJECT_ID, Classification
 from annotator.decision.changes import as_seen, changed
 from annotator.decision.classify import decide
 from annotator.decision.decide import decide_batch
+from annotator.decision.objects import Case, Enriched, Known, Refusal, ScoredObject, ScoredState, Seen
 from annotator.decision.rules import Rules
 from annotator.errors import RecordError
 from annotator.ledger import Ledger
 from annotator.models import ModelSet
-from annotator.passes.enrich import Completer
+from annotator.passes.enrich import Enricher
 from annotator.reasons.find import reasons_of
 from annotator.sources.records import as_text, readable
 from annotator.surveys import SURVEYS
@@ -28,14 +28,14 @@ class ScoredBatch:
     """Records."""
     unchanged: int
     """Those of them that say nothing new of their object."""
-    assessments: Sequence[Assessment]
+    scored_objects: Sequence[ScoredObject]
     refusals: Sequence[Refusal]
 
 
 def score_batch(
     records: Sequence[object],
     ledger: Ledger,
-    completer: Completer,
+    enricher: Enricher,
     models: ModelSet,
     rules: Rules,
     verdicts: Mapping[str, Verdict],
@@ -51,7 +51,7 @@ def score_batch(
         As a source gives them.
     ledger
         What was known of the objects.
-    completer
+    enricher
         Fetches what their records lack.
     models, rules
         What they are scored and decided by.
@@ -62,26 +62,26 @@ def score_batch(
     states = ledger.scores.states([item.transient.object_id for item in seen])
     fresh = changed(seen, states, models.version)
     known = known_of(fresh, states, ledger, verdicts)
-    assessments = score_seen(fresh, _completed(fresh, completer), known, models, rules)
-    return ScoredBatch(len(records), len(seen) - len(fresh), assessments, refusals)
+    scored_objects = score_seen(fresh, _enriched(fresh, enricher), known, models, rules)
+    return ScoredBatch(len(records), len(seen) - len(fresh), scored_objects, refusals)
 
 
 def score_waiting(
-    ledger: Ledger, completer: Completer, models: ModelSet, rules: Rules, verdicts: Mapping[str, Verdict]
-) -> list[Assessment]:
+    ledger: Ledger, enricher: Enricher, models: ModelSet, rules: Rules, verdicts: Mapping[str, Verdict]
+) -> list[ScoredObject]:
     """Score the objects again for which a modality can be fetched now that could not before; nothing is written."""
-    records = ledger.kept.waiting_records(completer.waiting_turns)
+    records = ledger.kept.waiting_records(enricher.waiting_turns)
     transients = [SURVEYS[models.survey].parse(record) for record in records]
     joined = [
         (as_seen(transient, record), item)
-        for transient, record, item in zip(transients, records, completer.waiting(transients), strict=True)
+        for transient, record, item in zip(transients, records, enricher.waiting(transients), strict=True)
         if not item.waits or item.gained
     ]
     if not joined:
         return []
-    seen, completed = zip(*joined, strict=True)
+    seen, enriched = zip(*joined, strict=True)
     states = ledger.scores.states([item.transient.object_id for item in seen])
-    return score_seen(seen, completed, known_of(seen, states, ledger, verdicts), models, rules)
+    return score_seen(seen, enriched, known_of(seen, states, ledger, verdicts), models, rules)
 
 
 def parse_batch(records: Iterable[object], survey: str) -> tuple[list[Seen], list[Refusal]]:
@@ -120,23 +120,23 @@ def known_of(
     }
 
 
-def _completed(seen: Sequence[Seen], completer: Completer) -> list[Completed]:
+def _enriched(seen: Sequence[Seen], enricher: Enricher) -> list[Enriched]:
     """Complete the last state of each object; what Lasair has now is not what an earlier one had."""
     last = {item.transient.object_id: number for number, item in enumerate(seen)}
-    completed = [Completed(item.transient, waits=False) for item in seen]
-    for number, item in zip(last.values(), completer.changed([seen[n].transient for n in last.values()]), strict=True):
-        completed[number] = item
-    return completed
+    enriched = [Enriched(item.transient, waits=False) for item in seen]
+    for number, item in zip(last.values(), enricher.changed([seen[n].transient for n in last.values()]), strict=True):
+        enriched[number] = item
+    return enriched
 
 
 def score_seen(
-    seen: Sequence[Seen], completed: Sequence[Completed], known: Mapping[str, Known], models: ModelSet, rules: Rules
-) -> list[Assessment]:
+    seen: Sequence[Seen], enriched: Sequence[Enriched], known: Mapping[str, Known], models: ModelSet, rules: Rules
+) -> list[ScoredObject]:
     """Run the models on objects, in order, ask for the reasons of what is not normal, and decide."""
-    scored = models.score([item.transient for item in completed])
+    scored = models.score([item.transient for item in enriched])
     cases = []
-    for source, item, scores in zip(seen, completed, scored, strict=True):
+    for source, item, scores in zip(seen, enriched, scored, strict=True):
         classification = decide(item.transient, scores, rules.thresholds, rules.exotic_threshold)
-        reasons = None if classification == "normal" else reasons_of(item.transient, scores, models)
+        reasons = None if classification == Classification.NORMAL else reasons_of(item.transient, scores, models)
         cases.append(Case(source, item, scores, classification, reasons))
     return decide_batch(cases, known, rules)

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from annotator.decision.assessment import TnsEntry
 from annotator.decision.config import DecisionConfig
-from annotator.decision.sending import as_classified
+from annotator.decision.objects import TnsEntry
+from annotator.decision.sending import with_tns_class
 from annotator.errors import LasairApiError
 from annotator.lasair.api import LasairApi
 from annotator.ledger import Ledger
@@ -67,7 +67,7 @@ def _rewrite_classified(ledger: Ledger, thresholds: DecisionConfig, now: float) 
     """Rewrite the flags whose class has become known; return the objects that are none any longer."""
     changes, demoted = [], set()
     for flag in ledger.outbox.classified_flags():
-        new = as_classified(flag.annotation, flag.tns_type, thresholds)
+        new = with_tns_class(flag.annotation, flag.tns_type, thresholds)
         is_demoted = new.classification != flag.annotation.classification
         if is_demoted:
             demoted.add(new.object_id)

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from annotator.config import LasairConfig
-from annotator.decision.assessment import Completed
+from annotator.decision.objects import Enriched
 from annotator.errors import LasairApiError, LasairUnreachableError, MissingModalityError, RecordError, RejectedError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.surveys import SURVEYS
-from annotator.transient import Transient, Triplet
+from annotator.transient import Modality, Transient, Triplet
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ MAX_FAILURES_IN_A_ROW = 3
 """After this many objects without an answer the rest waits for the next pass."""
 
 
-class Completer:
+class Enricher:
     """Completes the objects of one pass.
 
     Parameters
@@ -56,7 +56,7 @@ class Completer:
         cutouts: CutoutFetcher,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._modalities = frozenset(modalities) & {"lightcurve", "triplet"}
+        self._modalities = frozenset(modalities) & {Modality.LIGHTCURVE, Modality.TRIPLET}
         self._api = api
         self._cutouts = cutouts
         self._should_stop = should_stop
@@ -66,7 +66,7 @@ class Completer:
         self._random_calls = sum(random.random() < lasair.random_share for _ in range(room))
         self._changed_calls = room - self._random_calls
 
-    def changed(self, transients: Sequence[Transient]) -> list[Completed]:
+    def changed(self, transients: Sequence[Transient]) -> list[Enriched]:
         """Complete the new and changed objects of a batch, in order."""
         lacking = sorted(
             (number for number, transient in enumerate(transients) if self._lacks(transient)),
@@ -75,11 +75,11 @@ class Completer:
         )
         chosen = frozenset(lacking[: self._changed_calls])
         self._changed_calls -= len(chosen)
-        return self._complete(transients, chosen)
+        return self._enrich(transients, chosen)
 
-    def waiting(self, transients: Sequence[Transient]) -> list[Completed]:
+    def waiting(self, transients: Sequence[Transient]) -> list[Enriched]:
         """Complete objects that waited, in order: at most :attr:`waiting_turns` of them."""
-        return self._complete(transients, range(len(transients)))
+        return self._enrich(transients, range(len(transients)))
 
     @property
     def waiting_turns(self) -> int:
@@ -93,14 +93,14 @@ class Completer:
         return self._api is not None and any(
             modality in self._modalities and modality not in transient.why_missing and part is None
             for modality, part in (
-                ("lightcurve", transient.light_curve),
-                ("triplet", transient.triplet or transient.cutouts),
+                (Modality.LIGHTCURVE, transient.light_curve),
+                (Modality.TRIPLET, transient.triplet or transient.cutouts),
             )
         )
 
-    def _complete(self, transients: Sequence[Transient], chosen: Collection[int]) -> list[Completed]:
+    def _enrich(self, transients: Sequence[Transient], chosen: Collection[int]) -> list[Enriched]:
         if not self._modalities:
-            return [Completed(transient, waits=False) for transient in transients]
+            return [Enriched(transient, waits=False) for transient in transients]
         ends_at = time.monotonic() + MAX_BATCH_S
 
         def must_end() -> bool:
@@ -109,58 +109,58 @@ class Completer:
         asked = [
             self._ask(transient, number in chosen and not must_end())
             if self._lacks(transient)
-            else Completed(transient, waits=False)
+            else Enriched(transient, waits=False)
             for number, transient in enumerate(transients)
         ]
         return self._with_stamps(asked, must_end)
 
-    def _ask(self, transient: Transient, may_call: bool) -> Completed:
+    def _ask(self, transient: Transient, may_call: bool) -> Enriched:
         if not may_call or self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
-            return Completed(self._without(transient, NO_CALL), waits=True)
+            return Enriched(self._without(transient, NO_CALL), waits=True)
         try:
             answer = self._api.object(transient.object_id)
             found = SURVEYS[transient.survey].parse(answer)
         except RejectedError as error:  # Lasair-ZTF's answer to an object that it doesn't have is 500
             self._failures_in_a_row = 0
-            return Completed(self._without(transient, f"Lasair refused it: {error}"), waits=False)
+            return Enriched(self._without(transient, f"Lasair refused it: {error}"), waits=False)
         except (LasairApiError, RecordError) as error:
             self._failures_in_a_row += 1
             log.info("%s waits: %s", transient.object_id, error)
             reason = NO_ANSWER if isinstance(error, LasairUnreachableError | RecordError) else NO_CALL
-            return Completed(self._without(transient, reason), waits=True)
+            return Enriched(self._without(transient, reason), waits=True)
         self._failures_in_a_row = 0
-        return Completed(_joined(transient, found), waits=False, gained=True)
+        return Enriched(_joined(transient, found), waits=False, gained=True)
 
     def _without(self, transient: Transient, reason: str) -> Transient:
         absent = {
             modality: reason
             for modality, part in (
-                ("lightcurve", transient.light_curve),
-                ("triplet", transient.triplet or transient.cutouts),
+                (Modality.LIGHTCURVE, transient.light_curve),
+                (Modality.TRIPLET, transient.triplet or transient.cutouts),
             )
             if part is None and modality in self._modalities
         }
         return dataclasses.replace(transient, why_missing=absent | dict(transient.why_missing))
 
-    def _with_stamps(self, items: Sequence[Completed], must_end: Callable[[], bool]) -> list[Completed]:
-        if "triplet" not in self._modalities:
+    def _with_stamps(self, items: Sequence[Enriched], must_end: Callable[[], bool]) -> list[Enriched]:
+        if Modality.TRIPLET not in self._modalities:
             return list(items)
         numbers = [
             number for number, item in enumerate(items) if item.transient.cutouts and item.transient.triplet is None
         ]
         outcomes = self._cutouts.fetch([items[number].transient.cutouts for number in numbers], must_end)
-        completed = list(items)
+        enriched = list(items)
         for number, outcome in zip(numbers, outcomes, strict=True):
             item, transient = items[number], items[number].transient
             waits = item.waits
             if isinstance(outcome, Triplet):
                 transient = dataclasses.replace(transient, triplet=outcome)
             else:
-                transient = _with_reason(transient, "triplet", str(outcome))
+                transient = _with_reason(transient, Modality.TRIPLET, str(outcome))
                 # Only what may be there later is worth another try.
                 waits = waits or not isinstance(outcome, MissingModalityError)
-            completed[number] = dataclasses.replace(item, transient=transient, waits=waits)
-        return completed
+            enriched[number] = dataclasses.replace(item, transient=transient, waits=waits)
+        return enriched
 
 
 def _room(budget: CallBudget, object_share: float) -> int:
@@ -177,7 +177,7 @@ def with_stamps(transient: Transient, cutouts: CutoutFetcher) -> Transient:
     (outcome,) = cutouts.fetch([transient.cutouts])
     if isinstance(outcome, Triplet):
         return dataclasses.replace(transient, triplet=outcome)
-    return _with_reason(transient, "triplet", str(outcome))
+    return _with_reason(transient, Modality.TRIPLET, str(outcome))
 
 
 def _joined(transient: Transient, found: Transient) -> Transient:

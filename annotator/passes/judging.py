@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from annotator.decision.assessment import Completed, Seen
+from annotator.decision.objects import Enriched, Seen
 from annotator.decision.rules import Rules
-from annotator.decision.sending import as_judged
+from annotator.decision.sending import with_verdict
 from annotator.ledger import Ledger
 from annotator.models import ModelSet
 from annotator.passes.batch import known_of, score_seen
@@ -17,9 +17,9 @@ def apply_verdicts(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) 
 
     Returns how many annotations that were.
     """
-    overruling = {object_id: verdict for object_id, verdict in verdicts.items() if verdict.asked_class is not None}
+    overruling = {object_id: verdict for object_id, verdict in verdicts.items() if verdict.override is not None}
     held = ledger.outbox.last_sent(list(overruling))
-    rewritten = [as_judged(annotation, overruling[object_id]) for object_id, annotation in held.items()]
+    rewritten = [with_verdict(annotation, overruling[object_id]) for object_id, annotation in held.items()]
     outgoing = [annotation for annotation in rewritten if annotation is not None]
     ledger.outbox.queue(outgoing, now)
     ledger.announcements.leave_unannounced(overruling)
@@ -32,7 +32,7 @@ def take_back(verdicts: Mapping[str, Verdict], ledger: Ledger, models: ModelSet,
     An object that waits for a modality is scored again anyway. Returns how many annotations are rewritten.
     """
     ever_judged = dict.fromkeys((*ledger.verdicts.ever_judged(), *verdicts))
-    free = [name for name in ever_judged if name not in verdicts or verdicts[name].asked_class is None]
+    free = [name for name in ever_judged if name not in verdicts or verdicts[name].override is None]
     held = ledger.outbox.last_sent(free)
     stale = [name for name, annotation in held.items() if is_verdict(annotation.explanation)]
     waiting = ledger.kept.waiting_of(stale)
@@ -42,7 +42,7 @@ def take_back(verdicts: Mapping[str, Verdict], ledger: Ledger, models: ModelSet,
     states = ledger.scores.states([transient.object_id for transient in kept])
     # The digest stays that of the record it was scored by: only another record is of a changed object.
     seen = [Seen(transient, None, states[transient.object_id].state) for transient in kept]
-    completed = [Completed(transient, waits=False) for transient in kept]
-    assessments = score_seen(seen, completed, known_of(seen, states, ledger, verdicts), models, rules)
-    ledger.record(assessments, [], now)
-    return sum(item.outgoing is not None for item in assessments)
+    enriched = [Enriched(transient, waits=False) for transient in kept]
+    scored_objects = score_seen(seen, enriched, known_of(seen, states, ledger, verdicts), models, rules)
+    ledger.record(scored_objects, [], now)
+    return sum(item.outgoing is not None for item in scored_objects)

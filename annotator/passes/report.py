@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from annotator.decision.announcement import Announcement, Anomaly
-from annotator.decision.assessment import Assessment, TnsEntry
+from annotator.decision.objects import ScoredObject, TnsEntry
 from annotator.passes.delivery import Delivery
 
 SHOWN_ANOMALIES = 10
@@ -28,7 +28,7 @@ class PassReport:
     waiting: int = 0
     """Annotations that are still to be sent."""
     delivery: Delivery = field(default_factory=Delivery)
-    flagged: list[Assessment] = field(default_factory=list)
+    flagged: list[ScoredObject] = field(default_factory=list)
     """The highest scores among the anomalies and the watched, highest first."""
     judged: int = 0
     """Annotations that were rewritten since a person has judged otherwise."""

@@ -4,7 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from annotator.annotation import Annotation
+from annotator.annotation import Annotation, Classification
 from annotator.config import Config
 from annotator.errors import ConfigError
 from annotator.models import ModelSet
@@ -33,7 +33,9 @@ def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[
     if models.version == bad_version:
         raise ConfigError(f"{bad_version} is still installed: install another model set first, then retract this one")
     with recorded_pass(config, clock) as (ledger, api, report):
-        flagged = [item for item in ledger.outbox.of_version(bad_version) if item.classification != "normal"]
+        flagged = [
+            item for item in ledger.outbox.of_version(bad_version) if item.classification != Classification.NORMAL
+        ]
         ledger.outbox.queue([_retraction(annotation) for annotation in flagged], clock())
         report.queued = len(flagged)
         report.delivery = deliver(ledger.outbox, api, config.lasair.batch_annotations, clock, lambda: False)
@@ -43,7 +45,7 @@ def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[
 def _retraction(annotation: Annotation) -> Annotation:
     return dataclasses.replace(
         annotation,
-        classification="normal",
+        classification=Classification.NORMAL,
         explanation=f"Retracted: {annotation.classification} by {annotation.version}, a release found to be faulty.",
         classdict={name: value for name, value in annotation.classdict.items() if name in ("n_det", "mjd")},
     )

@@ -21,7 +21,7 @@ from annotator.models import ModelSet
 from annotator.passes.batch import score_batch, score_waiting
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
-from annotator.passes.enrich import Completer
+from annotator.passes.enrich import Enricher
 from annotator.passes.judging import apply_verdicts, take_back
 from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.report import PassReport
@@ -74,17 +74,17 @@ def run_pass(
         verdicts = latest(merge(read_if_any(config.verdicts), ledger.verdicts.holding()))
         report.judged = apply_verdicts(verdicts, ledger, clock()) + take_back(verdicts, ledger, models, rules, clock())
         report.queued = report.judged
-        completer = _completer(config, api, models, should_stop)
+        enricher = _enricher(config, api, models, should_stop)
         try:
             with contextlib.closing(_batches(config.source, api, ledger, should_stop)) as batches:
                 for batch in batches:
-                    scored = score_batch(batch.records, ledger, completer, models, rules, verdicts)
+                    scored = score_batch(batch.records, ledger, enricher, models, rules, verdicts)
                     add_batch(report, scored)
-                    ledger.record(scored.assessments, scored.refusals, clock(), _position(config.source, batch))
+                    ledger.record(scored.scored_objects, scored.refusals, clock(), _position(config.source, batch))
                     if not is_dry:
                         batch.commit()
                     log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
-            if not should_stop() and (joined := score_waiting(ledger, completer, models, rules, verdicts)):
+            if not should_stop() and (joined := score_waiting(ledger, enricher, models, rules, verdicts)):
                 ledger.record(joined, [], clock())
                 report.completed_later = len(joined)
                 add_scored(report, joined)
@@ -163,7 +163,7 @@ def rules_of(config: Config, models: ModelSet) -> Rules:
     )
 
 
-def _completer(config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool]) -> Completer:
+def _enricher(config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool]) -> Enricher:
     source, kept = config.source, config.cutouts
     cutouts = CutoutFetcher(
         config.lasair.allowed_cutout_hosts,
@@ -174,7 +174,7 @@ def _completer(config: Config, api: LasairApi, models: ModelSet, should_stop: Ca
     )
     # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
     asked = None if isinstance(source, FileSource) else api
-    return Completer(models.models, asked, config.lasair, cutouts, should_stop)
+    return Enricher(models.models, asked, config.lasair, cutouts, should_stop)
 
 
 def _batches(source: Source, api: LasairApi, ledger: Ledger, should_stop: Callable[[], bool]) -> Iterator[Batch]:

@@ -12,6 +12,7 @@ from annotator.models import ModelSet
 from annotator.passes.enrich import with_stamps
 from annotator.sources.records import readable
 from annotator.surveys import SURVEYS
+from annotator.transient import Modality
 
 
 def score_lines(
@@ -43,7 +44,7 @@ def score_lines(
         except RecordError as error:
             yield json.dumps({OBJECT_ID_KEY: survey.object_id(record), "refused": str(error)})
             continue
-        if cutouts and "triplet" in models.models:
+        if cutouts and Modality.TRIPLET in models.models:
             transient = with_stamps(transient, cutouts)
         scores = models.score([transient])[0]
         line = {

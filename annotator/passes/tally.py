@@ -4,7 +4,8 @@ import dataclasses
 import heapq
 from collections.abc import Collection, Sequence
 
-from annotator.decision.assessment import Assessment
+from annotator.annotation import Classification
+from annotator.decision.objects import ScoredObject
 from annotator.decision.sending import FLAGS
 from annotator.passes.batch import ScoredBatch
 from annotator.passes.report import PassReport
@@ -16,16 +17,16 @@ def add_batch(report: PassReport, batch: ScoredBatch) -> None:
     report.read += batch.read
     report.refused += len(batch.refusals)
     report.unchanged += batch.unchanged
-    add_scored(report, batch.assessments)
+    add_scored(report, batch.scored_objects)
 
 
-def add_scored(report: PassReport, assessments: Sequence[Assessment]) -> None:
+def add_scored(report: PassReport, scored_objects: Sequence[ScoredObject]) -> None:
     """Add what was scored; of the flagged, the highest scores are kept, each object as it was scored last."""
-    report.scored += len(assessments)
-    for item in assessments:
+    report.scored += len(scored_objects)
+    for item in scored_objects:
         report.classes[item.classification] = report.classes.get(item.classification, 0) + 1
         report.queued += item.outgoing is not None
-    latest = {item.object_id: item for item in (*report.flagged, *assessments)}
+    latest = {item.object_id: item for item in (*report.flagged, *scored_objects)}
     flagged = (item for item in latest.values() if item.classification in FLAGS)
     report.flagged = heapq.nlargest(MAX_LOOKED_UP, flagged, key=lambda item: item.score)
 
@@ -34,7 +35,7 @@ def note_demoted(report: PassReport, object_ids: Collection[str]) -> None:
     """Note the anomalies that were made ones to watch after they were scored."""
     report.demoted = len(object_ids)
     report.flagged = [
-        dataclasses.replace(item, classification="watch") if item.object_id in object_ids else item
+        dataclasses.replace(item, classification=Classification.WATCH) if item.object_id in object_ids else item
         for item in report.flagged
     ]
 

@@ -5,7 +5,7 @@ The text comes from outside: it goes to Lasair, and to a terminal, through :func
 
 from collections.abc import Sequence
 
-from annotator.decision.assessment import TnsEntry
+from annotator.decision.objects import TnsEntry
 from annotator.lasair.api import LasairApi
 from annotator.ledger.tns_cache import TnsCache
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from urllib3 import BaseHTTPResponse, Retry
 from urllib3.exceptions import InvalidHeader
 
+from annotator.annotation import Classification
 from annotator.decision.announcement import Anomaly, is_to_be_announced
 from annotator.decision.sending import FLAGS
 from annotator.errors import ConfigError, WebhookError
@@ -71,7 +72,9 @@ def _headline(night: Night) -> str:
 def _in_numbers(night: Night) -> str:
     summary = night.summary
     scored = ", ".join(f"{name} {count}" for name, count in summary.by_modality.items())
-    anomalies, watched, artefacts = (summary.classes.get(name, 0) for name in ("anomaly", "watch", "artefact"))
+    anomalies, watched, artefacts = (
+        summary.classes.get(name, 0) for name in (Classification.ANOMALY, Classification.WATCH, Classification.ARTEFACT)
+    )
     return (
         f"{summary.objects} objects scored ({scored}): {anomalies} anomalies, {watched} to watch, "
         f"{artefacts} artefacts; {summary.newly_flagged} flagged for the first time."

@@ -18,7 +18,7 @@ from annotator.preprocess.lightcurve import BANDS, CHANNELS, GRID_DAYS, peak, us
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantities
 from annotator.report.night import Candidate
 from annotator.surveys import SURVEYS
-from annotator.transient import LightCurve, Transient
+from annotator.transient import LightCurve, Modality, Transient
 
 NEAREST = 5
 """Known objects that are shown of a modality."""
@@ -140,11 +140,11 @@ def show(candidate: Candidate, models: ModelSet, known: Known | None = None) -> 
     transient = candidate.transient
     if transient is None:
         return Shown()
-    named = [str(reason.where.get("quantity", "")) for reason in candidate.reasons.get("features", ())]
-    shown, not_known = show_quantities(transient, models.models.get("features"), named)
+    named = [str(reason.where.get("quantity", "")) for reason in candidate.reasons.get(Modality.FEATURES, ())]
+    shown, not_known = show_quantities(transient, models.models.get(Modality.FEATURES), named)
     return Shown(
-        curve=show_curve(transient, models.models.get("lightcurve")),
-        stamps=show_stamps(transient, models.models.get("triplet")),
+        curve=show_curve(transient, models.models.get(Modality.LIGHTCURVE)),
+        stamps=show_stamps(transient, models.models.get(Modality.TRIPLET)),
         quantities=shown,
         not_known=not_known,
         nearest={} if known is None else _nearest(candidate, known),
@@ -159,7 +159,7 @@ def has_curve(transient: Transient | None) -> bool:
 
 def has_stamps(transient: Transient | None) -> bool:
     """Say whether there are stamps to draw: three that can be laid out."""
-    return transient is not None and _tensors("triplet", transient) is not None
+    return transient is not None and _tensors(Modality.TRIPLET, transient) is not None
 
 
 def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
@@ -180,7 +180,7 @@ def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
     is_used = np.array(
         [row in keys for row in _rows(curve.time_mjd, curve.band, curve.magnitude)], dtype=bool
     ) & np.asarray(curve.is_positive, dtype=bool)
-    tensors = _tensors("lightcurve", transient) if model else None
+    tensors = _tensors(Modality.LIGHTCURVE, transient) if model else None
     brightness = model.reconstruct(tensors).get("reconstruction") if tensors else None
     if brightness is None:
         return ShownCurve(curve, is_used, *about, None, None)
@@ -194,7 +194,7 @@ def _rows(*columns: NDArray) -> zip:
 
 def show_stamps(transient: Transient, model: Model | None) -> ShownStamps | None:
     """Return the stamps with what the model expects; None where they are missing, or cannot be laid out."""
-    tensors = _tensors("triplet", transient)
+    tensors = _tensors(Modality.TRIPLET, transient)
     if tensors is None:
         return None
     stamps = tensors["stamps"][0]

@@ -16,6 +16,7 @@ from annotator.report.pages.draw_curve import MARKERS, PAPER, SETTINGS, curve_ax
 from annotator.report.pages.light_curve_plot import need_matplotlib
 from annotator.report.pages.text import percentile, significant, stamp_marks
 from annotator.report.pages.thumbnails import DEVIATION_RANGE, GAP, stamps_png
+from annotator.transient import Modality
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 DOTS_PER_INCH = 150
 _N_QUANTITIES = 8
 _STAMP_ROWS = ("as seen", "expected", "deviation")
-_SHORT_NAMES = {"lightcurve": "light curve", "triplet": "stamps"}
+_SHORT_NAMES = {Modality.LIGHTCURVE: "light curve", Modality.TRIPLET: "stamps"}
 
 
 def explain_plot(candidate: Candidate, models: ModelSet, path: Path) -> None:
@@ -51,12 +52,12 @@ def explain_plot(candidate: Candidate, models: ModelSet, path: Path) -> None:
         _write_title(figure, candidate)
         if shown.curve is not None:
             axes = curve_axes(figure, (0.06, 0.42, 0.49, 0.39))
-            write_words(draw_curve(axes, shown.curve, candidate.reasons.get("lightcurve", ()), PAPER))
+            write_words(draw_curve(axes, shown.curve, candidate.reasons.get(Modality.LIGHTCURVE, ()), PAPER))
             _write_legend(figure, shown.curve)
         else:
             figure.text(0.3, 0.6, f"no light curve{_why(candidate, 'lightcurve')}", color=PAPER.muted, ha="center")
         if shown.stamps is not None:
-            _draw_stamps(figure, (0.615, 0.055, 0.37, 0.77), shown.stamps, candidate.reasons.get("triplet", ()))
+            _draw_stamps(figure, (0.615, 0.055, 0.37, 0.77), shown.stamps, candidate.reasons.get(Modality.TRIPLET, ()))
         else:
             figure.text(0.8, 0.6, f"no stamps{_why(candidate, 'triplet')}", color=PAPER.muted, ha="center")
         if shown.quantities:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from annotator.config import Config
-from annotator.decision.classify import exotic_threshold_of, judged
+from annotator.decision.classify import exotic_threshold_of, overridden
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
 from annotator.ledger.pass_log import PassRecord
@@ -104,7 +104,7 @@ def _candidates(scored: Sequence[NightScore], config: Config, ledger: Ledger, un
     candidates = []
     for rank, item in enumerate(scored, 1):
         entry, verdict = tns.get(item.object_id), verdicts.get(item.object_id)
-        asked = verdict.asked_class if verdict else None
+        asked = verdict.override if verdict else None
         tns_type = entry.type if entry else ""
         score_id, transient = kept.get(item.object_id, (None, None))
         is_kept = score_id == item.score_id  # what is kept may be of a scoring since
@@ -112,7 +112,7 @@ def _candidates(scored: Sequence[NightScore], config: Config, ledger: Ledger, un
             Candidate(
                 rank=rank,
                 object_id=item.object_id,
-                classification=judged(item.classification, asked, tns_type, config.decision),
+                classification=overridden(item.classification, asked, tns_type, config.decision),
                 score=round(item.score, 4),  # as Lasair is told it
                 modalities={name: _result(said) for name, said in item.modalities.items() if isinstance(said, Mapping)},
                 prior=item.modalities.get("prior"),

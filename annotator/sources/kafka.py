@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from annotator.config import StreamSource
 from annotator.errors import SourceError
-from annotator.sources.kafka_client import POLL_S, _consumer, _record, in_words
+from annotator.sources.kafka_client import POLL_S, _consumer, _record, error_text
 from annotator.sources.records import Batch
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class _Reader:
             self.require_commits()
         # Where the group moved on without us, another reader gets the messages again, or we do.
         moved_on = (KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID)
-        failures = [in_words(error, self._source) for error in answer if error and error.code() not in moved_on]
+        failures = [error_text(error, self._source) for error in answer if error and error.code() not in moved_on]
         self._commit_failure = failures[0] if failures else ""
 
     def require_commits(self) -> None:
@@ -176,7 +176,7 @@ class _Reader:
         self._assigned -= {partition.partition for partition in partitions}
 
     def _hear_complaint(self, error: "confluent_kafka.KafkaError") -> None:
-        self._complaint = in_words(error, self._source)
+        self._complaint = error_text(error, self._source)
 
     @property
     def _patience_s(self) -> float:

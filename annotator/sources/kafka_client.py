@@ -46,7 +46,7 @@ def _record(value: bytes | None) -> object:
     return decoded(value.decode("utf-8", errors="replace"))
 
 
-def in_words(error: "confluent_kafka.KafkaError", source: StreamSource) -> str:
+def error_text(error: "confluent_kafka.KafkaError", source: StreamSource) -> str:
     """Say what a Kafka error means for an operator."""
     from confluent_kafka import KafkaError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from annotator.config import StreamSource
 from annotator.errors import SourceError
-from annotator.sources.kafka_client import POLL_S, _consumer, _record, in_words
+from annotator.sources.kafka_client import POLL_S, _consumer, _record, error_text
 
 if TYPE_CHECKING:
     import confluent_kafka
@@ -75,11 +75,11 @@ def _onlooker(source: StreamSource, otherwise: str) -> Iterator["confluent_kafka
     import confluent_kafka
 
     complaints: list[str] = []
-    consumer = _consumer(source, lambda error: complaints.append(in_words(error, source)))
+    consumer = _consumer(source, lambda error: complaints.append(error_text(error, source)))
     try:
         yield consumer
     except confluent_kafka.KafkaException as failure:
-        words = complaints[-1] if complaints else in_words(failure.args[0], source)
+        words = complaints[-1] if complaints else error_text(failure.args[0], source)
         raise SourceError(f"the stream {source.topic}: {otherwise}: {words}") from failure
     finally:
         consumer.close()
@@ -92,7 +92,7 @@ def _partitions(
 
     topic = consumer.list_topics(source.topic, timeout=timeout_s).topics[source.topic]
     if topic.error is not None:
-        raise SourceError(in_words(topic.error, source))
+        raise SourceError(error_text(topic.error, source))
     return [confluent_kafka.TopicPartition(source.topic, number) for number in topic.partitions]
 
 

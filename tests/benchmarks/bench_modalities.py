@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 
 from annotator.config import TOKEN_VARIABLE, Config, load_config
-from annotator.decision.assessment import Assessment
 from annotator.decision.changes import state_digest
+from annotator.decision.objects import ScoredObject
 from annotator.errors import MissingModalityError
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
 from annotator.models import Model, ModelSet, load_models
 from annotator.models.inputs import PREPARATIONS
 from annotator.passes.batch import score_batch
-from annotator.passes.enrich import Completer
+from annotator.passes.enrich import Enricher
 from annotator.passes.run import rules_of
 from annotator.preprocess.fits import read_stamp
 from annotator.sandbox.lasair.answers import candidate, object_answer
@@ -86,7 +86,7 @@ class Bench:
         self.config: Config = load_config(path, {TOKEN_VARIABLE: "none"})
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.rules = rules_of(self.config, models)
-        self.completer = Completer(models.models, None, self.config.lasair, _Kept(batch.files))
+        self.enricher = Enricher(models.models, None, self.config.lasair, _Kept(batch.files))
         self.n_objects = 0
 
     def new_objects(self, n_objects: int = BATCH) -> list[str]:
@@ -95,12 +95,12 @@ class Bench:
         self.n_objects += n_objects
         return texts
 
-    def annotate(self, texts: Sequence[str]) -> list[Assessment]:
+    def annotate(self, texts: Sequence[str]) -> list[ScoredObject]:
         """Take one batch from text to the ledger."""
         records = [json.loads(text) for text in texts]
-        scored = score_batch(records, self.ledger, self.completer, self.models, self.rules, {})
-        self.ledger.record(scored.assessments, scored.refusals, NOW)
-        return list(scored.assessments)
+        scored = score_batch(records, self.ledger, self.enricher, self.models, self.rules, {})
+        self.ledger.record(scored.scored_objects, scored.refusals, NOW)
+        return list(scored.scored_objects)
 
 
 def main() -> None:
@@ -153,23 +153,23 @@ def _print_steps(bench: Bench) -> None:
     models, files = bench.models, bench.batch.files
     records = [json.loads(text) for text in bench.batch.texts]
     parsed = [parse(record) for record in records]
-    complete = [_complete(transient, files) for transient in parsed]
-    assessments = bench.annotate(bench.new_objects())
+    complete = [_enrich(transient, files) for transient in parsed]
+    scored_objects = bench.annotate(bench.new_objects())
     scratch = Ledger(bench.ledger.address.parent / "scratch.sqlite")
     steps: dict[str, Callable[[], object]] = {
         "decode JSON": lambda: [json.loads(text) for text in bench.batch.texts],
         "parse to Transient": lambda: [parse(record) for record in records],
         "digest of the state": lambda: [state_digest(transient) for transient in parsed],
-        "read three stamps": lambda: [_complete(transient, files) for transient in parsed],
+        "read three stamps": lambda: [_enrich(transient, files) for transient in parsed],
     }
     for name, model in models.models.items():
         steps |= _model_steps(name, model, complete)
-    steps["ledger, one transaction"] = lambda: scratch.record(assessments, [], NOW)
+    steps["ledger, one transaction"] = lambda: scratch.record(scored_objects, [], NOW)
     whole, *parts = _medians(
         Step(bench.annotate, bench.new_objects), *(Step(lambda _, step=step: step()) for step in steps.values())
     )
     scratch.close()
-    counts = {name: sum(item.classification == name for item in assessments) for name in ("anomaly", "watch")}
+    counts = {name: sum(item.classification == name for item in scored_objects) for name in ("anomaly", "watch")}
     print(f"{counts['anomaly']} anomalies, {counts['watch']} watched; models {', '.join(models.models)}")
     print(f"microseconds an object, one core, medians of {ROUNDS} rounds{'processor':>18}{'wall':>8}")
     for name, times in zip((*steps, "all else"), (*parts, whole - sum(parts)), strict=True):
@@ -178,7 +178,7 @@ def _print_steps(bench: Bench) -> None:
     print(f"  {'objects a second':56} {BATCH / whole.processor_s:8.0f} {BATCH / whole.wall_s:8.0f}")
 
 
-def _complete(transient: Transient, files: dict[str, bytes]) -> Transient:
+def _enrich(transient: Transient, files: dict[str, bytes]) -> Transient:
     place = transient.cutouts
     if place is None:
         return transient
@@ -207,7 +207,7 @@ def _tensors(name: str, transients: Sequence[Transient]) -> list[dict[str, np.nd
 
 def _print_batching(bench: Bench) -> None:
     """Say what scoring each object alone costs, which keeps scores the same to the bit in any company."""
-    transients = [_complete(parse(json.loads(text)), bench.batch.files) for text in bench.batch.texts[:IN_ONE_BATCH]]
+    transients = [_enrich(parse(json.loads(text)), bench.batch.files) for text in bench.batch.texts[:IN_ONE_BATCH]]
     for name, model in bench.models.models.items():
         made = _tensors(name, transients)
         together = {key: np.concatenate([tensors[key] for tensors in made]) for key in made[0]}

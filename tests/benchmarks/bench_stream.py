@@ -9,8 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from sqlalchemy import func, select
+
 from annotator.config import load_config
 from annotator.ledger import Ledger
+from annotator.ledger.schema import outbox
 from annotator.models import load_models
 from annotator.passes.run import run_pass
 from annotator.sandbox import Sandbox, simulate_night
@@ -66,9 +69,7 @@ def _read(source) -> tuple[float, float]:
 
 
 def _sending_s(ledger: Ledger) -> float:
-    first, last = ledger._database.execute(
-        "SELECT min(sent_at), max(sent_at) FROM outbox WHERE sent_at IS NOT NULL"
-    ).fetchone()
+    first, last = ledger._database.row(select(func.min(outbox.c.sent_at), func.max(outbox.c.sent_at)))
     return last - first
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from annotator.cli import main
 from annotator.decision.announcement import Anomaly, is_to_be_announced, sort_out
-from annotator.ledger import Ledger, database
+from annotator.ledger import Ledger
 from annotator.passes.report import SHOWN_ANOMALIES
 from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from tests.conftest import TOKEN, copy_features_model
-from tests.ledger.test_ledger import annotation, assessment
+from tests.ledger.test_ledger import scored_object
 
 DRIVER = Path(__file__).parents[1] / "passes" / "kill_driver.py"
 A_FEW = 2.6
@@ -90,7 +90,7 @@ def tell(ledger, margin=0.5) -> list[str]:
 
 
 def test_an_anomaly_is_due_from_its_scoring_to_its_telling_across_restarts(ledger):
-    ledger.record([assessment(modalities=ONE)], [], 1000.0)
+    ledger.record([scored_object(modalities=ONE)], [], 1000.0)
     ledger.close()
     with Ledger(ledger.address) as again:
         (due,) = again.announcements.to_announce()
@@ -102,10 +102,10 @@ def test_an_anomaly_is_due_from_its_scoring_to_its_telling_across_restarts(ledge
 
 def test_what_is_no_anomaly_any_more_is_not_due(ledger):
     for ending in (
-        lambda: ledger.record([assessment(classification="watch", send=False)], [], 1001.0),
+        lambda: ledger.record([scored_object(classification="watch", send=False)], [], 1001.0),
         lambda: ledger.announcements.leave_unannounced(["ZTF99aaaaaaa"]),
     ):
-        ledger.record([assessment()], [], 1000.0)
+        ledger.record([scored_object()], [], 1000.0)
         assert len(ledger.announcements.to_announce()) == 1
         ending()
         assert ledger.announcements.to_announce() == []
@@ -114,31 +114,18 @@ def test_what_is_no_anomaly_any_more_is_not_due(ledger):
 def test_a_modality_that_people_heard_of_is_not_new_when_it_comes_back(ledger):
     told = []
     for score, modalities in ((3.0, TWO), (3.6, ONE), (3.6, TWO), (3.6, ONE)):
-        ledger.record([assessment(score=score, modalities=modalities)], [], 1000.0)
+        ledger.record([scored_object(score=score, modalities=modalities)], [], 1000.0)
         told.append(tell(ledger))
     assert [len(names) for names in told] == [1, 1, 0, 0]
     assert ledger.announcements.to_announce() == []
 
 
 def test_what_was_scored_after_a_report_was_made_is_left_for_the_next(ledger):
-    ledger.record([assessment(score=3.0)], [], 1000.0)
+    ledger.record([scored_object(score=3.0)], [], 1000.0)
     due = ledger.announcements.to_announce()
-    ledger.record([assessment(score=3.9)], [], 1001.0)
+    ledger.record([scored_object(score=3.9)], [], 1001.0)
     ledger.announcements.mark_announced(due, [], 1002.0)
     assert tell(ledger) == ["ZTF99aaaaaaa"]
-
-
-def test_a_ledger_of_an_older_release_is_taken_over_with_nothing_told_and_nothing_due(tmp_path, monkeypatch):
-    path = tmp_path / "old.sqlite"
-    monkeypatch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:1])
-    with Ledger(path) as old:
-        old.outbox.queue([annotation()], 0.0)  # what a release that knew of no announcements has left behind
-    monkeypatch.undo()
-    with Ledger(path) as ledger:
-        assert ledger.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
-        assert ledger.announcements.to_announce() == [] and ledger.announcements.announced(["ZTF99aaaaaaa"]) == {}
-        ledger.record([assessment()], [], 1000.0)
-        assert tell(ledger) == ["ZTF99aaaaaaa"]
 
 
 # --- in whole passes
@@ -222,9 +209,10 @@ def test_killed_between_telling_and_noting_it_tells_again_and_never_forgets(sand
         told = set(ledger.announcements.announced([item["objectId"] for item in sandbox.annotations()]))
     assert undisturbed.returncode == 0, undisturbed.stderr
     assert told and all(name in undisturbed.stdout for name in told)
-    end_of_pass = max(number for number, step in enumerate(steps) if step.startswith("UPDATE passes SET"))
+    end_of_pass = max(number for number, step in enumerate(steps) if step == "SQL UPDATE passes SET")
     marking = [number for number, step in enumerate(steps) if number > end_of_pass]
-    assert len(marking) > 2 * len(told)
+    assert {"SQL INSERT INTO announced", "SQL DELETE FROM to_announce"} < {steps[number] for number in marking}
+    assert steps[marking[-1]] == "SQL COMMIT"
     last = len(marking) - 1
     for point in (end_of_pass, *(marking[number] for number in (last // 2, last))):
         state(restore=True)

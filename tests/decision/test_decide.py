@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import Annotation
-from annotator.decision.assessment import Assessment, Case, Completed, Known, ScoredState, Seen
 from annotator.decision.changes import as_seen, changed
 from annotator.decision.classify import decide
 from annotator.decision.config import DecisionConfig
 from annotator.decision.decide import decide_batch
+from annotator.decision.objects import Case, Enriched, Known, ScoredObject, ScoredState, Seen
 from annotator.decision.rules import Rules
 from annotator.models import Missing, ModalityScore, Scores
 from annotator.transient import Transient
@@ -45,10 +45,10 @@ def case(score=3.2, object_id=NAME, mjd=61000.0, waits=False, lightcurve=None) -
     seen = Seen(transient, RECORD, f"digest at {mjd} of {score}")
     classification = decide(transient, scores, RULES.thresholds)
     reasons = None if classification == "normal" else {}
-    return Case(seen, Completed(transient, waits), scores, classification, reasons)
+    return Case(seen, Enriched(transient, waits), scores, classification, reasons)
 
 
-def decided(item: Case, known: Known | None = None, **rules: object) -> Assessment:
+def decided(item: Case, known: Known | None = None, **rules: object) -> ScoredObject:
     before = {item.object_id: known} if known else {}
     (found,) = decide_batch([item], before, dataclasses.replace(RULES, **rules))
     return found

@@ -16,7 +16,7 @@ import sqlalchemy
 from sqlalchemy.engine import Engine
 
 from annotator.annotation import Annotation
-from annotator.decision.assessment import Assessment, Refusal, TnsEntry
+from annotator.decision.objects import Refusal, ScoredObject, TnsEntry
 from annotator.errors import LedgerBusyError, LedgerError, QuotaError
 from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger, kept_objects, pass_lock
@@ -32,7 +32,7 @@ def annotation(object_id="ZTF99aaaaaaa", score=3.0, classification="anomaly") ->
     return Annotation(object_id, "aha_ztf", classification, "aha-ztf-1.0", "why", {"score": score})
 
 
-def assessment(object_id="ZTF99aaaaaaa", score=3.0, send=True, **changes) -> Assessment:
+def scored_object(object_id="ZTF99aaaaaaa", score=3.0, send=True, **changes) -> ScoredObject:
     values = {
         "object_id": object_id,
         "state": "digest",
@@ -45,7 +45,7 @@ def assessment(object_id="ZTF99aaaaaaa", score=3.0, send=True, **changes) -> Ass
         "first_flagged_mjd": 60990.0,
         "outgoing": annotation(object_id, score) if send else None,
     }
-    return Assessment(**(values | changes))
+    return ScoredObject(**(values | changes))
 
 
 def reopened(ledger: Ledger) -> Ledger:
@@ -54,7 +54,7 @@ def reopened(ledger: Ledger) -> Ledger:
 
 
 def test_what_was_recorded_is_there_after_reopening(ledger):
-    ledger.record([assessment()], [Refusal("bad", "no sense", "{}")], 1000.0, ("query", "position"))
+    ledger.record([scored_object()], [Refusal("bad", "no sense", "{}")], 1000.0, ("query", "position"))
     with reopened(ledger) as again:
         state = again.scores.states(["ZTF99aaaaaaa", "unknown"])
         assert list(state) == ["ZTF99aaaaaaa"]
@@ -68,7 +68,7 @@ def test_what_was_recorded_is_there_after_reopening(ledger):
 
 def test_scores_annotations_and_position_are_one_transaction(ledger):
     def batch():
-        yield assessment(bins={"features": {"gmag": 2}})
+        yield scored_object(bins={"features": {"gmag": 2}})
         raise RuntimeError("the machine stops here")
 
     with pytest.raises(RuntimeError):
@@ -90,7 +90,7 @@ def test_a_batch_that_fails_at_any_of_its_statements_leaves_nothing(ledger, stat
         yield
         sqlalchemy.event.remove(Engine, "after_cursor_execute", count)
 
-    item = assessment(bins={"features": {"gmag": 2}}, transient=Transient("ZTF99aaaaaaa", "ztf"), waiting_record={})
+    item = scored_object(bins={"features": {"gmag": 2}}, transient=Transient("ZTF99aaaaaaa", "ztf"), waiting_record={})
     with fail_after(2 * statement), pytest.raises(RuntimeError):
         ledger.record([item], [Refusal("bad", "no sense", "{}")], 1000.0, ("query", "position"))
     assert_nothing_recorded(ledger)
@@ -114,7 +114,7 @@ from sqlalchemy.engine import Engine
 from annotator.ledger import Ledger
 from annotator.ledger_address import read_address
 from pathlib import Path
-from tests.ledger.test_ledger import assessment
+from tests.ledger.test_ledger import scored_object
 
 ledger = Ledger(read_address(sys.argv[1], Path()))
 
@@ -123,18 +123,18 @@ def die(connection, cursor, statement, *args):
     if statement.startswith("INSERT INTO outbox"):
         os.kill(os.getpid(), signal.SIGKILL)
 
-ledger.record([assessment()], [], 1000.0, ("query", "position"))
+ledger.record([scored_object()], [], 1000.0, ("query", "position"))
 """
     died = subprocess.run([sys.executable, "-c", code, str(address)], timeout=120)
     assert died.returncode == -signal.SIGKILL
     assert_nothing_recorded(ledger)
-    ledger.record([assessment()], [], 1000.0)
+    ledger.record([scored_object()], [], 1000.0)
 
 
 def test_a_batch_whose_nightly_counts_cannot_be_written_leaves_no_score(ledger):
     ledger._database.execute("DROP TABLE night_counts")
     with pytest.raises(LedgerError, match="night_counts"):
-        ledger.record([assessment(bins={"features": {"gmag": 2}})], [], 1000.0)
+        ledger.record([scored_object(bins={"features": {"gmag": 2}})], [], 1000.0)
     assert ledger.scores.history("ZTF99aaaaaaa") == []
 
 
@@ -142,12 +142,12 @@ def test_each_modality_of_an_object_is_counted_once_a_night_and_model_set(ledger
     features, both = {"features": {"gmag": 2}}, {"features": {"gmag": 1}, "lightcurve": {"lightcurve_days": 0}}
     missing = {"features": {"score": 1.0, "error": 0.1}, "lightcurve": {"missing": "no call left to fetch it"}}
     joined = {"features": {"score": 1.0, "error": 0.1}, "lightcurve": {"score": 1.0, "error": 0.1}}
-    first = assessment(bins=features, modalities=missing)
-    ledger.record([first, first, assessment("ZTF99aaaaaab", bins=features, modalities=missing)], [], 1000.0)
-    later = assessment(bins=both, modalities=joined)
+    first = scored_object(bins=features, modalities=missing)
+    ledger.record([first, first, scored_object("ZTF99aaaaaab", bins=features, modalities=missing)], [], 1000.0)
+    later = scored_object(bins=both, modalities=joined)
     ledger.record([later], [], 2000.0)
     ledger.record([later], [], 3000.0)
-    ledger.record([assessment(bins=both, modalities=joined, model_set="aha-ztf-1.1")], [], 4000.0)
+    ledger.record([scored_object(bins=both, modalities=joined, model_set="aha-ztf-1.1")], [], 4000.0)
     ledger.record([later], [], 1000.0 + NIGHT_S)
     with reopened(ledger) as again:
         tonight, tomorrow = again.counts.of_bins("aha-ztf-1.0").values()
@@ -159,17 +159,17 @@ def test_each_modality_of_an_object_is_counted_once_a_night_and_model_set(ledger
 def test_nights_are_counted_from_noon_to_noon_and_the_newest_are_kept(ledger):
     noon = NIGHT_S / 2
     for number, moment in enumerate((noon - 1, noon, noon + NIGHT_S - 1)):
-        ledger.record([assessment(f"ZTF99aaaaaa{number}", bins={"features": {"gmag": 0}})], [], moment)
+        ledger.record([scored_object(f"ZTF99aaaaaa{number}", bins={"features": {"gmag": 0}})], [], moment)
     assert [counts["gmag"] for counts in ledger.counts.of_bins("aha-ztf-1.0").values()] == [[1], [2]]
     for number in range(2 * MAX_NIGHTS):
-        ledger.record([assessment(bins={"features": {"gmag": number}})], [], noon + number * NIGHT_S)
+        ledger.record([scored_object(bins={"features": {"gmag": number}})], [], noon + number * NIGHT_S)
     nights = sorted(ledger.counts.of_bins("aha-ztf-1.0").items())
     assert [len(counts["gmag"]) for _, counts in nights] == list(range(MAX_NIGHTS + 1, 2 * MAX_NIGHTS + 1))
 
 
 def test_every_score_is_kept_and_the_outbox_holds_the_newest_annotation_only(ledger):
     for score in (2.5, 3.5, 3.1):
-        ledger.record([assessment(score=score)], [], 1000.0)
+        ledger.record([scored_object(score=score)], [], 1000.0)
     assert [row["score"] for row in ledger.scores.history("ZTF99aaaaaaa")] == [2.5, 3.5, 3.1]
     assert list(ledger.outbox.due(2000.0)) == [annotation(score=3.1)]
 
@@ -177,7 +177,7 @@ def test_every_score_is_kept_and_the_outbox_holds_the_newest_annotation_only(led
 def test_what_was_scored_is_kept_of_an_object_as_it_was_last_with_the_number_of_that_scoring(ledger):
     for n_det in (4, 5):
         transient = Transient("ZTF99aaaaaaa", "ztf", {"gmag": 18.5}, n_det=n_det)
-        ledger.record([assessment(transient=transient, explanation=f"{n_det} of them")], [], 1000.0)
+        ledger.record([scored_object(transient=transient, explanation=f"{n_det} of them")], [], 1000.0)
     ((score_id, kept),) = ledger.kept.snapshots(["ZTF99aaaaaaa", "unknown"]).values()
     assert kept == Transient("ZTF99aaaaaaa", "ztf", {"gmag": 18.5}, n_det=5)
     first, second = ledger.scores.history("ZTF99aaaaaaa")
@@ -189,7 +189,7 @@ def test_what_was_scored_is_kept_of_the_last_objects_however_often_one_of_them_c
     monkeypatch.setattr(kept_objects, "MAX_SNAPSHOTS", 3)
     for number in (0, 1, 2, 2, 2, 3, 3):
         object_id = f"ZTF99aaaaaa{number}"
-        ledger.record([assessment(object_id, transient=Transient(object_id, "ztf"))], [], 1000.0)
+        ledger.record([scored_object(object_id, transient=Transient(object_id, "ztf"))], [], 1000.0)
     assert sorted(ledger.kept.snapshots([f"ZTF99aaaaaa{number}" for number in range(4)])) == [
         "ZTF99aaaaaa1",
         "ZTF99aaaaaa2",
@@ -199,7 +199,9 @@ def test_what_was_scored_is_kept_of_the_last_objects_however_often_one_of_them_c
 
 def test_reasons_are_kept_with_their_scoring_whether_they_came_with_it_or_later(ledger):
     reason = Reason("r faded 1.3 mag", 0.5, {"quantity": "fade_r", "value": 1.3})
-    ledger.record([assessment("ZTF99aaaaaaa", reasons={"features": (reason,)}), assessment("ZTF99aaaaaab")], [], 1000.0)
+    ledger.record(
+        [scored_object("ZTF99aaaaaaa", reasons={"features": (reason,)}), scored_object("ZTF99aaaaaab")], [], 1000.0
+    )
     first, second = ledger.scores.between("aha-ztf-1.0", 0.0, 2000.0)
     assert (first.reasons, second.reasons) == ({"features": (reason,)}, None)
     ledger.scores.record_reasons({second.score_id: {"features": (reason, reason)}})
@@ -207,11 +209,13 @@ def test_reasons_are_kept_with_their_scoring_whether_they_came_with_it_or_later(
 
 
 def test_a_span_of_time_tells_what_was_new_in_it_and_what_was_flagged_first(ledger):
-    ledger.record([assessment("ZTF99aaaaaaa", classification="normal"), assessment("ZTF99aaaaaab")], [], 1000.0)
+    ledger.record([scored_object("ZTF99aaaaaaa", classification="normal"), scored_object("ZTF99aaaaaab")], [], 1000.0)
     ledger.record(
-        [assessment("ZTF99aaaaaaa", 4.0), assessment("ZTF99aaaaaab", 5.0), assessment("ZTF99aaaaaac")], [], 2000.0
+        [scored_object("ZTF99aaaaaaa", 4.0), scored_object("ZTF99aaaaaab", 5.0), scored_object("ZTF99aaaaaac")],
+        [],
+        2000.0,
     )
-    ledger.record([assessment("ZTF99aaaaaaa", 9.0, model_set="aha-ztf-0.9")], [], 2100.0)
+    ledger.record([scored_object("ZTF99aaaaaaa", 9.0, model_set="aha-ztf-0.9")], [], 2100.0)
     found = ledger.scores.between("aha-ztf-1.0", 1500.0, 2500.0)
     assert [(item.object_id, item.score, item.is_new, item.is_newly_flagged) for item in found] == [
         ("ZTF99aaaaaab", 5.0, False, False),
@@ -223,12 +227,12 @@ def test_a_span_of_time_tells_what_was_new_in_it_and_what_was_flagged_first(ledg
 
 def test_the_highest_score_is_sent_first(ledger):
     scores = {"ZTF99aaaaaaa": 2.2, "ZTF99aaaaaab": 3.4, "ZTF99aaaaaac": 2.9}
-    ledger.record([assessment(name, score) for name, score in scores.items()], [], 1000.0)
+    ledger.record([scored_object(name, score) for name, score in scores.items()], [], 1000.0)
     assert [item.classdict["score"] for item in ledger.outbox.due(2000.0)] == [3.4, 2.9, 2.2]
 
 
 def test_what_was_sent_is_not_sent_again_but_still_known(ledger):
-    ledger.record([assessment()], [], 1000.0)
+    ledger.record([scored_object()], [], 1000.0)
     ledger.outbox.mark_sent([annotation()], 1010.0)
     assert list(ledger.outbox.due(2000.0)) == []
     assert ledger.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
@@ -236,14 +240,14 @@ def test_what_was_sent_is_not_sent_again_but_still_known(ledger):
 
 
 def test_an_acknowledgement_of_an_older_annotation_does_not_hide_a_newer_one(ledger):
-    ledger.record([assessment(score=3.0)], [], 1000.0)
-    ledger.record([assessment(score=3.6)], [], 1001.0)
+    ledger.record([scored_object(score=3.0)], [], 1000.0)
+    ledger.record([scored_object(score=3.6)], [], 1001.0)
     ledger.outbox.mark_sent([annotation(score=3.0)], 1002.0)
     assert list(ledger.outbox.due(2000.0)) == [annotation(score=3.6)]
 
 
 def test_a_failure_keeps_its_reason_and_its_pause_grows_to_six_hours(ledger):
-    ledger.record([assessment()], [], 0.0)
+    ledger.record([scored_object()], [], 0.0)
     now = 0.0
     for pause in [*(60 * 2**n for n in range(9)), 21600, 21600]:
         ledger.outbox.mark_failed([annotation()], "annotate: refused", now)
@@ -261,16 +265,16 @@ def test_refused_records_are_bounded_in_number_and_length(ledger):
 
 
 def test_a_dry_run_sees_what_is_there_and_leaves_the_ledger_as_it_was(ledger):
-    ledger.record([assessment()], [], 0.0)
+    ledger.record([scored_object()], [], 0.0)
     with ledger.for_dry_run() as dry:
         dry.passes.begin(1.0)
-        dry.record([assessment("ZTF99aaaaaab")], [Refusal("bad", "no sense", "{}")], 1.0, ("query", "further"))
+        dry.record([scored_object("ZTF99aaaaaab")], [Refusal("bad", "no sense", "{}")], 1.0, ("query", "further"))
         dry.announcements.leave_unannounced(["ZTF99aaaaaaa"])
         assert len(dry.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == 2
         ledger.calls.count("query", 1.0)  # a dry run's calls are calls like any other
         ledger.verdicts.add(verdict())  # and nobody is held up
         with pytest.raises(LedgerError):  # within a dry run, too, a transaction is all or nothing
-            dry.record([assessment("ZTF99aaaaaac"), assessment("ZTF99aaaaaac", state=None)], [], 2.0)
+            dry.record([scored_object("ZTF99aaaaaac"), scored_object("ZTF99aaaaaac", state=None)], [], 2.0)
         assert dry.scores.states(["ZTF99aaaaaac"]) == {} and dry.outbox.counts()["waiting"] == 2
     assert list(ledger.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == ["ZTF99aaaaaaa"]
     assert ledger.position("query") is None and ledger.counts.refused() == 0
@@ -285,7 +289,7 @@ def test_a_second_pass_on_the_same_ledger_is_turned_away_and_the_lock_ends_with_
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(LedgerBusyError, match=f"process {other.pid}"), pass_lock(address):
             pass
-        ledger.record([assessment()], [], 1000.0)  # it is no lock on the ledger: people judge while a pass is made
+        ledger.record([scored_object()], [], 1000.0)  # it is no lock on the ledger: people judge while a pass is made
         other.kill()
         other.wait()
         with when_free(address):
@@ -307,7 +311,7 @@ def when_free(address) -> contextlib.AbstractContextManager[None]:
 
 
 def test_a_writer_waits_for_another_instead_of_failing(ledger, address):
-    ledger.record([assessment()], [], 0.0)
+    ledger.record([scored_object()], [], 0.0)
     begun, done = threading.Event(), threading.Event()
 
     def write() -> None:
@@ -356,7 +360,7 @@ def test_reading_and_writing_cannot_starve_each_other(ledger):
 
 
 def test_what_lasair_acknowledged_and_does_not_have_is_sent_again(ledger):
-    ledger.record([assessment()], [], 0.0)
+    ledger.record([scored_object()], [], 0.0)
     ledger.outbox.mark_sent([annotation()], 10.0)
     assert ledger.outbox.unverified(5) == [annotation()]
     ledger.outbox.mark_failed([annotation()], "not there", 20.0)
@@ -403,10 +407,10 @@ def test_a_batch_is_written_in_as_many_statements_as_a_single_object_and_a_call_
         sqlalchemy.event.remove(Engine, "before_cursor_execute", note)
         return len(made)
 
-    def batch(n: int) -> list[Assessment]:
+    def batch(n: int) -> list[ScoredObject]:
         names = [f"ZTF99a{number:06d}" for number in range(n)]
         return [
-            assessment(name, bins={"features": {"gmag": 2}}, transient=Transient(name, "ztf"), waiting_record={})
+            scored_object(name, bins={"features": {"gmag": 2}}, transient=Transient(name, "ztf"), waiting_record={})
             for name in names
         ]
 
@@ -423,7 +427,7 @@ def test_a_batch_is_written_in_as_many_statements_as_a_single_object_and_a_call_
 
 
 def test_scores_have_the_order_of_their_batch_and_of_an_objects_states_the_last_counts(ledger):
-    items = [assessment(f"ZTF99aaaaaa{n % 7}", score=float(n), state=str(n), waiting_record=n) for n in range(100)]
+    items = [scored_object(f"ZTF99aaaaaa{n % 7}", score=float(n), state=str(n), waiting_record=n) for n in range(100)]
     ledger.record(items, [], 0.0)
     names = [f"ZTF99aaaaaa{n}" for n in range(7)]
     scored = sorted((row["score_id"], row["score"]) for rows in ledger.scores.histories(names).values() for row in rows)
@@ -436,14 +440,14 @@ def test_scores_have_the_order_of_their_batch_and_of_an_objects_states_the_last_
     assert {item.object_id: item.score for item in ledger.announcements.to_announce()} == {
         name: item.score for name, item in last.items()
     }
-    ledger.record([assessment(names[0]), assessment(names[0], classification="normal", send=False)], [], 1.0)
+    ledger.record([scored_object(names[0]), scored_object(names[0], classification="normal", send=False)], [], 1.0)
     assert names[0] not in {item.object_id for item in ledger.announcements.to_announce()}
     assert ledger.kept.waiting_of(names) == set(names[1:])
 
 
 def test_objects_come_in_the_order_of_their_code_points(ledger):
     names = ["ZTF99B", "ZTF99a", "ZTF99A", "ztf99b", "1692984331914446", "169298433191445"]
-    ledger.record([assessment(name) for name in names], [], 0.0)
+    ledger.record([scored_object(name) for name in names], [], 0.0)
     assert [item.object_id for item in ledger.outbox.due(0.0)] == sorted(names)
     assert [item.object_id for item in ledger.announcements.to_announce()] == sorted(names)
 
@@ -461,13 +465,13 @@ def test_text_from_outside_that_a_database_has_no_place_for_is_kept_without_it(l
 def test_the_newest_records_wait_whenever_their_object_came_first(ledger, monkeypatch):
     monkeypatch.setattr(kept_objects, "MAX_WAITING", 2)
     for name in "abca":
-        ledger.record([assessment(f"ZTF99aaaaaa{name}", waiting_record=name)], [], 1000.0)
+        ledger.record([scored_object(f"ZTF99aaaaaa{name}", waiting_record=name)], [], 1000.0)
     assert sorted(ledger.kept.waiting_records(9)) == ["a", "c"]
 
 
 def test_a_flag_takes_its_class_along_in_place_while_it_waits_and_by_a_new_write_once_sent(ledger):
     waits, sent = annotation("ZTF99aaaaaaa"), annotation("ZTF99aaaaaab")
-    ledger.record([assessment(item.object_id) for item in (waits, sent)], [], 0.0)
+    ledger.record([scored_object(item.object_id) for item in (waits, sent)], [], 0.0)
     ledger.outbox.mark_failed([waits], "refused", 1.0)
     ledger.outbox.mark_sent([sent], 1.0)
     ledger.tns.remember({item.object_id: TnsEntry("SN 2099a", "SN Ia") for item in (waits, sent)}, 1.0)
@@ -497,7 +501,7 @@ def test_passes_are_remembered_with_how_they_ended(ledger):
 def test_objects_are_counted_by_how_often_they_were_scored(ledger):
     for name, classes in (("a", ["normal"]), ("b", ["watch", "anomaly", "normal"]), ("c", ["anomaly"])):
         for item in classes:
-            ledger.record([assessment(f"ZTF99aaaaaa{name}", classification=item, send=False)], [], 0.0)
+            ledger.record([scored_object(f"ZTF99aaaaaa{name}", classification=item, send=False)], [], 0.0)
     assert ledger.counts.lifetimes("aha-ztf-1.0") == [LifetimeCount(1, 2, 1, 1), LifetimeCount(3, 1, 1, 2)]
 
 
@@ -596,11 +600,11 @@ def test_who_would_not_wait_long_for_another_writer_is_told_soon(ledger, address
 
 
 def test_who_only_reads_sees_what_was_recorded_whether_or_not_the_ledger_is_open_elsewhere(ledger, address):
-    ledger.record([assessment()], [], 1000.0)
+    ledger.record([scored_object()], [], 1000.0)
     with Ledger(address, read_only=True) as reader:
         assert len(reader.scores.history("ZTF99aaaaaaa")) == 1
         with ledger._database.transaction():
-            ledger.record([assessment()], [], 2000.0)
+            ledger.record([scored_object()], [], 2000.0)
             assert len(reader.scores.history("ZTF99aaaaaaa")) == 1  # it waits for nobody
         assert len(reader.scores.history("ZTF99aaaaaaa")) == 2
         with pytest.raises(LedgerError, match=r"read-?only"):

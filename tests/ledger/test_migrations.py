@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from annotator.errors import LedgerError
 from annotator.ledger import Ledger, migrate
 from annotator.ledger.schema import NEWEST, VERSION_TABLE, metadata
-from tests.ledger.test_ledger import annotation, assessment
+from tests.ledger.test_ledger import annotation, scored_object
 
 NEXT = f'''"""Add a note."""
 
@@ -56,7 +56,7 @@ def later_release(tmp_path):
 
 
 def test_a_ledger_of_an_older_release_is_brought_up_to_date_with_all_it_holds(ledger, address, later_release):
-    ledger.record([assessment()], [], 0.0)
+    ledger.record([scored_object()], [], 0.0)
     ledger.close()
     with later_release():
         with pytest.raises(LedgerError, match="older release: make a pass with this one first"):

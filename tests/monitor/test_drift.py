@@ -20,15 +20,14 @@ from annotator.monitor.drift import (
     FALSE_ALARM_RATE,
     MIN_OBJECTS,
     MIN_STABILITY_INDEX,
-    in_words,
+    drift_text,
     ks,
     ks_p_value,
     population_stability,
     shifts,
     stability_p_value,
 )
-from annotator.monitor.status import in_words as status_in_words
-from annotator.monitor.status import read_status
+from annotator.monitor.status import read_status, status_text
 from annotator.nights import night_of
 from annotator.passes.run import run_pass
 from annotator.sandbox.kafka import filter_rows
@@ -221,7 +220,7 @@ def test_each_modality_is_said_of_its_last_night_with_enough_objects():
         night - 1: {"gmag": [500], "rmag": [500], "triplet_peak": as_trained, "lightcurve_days": [20]},
         night: {"gmag": [10, 190], "rmag": [180, 20], "triplet_peak": [20], "lightcurve_days": [15]},
     }
-    features, triplet, lightcurve = in_words(nights, trained)
+    features, triplet, lightcurve = drift_text(nights, trained)
     assert re.fullmatch(
         r"gmag, rmag have moved \(gmag most: PSI \d\.\d\d, KS 0\.45 of 200 objects on the night of 2026-11-20\); "
         r"scores of features are not comparable with the card",
@@ -233,7 +232,7 @@ def test_each_modality_is_said_of_its_last_night_with_enough_objects():
 
 def test_what_was_counted_in_other_bins_is_not_taken_for_what_is_counted_now():
     trained = [Distribution("gmag", "features", (0.0,), (0.5, 0.5), 0.0, 3000)]
-    assert in_words({1: {"gmag": [0, 0, 0, 500]}}, trained) == [
+    assert drift_text({1: {"gmag": [0, 0, 0, 500]}}, trained) == [
         "features: too few objects to tell, 30 in a night are needed"
     ]
 
@@ -328,7 +327,7 @@ def test_a_pass_counts_the_night_and_the_status_says_what_has_moved(sandbox, con
         status = read_status(config, moment + 60)
         (sentence,) = status.models.drift
         assert re.fullmatch(said, sentence)
-        assert f"drift      {sentence}" in status_in_words(status).splitlines()
+        assert f"drift      {sentence}" in status_text(status).splitlines()
         assert status.attention == () and status.to_dict()["drift"] == (sentence,)
 
 

@@ -11,10 +11,10 @@ from annotator.cli import main
 from annotator.decision.config import DecisionConfig
 from annotator.ledger import Ledger
 from annotator.ledger.counts import NightCount
-from annotator.monitor.flag_rate import NIGHTS, flag_rate, in_words
+from annotator.monitor.flag_rate import NIGHTS, flag_rate, flags_text
 from annotator.nights import DAY_S, night_of, start_of
 from annotator.passes.run import run_pass
-from tests.ledger.test_ledger import assessment
+from tests.ledger.test_ledger import scored_object
 
 FIRST = 61000
 NOW = start_of(FIRST + 1000)
@@ -24,7 +24,7 @@ def filled(scorings, model_set="aha-ztf-1.0") -> Ledger:
     """Make a ledger of (night, object, classification), in the middle of each night."""
     ledger = Ledger(":memory:")
     for night, name, classification in scorings:
-        item = assessment(name, classification=classification, send=False, model_set=model_set)
+        item = scored_object(name, classification=classification, send=False, model_set=model_set)
         ledger.record([item], [], start_of(FIRST + night) + DAY_S / 2)
     return ledger
 
@@ -97,7 +97,7 @@ def test_the_rate_is_of_the_last_thirty_nights_without_the_first_and_the_one_tha
     # 1 to 30: the mean by Gauss; three of thirty are set aside at either end.
     assert (rate.anomalies.mean, rate.anomalies.low, rate.anomalies.high) == (15.5, 4, 27)
     assert (rate.watches.mean, rate.watches.low, rate.watches.high) == (0.0, 0, 0)
-    (words, *_) = in_words(rate)
+    (words, *_) = flags_text(rate)
     assert words == (
         "about 16 anomalies and 0.0 watches a night, new ones, of 16 objects scored (30 nights, 80 % of nights 4 to 27 "
         "and 0)"
@@ -107,18 +107,18 @@ def test_the_rate_is_of_the_last_thirty_nights_without_the_first_and_the_one_tha
 def test_before_a_second_full_night_the_first_counts_and_it_is_said():
     rate = flag_rate(filled(nights([3])), "aha-ztf-1.0", DecisionConfig(), start_of(FIRST + 1) - 1)
     assert (rate.nights, rate.is_preliminary, rate.anomalies.mean) == (1, True, 3.0)
-    assert "(so far, with the first night, in which all is new)" in in_words(rate)[0]
+    assert "(so far, with the first night, in which all is new)" in flags_text(rate)[0]
     rate = flag_rate(filled(nights([90, 3])), "aha-ztf-1.0", DecisionConfig(), NOW)
     assert (rate.nights, rate.is_preliminary, rate.anomalies.mean) == (1, False, 3.0)
-    assert "of 3 objects scored (1 night)" in in_words(rate)[0]
+    assert "of 3 objects scored (1 night)" in flags_text(rate)[0]
     rate = flag_rate(filled(nights([90, 3, 5])), "aha-ztf-1.0", DecisionConfig(), NOW)
-    assert "(2 nights, all 3 to 5 and 0)" in in_words(rate)[0]
+    assert "(2 nights, all 3 to 5 and 0)" in flags_text(rate)[0]
 
 
 def test_a_new_model_set_starts_its_own_count():
     ledger = filled(nights([90, 3]))
     assert flag_rate(ledger, "aha-ztf-2.0", DecisionConfig(), NOW) is None
-    ledger.record([assessment("a", model_set="aha-ztf-2.0", send=False)], [], start_of(FIRST + 9))
+    ledger.record([scored_object("a", model_set="aha-ztf-2.0", send=False)], [], start_of(FIRST + 9))
     assert flag_rate(ledger, "aha-ztf-2.0", DecisionConfig(), NOW).lifetime.objects == 1
 
 

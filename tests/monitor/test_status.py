@@ -6,7 +6,7 @@ import pytest
 from annotator.cli import main
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
-from annotator.monitor.status import in_words, read_status
+from annotator.monitor.status import read_status, status_text
 from annotator.passes.report_text import summary
 from annotator.passes.retract import retract
 from annotator.passes.run import run_pass
@@ -58,7 +58,7 @@ def test_models_that_are_refused_are_said(sandbox, configure, models, tmp_path):
     (tmp_path / "empty").mkdir()
     status = read_status(configure(sandbox, models="empty"), time.time())
     assert any("expected models" in line for line in status.attention)
-    assert "refused" in in_words(status).splitlines()[0]
+    assert "refused" in status_text(status).splitlines()[0]
 
 
 def test_retracting_rewrites_what_a_bad_release_flagged_and_nothing_else(sandbox, configure, models):

@@ -2,15 +2,15 @@
 
 import dataclasses
 
-from annotator.decision.assessment import Assessment
+from annotator.decision.objects import ScoredObject
 from annotator.passes.delivery import Delivery
 from annotator.passes.report import PassReport
 from annotator.passes.report_text import summary
 from annotator.passes.tally import add_scored, counts
 
 
-def assessed(object_id: str, classification: str, score: float) -> Assessment:
-    return Assessment(object_id, "", "1.0", 61000.0, 3, classification, score, {}, None, None, None)
+def assessed(object_id: str, classification: str, score: float) -> ScoredObject:
+    return ScoredObject(object_id, "", "1.0", 61000.0, 3, classification, score, {}, None, None, None)
 
 
 def test_artefacts_are_counted_and_never_listed_among_the_flagged_however_high_they_score():

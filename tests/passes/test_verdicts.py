@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.cli import main
-from annotator.decision.classify import judged
+from annotator.decision.classify import overridden
 from annotator.decision.config import DecisionConfig
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
@@ -175,11 +175,11 @@ def test_a_time_without_a_zone_is_no_verdict():
 @pytest.mark.parametrize("decided", ["anomaly", "watch", "artefact", "normal"])
 def test_a_person_has_the_last_word_and_then_a_class_in_tns_if_so_configured(decided, classified, tns_type):
     decision = DecisionConfig(classified=classified)
-    assert judged(decided, verdict("regular").asked_class, tns_type, decision) == "normal"
-    assert judged(decided, verdict("artefact").asked_class, tns_type, decision) == "artefact"
+    assert overridden(decided, verdict("regular").override, tns_type, decision) == "normal"
+    assert overridden(decided, verdict("artefact").override, tns_type, decision) == "artefact"
     left_to_the_models = "watch" if (decided, classified, tns_type) == ("anomaly", "demote", "SN Ia") else decided
     for name in ("anomaly", "unknown"):
-        assert judged(decided, verdict(name).asked_class, tns_type, decision) == left_to_the_models
+        assert overridden(decided, verdict(name).override, tns_type, decision) == left_to_the_models
 
 
 def test_who_judged_stays_here_and_the_day_is_told():

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from annotator.decision.assessment import TnsEntry
+from annotator.decision.objects import TnsEntry
 from annotator.errors import ConfigError, LedgerError
 from annotator.ledger import Ledger
 from annotator.models import Missing, Model

@@ -80,14 +80,14 @@ class HeldClock:
 
 @pytest.fixture
 def clock(monkeypatch) -> HeldClock:
-    held, in_words = HeldClock(), stream.in_words
+    held, error_text = HeldClock(), stream.error_text
 
     def hear(*arguments: object) -> str:
         held.complained = True
-        return in_words(*arguments)
+        return error_text(*arguments)
 
     monkeypatch.setattr(stream, "time", held)
-    monkeypatch.setattr(stream, "in_words", hear)
+    monkeypatch.setattr(stream, "error_text", hear)
     return held
 
 

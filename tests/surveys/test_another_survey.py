@@ -19,8 +19,8 @@ from annotator.passes.delivery import deliver
 from annotator.passes.run import run_pass
 from annotator.passes.score_file import score_lines
 from annotator.passes.tns import tns_entries
-from annotator.report.night import read_night
-from annotator.report.pages.write import page_name
+from annotator.report.pages.render import page_name
+from annotator.report.read import read_night
 from annotator.report.tables import to_table
 from annotator.sources.query import query_batches
 from annotator.sources.records import decoded

@@ -211,11 +211,11 @@ def _write_table(out: Path, objects: Mapping[str, tuple[str, dict[str, Any]]]) -
     writer.writeheader()
     for object_id in sorted(objects):
         label, row = objects[object_id]
-        writer.writerow({name: _cell(value) for name, value in _completed(row).items()} | {"source_label": label})
+        writer.writerow({name: _cell(value) for name, value in _enriched(row).items()} | {"source_label": label})
     write_files(out.parent, [(out.name, table.getvalue().encode())])
 
 
-def _completed(row: Mapping[str, Any]) -> dict[str, Any]:
+def _enriched(row: Mapping[str, Any]) -> dict[str, Any]:
     """Add the databank's derived columns, and its sentinel where a redshift or a size is unknown."""
     latitude, colour_jd, first_jd = row["glatmean"], row["jd_g_minus_r"], row["jdmin"]
     return {name: row[name] for name in (*_OBJECTS, *_SHERLOCK, *_TNS)} | {

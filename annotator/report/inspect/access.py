@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import flask
 
 from annotator.errors import ConfigError
-from annotator.verdicts import Verdict
+from annotator.verdicts import Verdict, VerdictKind
 
 PASSWORD_VARIABLE = "AHA_INSPECT_PASSWORD"
 MIN_PASSWORD = 8
@@ -91,7 +91,7 @@ def check_person(person: str) -> None:
     """Raise ConfigError unless verdicts can be kept under this name."""
     if len(person) > MAX_PERSON:
         raise ConfigError(f"person must be a name of at most {MAX_PERSON} characters; found {len(person)}")
-    Verdict("any", "unknown", person, datetime.datetime.now(datetime.UTC))
+    Verdict("any", VerdictKind.UNKNOWN, person, datetime.datetime.now(datetime.UTC))
 
 
 # --- who may ask

@@ -23,6 +23,7 @@ from annotator.report.pages.thumbnails import (
     stamps_side,
 )
 from annotator.surveys.links import lasair_page, links
+from annotator.transient import Modality
 from annotator.verdicts import VerdictKind
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def render_object(
 
     night, curve, legend = tools.night, None, frozenset()
     if shown.curve is not None:
-        reasons = candidate.reasons.get("lightcurve", ())
+        reasons = candidate.reasons.get(Modality.LIGHTCURVE, ())
         label = page_text.describe_curve(candidate.object_id, shown.curve, reasons)
         legend = page_text.legend(shown.curve, reasons)
         curve = markupsafe.Markup(tools.plot.svg(shown.curve, reasons, label))
@@ -190,7 +191,7 @@ def render_object(
         history=history,
         modalities=page_text.modality_rows(candidate),
         why_no_reasons=page_text.why_no_reasons(candidate),
-        marks=page_text.stamp_marks(candidate.reasons.get("triplet", ()), rows),
+        marks=page_text.stamp_marks(candidate.reasons.get(Modality.TRIPLET, ()), rows),
         stamps_width=stamps_side(len(CHANNELS)),
         stamps_height=stamps_side(rows),
         deviation_range=f"{DEVIATION_RANGE:g}",

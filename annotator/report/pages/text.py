@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from annotator.annotation import Classification
 from annotator.nights import MJD_0
 from annotator.preprocess.triplet import CHANNELS, SIDE
 from annotator.reasons.reason import Reason
@@ -13,9 +14,10 @@ from annotator.report.expected import ShownCurve
 from annotator.report.night import Candidate, Night, NightSummary
 from annotator.report.pages.thumbnails import GAP
 from annotator.surveys import SURVEYS
+from annotator.transient import Modality
 
 MODALITIES: Mapping[str, str] = MappingProxyType(
-    {"features": "Features", "lightcurve": "Light curve", "triplet": "Stamps"}
+    {Modality.FEATURES: "Features", Modality.LIGHTCURVE: "Light curve", Modality.TRIPLET: "Stamps"}
 )
 """In the order of the columns."""
 
@@ -107,7 +109,8 @@ def tiles(night: Night) -> list[Tile]:
     """Return the numbers that stand above the list."""
     summary = night.summary
     counted = [
-        Tile(str(summary.classes.get(name, 0)), name, name) for name in ("anomaly", "watch", "artefact", "normal")
+        Tile(str(summary.classes.get(name, 0)), name, name)
+        for name in (Classification.ANOMALY, Classification.WATCH, Classification.ARTEFACT, Classification.NORMAL)
     ]
     seen = [Tile(str(summary.by_modality.get(name, 0)), f"with {word.lower()}") for name, word in MODALITIES.items()]
     return [

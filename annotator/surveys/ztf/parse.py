@@ -16,7 +16,7 @@ from annotator.surveys.ztf.candidates import (
     within,
 )
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, QUALITY_NAMES, lasair_columns
-from annotator.transient import Transient
+from annotator.transient import Modality, Transient
 
 SENTINEL = -999.0
 """What ZTF and AHA's databank write for "unknown"."""
@@ -60,7 +60,7 @@ def parse(record: object) -> Transient:
     try:
         reference = cutouts(record)
     except MissingModalityError as reason:
-        why_missing["triplet"] = str(reason)
+        why_missing[Modality.TRIPLET] = str(reason)
     return Transient(
         object_id=object_id,
         survey="ztf",

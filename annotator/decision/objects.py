@@ -22,7 +22,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Completed:
+class Enriched:
     """An object with what could be fetched for it."""
 
     transient: Transient
@@ -37,7 +37,7 @@ class Case:
     """All that a decision on an object is made of, but for what was known of it before."""
 
     seen: Seen
-    completed: Completed
+    enriched: Enriched
     scores: Scores
     classification: str
     """By the models alone, as :func:`annotator.decision.classify.decide` has it."""
@@ -52,12 +52,12 @@ class Case:
     @property
     def transient(self) -> Transient:
         """The object as it was scored."""
-        return self.completed.transient
+        return self.enriched.transient
 
     @property
     def waits(self) -> bool:
         """Whether a modality is still to be fetched."""
-        return self.completed.waits
+        return self.enriched.waits
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ class Known:
     """The one that holds."""
 
     @property
-    def asked_class(self) -> str | None:
+    def override(self) -> str | None:
         """The classification that the verdict asks for, None where it asks for nothing."""
-        return self.verdict.asked_class if self.verdict else None
+        return self.verdict.override if self.verdict else None
 
 
 @dataclass(frozen=True)
-class Assessment:
+class ScoredObject:
     """One object's result in this pass, ready to be written down."""
 
     object_id: str
