@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import AhaError, ConfigError
 from training import options
 
@@ -143,7 +144,7 @@ def _add_heads(commands: "argparse._SubParsersAction") -> None:
         options.seed(command)
     options.path(artefact, "--data", "stamps (NAME.npz), NAME.csv beside", required=True)
     for command in (exotic, artefact, ask):
-        options.path(command, "--verdicts", "CSV: objectId, verdict, person, when")
+        options.path(command, "--verdicts", f"CSV: {OBJECT_ID_KEY}, verdict, person, when")
     for command in (exotic, artefact):
         options.path(command, "--out", "folder of the model set", "DIR", required=True)
         command.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
@@ -178,7 +179,7 @@ def _add_fetching(fetch: argparse.ArgumentParser) -> None:
     options.path(stamps, "--out", "for cutouts.npz and cutouts.csv", "DIR", required=True)
     options.count(stamps, "--parallel", 4, "stamps at a time")
     for command in (curves, stamps):
-        options.path(command, "--table", "CSV with objectId, and type and source_label", required=True)
+        options.path(command, "--table", f"CSV with {OBJECT_ID_KEY}, and type and source_label", required=True)
     for command, run in ((features, _fetch_features), (curves, _fetch_lightcurves), (stamps, _fetch_cutouts)):
         command.add_argument("--endpoint", help="Lasair's API (default: Lasair-ZTF's)")
         options.count(command, "--calls-per-hour", 100, "the account's quota")

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.models.load import place_of_models
 from annotator.models.manifest import Manifest
@@ -301,7 +302,7 @@ def write_out_of_fold(
     names = list(numbers)
     with open(folder / f"{modality}.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("objectId", *(f"{modality}_{name}" for name in names)))
+        writer.writerow((OBJECT_ID_KEY, *(f"{modality}_{name}" for name in names)))
         for number, object_id in enumerate(object_ids):
             writer.writerow((object_id, *(repr(float(numbers[name][number])) for name in names)))
 

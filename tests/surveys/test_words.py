@@ -21,7 +21,7 @@ OF_ZTF_OBJECTS = """
 """
 OF_ZTF_CANDIDATES = """
     candid fid nid magpsf sigmapsf diffmaglim isdiffpos magnr sigmagnr magzpsci ssdistnr ssnamenr drb forcediffimflux
-    forcediffimfluxunc prv_candidates objectData
+    forcediffimfluxunc prv_candidates objectData ndethist
 """
 OF_SHERLOCK = "separationArcsec major_axis_arcsec association_type catalogue_table_name raDeg decDeg"
 OF_RUBIN = """
@@ -38,22 +38,6 @@ ALLOWED = {
 }
 """What else a file may say, and why."""
 
-ZTF_TABLES = {
-    *("artefact/card", "artefact/evaluate", "artefact/fit", "artefact/labels", "artefact/train", "cli"),
-    *(
-        "data/curves",
-        "data/fetch_objects",
-        "data/fetch_table",
-        "data/partial_light_curves",
-        "data/stamps",
-        "data/table",
-    ),
-    *("data/table", "exotic/examples", "features/aha", "features/fit", "features/train", "known/train"),
-    *("lightcurve/aha", "lightcurve/injection", "lightcurve/train", "recipe", "report/measure"),
-    *("triplet/aha", "triplet/card", "triplet/evaluate", "triplet/out_of_fold", "triplet/train"),
-}
-"""Modules of training that still name the columns of ZTF's tables; none may join them."""
-
 
 def words_of(path):
     """Return the survey words of a file, in names and in whatever is text; comments say what they like."""
@@ -66,14 +50,10 @@ def sources(room):
     return {path.relative_to(ROOT).as_posix(): path for path in (ROOT / room).rglob("*.py")}
 
 
-def test_the_annotator_names_a_survey_s_columns_in_their_home_alone():
-    said = {name: words_of(path) for name, path in sources("annotator").items() if not name.startswith(HOMES)}
+def test_a_survey_s_columns_are_named_in_their_home_alone():
+    files = sources("annotator") | sources("training")
+    said = {name: words_of(path) for name, path in files.items() if not name.startswith(HOMES)}
     assert {name: words for name, words in said.items() if words} == ALLOWED
-
-
-def test_no_more_of_training_names_a_survey_s_columns():
-    said = {name for name, path in sources("training").items() if words_of(path)}
-    assert said == {f"training/{name}.py" for name in ZTF_TABLES}
 
 
 def test_what_a_survey_asks_lasair_for_is_on_the_list():

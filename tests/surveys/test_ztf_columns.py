@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.surveys.ztf.columns import Detection, lasair_columns
+from annotator.surveys.ztf.columns import FEATURE_NAMES, MISSING_TOGETHER, Detection, lasair_columns
 
 JD = 2460000.5  # a UTC midnight
 
@@ -160,3 +160,7 @@ def test_no_detections_have_no_columns():
 def test_a_count_of_zero_is_null_as_in_lasair():
     bogus = [Detection(JD + day, is_g=True, magnitude=18.0, is_good=False) for day in (1.3, 3.3)]
     assert lasair_columns(bogus)["ncandgp"] is None
+
+
+def test_every_input_can_go_missing_with_its_band_or_its_catalogue():
+    assert set().union(*MISSING_TOGETHER.values()) == set(FEATURE_NAMES)

@@ -8,8 +8,9 @@ import pytest
 from annotator.models import ModelSet, load_models
 from annotator.sandbox.sky.night import NORMAL_KINDS, Night, simulate_night
 from annotator.surveys.ztf.columns import FEATURE_NAMES, QUALITY_NAMES
+from annotator.surveys.ztf.tables import BESIDE_FEATURES, SURROUNDINGS
 from tests.conftest import made_once
-from training.data.partial_light_curves import SURROUNDINGS, no_partial_light_curves
+from training.data.partial_light_curves import no_partial_light_curves
 from training.data.table import Table, read_table
 from training.export.files import write_files
 from training.export.graph import export_graph, manifest_json
@@ -18,7 +19,7 @@ from training.features import train as features
 from training.features.fit import Settings
 from training.metrics import ranking as evaluate
 
-COLUMNS = tuple(dict.fromkeys(("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *features.REFERENCE_COLUMNS, *SURROUNDINGS)))
+COLUMNS = tuple(dict.fromkeys(("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *BESIDE_FEATURES, *SURROUNDINGS)))
 POSITIONS = ("ramean", "decmean", "glatmean", "glonmean")
 
 

@@ -2,7 +2,15 @@
 
 from annotator.decision.classify import VOUCHING_DETECTIONS, VOUCHING_DRB
 from annotator.models.heads import HeadManifest
-from training.artefact.labels import MAX_ASTEROID_ARCSEC, MAX_BOGUS_DRB, MAX_BOGUS_RB, MIN_REAL_DRB, VERDICT_WEIGHT
+from training.artefact.labels import (
+    DRB,
+    MAX_ASTEROID_ARCSEC,
+    MAX_BOGUS_DRB,
+    MAX_BOGUS_RB,
+    MIN_REAL_DRB,
+    RB,
+    VERDICT_WEIGHT,
+)
 from training.data.stamps import MIN_RB
 from training.export.card_text import joined, with_interval
 
@@ -14,7 +22,7 @@ def artefact_card(manifest: HeadManifest) -> str:
     metrics, training = manifest.metrics, manifest.training
     rows = [
         ("AUC", "auc"),
-        ("AUC, stamps with drb", "auc_with_drb"),
+        (f"AUC, stamps with {DRB}", "auc_with_drb"),
         ("AUC, stamps without", "auc_without_drb"),
         ("precision at the threshold", "precision"),
         ("recall at the threshold", "recall"),
@@ -32,7 +40,7 @@ def artefact_card(manifest: HeadManifest) -> str:
 
 A logistic regression on piecewise linear functions of what the triplet model says of three stamps, of simple statistics
 of their pixels, and of ZTF's real-bogus scores where a record has them. An object is classified `artefact` from
-{manifest.threshold:g} on, unless {VOUCHING_DETECTIONS} good detections and a drb of {VOUCHING_DRB:g} vouch for it;
+{manifest.threshold:g} on, unless {VOUCHING_DETECTIONS} good detections and a {DRB} of {VOUCHING_DRB:g} vouch for it;
 or, as before, where none of its detections is positive and passes real-bogus. What is an artefact is no anomaly.
 
 | | |
@@ -48,10 +56,10 @@ or, as before, where none of its detections is positive and passes real-bogus. W
 
 Stamps `{training["data"]}` (with their table: sha256 `{training["data_sha256"]}`), {training["stamps"]:,}:
 {training["bogus"]} bogus, {training["real"]} real, the rest unclear, which neither train nor measure;
-{training["verdicts"]} verdicts of people, each with the weight of {VERDICT_WEIGHT:g} stamps. Bogus: drb below
-{MAX_BOGUS_DRB:g}, or rb below {MAX_BOGUS_RB:g} where there is no drb, without a spectroscopic class or a known asteroid
-within {MAX_ASTEROID_ARCSEC:g} arcsec. Real: drb of {MIN_REAL_DRB:g} or more, rb of {MIN_RB:g} or more where there is no
-drb, a class, or an asteroid.
+{training["verdicts"]} verdicts of people, each with the weight of {VERDICT_WEIGHT:g} stamps. Bogus: {DRB} below
+{MAX_BOGUS_DRB:g}, or {RB} below {MAX_BOGUS_RB:g} where there is no {DRB}, without a spectroscopic class or a known
+asteroid within {MAX_ASTEROID_ARCSEC:g} arcsec. Real: {DRB} of {MIN_REAL_DRB:g} or more, {RB} of {MIN_RB:g} or more
+where there is no {DRB}, a class, or an asteroid.
 Split {training["split"]}. Each stamp is shown whole and with either or both scores hidden, so that their presence says
 nothing.
 
@@ -61,10 +69,10 @@ own.
 ## How good it is
 
 Objects by their brightest positive detection, out-of-fold: {metrics["n_bogus"]} bogus, {metrics["n_real"]} real,
-{metrics["n_unknown"]} unclear. The labels come from rb and drb: **with the scores shown the figures are circular**, and
-only say that the decision carries out what the scores say; with the scores hidden the stamps alone have to tell. The
-threshold and the strength of the regularisation were chosen on these objects. 95 % intervals: AUC by bootstrap, shares
-exact.
+{metrics["n_unknown"]} unclear. The labels come from {RB} and {DRB}: **with the scores shown the figures are
+circular**, and only say that the decision carries out what the scores say; with the scores hidden the stamps alone have
+to tell. The threshold and the strength of the regularisation were chosen on these objects. 95 % intervals: AUC by
+bootstrap, shares exact.
 
 | | scores hidden | scores shown (circular) |
 |---|---|---|
@@ -84,7 +92,7 @@ The hundred highest triplet scores, before and after artefacts are taken out:
 ## Sources, licences, citation
 
 - Stamps: public ZTF alerts (programme 1) collected from open repositories of alert brokers. No pixel of them is in this
-  model. Real-bogus scores: Mahabal et al. 2019, PASP 131, 038002 (rb), Duev et al. 2019, MNRAS 489, 3582 (drb).
+  model. Real-bogus scores: Mahabal et al. 2019, PASP 131, 038002 ({RB}), Duev et al. 2019, MNRAS 489, 3582 ({DRB}).
 - From the stamps of repositories with a licence alone (nine in ten of them) it can be trained again.
 - Model, manifest and card: Apache-2.0, as the project.
 """

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from annotator.decision.config import DecisionConfig
 from training.artefact.fit import artefact_inputs, out_of_fold
-from training.artefact.labels import artefact_labels
+from training.artefact.labels import DRB, artefact_labels
 from training.data.stamps import StampTable
 from training.metrics.intervals import exact_share
 from training.metrics.ranking import auc_with_interval
@@ -42,15 +42,16 @@ def measure(
     -------
     dict
         ``n_bogus``, ``n_real``, ``n_unknown``, ``threshold``; for each of ``scores hidden`` and ``scores shown``:
-        ``auc`` (of all, of those with drb, of those without), ``precision``, ``recall``, ``false_alarms`` (share of the
-        real) and ``classified`` (share of the objects with a class), each ``[value, low, high]``; and ``top``, the rows
-        of :func:`top_rows`. The number of good detections, which can vouch for an object, is not in the table.
+        ``auc`` (of all, of those with a deep score, of those without), ``precision``, ``recall``, ``false_alarms``
+        (share of the real) and ``classified`` (share of the objects with a class), each ``[value, low, high]``; and
+        ``top``, the rows of :func:`top_rows`. The number of good detections, which can vouch for an object, is not in
+        the table.
     """
     labels = artefact_labels(table, verdicts)
     blind, shown = out_of_fold(artefact_inputs(table, terms), labels, table.model_of)
     picks = table.is_pick
     is_bogus, is_real = labels.is_bogus[picks], labels.is_real[picks]
-    is_classified, has_drb = (table.column("source_label") != "")[picks], np.isfinite(table.numbers("drb"))[picks]
+    is_classified, has_deep = (table.column("source_label") != "")[picks], np.isfinite(table.numbers(DRB))[picks]
     judged = {"scores hidden": blind[picks], "scores shown": shown[picks]}
     result: dict[str, Any] = {
         "n_bogus": int(is_bogus.sum()),
@@ -62,8 +63,8 @@ def measure(
         called, known = values >= threshold, is_bogus | is_real
         result[name] = {
             "auc": auc_with_interval(values[known], is_bogus[known]),
-            "auc_with_drb": auc_with_interval(values[known & has_drb], is_bogus[known & has_drb]),
-            "auc_without_drb": auc_with_interval(values[known & ~has_drb], is_bogus[known & ~has_drb]),
+            "auc_with_drb": auc_with_interval(values[known & has_deep], is_bogus[known & has_deep]),
+            "auc_without_drb": auc_with_interval(values[known & ~has_deep], is_bogus[known & ~has_deep]),
             "precision": share(called & is_bogus, called & known),
             "recall": share(called & is_bogus, is_bogus),
             "false_alarms": share(called & is_real, is_real),

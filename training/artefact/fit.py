@@ -48,13 +48,13 @@ def fit_artefact(
 ) -> ArtefactModel:
     """Fit the head.
 
-    Every stamp is shown four times, a quarter of its weight each: as it is, without rb, without drb, without both. So
-    the head works without them, and that they are there says nothing.
+    Every stamp is shown four times, a quarter of its weight each: as it is, without the one score, without the other,
+    without both. So the head works without them, and that they are there says nothing.
 
     Parameters
     ----------
     inputs
-        ``(n, d)`` with rb and drb first, NaN where missing.
+        ``(n, d)`` with :data:`REAL_BOGUS` first, NaN where missing.
     is_bogus, weights
         ``(n,)``.
 

@@ -14,7 +14,7 @@ from annotator.models.model_set import ModelSet, head_numbers
 from training.artefact.card import artefact_card
 from training.artefact.evaluate import THRESHOLD, headlines, measure
 from training.artefact.fit import INPUTS, artefact_inputs, fit_artefact, hidden
-from training.artefact.labels import VERDICTS, artefact_labels
+from training.artefact.labels import DRB, RB, VERDICTS, artefact_labels
 from training.artefact.network import ArtefactModel
 from training.data.stamps import read_stamps
 from training.export.head import export_head, head_identity, head_reference, refuse_if_worse, verdicts_in, write_head
@@ -25,6 +25,7 @@ from training.triplet.train import SERVED
 log = logging.getLogger(__name__)
 
 NAME = "artefact"
+MADE_UP = {RB: 0.5, DRB: 0.7}
 
 
 def train(data: Path, out: Path, out_of_fold: Path, verdicts_path: Path | None, is_fresh: bool) -> None:
@@ -100,6 +101,6 @@ def _references(model: ArtefactModel, models: ModelSet) -> tuple[HeadReference, 
         scored = triplet.score(transient)
         if not isinstance(scored, ModalityScore):
             continue
-        numbers = head_numbers(transient, {"triplet": scored}) | ({"rb": 0.5, "drb": 0.7} if number % 2 else {})
+        numbers = head_numbers(transient, {"triplet": scored}) | (MADE_UP if number % 2 else {})
         references.append(head_reference(model, INPUTS, numbers))
     return tuple(references)

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, usable_detections, within_grid
-from annotator.surveys.ztf.candidates import JD_MINUS_MJD
+from annotator.surveys.ztf.candidates import BANDS, JD_MINUS_MJD
+from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS, POSITIVE
 from annotator.transient import LightCurve
 from training.data.folds import Split, fold_of, rotated, rotation_of
 from training.data.table import EXOTIC, LABELS
 
-CURVE_COLUMNS = ("objectId", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
-LABEL_COLUMNS = ("objectId", "type", "source_label")
-ZTF_BANDS = {1: "g", 2: "r", 3: "i"}
+LABEL_COLUMNS = (OBJECT_ID_KEY, "type", "source_label")
 OTHER_TELESCOPES = ("YSE_DR1_PS1",)
 """Sources whose g and r are not ZTF's."""
 
@@ -91,10 +91,10 @@ def read_curves(path: Path, labels_path: Path) -> CurveTable:
     Parameters
     ----------
     path
-        Parquet, one row a detection: objectId, jd, fid, magpsf, sigmapsf, isdiffpos; where there are `source` and
-        `group`, photometry of other telescopes is left out and each group's is a curve of its own.
+        Parquet, one row a detection, with :data:`~annotator.surveys.ztf.tables.LIGHT_CURVE_COLUMNS`; where there are
+        `source` and `group`, photometry of other telescopes is left out and each group's is a curve of its own.
     labels_path
-        CSV, one row an object: objectId, type, source_label. Labels that are not AHA's four are left out.
+        CSV, one row an object, with :data:`LABEL_COLUMNS`. Labels that are not AHA's four are left out.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def read_curves(path: Path, labels_path: Path) -> CurveTable:
         raise ConfigError(
             f"--data {path}: expected light curves in Parquet and labels in {labels_path}, found {failure}"
         ) from failure
-    for frame, columns, where in ((rows, CURVE_COLUMNS, path), (labels, LABEL_COLUMNS, labels_path)):
+    for frame, columns, where in ((rows, LIGHT_CURVE_COLUMNS, path), (labels, LABEL_COLUMNS, labels_path)):
         absent = [name for name in columns if name not in frame]
         if absent:
             raise ConfigError(
@@ -119,11 +119,11 @@ def read_curves(path: Path, labels_path: Path) -> CurveTable:
             )
     if "source" in rows:
         rows = rows[~rows["source"].isin(OTHER_TELESCOPES)]
-    labelled = labels[labels["source_label"].isin(LABELS)].set_index("objectId")
-    rows = rows[rows["objectId"].isin(labelled.index)]
-    groups = rows["group"] if "group" in rows else rows["objectId"].map(lambda _: "all")
+    labelled = labels[labels["source_label"].isin(LABELS)].set_index(OBJECT_ID_KEY)
+    rows = rows[rows[OBJECT_ID_KEY].isin(labelled.index)]
+    groups = rows["group"] if "group" in rows else rows[OBJECT_ID_KEY].map(lambda _: "all")
     curves, n_unscorable = [], 0
-    for (object_id, group), part in rows.groupby(["objectId", groups], sort=True):
+    for (object_id, group), part in rows.groupby([OBJECT_ID_KEY, groups], sort=True):
         detections = usable_detections(_light_curve(part))
         if len(detections) < MIN_DETECTIONS or within_grid(detections).sum() < MIN_DETECTIONS:
             n_unscorable += 1
@@ -140,9 +140,9 @@ def read_curves(path: Path, labels_path: Path) -> CurveTable:
 
 def _light_curve(part) -> LightCurve:
     return LightCurve(
-        time_mjd=part["jd"].to_numpy(np.float64) - JD_MINUS_MJD,
-        band=np.array([ZTF_BANDS.get(fid, "") for fid in part["fid"]], dtype=str),
-        magnitude=part["magpsf"].to_numpy(np.float64),
-        magnitude_error=part["sigmapsf"].to_numpy(np.float64),
-        is_positive=part["isdiffpos"].isin(["t", "1"]).to_numpy(),
+        time_mjd=part[DETECTION.time_jd].to_numpy(np.float64) - JD_MINUS_MJD,
+        band=np.array([BANDS.get(number, "") for number in part[DETECTION.band_number]], dtype=str),
+        magnitude=part[DETECTION.magnitude].to_numpy(np.float64),
+        magnitude_error=part[DETECTION.magnitude_error].to_numpy(np.float64),
+        is_positive=part[DETECTION.sign].isin(POSITIVE).to_numpy(),
     )

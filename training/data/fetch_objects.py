@@ -17,18 +17,26 @@ from typing import Any
 
 import numpy as np
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import AhaError, ConfigError, LasairUnreachableError, RejectedError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.cutouts import CutoutFetcher
+from annotator.preprocess.triplet import CHANNELS
 from annotator.surveys.ztf.candidates import BANDS, JD_MINUS_MJD
-from annotator.surveys.ztf.parse import parse
+from annotator.surveys.ztf.record import ZTF
+from annotator.surveys.ztf.tables import (
+    DETECTION,
+    FETCHED_WITH_CUTOUTS,
+    FETCHED_WITH_CUTOUTS_TOO,
+    LIGHT_CURVE_COLUMNS,
+)
 from annotator.transient import LightCurve, Transient, Triplet
 from training.data.fetch_table import patiently, read_kept
 from training.export.files import write_files
 
 log = logging.getLogger(__name__)
 
-ANSWER_KEYS = frozenset({"objectId", "candidates"})
+ANSWER_KEYS = frozenset({ZTF.id_column, "candidates"})
 ANSWERS = "object-answers.jsonl"
 """Name of the file in which Lasair's answers are kept, beside what is made of them."""
 SIDE = 63
@@ -36,13 +44,11 @@ SIDE = 63
 SOURCE = "Lasair-ZTF"
 MAX_UNREACHABLE_IN_A_ROW = 3
 
-CURVE_COLUMNS = ("objectId", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos", "source", "group", "repo_licence")
-LABEL_COLUMNS = ("objectId", "type", "source_label", "source", "label_source", "best_group", "n_g", "n_r")
-_OF_CANDIDATE = ("candid", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos", "rb", "drb", "ra", "dec")
-_OF_CANDIDATE_TOO = ("ssdistnr", "distpsnr1", "sgscore1", "ndethist")
+CURVE_COLUMNS = (*LIGHT_CURVE_COLUMNS, "source", "group", "repo_licence")
+LABEL_COLUMNS = (OBJECT_ID_KEY, "type", "source_label", "source", "label_source", "best_group", "n_g", "n_r")
 STAMP_COLUMNS = (
-    *("objectId", *_OF_CANDIDATE, "type", "source_label", "simbad_class", "in_training_csv", "aha_pick"),
-    *("source", "repo_licence", *_OF_CANDIDATE_TOO),
+    *(OBJECT_ID_KEY, *FETCHED_WITH_CUTOUTS, "type", "source_label", "simbad_class", "in_training_csv", "aha_pick"),
+    *("source", "repo_licence", *FETCHED_WITH_CUTOUTS_TOO),
 )
 _STAMPS_AT_A_TIME = 64
 
@@ -67,7 +73,7 @@ def fetch_lightcurves(
     api
         Lasair-ZTF, with its budget of calls.
     table
-        CSV with `objectId`, and `type` and `source_label` where they are known.
+        CSV with the objects' ids under :data:`OBJECT_ID_KEY`, and `type` and `source_label` where they are known.
     out
         Parquet file to write: a row a detection. Beside it come `lightcurve_labels.csv`, a row an object, and
         `NAME.failures.csv`, which says what is not in the set and why.
@@ -96,7 +102,8 @@ def fetch_lightcurves(
     rows = [row for object_id, curve in curves.items() for row in _curve_rows(object_id, curve)]
     schema = pyarrow.schema(
         {name: pyarrow.string() for name in CURVE_COLUMNS}
-        | {"jd": pyarrow.float64(), "fid": pyarrow.int8(), "magpsf": pyarrow.float32(), "sigmapsf": pyarrow.float32()}
+        | {DETECTION.time_jd: pyarrow.float64(), DETECTION.band_number: pyarrow.int8()}
+        | {DETECTION.magnitude: pyarrow.float32(), DETECTION.magnitude_error: pyarrow.float32()}
     )
     columns = {name: [row[number] for row in rows] for number, name in enumerate(CURVE_COLUMNS)}
     buffer = io.BytesIO()
@@ -126,8 +133,8 @@ def fetch_cutouts(
     cutouts
         Fetches the stamps; its cache keeps what a run that ends early has fetched.
     out
-        Folder for `cutouts.npz` (science, template, difference ``(n, 63, 63)`` float32 and candid), `cutouts.csv`, a
-        row a triplet in the same order, and `cutouts.failures.csv`.
+        Folder for `cutouts.npz` (science, template, difference ``(n, 63, 63)`` float32 and the candidates' ids),
+        `cutouts.csv`, a row a triplet in the same order, and `cutouts.failures.csv`.
 
     Raises
     ------
@@ -154,17 +161,15 @@ def fetch_cutouts(
         log.info("stamps of %d objects", len(triplets))
     shown = {item.object_id: _shown(answers[item.object_id], item.cutouts.science) for item in wanted}
     result.found = len(triplets)
+    arrays = {
+        kind: np.array([getattr(triplet, kind) for triplet in triplets.values()], dtype=np.float32).reshape(
+            -1, SIDE, SIDE
+        )
+        for kind in CHANNELS
+    }
+    ids = [int(shown[object_id].get(DETECTION.candidate_id) or 0) for object_id in triplets]
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        **{
-            kind: np.array([getattr(triplet, kind) for triplet in triplets.values()], dtype=np.float32).reshape(
-                -1, SIDE, SIDE
-            )
-            for kind in ("science", "template", "difference")
-        },
-        candid=np.array([int(shown[object_id].get("candid") or 0) for object_id in triplets], dtype=np.int64),
-    )
+    np.savez_compressed(buffer, **arrays, **{DETECTION.candidate_id: np.array(ids, dtype=np.int64)})
     rows = [_stamp_row(object_id, shown[object_id], objects[object_id]) for object_id in triplets]
     _write_csv(out / "cutouts.csv", STAMP_COLUMNS, rows)
     _write_failures(out / "cutouts.npz", result)
@@ -178,21 +183,21 @@ def read_objects(table: Path) -> dict[str, Mapping[str, str]]:
     Raises
     ------
     ConfigError
-        If the table cannot be read, has no column `objectId`, or an id is none of ZTF's letters and digits.
+        If the table cannot be read, has no column :data:`OBJECT_ID_KEY`, or an id is none of ZTF's letters and digits.
     """
     try:
         with open(table, encoding="utf-8-sig", newline="") as lines:
             rows = list(csv.DictReader(lines))
     except (OSError, ValueError, csv.Error) as error:
         raise ConfigError(f"--table {table}: expected a CSV table, found {error}") from error
-    if not rows or "objectId" not in rows[0]:
-        raise ConfigError(f"--table {table}: expected a column objectId and at least one row")
+    if not rows or OBJECT_ID_KEY not in rows[0]:
+        raise ConfigError(f"--table {table}: expected a column {OBJECT_ID_KEY} and at least one row")
     objects: dict[str, Mapping[str, str]] = {}
     for row in rows:
-        if (row["objectId"] or "").isalnum():  # TNS:NAME is an object that ZTF, and Lasair-ZTF, has no name for
-            objects.setdefault(row["objectId"], row)
+        if (row[OBJECT_ID_KEY] or "").isalnum():  # TNS:NAME is an object that ZTF, and Lasair-ZTF, has no name for
+            objects.setdefault(row[OBJECT_ID_KEY], row)
     if not objects:
-        raise ConfigError(f"--table {table}: expected ids such as ZTF20abcdefg, found {rows[0]['objectId']!r}")
+        raise ConfigError(f"--table {table}: expected ids such as ZTF20abcdefg, found {rows[0][OBJECT_ID_KEY]!r}")
     return objects
 
 
@@ -200,7 +205,7 @@ def _fetch_answers(
     api: LasairApi, object_ids: Sequence[str], kept_in: Path, wait: bool, sleep: Callable[[float], None]
 ) -> tuple[dict[str, Mapping[str, Any]], Fetched]:
     """Ask for the objects that are not kept yet; those that Lasair refuses are asked for again in another run."""
-    answers: dict[str, Mapping[str, Any]] = {kept["objectId"]: kept for kept in read_kept(kept_in, ANSWER_KEYS)}
+    answers: dict[str, Mapping[str, Any]] = {kept[ZTF.id_column]: kept for kept in read_kept(kept_in, ANSWER_KEYS)}
     result = Fetched()
     unreachable_in_a_row = 0
     with open(kept_in, "a", encoding="utf-8") as kept:
@@ -221,7 +226,7 @@ def _fetch_answers(
                 result.failures[object_id] = str(error)
                 continue
             unreachable_in_a_row = 0
-            answers[object_id] = {"objectId": object_id, "candidates": answer.get("candidates")}
+            answers[object_id] = {ZTF.id_column: object_id, "candidates": answer.get("candidates")}
             kept.write(json.dumps(answers[object_id]) + "\n")
             kept.flush()
             if done % 50 == 0:
@@ -235,25 +240,26 @@ def _parsed(answers: Mapping[str, Mapping[str, Any]], result: Fetched) -> dict[s
     transients = {}
     for object_id, answer in answers.items():
         if isinstance(answer["candidates"], list):
-            transients[object_id] = parse(answer)
+            transients[object_id] = ZTF.parse(answer)
         else:
             result.failures[object_id] = "Lasair's answer holds no candidates"
     return transients
 
 
 def _curve_rows(object_id: str, curve: LightCurve) -> Iterable[tuple[object, ...]]:
-    filters = {band: fid for fid, band in BANDS.items()}
+    band_number = {band: number for number, band in BANDS.items()}
     for time_mjd, band, magnitude, error, is_positive in zip(
         curve.time_mjd, curve.band, curve.magnitude, curve.magnitude_error, curve.is_positive, strict=True
     ):
         sign = "t" if is_positive else "f"
-        yield object_id, time_mjd + JD_MINUS_MJD, filters[band], magnitude, error, sign, SOURCE, "lasair", ""
+        yield object_id, time_mjd + JD_MINUS_MJD, band_number[band], magnitude, error, sign, SOURCE, "lasair", ""
 
 
 def _label_row(object_id: str, curve: LightCurve, row: Mapping[str, str]) -> dict[str, object]:
     counts = {f"n_{band}": int((curve.band == band).sum()) for band in "gr"}
     labels = {name: row.get(name) or "" for name in ("type", "source_label")}
-    return {"objectId": object_id, **labels, "source": SOURCE, "label_source": "", "best_group": "lasair", **counts}
+    said = {"source": SOURCE, "label_source": "", "best_group": "lasair"}
+    return {OBJECT_ID_KEY: object_id, **labels, **said, **counts}
 
 
 def _why_not(outcome: Triplet | AhaError) -> str | None:
@@ -277,9 +283,9 @@ def _shown(answer: Mapping[str, Any], science_url: str) -> Mapping[str, Any]:
 
 
 def _stamp_row(object_id: str, shown: Mapping[str, Any], row: Mapping[str, str]) -> dict[str, object]:
-    numbers = {name: shown.get(name) for name in (*_OF_CANDIDATE, *_OF_CANDIDATE_TOO)}
+    numbers = {name: shown.get(name) for name in (*FETCHED_WITH_CUTOUTS, *FETCHED_WITH_CUTOUTS_TOO)}
     return {name: "" if value is None else value for name, value in numbers.items()} | {
-        "objectId": object_id,
+        OBJECT_ID_KEY: object_id,
         "type": row.get("type") or "",
         "source_label": row.get("source_label") or "",
         "simbad_class": "",
@@ -296,8 +302,8 @@ def _require_folder(folder: Path) -> None:
 
 
 def _write_failures(out: Path, result: Fetched) -> None:
-    rows = [{"objectId": object_id, "reason": reason} for object_id, reason in sorted(result.failures.items())]
-    _write_csv(out.with_name(f"{out.stem}.failures.csv"), ("objectId", "reason"), rows)
+    rows = [{OBJECT_ID_KEY: object_id, "reason": reason} for object_id, reason in sorted(result.failures.items())]
+    _write_csv(out.with_name(f"{out.stem}.failures.csv"), (OBJECT_ID_KEY, "reason"), rows)
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

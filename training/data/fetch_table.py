@@ -18,6 +18,8 @@ from typing import Any
 
 from annotator.errors import ConfigError, QuotaError, SourceError
 from annotator.lasair.api import LasairApi
+from annotator.surveys.ztf.record import ZTF
+from annotator.surveys.ztf.tables import DATABANK_TABLES, OBJECT
 from training.export.files import write_files
 
 log = logging.getLogger(__name__)
@@ -38,26 +40,13 @@ GALACTIC_PLANE_DEG = 15.0
 UNKNOWN = -999.0
 """How the databank writes an unknown redshift or size."""
 
-_OBJECTS = (
-    *("objectId", "gmag", "rmag", "g_minus_r", "jd_g_minus_r", "jdmin", "ramean", "decmean", "glatmean", "dmdt_g"),
-    *("mag_g02", "mag_g08", "mag_g28", "maggmax", "maggmean", "maggmin", "mag_r02", "mag_r08", "mag_r28", "dmdt_r"),
-    *("magrmax", "magrmin", "distpsnr1", "dmdt_g_err", "dmdt_r_err", "sgmag1", "srmag1"),
-)
-_SHERLOCK = (
-    *("classification", "catalogue_object_id", "separationArcsec", "northSeparationArcsec", "eastSeparationArcsec"),
-    *("physical_separation_kpc", "distance", "classificationReliability", "major_axis_arcsec"),
-)
-_TNS = ("tns_name", "type", "ra", "decl", "z")
+_READ = tuple(name for names in DATABANK_TABLES.values() for name in names)
 
-COLUMNS = (*_OBJECTS, *_SHERLOCK, "tns_name", "type", "ra", "decl", "galactic_plane", "g_r_days_from_fl", "z")
-"""The table's columns in order; `source_label` follows."""
+COLUMNS = (*_READ[:-1], "galactic_plane", "g_r_days_from_fl", _READ[-1])
+"""The table's columns in order, the redshift after what is derived; `source_label` follows."""
 
-SELECTED = ", ".join(
-    f"{table}.{name}"
-    for table, names in (("objects", _OBJECTS), ("sherlock_classifications", _SHERLOCK), ("crossmatch_tns", _TNS))
-    for name in names
-)
-TABLES = "objects, sherlock_classifications, crossmatch_tns"
+SELECTED = ", ".join(f"{table}.{name}" for table, names in DATABANK_TABLES.items() for name in names)
+TABLES = ", ".join(DATABANK_TABLES)
 PAGE_ROWS = 1000
 QUOTA_PAUSE_S = 300.0
 """How long `--wait` sleeps before it looks whether the hour has room again."""
@@ -154,25 +143,25 @@ def _missing_pages(
     wait: bool,
     sleep: Callable[[float], None],
 ) -> Iterator[dict[str, Any]]:
-    """Ask for a class page by page in the order of objectId, from where the last page ended."""
+    """Ask for a class page by page in the order of their ids, from where the last page ended."""
     done = [page for page in pages if page["label"] == label]
     if done and done[-1]["last"]:
         return
-    after = max((row["objectId"] for page in done for row in page["rows"]), default="")
+    after = max((row[ZTF.id_column] for page in done for row in page["rows"]), default="")
     types = " OR ".join(f"crossmatch_tns.type LIKE '{pattern}'" for pattern in patterns)
     while True:
-        conditions = f"({types}) AND objects.g_minus_r IS NOT NULL AND objects.objectId > '{after}'"
-        ordered = f"{conditions} ORDER BY objects.objectId"
+        conditions = f"({types}) AND objects.{OBJECT.colour} IS NOT NULL AND {ZTF.id_sql} > '{after}'"
+        ordered = f"{conditions} ORDER BY {ZTF.id_sql}"
         rows = patiently(lambda asked=ordered: api.query(SELECTED, TABLES, asked, PAGE_ROWS), wait, sleep)
         last = len(rows) < PAGE_ROWS
         for row in rows:
-            missing = [name for name in (*_OBJECTS, *_SHERLOCK, *_TNS) if name not in row]
-            if missing or not str(row["objectId"]).isalnum():
-                raise SourceError(f"Lasair's answer lacks {', '.join(missing) or 'a plain objectId'}: {row}")
+            missing = [name for name in _READ if name not in row]
+            if missing or not str(row[ZTF.id_column]).isalnum():
+                raise SourceError(f"Lasair's answer lacks {', '.join(missing) or f'a plain {ZTF.id_column}'}: {row}")
         yield {"label": label, "rows": rows, "last": last}
         if last:
             return
-        after = rows[-1]["objectId"]
+        after = rows[-1][ZTF.id_column]
 
 
 def patiently(call: Callable[[], Any], wait: bool, sleep: Callable[[float], None]) -> Any:
@@ -194,14 +183,14 @@ def _best_rows(pages: list[dict[str, Any]]) -> dict[str, tuple[str, dict[str, An
     best: dict[str, tuple[str, dict[str, Any]]] = {}
     for page in pages:
         for row in page["rows"]:
-            held = best.get(row["objectId"])
+            held = best.get(row[ZTF.id_column])
             if held is None or _reliability(row) > _reliability(held[1]):
-                best[row["objectId"]] = (page["label"], row)
+                best[row[ZTF.id_column]] = (page["label"], row)
     return best
 
 
 def _reliability(row: Mapping[str, Any]) -> float:
-    value = row["classificationReliability"]
+    value = row[OBJECT.sherlock_rank]
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else -math.inf
 
 
@@ -217,12 +206,12 @@ def _write_table(out: Path, objects: Mapping[str, tuple[str, dict[str, Any]]]) -
 
 def _enriched(row: Mapping[str, Any]) -> dict[str, Any]:
     """Add the databank's derived columns, and its sentinel where a redshift or a size is unknown."""
-    latitude, colour_jd, first_jd = row["glatmean"], row["jd_g_minus_r"], row["jdmin"]
-    return {name: row[name] for name in (*_OBJECTS, *_SHERLOCK, *_TNS)} | {
+    latitude, colour_jd, first_jd = row[OBJECT.galactic_latitude], row[OBJECT.colour_jd], row[OBJECT.first_jd]
+    return {name: row[name] for name in _READ} | {
         "galactic_plane": "" if latitude is None else "yes" if abs(latitude) < GALACTIC_PLANE_DEG else "no",
         "g_r_days_from_fl": None if colour_jd is None or first_jd is None else colour_jd - first_jd,
         "z": UNKNOWN if _cell(row["z"]) == "" else row["z"],
-        "major_axis_arcsec": UNKNOWN if _cell(row["major_axis_arcsec"]) == "" else row["major_axis_arcsec"],
+        OBJECT.host_size: UNKNOWN if _cell(row[OBJECT.host_size]) == "" else row[OBJECT.host_size],
     }
 
 

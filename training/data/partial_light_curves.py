@@ -11,29 +11,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.models.calibration import Sampling
 from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
 from annotator.surveys import SURVEYS
+from annotator.surveys.ztf.candidates import BANDS
 from annotator.surveys.ztf.columns import FEATURES, Detection, lasair_columns
+from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS, POSITIVE, SURROUNDINGS
 from annotator.transient import Transient
-from training.data.curves import CURVE_COLUMNS, OTHER_TELESCOPES, shared_groups
+from training.data.curves import OTHER_TELESCOPES, shared_groups
 from training.data.table import Table
 
 STATES_PER_OBJECT = 3
-
-SURROUNDINGS = (
-    "distpsnr1",
-    "sgmag1",
-    "srmag1",
-    "classification",
-    "separationArcsec",
-    "major_axis_arcsec",
-    "physical_separation_kpc",
-    "distance",
-)
-"""Columns that do not change while an object evolves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,20 +83,22 @@ def partial_light_curves(table: Table, curves: Path, survey: str, seed: int) -> 
     ConfigError
         If the light curves cannot be read.
     """
-    place_of = {row["objectId"]: number for number, row in enumerate(table.rows)}
+    object_ids = table.object_ids.tolist()
+    place_of = {object_id: number for number, object_id in enumerate(object_ids)}
     detections, is_shared = _detections(curves, table, place_of)
     rng = np.random.default_rng(seed)
+    id_column = SURVEYS[survey].id_column
     places, transients = [], []
     for object_id in sorted(detections):
         row = table.rows[place_of[object_id]]
         for _ in range(STATES_PER_OBJECT):
             seen = _up_to_random_epoch(detections[object_id], rng)
-            record = {name: row.get(name) for name in SURROUNDINGS} | {"objectId": object_id} | lasair_columns(seen)
+            record = {name: row.get(name) for name in SURROUNDINGS} | {id_column: object_id} | lasair_columns(seen)
             transient = SURVEYS[survey].parse(record)
             if len(transient.features) >= MIN_FEATURES:
                 places.append(place_of[object_id])
                 transients.append(transient)
-    shared = np.array([is_shared[table.rows[place]["objectId"]] for place in places], dtype=bool)
+    shared = np.array([is_shared[object_ids[place]] for place in places], dtype=bool)
     return PartialLightCurves(np.array(places, dtype=np.int64), tuple(transients), shared)
 
 
@@ -118,28 +111,29 @@ def _detections(
         rows = pandas.read_parquet(curves)
     except Exception as failure:  # pandas and pyarrow share no base below Exception
         raise ConfigError(f"--curves {curves}: expected light curves in Parquet, found {failure}") from failure
-    absent = [name for name in CURVE_COLUMNS if name not in rows]
+    absent = [name for name in LIGHT_CURVE_COLUMNS if name not in rows]
     if absent:
-        raise ConfigError(f"--curves {curves}: expected the columns {', '.join(CURVE_COLUMNS)}, found no {absent}")
+        expected = ", ".join(LIGHT_CURVE_COLUMNS)
+        raise ConfigError(f"--curves {curves}: expected the columns {expected}, found no {absent}")
     if "source" in rows:
         rows = rows[~rows["source"].isin(OTHER_TELESCOPES)]
-    rows = rows[rows["objectId"].isin(wanted) & (rows["magpsf"] > 0)]
+    rows = rows[rows[OBJECT_ID_KEY].isin(wanted) & (rows[DETECTION.magnitude] > 0)]
     if "group" not in rows:
         rows = rows.assign(group="all")
-    curves_of = rows[["objectId", "group"]].drop_duplicates()
+    curves_of = rows[[OBJECT_ID_KEY, "group"]].drop_duplicates()
     is_exotic = table.is_exotic
-    labels = [bool(is_exotic[wanted[object_id]]) for object_id in curves_of["objectId"]]
+    labels = [bool(is_exotic[wanted[object_id]]) for object_id in curves_of[OBJECT_ID_KEY]]
     shared = shared_groups(curves_of["group"], labels)
-    is_shared = curves_of["group"].isin(shared).groupby(curves_of["objectId"]).all().to_dict()
+    is_shared = curves_of["group"].isin(shared).groupby(curves_of[OBJECT_ID_KEY]).all().to_dict()
     found: dict[str, list[Detection]] = {}
-    for row in rows.itertuples():
-        found.setdefault(row.objectId, []).append(
+    for object_id, jd, band_number, magnitude, error, sign in rows[[*LIGHT_CURVE_COLUMNS]].itertuples(index=False):
+        found.setdefault(object_id, []).append(
             Detection(
-                jd=row.jd,
-                is_g=row.fid == 1,
-                magnitude=row.magpsf,
-                magnitude_error=row.sigmapsf if row.sigmapsf > 0 else None,
-                is_positive=row.isdiffpos in ("t", "1"),
+                jd=jd,
+                is_g=BANDS.get(band_number) == "g",
+                magnitude=magnitude,
+                magnitude_error=error if error > 0 else None,
+                is_positive=sign in POSITIVE,
             )
         )
     return found, is_shared

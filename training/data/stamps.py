@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError, MissingModalityError
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
 from annotator.surveys.ztf.candidates import number
+from annotator.surveys.ztf.tables import CUTOUT_COLUMNS, DETECTION
 from annotator.transient import Triplet
 from training.data.folds import N_FOLDS, Split, fold_of
 from training.data.table import EXOTIC
 
-COLUMNS = ("objectId", "candid", "magpsf", "rb", "drb", "source_label", "aha_pick")
-
 MIN_RB, MIN_DRB = 0.65, 0.8
-"""Either of ZTF's two real-bogus scores at least this high makes a stamp real (Duev et al. 2019 for drb)."""
+"""Either of ZTF's two real-bogus scores at least this high makes a stamp real (Duev et al. 2019 for the deep one)."""
 
 N_MODELS = 5
 FOLDS_A_MODEL = N_FOLDS // N_MODELS
@@ -51,6 +51,11 @@ class StampTable:
         return np.array([np.nan if value is None else value for value in values])
 
     @property
+    def object_ids(self) -> NDArray[np.str_]:
+        """``(n,)``, several triplets of one object among them."""
+        return self.column(OBJECT_ID_KEY)
+
+    @property
     def is_exotic(self) -> NDArray[np.bool_]:
         """``(n,)``."""
         return self.column("source_label") == EXOTIC
@@ -58,7 +63,8 @@ class StampTable:
     @property
     def is_normal(self) -> NDArray[np.bool_]:
         """``(n,)``: real by either real-bogus score, and not labelled exotic; most have no label at all."""
-        return ((self.numbers("rb") >= MIN_RB) | (self.numbers("drb") >= MIN_DRB)) & ~self.is_exotic
+        forest, deep = self.numbers(DETECTION.real_bogus), self.numbers(DETECTION.deep_real_bogus)
+        return ((forest >= MIN_RB) | (deep >= MIN_DRB)) & ~self.is_exotic
 
     @property
     def is_pick(self) -> NDArray[np.bool_]:
@@ -68,7 +74,7 @@ class StampTable:
     @property
     def folds(self) -> NDArray[np.int64]:
         """``(n,)``, 0 to 9 by a hash of the object's id, so that all its stamps are together."""
-        return np.array([fold_of(row["objectId"]) for row in self.rows])
+        return np.array([fold_of(object_id) for object_id in self.object_ids.tolist()])
 
     @property
     def model_of(self) -> NDArray[np.int64]:
@@ -94,7 +100,7 @@ def read_stamps(path: Path) -> StampTable:
     ----------
     path
         ``NAME.npz`` with `science`, `template` and `difference`, ``(n, rows, columns)``; beside it ``NAME.csv`` with
-        one row a triplet in the same order and at least :data:`COLUMNS`.
+        one row a triplet in the same order and at least :data:`~annotator.surveys.ztf.tables.CUTOUT_COLUMNS`.
 
     Raises
     ------
@@ -113,10 +119,10 @@ def read_stamps(path: Path) -> StampTable:
             f"--data {path}: expected arrays {', '.join(CHANNELS)}, and the table {beside.name} beside them, found "
             f"{failure}; make both with aha-train fetch cutouts"
         ) from failure
-    absent = [name for name in COLUMNS if name not in header]
+    absent = [name for name in CUTOUT_COLUMNS if name not in header]
     if absent or {len(part) for part in stamps} != {len(rows)}:
         raise ConfigError(
-            f"--data {path}: expected one row of {beside.name} a triplet with {', '.join(COLUMNS)}, found "
+            f"--data {path}: expected one row of {beside.name} a triplet with {', '.join(CUTOUT_COLUMNS)}, found "
             f"{len(rows)} rows, {', '.join(str(len(part)) for part in stamps)} stamps, and no column named "
             f"{', '.join(absent) or '(none)'}"
         )

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError, MissingModalityError, RecordError
 from annotator.models.calibration import Sampling
 from annotator.preprocess.features import feature_row
 from annotator.preprocess.quantities import quantity_row
 from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.candidates import number
+from annotator.surveys.ztf.columns import FEATURES, QUALITY_NAMES
 from annotator.transient import Transient
 from training.data.folds import Split, fold_of, rotated, rotation_of
 
@@ -23,7 +25,7 @@ EXOTIC = "Exotic"
 LABELS = ("SN Ia", "SN II", "SN Ib/c", EXOTIC)
 """AHA's four classes; the first three are normal."""
 
-REQUIRED_COLUMNS = ("objectId", "tns_name", "source_label")
+REQUIRED_COLUMNS = (OBJECT_ID_KEY, "tns_name", "source_label")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,16 @@ class Table:
         return np.array([row.get(name) or "" for row in self.rows], dtype=str)
 
     @property
+    def object_ids(self) -> NDArray[np.str_]:
+        """``(n,)``."""
+        return self.column(OBJECT_ID_KEY)
+
+    @property
+    def tns_names(self) -> list[str]:
+        """The transients' names, which several ids can share; the id where there is none."""
+        return [row["tns_name"] or row[OBJECT_ID_KEY] for row in self.rows]
+
+    @property
     def is_exotic(self) -> NDArray[np.bool_]:
         """``(n,)``."""
         return self.column("source_label") == EXOTIC
@@ -69,7 +81,7 @@ class Table:
     @property
     def folds(self) -> NDArray[np.int64]:
         """``(n,)``, 0 to 9 by a hash of the transient's name, so that all ids of one transient are together."""
-        return np.array([fold_of(row["tns_name"] or row["objectId"]) for row in self.rows])
+        return np.array([fold_of(name) for name in self.tns_names])
 
     @property
     def is_within_aha_cut(self) -> NDArray[np.bool_]:
@@ -148,8 +160,8 @@ def _scorable(
 
 
 def _passes_aha_cut(row: dict[str, str]) -> bool:
-    rate_errors = [number(row.get(f"dmdt_{band}_err")) for band in "gr"]
-    means = [number(row.get(f"mag_{band}{days}")) for band in "gr" for days in ("02", "08", "28")]
+    rate_errors = [number(row.get(name)) for name in QUALITY_NAMES]
+    means = [number(row.get(feature.name)) for feature in FEATURES if feature.between]
     return all(e is not None and -1 <= e <= 1 for e in rate_errors) and all(
         m is not None and 0 <= m <= 30 for m in means
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.models import ModelSet
 from annotator.preprocess.quantities import QUANTITY_NAMES
@@ -107,7 +108,7 @@ def read_databank(
             "errors by models that did not see the object (no --out-of-fold): known of the held-out bin alone"
         )
     else:
-        place_of = {row["objectId"]: number for number, row in enumerate(table.rows)}
+        place_of = {object_id: number for number, object_id in enumerate(table.object_ids.tolist())}
         for modality in MODALITY_INPUTS:
             path = out_of_fold / f"{modality}.csv"
             if path.is_file():
@@ -125,7 +126,7 @@ def _fill(numbers: NDArray[np.float32], path: Path, place_of: Mapping[str, int])
         if not names:
             raise ConfigError(f"--out-of-fold: {path} has none of the columns that are learned from; train it again")
         for row in reader:
-            place = place_of.get(row["objectId"])
+            place = place_of.get(row[OBJECT_ID_KEY])
             if place is not None:
                 for name in names:
                     numbers[place, INPUTS.index(name)] = float(row[name])
@@ -179,7 +180,7 @@ def with_verdicts(
         Numbers of further objects, by id (:func:`ledger_numbers`).
     """
     is_positive, judged = databank.is_positive.copy(), np.ones(len(databank.table.rows))
-    place_of = {row["objectId"]: number for number, row in enumerate(databank.table.rows)}
+    place_of = {object_id: number for number, object_id in enumerate(databank.table.object_ids.tolist())}
     new: list[tuple[NDArray[np.float32], bool, int]] = []
     not_known, counts = [], {"anomaly": 0, "regular": 0}
     for object_id, verdict in sorted(verdicts.items()):

@@ -139,7 +139,7 @@ def check_parity(
 
 def manifest_json(manifest: Manifest | HeadManifest) -> bytes:
     """Write a manifest as JSON that :func:`annotator.models.manifest.parse_as` reads back equal."""
-    content = msgspec.to_builtins(manifest)
+    content = msgspec.to_builtins(manifest, enc_hook=_plain)
     # One line each for what nobody reads line by line.
     long = {
         name: content.pop(name)
@@ -149,6 +149,14 @@ def manifest_json(manifest: Manifest | HeadManifest) -> bytes:
     text = json.dumps(content, indent=1, allow_nan=False)[:-2]
     text += "".join(f',\n "{name}": {json.dumps(value, allow_nan=False)}' for name, value in long.items())
     return f"{text}\n}}\n".encode()
+
+
+def _plain(value: object) -> float | str:
+    """Return what is a number or a text beneath: NumPy's float64 and torch's version are, and JSON has no others."""
+    for kind in (float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    raise NotImplementedError
 
 
 def describe_graph(graph: bytes) -> Mapping[str, str | int]:

@@ -23,6 +23,7 @@ from annotator.models.manifest import Manifest, Reference
 from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys.ztf.columns import FEATURE_NAMES
 from annotator.surveys.ztf.parse import SENTINEL
+from annotator.surveys.ztf.record import ZTF
 from training import recipe
 from training.data.folds import N_FOLDS
 from training.data.table import Table, read_table
@@ -269,7 +270,6 @@ def _references(model: AhaModel) -> tuple[Reference, ...]:
         record = {name: SENTINEL if row.get(name) is None else row[name] for name in FEATURE_NAMES} | {"z": SENTINEL}
         with torch.no_grad():
             error, _, latent = model(torch.tensor([[record[name] for name in INPUT_NAMES]], dtype=torch.float32))
-        references.append(
-            Reference({"objectId": row["objectId"], **record}, error.item(), tuple(latent[0].tolist()), {})
-        )
+        identified = {ZTF.id_column: row[ZTF.id_column], **record}
+        references.append(Reference(identified, error.item(), tuple(latent[0].tolist()), {}))
     return tuple(references)

@@ -10,21 +10,19 @@ from torch import Tensor
 
 from annotator.errors import ConfigError
 from annotator.models.manifest import Column
-from annotator.surveys.ztf.columns import FEATURE_NAMES
+from annotator.surveys.ztf.columns import FEATURE_NAMES, MISSING_TOGETHER
 from training import recipe
 from training.data.folds import N_FOLDS
 from training.data.table import Table
 from training.features.network import FeatureModel
 from training.features.scaling import fit_columns
 
-MASK_GROUPS: tuple[tuple[str, ...], ...] = (
-    ("gmag", "g_minus_r", "dmdt_g", "mag_g02", "mag_g08", "mag_g28", "maggmax", "maggmean", "maggmin"),
-    ("rmag", "g_minus_r", "dmdt_r", "mag_r02", "mag_r08", "mag_r28", "magrmax", "magrmin"),
-    ("distpsnr1", "sgmag1", "srmag1"),
-    ("separationArcsec", "major_axis_arcsec"),
-)
+MASK_GROUPS: tuple[tuple[str, ...], ...] = tuple(MISSING_TOGETHER.values())
 """What goes missing together in the stream: a band, the Pan-STARRS1 source, Sherlock's host. The databank, chosen by a
 known g-r, has next to no object that lacks a band, so training makes them."""
+
+HIDDEN = ("whole", *(f"without {what}" for what in MISSING_TOGETHER))
+"""Names of :attr:`Fit.validation_errors`."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantity
 from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, QUALITY_NAMES
+from annotator.surveys.ztf.tables import BESIDE_FEATURES
 from training import recipe
 from training.data.folds import N_FOLDS, rotation_of
 from training.data.partial_light_curves import PartialLightCurves, no_partial_light_curves, partial_light_curves
@@ -25,7 +26,7 @@ from training.data.table import Table, read_table
 from training.export.graph import OUTPUT_NAMES, export_graph
 from training.features import evaluate as features_evaluate
 from training.features.card import model_card
-from training.features.fit import MASK_GROUPS, Fit, Settings, check_trainable, fit_features
+from training.features.fit import HIDDEN, MASK_GROUPS, Fit, Settings, check_trainable, fit_features
 from training.features.network import WIDTHS
 from training.features.outlier_distance import (
     EXPECTED_SMALL,
@@ -54,11 +55,8 @@ from training.recipe import (
 log = logging.getLogger(__name__)
 
 N_REFERENCES = 12
-REFERENCE_COLUMNS = ("ncand", "jdmin", "jd_g_minus_r", "classification", "physical_separation_kpc", "distance")
 OUTPUTS = (*OUTPUT_NAMES, "oddity", "prior")
 SINGLE_NUMBERS = ("error", "oddity", "prior")
-HIDDEN = ("whole", "without g", "without r", "without Pan-STARRS1", "without Sherlock's host")
-"""Names of :attr:`training.features.fit.Fit.validation_errors`."""
 
 
 def train(task: Task, settings: Settings, curves: Path | None = None) -> None:
@@ -105,7 +103,7 @@ def train(task: Task, settings: Settings, curves: Path | None = None) -> None:
     manifest = _manifest(fits[0], graph, table, live, calibration, watched, task.version, settings, metrics)
     publish(task.out, graph, manifest, ("MODEL_CARD.md", model_card(manifest, task.beside)))
     if task.out_of_fold:
-        write_out_of_fold(task.out_of_fold, "features", table.column("objectId"), final)
+        write_out_of_fold(task.out_of_fold, "features", table.object_ids, final)
     log_headlines("features", metrics, features_evaluate.headlines)
 
 
@@ -221,9 +219,10 @@ def simulated_references(model: ObjectModel) -> tuple[Reference, ...]:
     """Score simulated records with torch: as simulated, and without g, without r, without any host."""
     rows = simulate_night(**REFERENCE_NIGHT).rows()[:N_REFERENCES]
     hidden = [(), MASK_GROUPS[0], MASK_GROUPS[1], MASK_GROUPS[2] + MASK_GROUPS[3]]
+    names = (SURVEYS[SURVEY].id_column, *FEATURE_NAMES, *QUALITY_NAMES, *BESIDE_FEATURES)
     references = []
     for number, row in enumerate(rows):
-        record = {name: row[name] for name in ("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *REFERENCE_COLUMNS)}
+        record = {name: row[name] for name in names}
         record |= dict.fromkeys(hidden[number % len(hidden)])
         transient = SURVEYS[SURVEY].parse(record)
         features, quantities = feature_row(FEATURES, transient.features), quantity_row(FEATURES, transient)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.models import Model, ModelSet, load_models
 from annotator.models.known import FILE_NAME, Known, KnownLatents, known_bytes, read_known
@@ -135,16 +136,16 @@ def _weak_labels(path: Path) -> frozenset[str]:
         return frozenset()
     with open(path, newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
-        return frozenset(row["objectId"] for row in rows if (row.get("label_source") or "").startswith(WEAK_LABELS))
+        return frozenset(row[OBJECT_ID_KEY] for row in rows if (row.get("label_source") or "").startswith(WEAK_LABELS))
 
 
 def _of_table(path: Path) -> Labelled:
     """Read the databank; of a transient with several names in the survey the first, lest it be its own neighbour."""
     table = read_table(path, SURVEY)
-    names = [row["tns_name"] or row["objectId"] for row in table.rows]
-    first = table.subset(np.array(sorted({name: i for i, name in reversed(list(enumerate(names)))}.values())))
+    first_of = {name: i for i, name in reversed(list(enumerate(table.tns_names)))}
+    first = table.subset(np.array(sorted(first_of.values())))
     return _labelled(
-        [row["objectId"] for row in first.rows],
+        first.object_ids.tolist(),
         first.column("type").tolist(),
         first.column("source_label").tolist(),
         ["within" if is_within else "outside" for is_within in first.is_within_aha_cut],
@@ -174,7 +175,7 @@ def _of_stamps(path: Path) -> Labelled:
     table = read_stamps(path)
     table = table.subset(table.is_pick & np.isin(table.column("source_label"), LABELS))
     return _labelled(
-        table.column("objectId").tolist(),
+        table.object_ids.tolist(),
         table.column("type").tolist(),
         table.column("source_label").tolist(),
         table.column("source").tolist(),

@@ -38,6 +38,7 @@ from training.data.folds import N_FOLDS, rotated
 from training.export.comparison import read_comparison, refuse_served, write_comparison
 from training.export.graph import describe_graph, export_graph
 from training.lightcurve import evaluate as lightcurve_evaluate
+from training.lightcurve.train import MAX_REFERENCE_CANDIDATES, reference_record
 from training.metrics.calibrate import uniform_calibrated
 from training.metrics.ranking import as_lists, ranking
 from training.recipe import REFERENCE_NIGHT, check_writable, in_processes
@@ -273,12 +274,7 @@ def _manifest(
 def _references(model: AhaCurveModel) -> tuple[Reference, ...]:
     references = []
     for simulated in simulate_night(**REFERENCE_NIGHT).objects:
-        candidates = [
-            {name: getattr(epoch, name) for name in ("candid", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos")}
-            for epoch in simulated.epochs
-            if epoch.candid is not None
-        ]
-        record = {"objectId": simulated.object_id, "candidates": candidates[:40]}
+        record = reference_record(simulated, MAX_REFERENCE_CANDIDATES)
         tensor = aha_tensor(usable_detections(SURVEYS["ztf"].parse(record).light_curve))
         if tensor is not None and len(references) < 3:
             with torch.no_grad():

@@ -73,8 +73,8 @@ def _error(magnitudes: NDArray, measured: NDArray, measured_error: NDArray) -> N
         return np.maximum(measured_error * 10 ** (0.4 * (magnitudes - measured)), MIN_ERROR_MAG)
 
 
-def _colour(band: NDArray[np.int64], g_minus_r: NDArray | float) -> NDArray[np.float64]:
-    return np.where(band == _R, 0.0, g_minus_r)
+def _colour(band: NDArray[np.int64], g_r_mag: NDArray | float) -> NDArray[np.float64]:
+    return np.where(band == _R, 0.0, g_r_mag)
 
 
 def _tde(rng: np.random.Generator, days: NDArray, band: NDArray, smooth: NDArray) -> NDArray:
@@ -152,9 +152,9 @@ def single_numbers(curve: Detections) -> dict[str, float]:
     colour = drift = 0.0
     if has_both:
         order = np.argsort(t[r], kind="stable")
-        g_minus_r = m[g] - np.interp(t[g], t[r][order], m[r][order])
-        colour = float(np.mean(g_minus_r))
-        drift = _slope(t[g], g_minus_r)
+        colours = m[g] - np.interp(t[g], t[r][order], m[r][order])
+        colour = float(np.mean(colours))
+        drift = _slope(t[g], colours)
     return {
         "colour": colour,
         "colour drift": drift,

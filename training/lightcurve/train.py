@@ -16,8 +16,9 @@ from annotator.models.inputs import sampling_of
 from annotator.models.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.models.observed import of_light_curve, of_score
 from annotator.preprocess.lightcurve import CHANNELS, SHAPE, Detections, grid, lightcurve_tensor
-from annotator.sandbox.sky.night import simulate_night
+from annotator.sandbox.sky.night import SimulatedObject, simulate_night
 from annotator.surveys import SURVEYS
+from annotator.surveys.ztf.tables import DETECTION, PHOTOMETRY
 from training.data.curves import CurveTable, read_curves, shared_groups
 from training.data.folds import N_FOLDS
 from training.export.graph import OUTPUT_NAMES, export_graph
@@ -53,7 +54,6 @@ from training.recipe import (
 log = logging.getLogger(__name__)
 
 N_REFERENCES = 10
-REFERENCE_FIELDS = ("candid", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
 MAX_REFERENCE_CANDIDATES = 40
 OUTPUTS = (*OUTPUT_NAMES, "reconstruction")
 
@@ -213,17 +213,18 @@ def _manifest(
     )
 
 
+def reference_record(simulated: SimulatedObject, n: int) -> dict[str, object]:
+    """Lay a simulated object's first n detections out as Lasair's `object` answers."""
+    names = (DETECTION.candidate_id, *PHOTOMETRY)
+    candidates = [{name: getattr(epoch, name) for name in names} for epoch in simulated.detections[:n]]
+    return {SURVEYS[SURVEY].id_column: simulated.object_id, "candidates": candidates}
+
+
 def simulated_references(model: LightCurveModel) -> tuple[Reference, ...]:
     """Score simulated records with torch, every other one as young as it was ten detections after the first."""
     references = []
     for number, simulated in enumerate(simulate_night(**REFERENCE_NIGHT).objects):
-        candidates = [
-            {name: getattr(epoch, name) for name in REFERENCE_FIELDS}
-            for epoch in simulated.epochs
-            if epoch.candid is not None
-        ]
-        candidates = candidates[: 10 if number % 2 else MAX_REFERENCE_CANDIDATES]
-        record = {"objectId": simulated.object_id, "candidates": candidates}
+        record = reference_record(simulated, 10 if number % 2 else MAX_REFERENCE_CANDIDATES)
         try:
             tensor = lightcurve_tensor(SURVEYS[SURVEY].parse(record).light_curve)
         except MissingModalityError:

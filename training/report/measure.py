@@ -11,12 +11,14 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.annotation import OBJECT_ID_KEY
 from annotator.models import Model
 from annotator.models.calibration import Sampling
 from annotator.models.inputs import sampling_of
 from annotator.preprocess.lightcurve import Detections, grid
 from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.candidates import number
+from annotator.surveys.ztf.tables import DETECTION, OBJECT
 from training.data.curves import CurveTable, read_curves
 from training.data.partial_light_curves import no_partial_light_curves, partial_light_curves
 from training.data.stamps import StampTable, read_stamps
@@ -106,10 +108,10 @@ def features(model: Model, data: Path) -> dict:
 
 def _table_numbers(rows: Sequence[Mapping[str, str]]) -> tuple[NDArray, NDArray]:
     """Return brightest magnitude and days from the first detection to the last colour, NaN where not known."""
-    peaks = np.array([_known([number(row.get(f"mag{band}min")) for band in "gr"]) for row in rows])
+    peaks = np.array([_known([number(row.get(name)) for name in OBJECT.peak_magnitudes]) for row in rows])
     peaks[(peaks < 5) | (peaks > 26)] = np.nan
     peak = np.where(np.isnan(peaks).all(axis=1), np.nan, np.nan_to_num(peaks, nan=99).min(axis=1))
-    last, first = (_known([number(row.get(name)) for row in rows]) for name in ("jd_g_minus_r", "jdmin"))
+    last, first = (_known([number(row.get(name)) for row in rows]) for name in (OBJECT.colour_jd, OBJECT.first_jd))
     age = last - first
     return peak, np.where((age >= 0) & (first > 0), age, np.nan)
 
@@ -193,8 +195,8 @@ def triplet(model: Model, data: Path) -> dict:
     result["dependence"] = dependence(
         result.pop("scores"),
         {
-            "number of detections": normals.numbers("ndethist"),
-            "magnitude": normals.numbers("magpsf"),
+            "number of detections": normals.numbers(DETECTION.earlier_detections),
+            "magnitude": normals.numbers(DETECTION.magnitude),
             "days since the earliest detection at hand": _ages(normals, data / "lightcurves.parquet"),
         },
         result["missing"],
@@ -217,8 +219,9 @@ def _ages(table: StampTable, curves: Path) -> NDArray[np.float64]:
         return np.full(len(table.rows), np.nan)
     import pandas  # only this command needs it
 
-    first = pandas.read_parquet(curves, columns=["objectId", "jd"]).groupby("objectId")["jd"].min()
-    ages = table.numbers("jd") - first.reindex(table.column("objectId")).to_numpy(float)
+    epochs = pandas.read_parquet(curves, columns=[OBJECT_ID_KEY, DETECTION.time_jd])
+    first = epochs.groupby(OBJECT_ID_KEY)[DETECTION.time_jd].min()
+    ages = table.numbers(DETECTION.time_jd) - first.reindex(table.object_ids).to_numpy(float)
     return np.where(ages >= 0, ages, np.nan)
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from annotator.models.manifest import Manifest, Reference, Tensor
 from annotator.preprocess.triplet import MAX_PHYSICAL_FLUX
+from annotator.surveys.ztf.record import ZTF
 from annotator.transient import Triplet
 from training import recipe
 from training.data.stamps import N_MODELS, StampTable, read_stamps
@@ -197,5 +198,5 @@ def _manifest(
         },
         metrics=metrics,
         calibrated=(uniform_calibrated("error", normal_errors),),
-        references=(Reference({"objectId": "ZTF99aaaaaaa", "note": "three empty stamps"}, error, (), {}),),
+        references=(Reference({ZTF.id_column: "ZTF99aaaaaaa", "note": "three empty stamps"}, error, (), {}),),
     )

@@ -1,6 +1,8 @@
 """The triplet model's card: what its manifest knows, in words and tables."""
 
 from annotator.models.manifest import Manifest
+from annotator.surveys.ztf.tables import DETECTION
+from training.data.stamps import MIN_DRB, MIN_RB
 from training.export.card_text import calibration_words, false_alarms, joined
 from training.triplet.evaluate import TARGET_KINDS
 from training.triplet.network import TERMS
@@ -68,7 +70,8 @@ def _training(manifest: Manifest) -> str:
 ## Training
 
 Stamps `{training["data"]}` (with their table: sha256 `{training["data_sha256"]}`): {counts["triplets"]:,} triplets of
-{counts["objects"]:,} objects. Normal are those with rb >= 0.65 or drb >= 0.8 that are not labelled exotic:
+{counts["objects"]:,} objects. Normal are those with {DETECTION.real_bogus} >= {MIN_RB:g} or
+{DETECTION.deep_real_bogus} >= {MIN_DRB:g} that are not labelled exotic:
 {counts["normal_triplets"]} triplets of {counts["normal_objects"]} objects, most of them without any label, variable
 stars and active galaxies among them. Split {training["split"]}; this model: {parts["train_triplets"]} triplets train,
 {parts["held_out_objects"]} objects set the terms' constants, {parts["test_objects"]} objects test. Each batch is turned

@@ -9,6 +9,7 @@ from scipy import stats
 
 from annotator.errors import MissingModalityError
 from annotator.preprocess.triplet import CENTRE, SIDE, stamp_tensor
+from annotator.surveys.ztf.tables import DETECTION
 from training.data.stamps import StampTable
 from training.metrics import ranking as evaluate
 from training.recipe import Headlines, within
@@ -135,7 +136,7 @@ def mean_over_kinds(aucs: Mapping[str, list[float]]) -> float:
 def dependence(errors: NDArray, table: StampTable) -> dict[str, float]:
     """Return Spearman's rank correlation of normals' errors with what an error should not measure."""
     measures = {
-        "magnitude": table.numbers("magpsf"),
+        "magnitude": table.numbers(DETECTION.magnitude),
         "signal to noise": signal_to_noise(table.tensors),
         "noise level": noise_level(table),
         "missing pixels": 1 - table.tensors[:, 3:].mean(axis=(1, 2, 3)),

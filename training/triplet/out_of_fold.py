@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
+from annotator.surveys.ztf.tables import DETECTION
 from training import recipe
 from training.data.stamps import StampTable
 from training.triplet.fit import outputs_of
@@ -16,7 +17,7 @@ TERM_NAMES = tuple(f"triplet_term_{number}" for number in range(len(TERMS)))
 
 
 STAMPS = "stamps.csv"
-"""In the folder of out-of-fold numbers: each stamp's error and terms, by candid."""
+"""In the folder of out-of-fold numbers: each stamp's error and terms, by the id of its candidate."""
 
 
 def out_of_fold_terms(models: list[TripletModel], table: StampTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -35,9 +36,9 @@ def write_stamps(folder: Path, table: StampTable, errors: NDArray[np.float64], t
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / STAMPS, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("candid", "error", *TERM_NAMES))
-        for candid, error, row in zip(table.column("candid"), errors, terms, strict=True):
-            writer.writerow((candid, repr(float(error)), *(repr(float(value)) for value in row)))
+        writer.writerow((DETECTION.candidate_id, "error", *TERM_NAMES))
+        for candidate_id, error, row in zip(table.column(DETECTION.candidate_id), errors, terms, strict=True):
+            writer.writerow((candidate_id, repr(float(error)), *(repr(float(value)) for value in row)))
 
 
 def read_stamps_out_of_fold(folder: Path, table: StampTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -51,8 +52,8 @@ def read_stamps_out_of_fold(folder: Path, table: StampTable) -> tuple[NDArray[np
     path = folder / STAMPS
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = {row["candid"]: row for row in csv.DictReader(file)}
-        found = [rows[candid] for candid in table.column("candid")]
+            rows = {row[DETECTION.candidate_id]: row for row in csv.DictReader(file)}
+        found = [rows[candidate_id] for candidate_id in table.column(DETECTION.candidate_id)]
         errors = np.array([float(row["error"]) for row in found])
         return errors, np.array([[float(row[name]) for name in TERM_NAMES] for row in found])
     except (OSError, KeyError, ValueError) as failure:

@@ -19,6 +19,8 @@ from annotator.models.observed import of_score, of_stamps
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
 from annotator.sandbox.sky.night import simulate_night
 from annotator.sandbox.sky.stamps import simulate, to_fits
+from annotator.surveys import SURVEYS
+from annotator.surveys.ztf.tables import DETECTION
 from annotator.transient import Triplet
 from training.data.stamps import N_MODELS, StampTable, read_stamps
 from training.export.graph import OUTPUT_NAMES, check_parity, export_graph, narrow
@@ -27,6 +29,7 @@ from training.metrics.calibrate import ONE_LEVEL, cross_scores, false_alarms, un
 from training.metrics.distributions import distributions_of
 from training.recipe import (
     REFERENCE_NIGHT,
+    SURVEY,
     Task,
     check_writable,
     identity,
@@ -70,7 +73,7 @@ def train(task: Task, settings: TripletSettings) -> None:
     torch.set_num_threads(1)
     check_writable(task.out)
     table = read_stamps(task.data)
-    n_objects = len(set(table.column("objectId")))
+    n_objects = len(set(table.object_ids))
     log.info("%d triplets of %d objects, %d normal", len(table.rows), n_objects, table.is_normal.sum())
     fits = in_processes(partial(_fit_model, table, settings), N_MODELS, task.jobs)
     models, held_out_losses = [fit[0] for fit in fits], [fit[1] for fit in fits]
@@ -92,7 +95,7 @@ def train(task: Task, settings: TripletSettings) -> None:
     manifest = _manifest(model, graph, table, picks, errors, task.version, settings, metrics)
     publish(task.out, graph, manifest, ("TRIPLET_CARD.md", triplet_card(manifest, task.beside)))
     if task.out_of_fold:
-        write_out_of_fold(task.out_of_fold, "triplet", picks.column("objectId"), {"error": errors})
+        write_out_of_fold(task.out_of_fold, "triplet", picks.object_ids, {"error": errors})
         write_stamps(task.out_of_fold, table, *out_of_fold_terms(models, table))
     log_headlines("triplet", metrics, triplet_evaluate.headlines)
 
@@ -162,7 +165,7 @@ def _errors(model: TripletModel, tensors: NDArray[np.float32]) -> NDArray[np.flo
 
 def _dependence(errors: NDArray[np.float64], picks: StampTable) -> dict:
     table, normal_errors = picks.subset(picks.is_normal), errors[picks.is_normal]
-    magnitudes = table.numbers("magpsf")
+    magnitudes = table.numbers(DETECTION.magnitude)
     known = np.isfinite(magnitudes)
     return {
         "rank_correlation": triplet_evaluate.dependence(normal_errors, table),
@@ -177,7 +180,7 @@ def _dependence(errors: NDArray[np.float64], picks: StampTable) -> dict:
 
 def _false_alarms(errors: NDArray[np.float64], picks: StampTable) -> dict:
     table, found = picks.subset(picks.is_normal), errors[picks.is_normal]
-    counts = table.numbers("ndethist")
+    counts = table.numbers(DETECTION.earlier_detections)
     edges = np.nanquantile(counts, [0, 1 / 3, 2 / 3, 1]) if np.isfinite(counts).any() else ()
     groups = {
         f"{low:.0f} to {high:.0f} earlier detections": (counts >= low) & (counts <= high)
@@ -248,7 +251,7 @@ def _manifest(
             table,
             counts={
                 "triplets": len(table.rows),
-                "objects": len(set(table.column("objectId").tolist())),
+                "objects": len(set(table.object_ids.tolist())),
                 "normal_triplets": int(is_normal.sum()),
                 "normal_objects": int((picks.is_normal).sum()),
                 "exotic_triplets": int(table.is_exotic.sum()),
@@ -276,10 +279,10 @@ def simulated_references(model: TripletModel) -> tuple[Reference, ...]:
     night = simulate_night(**REFERENCE_NIGHT)
     references = []
     for simulated in night.objects:
-        detections = [epoch for epoch in simulated.epochs if epoch.isdiffpos == "t"]
-        if not detections or len(references) == N_REFERENCES:
+        brightest = simulated.brightest
+        if brightest is None or len(references) == N_REFERENCES:
             continue
-        stamps = simulate(simulated, min(detections, key=lambda epoch: epoch.magpsf), REFERENCE_NIGHT["seed"])
+        stamps = simulate(simulated, brightest, REFERENCE_NIGHT["seed"])
         rounded = {name: np.round(stamps[name.capitalize()]) for name in CHANNELS}
         packed = {
             name: base64.b64encode(gzip.compress(to_fits(stamp, name.capitalize()), mtime=0)).decode()
@@ -288,6 +291,6 @@ def simulated_references(model: TripletModel) -> tuple[Reference, ...]:
         tensor = torch.from_numpy(stamp_tensor(Triplet(**rounded))[np.newaxis])
         with torch.no_grad():
             error, _, latent, *_ = model(tensor)
-        record = {"objectId": simulated.object_id, "stamps": packed}
+        record = {SURVEYS[SURVEY].id_column: simulated.object_id, "stamps": packed}
         references.append(Reference(record, error.item(), tuple(latent[0].tolist()), {}))
     return tuple(references)

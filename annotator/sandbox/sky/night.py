@@ -56,6 +56,17 @@ class SimulatedObject:
     tns: Mapping[str, object] | None
     """The row of crossmatch_tns, for the few that somebody has reported and classified."""
 
+    @property
+    def detections(self) -> tuple[Epoch, ...]:
+        """The epochs that are no upper limits."""
+        return tuple(epoch for epoch in self.epochs if epoch.candid is not None)
+
+    @property
+    def brightest(self) -> Epoch | None:
+        """The brightest positive detection, whose cutouts are scored; None where there is none."""
+        positive = (epoch for epoch in self.epochs if epoch.isdiffpos == "t")
+        return min(positive, key=lambda epoch: epoch.magpsf, default=None)
+
 
 @dataclass(frozen=True)
 class Night:

@@ -5,7 +5,8 @@ Lasair works on one alert packet, which holds about thirty days of history. Beha
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from annotator.preprocess.features import Feature
@@ -58,6 +59,16 @@ FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 
 QUALITY_NAMES: tuple[str, ...] = tuple(feature.error for feature in FEATURES if feature.error)
 """Columns that say whether an input can be trusted; never inputs themselves."""
+
+MISSING_TOGETHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "g": ("gmag", "g_minus_r", "dmdt_g", "mag_g02", "mag_g08", "mag_g28", "maggmax", "maggmean", "maggmin"),
+        "r": ("rmag", "g_minus_r", "dmdt_r", "mag_r02", "mag_r08", "mag_r28", "magrmax", "magrmin"),
+        "Pan-STARRS1": ("distpsnr1", "sgmag1", "srmag1"),
+        "Sherlock's host": ("separationArcsec", "major_axis_arcsec"),
+    }
+)
+"""What an object of the stream lacks, and which inputs it lacks with it."""
 
 PACKET_HISTORY_DAYS = 30.0
 

@@ -9,10 +9,10 @@ from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
 from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.columns import FEATURES, Detection, lasair_columns
+from annotator.surveys.ztf.tables import SURROUNDINGS
 from training.data.curves import shared_groups
 from training.data.partial_light_curves import (
     STATES_PER_OBJECT,
-    SURROUNDINGS,
     no_partial_light_curves,
     partial_light_curves,
 )
