@@ -1,4 +1,4 @@
-"""The noun that everything else speaks of, and what is looked at in it."""
+"""An object as decoded, and the modalities that it is scored by."""
 
 import enum
 from collections.abc import Mapping

@@ -49,7 +49,7 @@ def exotic_threshold_of(models: ModelSet, decision: DecisionConfig) -> float | N
 
 
 def overridden(classification: str, override: str | None, tns_type: str, decision: DecisionConfig) -> str:
-    """Let people have the last word on a classification.
+    """Apply what people and TNS say to a classification.
 
     Parameters
     ----------

@@ -1,4 +1,8 @@
-"""The hour's calls: counted in the ledger across restarts, refused here before Lasair has to."""
+"""The hour's calls: counted in the ledger across restarts, refused here before Lasair has to.
+
+By hand, and not by a rate limiter's library: what is left has two shares, survives a restart in the ledger's own
+transaction, counts as Lasair counts (each call twice, in a sliding hour), and stands still for an hour after a 429.
+"""
 
 import time
 from collections.abc import Callable

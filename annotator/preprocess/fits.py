@@ -1,8 +1,8 @@
 """FITS bytes to a stamp: what Lasair serves, plain or compressed, and nothing that is not an image.
 
 The bytes are not trusted: nothing is unpacked beyond a limit, and the header is checked before any pixel is read. The
-simple files that surveys serve are read here (astropy takes 25 times as long); whatever is not one of them goes to
-astropy.
+simple files that surveys serve are read here by hand (astropy takes 25 times as long, which would be most of the time
+that an object takes); whatever is not one of them goes to astropy.
 """
 
 import io

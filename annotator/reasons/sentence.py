@@ -48,7 +48,7 @@ _ALSO = {Modality.FEATURES: "features", Modality.LIGHTCURVE: "light curve", Moda
 def explain(transient: Transient, scores: Scores, classification: Classification, reasons: Reasons) -> str:
     """Say what was found in one sentence, in the characters that Lasair's SQL survives.
 
-    The modality with the highest score has the word. What does not fit is left out, never cut.
+    The highest-scoring modality leads. What does not fit is left out, never cut.
 
     Parameters
     ----------

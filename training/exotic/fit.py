@@ -65,7 +65,7 @@ def fit_exotic(examples: Examples, settings: ForestSettings) -> ExoticModel:
     Parameters
     ----------
     examples
-        Positives may be absent: then the prior has the word.
+        Positives may be absent: then the prior decides.
     """
     from sklearn.ensemble import ExtraTreesClassifier
 

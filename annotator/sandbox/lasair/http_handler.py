@@ -1,4 +1,8 @@
-"""The sandbox's wire: requests in, answers out, and what can go wrong between them."""
+"""The sandbox's wire: requests in, answers out, and what can go wrong between them.
+
+On the standard library's server, and not on a web framework: the faults are of the socket (an answer that breaks off, a
+connection that is dropped before or after the work), and frameworks keep it to themselves.
+"""
 
 import json
 import socket

@@ -2,6 +2,8 @@
 
 Behaviour as read and measured in 2026, rebuilt: forbidden strings and words, lengths, implicit `objects`, inner joins,
 and a WHERE that is appended without brackets.
+
+By hand, and not by an SQL parser: Lasair has none either, and refuses by the same strings whatever they mean.
 """
 
 import re
