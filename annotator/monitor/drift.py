@@ -3,7 +3,8 @@
 Two measures of one binned distribution against another, the population stability index and Kolmogorov-Smirnov's D. What
 has moved must have moved by a relevant amount, and by more than the two samples explain, by both measures.
 
-By hand, and not from scipy: both are closed forms of binned counts, a few lines each, and the annotator goes without scipy.
+By hand, and not from scipy: both are closed forms of binned counts, a few lines each, and the annotator
+goes without scipy.
 """
 
 import datetime
