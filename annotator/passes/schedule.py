@@ -53,14 +53,15 @@ def run_on_schedule(
         except Exception:  # whatever it is, it must not end the months of passes that are to come
             log.exception("the pass broke off")
 
+    # Before anything is said: whoever hears that it runs may end it.
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     scheduler = BackgroundScheduler(
         timezone=datetime.UTC,
         executors={"default": ThreadPoolExecutor(1)},
         job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
     )
-    scheduler.add_job(make_pass, trigger(config.schedule), next_run_time=datetime.datetime.now(datetime.UTC))
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        scheduler.add_job(make_pass, trigger(config.schedule), next_run_time=datetime.datetime.now(datetime.UTC))
         scheduler.start()
         stop.wait()
         log.info("stopping: the batch in hand is finished first")

@@ -1,5 +1,6 @@
 """The inspection page's server: one address, a few threads, an orderly end."""
 
+import contextlib
 import signal
 import socket
 from types import FrameType
@@ -30,8 +31,10 @@ def serve(app: flask.Flask, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) 
     shown = f"[{address}]" if ":" in address else address
     before = signal.signal(signal.SIGTERM, _end)
     try:
-        print(f"Inspect the night at http://{shown}:{server.effective_port}/ (Ctrl-C ends it)", flush=True)
-        server.run()  # ends with KeyboardInterrupt, and then with its threads
+        # The server itself ends with KeyboardInterrupt, and then with its threads; one may come before its first round.
+        with contextlib.suppress(KeyboardInterrupt):
+            print(f"Inspect the night at http://{shown}:{server.effective_port}/ (Ctrl-C ends it)", flush=True)
+            server.run()
     finally:
         signal.signal(signal.SIGTERM, before)
         server.close()
