@@ -29,24 +29,31 @@ TOKEN = "token-of-the-tests"
 
 
 LONGEST = (
-    "test_kill",
-    "test_triplet",
-    "test_features",
-    "test_service_stream",
-    "test_report",
-    "test_service",
-    "test_stream",
-    "test_exotic",
-    "test_aha",
-    "test_inspect",
-    "test_schedule",
+    "passes/test_kill",
+    "training/triplet/test_triplet",
+    "training/features/test_features",
+    "passes/test_run_stream",
+    "training/report/test_report",
+    "passes/test_run",
+    "sources/test_kafka",
+    "training/exotic/test_exotic",
+    "training/features/test_aha",
+    "test_readme",
+    "report/test_inspect",
+    "browser/test_report",
+    "passes/test_schedule",
 )
 """The files that take longest, which begin first: the last to begin decide how long one process runs alone."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+    root = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        return places.get(item.path.relative_to(root).with_suffix("").as_posix(), len(places))
+
+    items.sort(key=place)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
