@@ -6,7 +6,7 @@ started again until all is done. What is left is compared, object by object, wit
 
 The suite takes a sample of the points; the long one, which lasts half an hour, takes every point:
 
-    pytest -m long tests/test_kill.py -rP
+    pytest -m long tests/passes/test_kill.py -rP
 """
 
 import contextlib
