@@ -37,7 +37,7 @@ def test_models_filters_and_the_example_are_in_the_wheel(wheel):
     shipped = {f"annotator/filters/{path.name}" for path in (ROOT / "filters").glob("*.sql")}
     models = ("features.onnx", "features.json", "MODEL_CARD.md", "known.npz", "KNOWN_CARD.md")
     shipped |= {f"annotator/onnx_models/ztf/{name}" for name in models}
-    shipped |= {"annotator/example.yaml", "annotator/sandbox/server.py", "training/fetch.py"}
+    shipped |= {"annotator/example.yaml", "annotator/sandbox/lasair/server.py", "training/data/fetch_table.py"}
     shipped |= {
         f"annotator/report/{path.parent.name}/{path.name}" for path in (ROOT / "annotator/report").glob("*/*.*")
     }

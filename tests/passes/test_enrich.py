@@ -216,8 +216,10 @@ def test_cutouts_that_do_not_come_leave_the_light_curve_and_join_later(sandbox, 
 
 
 def test_a_recorded_file_is_taken_as_it_is_with_the_stamps_beside_it(sandbox, configure, three, night, tmp_path):
+    pixels = np.random.default_rng(1).normal(size=(63, 63)).astype(np.float32)
+    pixels[31, 31] = 2.0  # what the stand-in looks at
     for name in ("s", "t", "d"):
-        (tmp_path / f"{name}.fits").write_bytes(to_fits(np.full((63, 63), 2.0, dtype=np.float32), name))
+        (tmp_path / f"{name}.fits").write_bytes(to_fits(pixels, name))
     candidates = [candidate(epoch, "https://host") for epoch in night.objects[0].epochs]
     paths = {"science": "s.fits", "template": "t.fits", "difference": "d.fits"}
     records = [

@@ -117,7 +117,7 @@ class Life:
             ids = [_object_id(number) for number in range(N_OBJECTS)]
             return {
                 "states": ledger.scores.states(ids),
-                "scores": {name: [_lasting(row) for row in ledger.scores.history(name)] for name in ids},
+                "scores": {name: _lasting_scores(ledger.scores.history(name)) for name in ids},
                 "objects": ledger.counts.objects(),
                 "outbox": ledger.outbox.last_sent(ids),
                 "waiting": ledger.outbox.counts()["waiting"],
@@ -189,6 +189,14 @@ def _scored_nights(ledger: Ledger, ids: Sequence[str]) -> dict[int, list[int]]:
         night: [list(bins.values()).count(number) for number in range(max(bins.values()) + 1)]
         for night, bins in nights.items()
     }
+
+
+def _lasting_scores(history: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Leave out what carries a normal object's earlier scores: found after delivery, it is found of the last alone."""
+    kept = [_lasting(row) for row in history]
+    return [
+        {**row, "reasons": None} if row["classification"] == "normal" and row is not kept[-1] else row for row in kept
+    ]
 
 
 def _lasting(row: Mapping[str, object]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 import logging
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ def log_and_square(number):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_tasks_give_the_same_and_log_to_the_same_place_in_one_process_or_two(jobs, caplog):
+def test_tasks_give_the_same_and_log_to_the_same_place_in_one_process_or_two(jobs, caplog, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # a process of its own finds this module by it
     with caplog.at_level(logging.INFO, "training"):
         assert recipe.in_processes(log_and_square, 3, jobs) == [0, 1, 4]
     assert {"at 0", "at 1", "at 2"} < set(caplog.messages)

@@ -1,5 +1,4 @@
-import dataclasses
-
+import msgspec
 import numpy as np
 import pytest
 from scipy import stats
@@ -128,7 +127,7 @@ def test_a_level_is_written_and_read_back_the_same():
     values, samplings, _ = normals(3000)
     for level in calibrated("oddity", values, samplings).levels:
         assert isinstance(level.up_to_age_days, float) and isinstance(level.up_to_detections, int)
-        assert all(isinstance(value, float) for value in (*level.values, *dataclasses.astuple(level.tail)))
+        assert all(isinstance(value, float) for value in (*level.values, *msgspec.structs.astuple(level.tail)))
 
 
 def test_a_table_of_one_level_takes_every_sampling():
