@@ -1,6 +1,6 @@
 # make demo    install into .venv and run the whole job on the embedded Lasair
 # make test    install what the tests need, check the code's form, run the tests
-# make test-long  the tests that take long: a kill before every step, which takes half an hour
+# make test-long  the tests that take long: a kill before every step, whole trainings, the wheel by itself
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
 # make bench   measure objects per second, where the time goes, and memory, against the straightforward way; stream,
@@ -29,7 +29,7 @@ test: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-long: $(VENV)/.development
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m long
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m long --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 models: $(VENV)/.development
 	$(BIN)/aha-train features --data $(DATA)/object_features.csv $(into) $(call beside,aha)

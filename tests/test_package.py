@@ -47,6 +47,7 @@ def test_models_filters_and_the_example_are_in_the_wheel(wheel):
     assert not [name for name in names if "test" in name]
 
 
+@pytest.mark.long
 def test_the_wheel_in_a_clean_environment_runs_the_demo(wheel, tmp_path):
     venv.create(tmp_path / "clean", with_pip=True)
     python = tmp_path / "clean" / "bin" / "python"

@@ -119,6 +119,7 @@ def test_the_card_holds_the_manifest_s_numbers_sources_and_command(trained):
     assert not re.search(r"\bnan\b|\binf\b", card)
 
 
+@pytest.mark.long
 def test_training_again_gives_the_same_model_to_the_byte(trained, data, tmp_path):
     assert main(["features", "--data", str(data), "--out", str(tmp_path), "--epochs", "3", "--jobs", "2"]) == 0
     assert (tmp_path / "features.json").read_bytes() == (trained / "features.json").read_bytes()

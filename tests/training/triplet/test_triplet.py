@@ -113,6 +113,7 @@ def test_a_trained_model_is_served_and_its_card_tells_what_it_is(trained):
     assert len(calibrated.levels[0].values) == manifest.training["counts"]["normal_objects"]
 
 
+@pytest.mark.long
 def test_training_is_repeatable(trained, data, tmp_path):
     assert main(["triplet", "--data", str(data), "--out", str(tmp_path), "--epochs", "1", "--jobs", "1"]) == 0
     for name in ("triplet.onnx", "triplet.json", "TRIPLET_CARD.md"):
