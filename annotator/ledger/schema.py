@@ -21,7 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-NEWEST = "0001"
+NEWEST = "0002"
 """The migration that a ledger of this release is at."""
 VERSION_TABLE = "ledger_version"
 
@@ -97,8 +97,13 @@ waiting = Table(
     Column("score_id", _NUMBER, ForeignKey("scores.score_id"), nullable=False, unique=True),
     Column("record", Text, nullable=False),
     Column("since", Double, nullable=False),
+    Column("refused_nights", Integer, nullable=False, server_default="0"),
+    Column("refused_night", Integer),
 )
-"""Records (JSON) that wait for a modality to be fetched, with the scoring that had to do without."""
+"""Records (JSON) that wait for a modality to be fetched, with the scoring that had to do without.
+
+On so many nights, the last of them `refused_night`, Lasair said that there is none.
+"""
 
 positions = Table(
     "positions",
@@ -108,6 +113,36 @@ positions = Table(
 )
 """How far each source was read."""
 
+identity = Table(
+    "identity",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""Who this ledger is: `ledger`, drawn when it was made; `fence`, the number of the pass that may write."""
+
+gaps = Table(
+    "gaps",
+    metadata,
+    Column("gap_id", _NUMBER, primary_key=True),
+    Column("found_at", Double, nullable=False),
+    Column("source", OutsideText, nullable=False),
+    Column("missed", BigInteger),
+    Column("reason", OutsideText, nullable=False),
+)
+"""Messages of a stream that nobody can read any longer; `missed` is null where it is not known how many."""
+
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("endpoint", Text, primary_key=True),
+    Column("opened_at", Double, nullable=False),
+    Column("closed_until", Double, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("cause", OutsideText, nullable=False),
+)
+"""Endpoints that are left alone for a while since they answered nothing of use, several times in a row."""
+
 refused = Table(
     "refused",
     metadata,
@@ -116,8 +151,12 @@ refused = Table(
     Column("object_id", OutsideText, nullable=False),
     Column("reason", OutsideText, nullable=False),
     Column("record", OutsideText, nullable=False),
+    Column("part", Text, nullable=False, server_default="record"),
+    Column("kind", Text, nullable=False, server_default="RecordError"),
+    Column("scored_at", Double),
 )
-"""Records that could not be used; their numbers have no gaps, so that the highest says how many there ever were."""
+"""Records that could not be used, or parts of them; their numbers have no gaps, so that the highest says how many there
+ever were."""
 
 night_counts = Table(
     "night_counts",
@@ -141,8 +180,16 @@ outbox = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_try_at", Double, nullable=False, server_default="0"),
     Column("failure", OutsideText),
+    Column("asked_at", Double),
+    Column("held_since", Double),
+    Column("visible_at", Double),
 )
-"""The newest annotation of each object (JSON), sent or to be sent."""
+"""The newest annotation of each object (JSON), sent or to be sent.
+
+`asked_at`: when a write began whose outcome is not known; `held_since`: since when it has waited for Lasair's main
+database to have the object; `verified_at`: when it was read back as it was written; `visible_at`: when a query showed
+it beside its object.
+"""
 Index(
     "outbox_waiting",
     outbox.c.score,
@@ -209,6 +256,25 @@ verdicts = Table(
     Index("verdicts_of_object", "object_id", "verdict_id"),
 )
 """What people said of objects; what was undone stays."""
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("sweep_id", _NUMBER, primary_key=True),
+    Column("swept_at", Double, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("counts", Text, nullable=False),
+)
+"""Comparisons of all that Lasair holds of a topic with the outbox (counts are JSON)."""
+
+strangers = Table(
+    "strangers",
+    metadata,
+    Column("object_id", _ID, primary_key=True),
+    Column("annotation", OutsideText, nullable=False),
+    Column("found_at", Double, nullable=False),
+)
+"""Annotations (JSON) of our topic that Lasair holds and the last sweep did not find in the outbox."""
 
 tns = Table(
     "tns",

@@ -1,0 +1,31 @@
+"""What time it is, where clocks disagree."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotator.clock import Clock
+
+MOMENTS = st.floats(0, 4e9)
+
+
+@given(MOMENTS, st.lists(MOMENTS))
+def test_now_is_the_latest_of_all_clocks(ours, others):
+    clock = Clock(lambda: ours)
+    for number, said in enumerate(others):
+        clock.hear(str(number), said)
+    assert abs(clock() - max(ours, *others, ours)) < 1e-3
+    assert abs(clock.disagreement_s - (max(ours, *others, ours) - min(ours, *others, ours))) < 1e-3
+
+
+def test_a_clock_that_was_heard_goes_on():
+    ours = [1000.0]
+    clock = Clock(lambda: ours[0])
+    clock.hear("Lasair", 5000.0)
+    ours[0] += 10
+    assert clock() == 5010.0
+
+
+def test_alone_it_is_our_clock():
+    clock = Clock(lambda: 7.0)
+    assert clock() == 7.0
+    assert clock.disagreement_s == 0.0
