@@ -45,7 +45,7 @@ class Database:
         self._connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         install_functions(self._connection, clock)
         for table, columns, key in (
-            ("objects", OBJECTS_COLUMNS, "objectId"),
+            ("stored_objects", OBJECTS_COLUMNS, "objectId"),
             ("sherlock_classifications", SHERLOCK_COLUMNS, "objectId"),
             ("crossmatch_tns", TNS_COLUMNS, "tns_name"),
         ):
@@ -53,6 +53,9 @@ class Database:
             self._connection.execute(f"CREATE TABLE {table} ({declared}, PRIMARY KEY ({key}))")
         self._connection.executescript(
             """
+            CREATE TABLE hidden (objectId TEXT PRIMARY KEY COLLATE NOCASE);
+            CREATE VIEW objects AS
+                SELECT * FROM stored_objects WHERE objectId NOT IN (SELECT objectId FROM hidden);
             CREATE TABLE watchlist_hits (
                 objectId TEXT COLLATE NOCASE, wl_id INTEGER, name TEXT COLLATE NOCASE, arcsec REAL,
                 PRIMARY KEY (objectId, wl_id));
@@ -97,8 +100,20 @@ class Database:
         """Forget every object with its surroundings; annotations stay."""
         with self._lock:
             self._not_a_number.clear()
-            for table in ("objects", "sherlock_classifications", "crossmatch_tns", "watchlist_hits"):
+            for table in ("stored_objects", "sherlock_classifications", "crossmatch_tns", "watchlist_hits"):
                 self._connection.execute(f"DELETE FROM {table}")
+
+    def hide(self, object_ids: Iterable[str]) -> None:
+        """Let objects be missing from `objects`, so from everything that is joined with it; nothing is forgotten."""
+        with self._lock:
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO hidden VALUES (?)", [(object_id,) for object_id in object_ids]
+            )
+
+    def show(self) -> None:
+        """End :meth:`hide`."""
+        with self._lock:
+            self._connection.execute("DELETE FROM hidden")
 
     def put_rows(self, rows: Iterable[Mapping[str, object]]) -> int:
         """Insert flat rows, or update what they name in objects that are there; return how many.
@@ -173,10 +188,10 @@ class Database:
 
     def _put_row(self, row: Mapping[str, object]) -> None:
         object_id = row["objectId"]
-        is_new = not self._rows("SELECT 1 FROM objects WHERE objectId = ?", object_id)
+        is_new = not self._rows("SELECT 1 FROM stored_objects WHERE objectId = ?", object_id)
         if is_new and _plain(row.get("jdmax")) is None:
             row = {**row, "jdmax": UNIX_EPOCH_JD + self._clock() / 86400.0}
-        self._upsert("objects", OBJECTS_COLUMNS, row)
+        self._upsert("stored_objects", OBJECTS_COLUMNS, row)
         # A databank of classified objects gives the Transient Name Server's redshift under Sherlock's name.
         foreign = {"z"} if "tns_name" in row else set()
         self._upsert("sherlock_classifications", [name for name in SHERLOCK_COLUMNS if name not in foreign], row)

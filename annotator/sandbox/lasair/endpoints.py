@@ -1,5 +1,7 @@
 """What each endpoint of Lasair-ZTF's API answers, its faults included, as measured in 2026."""
 
+import contextlib
+import functools
 import hmac
 import math
 import sqlite3
@@ -13,8 +15,8 @@ from typing import Literal
 from annotator.errors import RejectedError
 from annotator.sandbox.lasair.answers import object_answer
 from annotator.sandbox.lasair.database import Database
-from annotator.sandbox.lasair.http_handler import Answer
 from annotator.sandbox.lasair.schema import UNIX_EPOCH_JD
+from annotator.sandbox.lasair.wire import NOT_FOUND, SERVER_ERROR, Answer
 from annotator.sandbox.sky.coordinates import separation_arcsec
 
 Level = Literal["dummy", "user", "power"]
@@ -89,34 +91,61 @@ class Endpoints:
         self._clock = clock
         self._batch_annotate = batch_annotate
         self._counted: dict[str, list[float]] = defaultdict(list)
+        self._late: list[tuple[float, Callable[[], Answer]]] = []
         self._lock = threading.Lock()
 
-    def answer(self, endpoint: str, method: str, token: str, fields: Mapping[str, object], store: bool) -> Answer:
-        """Answer one call to the API; nothing is written unless `store`."""
+    def answer(
+        self, endpoint: str, method: str, token: str, fields: Mapping[str, object], delay_s: float | None = 0.0
+    ) -> Answer:
+        """Answer one call to the API.
+
+        Parameters
+        ----------
+        endpoint, method, token, fields
+            What was called, how, by whom and with what.
+        delay_s
+            After how many seconds by the clock annotations are stored that are acknowledged now; None for never, and
+            then a query finds nothing, either.
+        """
+        self.settle()
         handlers = {"query": self._query, "object": self._object, "cone": self._cone, "annotate": self._annotate}
         if self._batch_annotate:
             handlers["annotatelist"] = self._annotate_list
         if endpoint not in handlers:
-            return Answer(404, "<h1>Not Found</h1><p>The requested resource was not found on this server.</p>")
+            return NOT_FOUND
         account = next((a for t, a in self._accounts.items() if hmac.compare_digest(t.encode(), token.encode())), None)
         if account is None:
             detail = "Invalid token." if token else "Authentication credentials were not provided."
             return Answer(401, {"detail": detail})
         if self._throttled(account):
             return Answer(429, {"message": _THROTTLED})
+        handler = functools.partial(handlers[endpoint], account, fields)
         if endpoint.startswith("annotate"):
             if method != "POST":
                 return Answer(405, {"detail": f'Method "{method}" not allowed.'})
-            if not store:
+            if delay_s:
+                with self._lock:
+                    self._late.append((self._clock() + delay_s, handler))
+            if delay_s != 0.0:
                 return Answer(200, {"status": "success"})
-        elif not store:
+        elif delay_s is None:
             return Answer(200, [])
         try:
-            return handlers[endpoint](account, fields)
+            return handler()
         except RejectedError as error:
             return Answer(400, {"error": str(error)})
         except sqlite3.Error:  # Lasair-ZTF doesn't catch its database's errors here
-            return Answer(500, "<h1>Server Error (500)</h1>")
+            return SERVER_ERROR
+
+    def settle(self) -> None:
+        """Store what was acknowledged to be stored later, and is due by now; what can't be stored is gone."""
+        with self._lock:
+            now = self._clock() if self._late else 0.0
+            due = sorted((item for item in self._late if item[0] <= now), key=lambda item: item[0])
+            self._late = [item for item in self._late if item[0] > now]
+        for _, store in due:
+            with contextlib.suppress(RejectedError, sqlite3.Error):
+                store()
 
     def _throttled(self, account: Account) -> bool:
         now = self._clock()
@@ -147,7 +176,7 @@ class Endpoints:
         now_jd = UNIX_EPOCH_JD + self._clock() / 86400
         answer = object_answer(self._database, object_id, self._candidates.get(object_id, ()), now_jd, added)
         if answer is None:  # Lasair-ZTF looks for 'error' in None
-            return Answer(500, "<h1>Server Error (500)</h1>")
+            return SERVER_ERROR
         return Answer(200, answer)
 
     def _cone(self, account: Account, fields: Mapping[str, object]) -> Answer:

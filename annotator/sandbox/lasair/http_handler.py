@@ -5,14 +5,14 @@ connection that is dropped before or after the work), and frameworks keep it to 
 """
 
 import json
+import select
 import socket
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
 
-from annotator.sandbox.lasair.faults import Fault
+from annotator.sandbox.lasair.faults import WITHOUT_WORK, Fault, without_work
+from annotator.sandbox.lasair.wire import Answer, SlowWriter, encoded
 
 _PAGE = (
     "<!doctype html><title>Sandbox</title><h1>SIMULATED Lasair-ZTF</h1>"
@@ -20,14 +20,8 @@ _PAGE = (
     "observation. The API is under <code>/api/</code>.</p>"
 )
 _CONNECTION_LOST = 0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A status, and text, the bytes of an image, or something to be written as JSON."""
-
-    status: int
-    content: object
+_LOOK_S = 0.05
+"""How often a thread that keeps a client waiting looks whether it still does."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -48,6 +42,12 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Stay silent: the sandbox keeps its own log of calls."""
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Write what the sandbox's clock says into the header `Date`."""
+        return super().date_time_string(self.server.sandbox.clock() + self._ahead_s)
+
+    _ahead_s = 0.0
+
     def _handle(self, method: str) -> None:
         sandbox = self.server.sandbox
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -57,22 +57,22 @@ class Handler(BaseHTTPRequestHandler):
         token = self._token(fields)
         fault = sandbox.fault(endpoint)
         kind = fault.kind if fault else None
-        if kind == "drop":
-            answer = Answer(_CONNECTION_LOST, "")
-        elif kind == "refuse":
-            answer = Answer(fault.status, {"detail": "refused by the sandbox, as it was told to"})
+        if fault and kind in WITHOUT_WORK:
+            answer = without_work(fault, endpoint, token)
         elif endpoint == "page":
             answer = Answer(200, _PAGE)
         elif endpoint == "cutout":
             answer = Answer(200, b"" if kind == "lie" else sandbox.cutout(url.path))
         else:
-            answer = sandbox.endpoints.answer(
-                endpoint, method, token, fields | self._body_fields(body), store=kind != "lie"
-            )
+            delay_s = None if kind == "lie" else fault.seconds if fault and kind == "late" else 0.0
+            fields |= self._body_fields(body)
+            answer = sandbox.endpoints.answer(endpoint, method, token, fields, delay_s)
         if kind == "duplicate" and isinstance(answer.content, list):
             answer = Answer(answer.status, [row for row in answer.content for _ in range(2)])
-        lost = kind in ("drop", "drop_after")
+        lost = kind in ("drop", "drop_after", "hang", "hang_after")
         sandbox.record(endpoint, _CONNECTION_LOST if lost else answer.status, token)
+        if kind in ("hang", "hang_after"):
+            self._wait_for_the_client_to_go()
         if lost:
             self._hang_up()
         else:
@@ -101,25 +101,48 @@ class Handler(BaseHTTPRequestHandler):
             return {}
 
     def _send(self, answer: Answer, fault: Fault | None) -> None:
-        content, kind = _encoded(answer.content)
-        sent = content
-        if fault and fault.kind == "delay":
-            time.sleep(fault.seconds)
-        if fault and fault.kind in ("truncate", "garble"):
-            sent = content[: len(content) // 2]
-        promised = len(sent) if fault and fault.kind == "garble" else len(content)
+        closing = self.server.sandbox.closing
+        content, content_type = encoded(answer.content)
+        kind, seconds = (fault.kind, fault.seconds) if fault else (None, 0.0)
+        self._ahead_s = seconds if kind == "skew" else 0.0
+        if kind == "delay":
+            closing.wait(seconds)
+        sent = content[: len(content) // 2] if kind in ("truncate", "garble") else content
+        quick = self.wfile
         try:
+            if kind == "slow_headers":
+                self.wfile = SlowWriter(quick, seconds, closing)
             self.send_response(answer.status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(promised))
+            self.send_header("Content-Type", content_type)
+            if answer.location:
+                self.send_header("Location", answer.location)
+            if kind != "endless":
+                self.send_header("Content-Length", str(len(sent if kind == "garble" else content)))
             self.send_header("X-Simulated", "not Lasair, not observations")
             self.end_headers()
+            if kind == "slow_body":
+                self.wfile = SlowWriter(quick, seconds, closing)
             self.wfile.write(sent)
             self.wfile.flush()
+            if fault and kind == "endless":
+                self._write_on(fault.size_bytes - len(sent))
         except ConnectionError:  # the client did not wait
             self.close_connection = True
-        if len(sent) < promised:
+        finally:
+            self.wfile = quick
+        if kind in ("truncate", "endless"):
             self._hang_up()
+
+    def _write_on(self, n_bytes: int) -> None:
+        """Write blanks, which JSON allows after everything else, until the client or the sandbox has had enough."""
+        blanks = b" " * 65_536
+        while n_bytes > 0 and not self.server.sandbox.closing.is_set():
+            n_bytes -= self.wfile.write(blanks[:n_bytes])
+
+    def _wait_for_the_client_to_go(self) -> None:
+        while not self.server.sandbox.closing.wait(_LOOK_S):
+            if select.select([self.connection], [], [], 0)[0]:  # it has closed its end; else it had nothing to say
+                return
 
     def _hang_up(self) -> None:
         self.close_connection = True
@@ -127,12 +150,3 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
         except OSError:
             return
-
-
-def _encoded(content: object) -> tuple[bytes, str]:
-    """Return a body and its type."""
-    if isinstance(content, bytes):
-        return content, "application/fits"
-    if isinstance(content, str):
-        return content.encode(), "text/html; charset=utf-8"
-    return json.dumps(content).encode(), "application/json"

@@ -17,7 +17,7 @@ from typing import Self
 from annotator.sandbox.lasair.answers import candidate
 from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.lasair.endpoints import Account, Endpoints, Topic
-from annotator.sandbox.lasair.faults import Fault, FaultKind, Faults
+from annotator.sandbox.lasair.faults import REFUSED, STATUSES, Fault, FaultKind, Faults
 from annotator.sandbox.lasair.http_handler import Handler
 from annotator.sandbox.sky.night import Night, SimulatedObject
 from annotator.sandbox.sky.observe import Epoch
@@ -56,7 +56,7 @@ class Sandbox:
     port
         0 for any free one.
     clock
-        Returns Unix seconds: the present of jdnow(), NOW(), timestamps and quotas.
+        Returns Unix seconds: the present of jdnow(), NOW(), timestamps, quotas and the header `Date`.
     batch_annotate
         Whether `annotatelist` exists; on Lasair-ZTF it doesn't (404).
     """
@@ -72,6 +72,8 @@ class Sandbox:
         batch_annotate: bool = False,
     ) -> None:
         self.database = Database(clock)
+        self.clock = clock
+        self.closing = threading.Event()
         self._candidates: dict[str, list[Mapping[str, object]]] = {}
         self.endpoints = Endpoints(self.database, self._candidates, accounts, topics, clock, batch_annotate)
         self._detections: dict[str, tuple[SimulatedObject, Epoch, int]] = {}
@@ -93,6 +95,7 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.closing.set()
         if self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -117,6 +120,7 @@ class Sandbox:
 
     def annotations(self) -> list[dict[str, object]]:
         """Return every stored annotation, oldest first, `classdict` read from its JSON."""
+        self.endpoints.settle()
         return [{**row, "classdict": json.loads(row["classdict"])} for row in self.database.annotations()]
 
     def load(self, rows: Iterable[Mapping[str, object]], replace: bool = False) -> int:
@@ -144,6 +148,17 @@ class Sandbox:
         """Change the named columns of objects that are there, as a new detection does; return how many."""
         return self.load(rows)
 
+    def hide(self, object_ids: Iterable[str]) -> None:
+        """Let Lasair's main database lack objects, as it does for a while after a stream has told of them.
+
+        Queries and `object` don't find them, nor their annotations, which are stored all the same.
+        """
+        self.database.hide(object_ids)
+
+    def show(self) -> None:
+        """Let the main database have every object that was hidden."""
+        self.database.show()
+
     def misbehave(
         self,
         endpoint: str,
@@ -151,8 +166,10 @@ class Sandbox:
         *,
         times: int | None = None,
         share: float = 1.0,
-        status: int = 503,
+        status: int | None = None,
         seconds: float = 1.0,
+        content: object = REFUSED,
+        size_bytes: int = 500_000_000,
     ) -> None:
         """Let calls to an endpoint go wrong, until :meth:`behave`.
 
@@ -161,17 +178,24 @@ class Sandbox:
         endpoint
             "query", "object", "annotate", "annotatelist", "cone", "cutout", or "*" for all.
         kind
-            What goes wrong: see :data:`~annotator.sandbox.faults.FaultKind`.
+            What goes wrong: see :data:`~annotator.sandbox.lasair.faults.FaultKind`.
         times
             How many calls; None for no end.
         share
             The share of calls, at random, to which it happens.
         status
-            What `refuse` answers.
+            What `refuse`, `answer`, `page`, `redirect` and `repeat_token` answer; None for what `FaultKind` says.
         seconds
-            How long `delay` waits.
+            How long `delay` and `late` wait, what `skew` adds to the date, and what passes between two bytes of
+            `slow_headers` and `slow_body`.
+        content
+            What `refuse` and `answer` answer: bytes, text for HTML, or anything that JSON can say, NaN included; where
+            `redirect` leads.
+        size_bytes
+            How long the body of `endless` is.
         """
-        self._faults.add(Fault(endpoint, kind, times, share, status, seconds))
+        status = STATUSES.get(kind, 503) if status is None else status
+        self._faults.add(Fault(endpoint, kind, times, share, status, seconds, content, size_bytes))
 
     def behave(self) -> None:
         """End all misbehaviour."""
