@@ -29,3 +29,26 @@ def test_alone_it_is_our_clock():
     clock = Clock(lambda: 7.0)
     assert clock() == 7.0
     assert clock.disagreement_s == 0.0
+
+
+def test_what_was_said_later_on_the_way_is_not_what_a_clock_says():
+    clock = Clock(lambda: 1000.0)
+    clock.hear("Lasair", 1060.0)
+    clock.hear("Lasair", 1058.0)  # it took two seconds longer to come
+    assert clock() == 1060.0
+
+
+def test_a_moment_that_has_passed_puts_no_clock_back():
+    clock = Clock(lambda: 1000.0)
+    clock.hear_past("Kafka", 10.0)
+    assert clock() == 1000.0 and clock.disagreement_s == 0.0 and not clock.is_confirmed
+    clock.hear_past("Kafka", 9000.0)
+    assert clock() == 9000.0 and clock.disagreement_s == 8000.0 and not clock.is_confirmed
+
+
+def test_clocks_are_right_where_another_agrees_within_an_hour():
+    clock = Clock(lambda: 1000.0)
+    clock.hear("Lasair", 1000.0 - 3599)
+    assert clock.is_confirmed
+    clock.hear("Kafka", 1002.0)
+    assert not clock.is_confirmed
