@@ -9,6 +9,7 @@
     ├── ModelError                a model is damaged, changed, or does not reproduce its references
     ├── AnnotationError           an annotation that Lasair's SQL would not survive
     ├── SourceError               objects cannot be read from where the configuration says
+    ├── GeneralFaultError         nearly all of many failed alike: the fault is not theirs, none is refused
     ├── LedgerError               the ledger cannot be opened, or is of another version
     │   └── LedgerBusyError       another pass holds the ledger
     ├── LasairApiError            Lasair's answer was not a success
@@ -46,6 +47,10 @@ class AnnotationError(AhaError):
 
 class SourceError(AhaError):
     """Objects cannot be read from the configured source."""
+
+
+class GeneralFaultError(AhaError):
+    """Nearly all records of a batch, or all of a modality, failed alike; the fault is not theirs."""
 
 
 class LedgerError(AhaError):

@@ -10,7 +10,7 @@ from annotator.decision.rules import Rules
 from annotator.decision.sending import FLAGS, is_weaker_without, must_send
 from annotator.models.distribution import bins_of
 from annotator.models.scores import ModalityScore
-from annotator.reasons.sentence import explain, explain_verdict, state_class
+from annotator.reasons.sentence import explain, explain_verdict, is_verdict, state_class
 from annotator.transient import Modality, Transient
 
 UNKNOWN = Known()
@@ -78,6 +78,8 @@ def _outgoing(
     """Write the annotation, where Lasair has to hear of the object."""
     last_sent = known.last_sent
     if last_sent is None and classification not in rules.classes:
+        return None
+    if rules.leaves_judged and known.override is None and last_sent is not None and is_verdict(last_sent.explanation):
         return None
     new = Annotation(
         object_id=case.object_id,

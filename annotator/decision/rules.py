@@ -25,3 +25,6 @@ class Rules:
     """Names of the numbers that are kept of an object for the heads to learn from."""
     distributions: tuple[Distribution, ...]
     """What is watched for drift."""
+    leaves_judged: bool = False
+    """Whether an annotation that says what a person judged stands although no verdict of its object is known: the file
+    of verdicts cannot be read."""

@@ -38,15 +38,15 @@ class PassReport:
     """The anomalies that people have not heard of, and those that are as they have."""
     tns: dict[str, TnsEntry] = field(default_factory=dict)
     """Those of the flagged and announced that have a name there."""
-    reading_problem: str = ""
-    """Why reading ended early, where a person must look at it; empty if it did not."""
+    problems: list[str] = field(default_factory=list)
+    """What a person must look at, of every step but the delivery."""
     reading_pause: str = ""
     """Why reading ended early although nothing is wrong; empty if it did not."""
 
     @property
     def problem(self) -> str:
         """What a person must look at; empty if nothing."""
-        return "; ".join(filter(None, (self.reading_problem, self.delivery.problem)))
+        return "; ".join(filter(None, dict.fromkeys((*self.problems, self.delivery.problem))))
 
     @property
     def announced(self) -> tuple[Anomaly, ...]:

@@ -1,16 +1,19 @@
 """One pass over a source: read, score, decide, write down, send. The only module that knows all the others."""
 
 import contextlib
+import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from annotator.annotation import Annotation
 from annotator.config import Config, FileSource, QuerySource, Source, StreamSource
 from annotator.decision.announcement import Announcement, sort_out
 from annotator.decision.classify import exotic_threshold_of
 from annotator.decision.rules import Rules
-from annotator.errors import AhaError, LasairApiError, QuotaError, SourceError
+from annotator.errors import AhaError, LedgerError, QuotaError
+from annotator.fences import printable
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutout_cache import CutoutCache
@@ -31,7 +34,7 @@ from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
 from annotator.sources.records import Batch
 from annotator.surveys import SURVEYS
-from annotator.verdicts import latest, merge, read_if_any
+from annotator.verdicts import Verdict, latest, merge, read_if_any
 
 log = logging.getLogger(__name__)
 
@@ -64,48 +67,132 @@ def run_pass(
 
     Raises
     ------
-    LedgerError, ModelError, SourceError, ConfigError
-        If the pass cannot be made, or not to its end. What goes wrong with Lasair's API is in the report, and the
-        next pass goes on from there.
+    LedgerError
+        If the ledger cannot be used, or another pass holds it. Whatever else goes wrong is in the report: the steps
+        after it are made, delivery above all, and the next pass goes on from there.
+    ConfigError
+        If there is no token.
     """
-    is_dry = on_dry_annotation is not None
-    with recorded_pass(config, clock, is_dry) as (ledger, api, report):
-        rules = rules_of(config, models)
-        verdicts = latest(merge(read_if_any(config.verdicts), ledger.verdicts.holding()))
-        report.judged = apply_verdicts(verdicts, ledger, clock()) + take_back(verdicts, ledger, models, rules, clock())
-        report.queued = report.judged
-        enricher = _enricher(config, api, models, should_stop)
-        try:
-            with contextlib.closing(_batches(config.source, api, ledger, should_stop)) as batches:
-                for batch in batches:
-                    scored = score_batch(batch.records, ledger, enricher, models, rules, verdicts)
-                    add_batch(report, scored)
-                    ledger.record(scored.scored_objects, scored.refusals, clock(), _position(config.source, batch))
-                    if not is_dry:
-                        batch.commit()
-                    log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
-            if not should_stop() and (joined := score_waiting(ledger, enricher, models, rules, verdicts)):
-                ledger.record(joined, [], clock())
-                report.completed_later = len(joined)
-                add_scored(report, joined)
-        except QuotaError as error:
-            report.reading_pause = str(error)
-        except (LasairApiError, SourceError) as error:
-            # What was read before is worth sending, today as on any other day.
-            report.reading_problem = str(error)
-        flagged = [item.object_id for item in report.flagged]
-        taken = take_classes(flagged, ledger, api, config.decision, clock())
-        report.tns = taken.entries
-        note_demoted(report, taken.demoted)
+    with recorded_pass(config, clock, is_dry=on_dry_annotation is not None) as (ledger, api, report):
+        verdicts = _verdicts(config, ledger, report)
+        rules = dataclasses.replace(rules_of(config, models), leaves_judged=verdicts.is_partial)
+        work = _Work(config, models, rules, verdicts.latest, ledger, api, report, clock, should_stop)
+        with _step(report, "applying the verdicts"):
+            _judge(work, verdicts)
+        with _step(report, "preparing to read"):
+            enricher = _enricher(config, api, models, should_stop)
+            with _step(report, "reading"):
+                _read(work, enricher, is_dry=on_dry_annotation is not None)
+            with _step(report, "scoring again what had waited"):
+                _score_waiting(work, enricher)
+        with _step(report, "looking up classes in TNS"):
+            _take_classes(work)
         if on_dry_annotation:
             for annotation in ledger.outbox.due(clock()):
                 on_dry_annotation(annotation)
         else:
-            report.delivery = deliver(ledger.outbox, api, config.lasair.batch_annotations, clock, should_stop)
-        report.announcement = _announcement(ledger, config.decision.announce_margin)
-        if not is_dry:
-            find_late_reasons(ledger, models, should_stop)
+            with _step(report, "delivery"):
+                report.delivery = deliver(ledger.outbox, api, config.lasair.batch_annotations, clock, should_stop)
+        with _step(report, "the announcement"):
+            report.announcement = _announcement(ledger, config.decision.announce_margin)
+        if not on_dry_annotation:
+            with _step(report, "finding late reasons"):
+                find_late_reasons(ledger, models, should_stop)
     return report
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the steps of a pass share."""
+
+    config: Config
+    models: ModelSet
+    rules: Rules
+    verdicts: Mapping[str, Verdict]
+    ledger: Ledger
+    api: LasairApi
+    report: PassReport
+    clock: Callable[[], float]
+    should_stop: Callable[[], bool]
+
+
+@contextlib.contextmanager
+def _step(report: PassReport, name: str) -> Iterator[None]:
+    """Tell what a step of a pass failed at, and let the steps after it be made: only the ledger's fault ends a pass."""
+    try:
+        yield
+    except LedgerError:
+        raise
+    except AhaError as error:
+        report.problems.append(str(error))
+    except Exception as error:
+        log.exception("%s broke off", name)
+        report.problems.append(f"{name} broke off: {type(error).__name__}: {printable(str(error))}")
+
+
+@dataclass(frozen=True)
+class _Verdicts:
+    """What people said."""
+
+    latest: Mapping[str, Verdict]
+    """The one that holds of each object."""
+    is_partial: bool = False
+    """Whether the file of verdicts could not be read."""
+
+
+def _verdicts(config: Config, ledger: Ledger, report: PassReport) -> _Verdicts:
+    """Read what people said, from the ledger alone where their file cannot be read."""
+    kept = ledger.verdicts.holding()
+    with _step(report, "reading the verdicts"):
+        return _Verdicts(latest(merge(read_if_any(config.verdicts), kept)))
+    return _Verdicts(latest(kept), is_partial=True)
+
+
+def _judge(work: _Work, verdicts: _Verdicts) -> None:
+    """Rewrite what Lasair holds against people's verdicts.
+
+    Nothing is taken back while the file of verdicts cannot be read: it may hold the verdict.
+    """
+    ledger, report = work.ledger, work.report
+    report.judged = apply_verdicts(verdicts.latest, ledger, work.clock())
+    if not verdicts.is_partial:
+        report.judged += take_back(verdicts.latest, ledger, work.models, work.rules, work.clock())
+    report.queued = report.judged
+
+
+def _read(work: _Work, enricher: Enricher, is_dry: bool) -> None:
+    """Read the source until its present end; score, decide and write down batch by batch."""
+    ledger, report, source = work.ledger, work.report, work.config.source
+    try:
+        with contextlib.closing(_batches(source, work.api, ledger, work.should_stop)) as batches:
+            for batch in batches:
+                scored = score_batch(batch.records, ledger, enricher, work.models, work.rules, work.verdicts)
+                add_batch(report, scored)
+                ledger.record(scored.scored_objects, scored.refusals, work.clock(), _position(source, batch))
+                if not is_dry:
+                    batch.commit()
+                log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
+    except QuotaError as error:
+        report.reading_pause = str(error)
+
+
+def _score_waiting(work: _Work, enricher: Enricher) -> None:
+    """Score again what can be completed now, of the objects that had to do without a modality."""
+    if work.should_stop():
+        return
+    joined = score_waiting(work.ledger, enricher, work.models, work.rules, work.verdicts)
+    if joined:
+        work.ledger.record(joined, [], work.clock())
+        work.report.completed_later = len(joined)
+        add_scored(work.report, joined)
+
+
+def _take_classes(work: _Work) -> None:
+    """Look up in TNS what is flagged."""
+    flagged = [item.object_id for item in work.report.flagged]
+    taken = take_classes(flagged, work.ledger, work.api, work.config.decision, work.clock())
+    work.report.tns = taken.entries
+    note_demoted(work.report, taken.demoted)
 
 
 def note_announced(config: Config, report: PassReport, clock: Callable[[], float] = time.time) -> None:
@@ -139,8 +226,8 @@ def recorded_pass(
         try:
             yield ledger, api, report
             outcome = report.problem or "done"
-        except AhaError as error:
-            outcome = str(error)
+        except Exception as error:
+            outcome = str(error) if isinstance(error, AhaError) else f"{type(error).__name__}: {printable(str(error))}"
             raise
         finally:
             report.waiting = ledger.outbox.counts()["waiting"]
