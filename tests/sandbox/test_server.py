@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from annotator.errors import RejectedError
 from annotator.sandbox import Account, Sandbox, Topic, simulate_night
-from annotator.sandbox.lasair.query_rules import MAX_CONDITIONS, build_query, check_query
+from annotator.sandbox.lasair.query_rules import build_query, check_query
+from annotator.sandbox.lasair.wire import Request
 
 NIGHT = simulate_night(7, 60)
 FIRST = NIGHT.objects[0]
@@ -246,7 +247,6 @@ def test_nan_in_the_data_is_a_literal_nan_in_the_answer(sandbox, power):
         ("objectId", "watchlist:1, crossmatch_tns", "", "cannot have both"),
         ("objectId", "watchlist:one", "", "watchlist:nnn"),
         ("objectId", "annotator", "", "not of the form"),
-        ("objectId", "objects", "a" * (MAX_CONDITIONS + 1), "4097 characters"),
     ],
 )
 def test_what_lasair_forbids_is_refused_with_the_reason(power, selected, tables, conditions, reason):
@@ -305,7 +305,7 @@ def test_a_cone_finds_the_object_in_its_middle(power):
     assert found["separation"] < 0.01
     assert power.cone(ra, dec, 2, "nearest")["object"] == FIRST.object_id
     assert power.cone(ra, dec, 2, "count") == {"count": 1}
-    assert "No object found" in refusal(power.cone, ra, -89.0, 1)
+    assert power.cone(ra, -89.0, 1) == []
     assert "Max radius" in refusal(power.cone, ra, dec, 1001)
 
 
@@ -357,6 +357,7 @@ def test_an_annotation_of_an_object_that_lasair_has_not_is_accepted(sandbox, pow
     "fields",
     [
         {"explanation": "it's odd"},
+        {"explanation": "3 \u03c3"},
         {"classification": "it's"},
         {"url": "http://x/'"},
         {"version": "it's"},
@@ -376,9 +377,9 @@ def test_what_lasair_ztfs_sql_does_not_survive_is_a_server_error_and_nothing_is_
 
 
 def test_what_lasair_ztf_mangles_is_mangled(sandbox, power):
-    annotate(power, explanation='a\\b \u03c3 100% "q"', classdict={"sigma": "3\u03c3", "none": None, "yes": True})
+    annotate(power, explanation='a\\b 100% "q"', classdict={"sigma": "3\u03c3", "none": None, "yes": True})
     (stored,) = sandbox.annotations()
-    assert stored["explanation"] == 'a\x08 \u03c3 100% "q"'
+    assert stored["explanation"] == 'a\x08 100% "q"'
     assert stored["classdict"] == {"sigma": "3u03c3", "none": None, "yes": True}
 
 
@@ -434,7 +435,7 @@ def test_any_text_gets_an_answer_and_what_is_acknowledged_is_there(hourly, expla
     fields = {"topic": "aha_ztf", "objectId": "ZTF99aaaaaaa", "classification": "watch", "version": "1", "url": ""}
     fields |= {"explanation": explanation, "classdict": json.dumps(classdict)}
     before = len(hourly.annotations())
-    answer = hourly.endpoints.answer("annotate", "POST", "sandbox-token", fields)
+    answer = hourly.endpoints.answer("annotate", Request("POST", "sandbox-token", fields))
     assert answer.status in (200, 400, 500)
     if answer.status == 200 and not any(c in explanation for c in "\\\0"):
         assert hourly.annotations()[-1]["explanation"] == explanation.strip()

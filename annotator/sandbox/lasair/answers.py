@@ -1,7 +1,9 @@
 """Lasair-ZTF's answer to `object`, from the sandbox's tables and light curves."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.lasair.schema import UNIX_EPOCH_JD
@@ -19,14 +21,20 @@ def object_answer(
     now_jd: float,
     lasair_added: bool,
 ) -> dict[str, object] | None:
-    """Write the answer of `object`, None if there is no such object."""
+    """Write the answer of `object`; None where Lasair-ZTF has none.
+
+    Its own additions need a row of `objects` and a light curve, whose objectId is told apart by its case. Without them
+    there is always an answer: the epochs that are known, oldest first, maybe none. A NaN cannot be said.
+    """
     rows = database.object_rows(object_id)
     columns = rows["objects"]
-    if columns is None:
+    candidates = sorted(candidates, key=lambda candidate: candidate["jd"], reverse=lasair_added)
+    if any(isinstance(value, float) and math.isnan(value) for item in candidates for value in item.values()):
         return None
-    candidates = sorted(candidates, key=lambda candidate: candidate["jd"], reverse=True)
     if not lasair_added:
         return {"objectId": object_id, "candidates": candidates, "forcedphot": []}
+    if columns is None or not candidates:
+        return None
     detections = [candidate for candidate in candidates if candidate.get("candid") is not None]
     now_mjd = now_jd - JD_MINUS_MJD
     # No features here: Lasair-ZTF's `object` has them not.
@@ -47,7 +55,7 @@ def object_answer(
         "count_noncandidate": len(candidates) - len(detections),
         "forcedphot": [],
         "sherlock": _without(rows["sherlock_classifications"], "objectId"),
-        "TNS": rows["crossmatch_tns"] or {},
+        "TNS": _tns(rows["crossmatch_tns"]),
         "image_urls": detections[0].get("image_urls", {}) if detections else {},
         "message": _MESSAGE,
     }
@@ -87,6 +95,43 @@ def _named(prefix: str, detection: Mapping[str, object]) -> dict[str, object]:
         f"{prefix}Mag": f"{detection['magpsf']:.2f}\u00b1{detection['sigmapsf']:.2f}",
         f"{prefix}Filter": _BANDS.get(detection["fid"], ""),
     }
+
+
+def _tns(row: Mapping[str, object] | None) -> dict[str, object]:
+    """Write the block of the Transient Name Server, whose dates are in words."""
+    if row is None:
+        return {}
+    kept = {name: value for name, value in row.items() if name not in ("ext_catalogs", "hostz", "htm16")}
+    modified = kept.pop("lastmodified_date")
+    return kept | {
+        "id": 1,
+        "cone_id": 1,
+        "arcsec": 0.0,
+        "disc_date": _date_in_words(row["disc_date"]),
+        "disc_date_mjd": _mjd(row["disc_date"]),
+        "lasairmodified_date": _date_in_words(modified),
+    }
+
+
+def _date(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _date_in_words(text: object) -> str | None:
+    """Write a date as in 1st November 2026 at 12:13:14."""
+    date = _date(text)
+    if date is None:
+        return None
+    ending = "th" if date.day in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(date.day % 10, "th")
+    return f"{date.day}{ending} {date:%B %Y at %H:%M:%S}"
+
+
+def _mjd(text: object) -> float | None:
+    date = _date(text)
+    return None if date is None else date.timestamp() / 86400.0 + UNIX_EPOCH_JD - JD_MINUS_MJD
 
 
 def _utc(jd: float) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from annotator.errors import RejectedError
-from annotator.sandbox.lasair.dialect import install_functions, timestamp, to_sqlite
+from annotator.sandbox.lasair.dialect import install_functions, refuse_overflow, timestamp, to_sqlite
 from annotator.sandbox.lasair.query_rules import build_query, check_query
 from annotator.sandbox.lasair.schema import (
     INTEGER_COLUMNS,
@@ -24,7 +24,7 @@ from annotator.sandbox.lasair.schema import (
 ANNOTATION_LENGTHS: Mapping[str, int] = {"objectId": 16, "topic": 16, "version": 16, "classification": 16}
 """Characters that the columns of Lasair-ZTF's annotations hold."""
 
-_DATETIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+_DATETIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.0+|(\.\d+))?")
 _BACKSLASHED = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 _ABSENT_TNS_NAMES = (None, "", "-999", "-999.0")
 
@@ -56,6 +56,7 @@ class Database:
             CREATE TABLE hidden (objectId TEXT PRIMARY KEY COLLATE NOCASE);
             CREATE VIEW objects AS
                 SELECT * FROM stored_objects WHERE objectId NOT IN (SELECT objectId FROM hidden);
+            CREATE TABLE area_hits (objectId TEXT COLLATE NOCASE, ar_id INTEGER);
             CREATE TABLE watchlist_hits (
                 objectId TEXT COLLATE NOCASE, wl_id INTEGER, name TEXT COLLATE NOCASE, arcsec REAL,
                 PRIMARY KEY (objectId, wl_id));
@@ -92,6 +93,7 @@ class Database:
                 cursor = self._connection.execute(to_sqlite(sql))
                 labels = [column[0] for column in cursor.description]
                 rows = [dict(zip(labels, row, strict=True)) for row in cursor]
+            refuse_overflow(rows)
         except sqlite3.Error as error:
             raise RejectedError(f"Your query:<br/><b>{sql}</b><br/>returned the error<br/><i>{error}</i>") from error
         return [self._as_answered(row) for row in rows]
@@ -143,8 +145,9 @@ class Database:
         Raises
         ------
         sqlite3.Error
-            If MariaDB would choke on it: an apostrophe anywhere, a backslash at the end of a field, a classdict that
-            is no longer JSON once MariaDB has taken the backslashes away, a text too long for its column.
+            If MariaDB would choke on it: an apostrophe anywhere, anything but ASCII, a backslash at the end of a
+            field, a classdict that is no longer JSON once MariaDB has taken the backslashes away, a text too long for
+            its column.
         """
         names = ("objectId", "topic", "version", "classification", "explanation", "classdict", "url")
         values = ", ".join(f"'{annotation[name]}'" for name in names)
@@ -199,7 +202,11 @@ class Database:
             self.put_tns(object_id, row)
 
     def _upsert(self, table: str, columns: Iterable[str], row: Mapping[str, object], key: str = "objectId") -> None:
-        values = {name: _plain(row[name], name) for name in columns if name in row}
+        # MariaDB keeps an empty text of TNS; in a table of objects it is a cell that nobody filled.
+        kept = TEXT_COLUMNS if table == "crossmatch_tns" else ()
+        values = {
+            name: "" if row[name] == "" and name in kept else _plain(row[name], name) for name in columns if name in row
+        }
         names = ", ".join(values)
         updates = ", ".join(f"{name} = excluded.{name}" for name in values if name != key)
         self._connection.execute(
@@ -216,13 +223,14 @@ class Database:
         """Make a row of the database what comes out of Lasair: NaN where it was put in, ISO dates."""
         not_a_number = self._not_a_number.get(str(row.get("objectId")), ())
         return {
-            name: math.nan
-            if value is None and name in not_a_number
-            else value.replace(" ", "T")
-            if isinstance(value, str) and _DATETIME.fullmatch(value)
-            else value
-            for name, value in row.items()
+            name: math.nan if value is None and name in not_a_number else _iso(value) for name, value in row.items()
         }
+
+
+def _iso(value: object) -> object:
+    """Put a T into what is a date and time, and leave out a fraction of no second."""
+    found = _DATETIME.fullmatch(value) if isinstance(value, str) else None
+    return f"{found[1]}T{found[2]}{found[3] or ''}" if found else value
 
 
 def _sql_type(name: str) -> str:
@@ -249,6 +257,8 @@ def _plain(value: object, name: str = "") -> object:
 
 def _maria_text(name: str, text: str) -> str:
     """Read a text as MariaDB reads it between apostrophes, and check it against the column."""
+    if not text.isascii():
+        raise sqlite3.DataError(f"Incorrect string value for column '{name}' at row 1")
     if "'" in text or (len(text) - len(text.rstrip("\\"))) % 2:
         raise sqlite3.OperationalError(f"You have an error in your SQL syntax near {name}")
     read = re.sub(r"\\(.)", lambda match: _BACKSLASHED.get(match[1], match[1]), text, flags=re.DOTALL)

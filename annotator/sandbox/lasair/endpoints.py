@@ -1,13 +1,13 @@
 """What each endpoint of Lasair-ZTF's API answers, its faults included, as measured in 2026."""
 
 import contextlib
+import dataclasses
 import functools
 import hmac
-import math
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -15,8 +15,9 @@ from typing import Literal
 from annotator.errors import RejectedError
 from annotator.sandbox.lasair.answers import object_answer
 from annotator.sandbox.lasair.database import Database
+from annotator.sandbox.lasair.forms import FORMS, read_form
 from annotator.sandbox.lasair.schema import UNIX_EPOCH_JD
-from annotator.sandbox.lasair.wire import NOT_FOUND, SERVER_ERROR, Answer
+from annotator.sandbox.lasair.wire import NOT_FOUND, SERVER_ERROR, Answer, Request
 from annotator.sandbox.sky.coordinates import separation_arcsec
 
 Level = Literal["dummy", "user", "power"]
@@ -29,11 +30,8 @@ MAX_ROWS: Mapping[Level, int] = MappingProxyType({"dummy": 1000, "user": 10_000,
 
 _COUNTED_PER_CALL = 2
 _MAX_CONE_ARCSEC = 1000.0
-_FIELD_LENGTHS = MappingProxyType(
-    {"topic": 256, "objectId": 256, "classification": 256, "version": 256}
-    | {"explanation": 1024, "classdict": 4096, "url": 1024}
-)
-_MAY_BE_BLANK = ("explanation", "url")
+_NO_SHERLOCK = Answer(400, {"error": "This Lasair cluster does not have a Sherlock service"})
+_FAST_TOPIC = "ztf_annotations"
 _THROTTLED = "Request limit exceeded. Either wait an hour, or see API documentation to increase your limits."
 
 
@@ -89,46 +87,60 @@ class Endpoints:
         self._accounts = {account.token: account for account in accounts}
         self._topics = {topic.name.lower(): topic for topic in topics}
         self._clock = clock
-        self._batch_annotate = batch_annotate
+        self._handlers: dict[str, Callable[[Account, Request], Answer]] = {
+            "query": self._query,
+            "object": self._object,
+            "cone": self._cone,
+            "annotate": self._annotate,
+            "objects": functools.partial(self._objects, True),
+            "lightcurves": functools.partial(self._objects, False),
+            "sherlock/object": lambda account, request: _NO_SHERLOCK,
+            "sherlock/position": lambda account, request: _NO_SHERLOCK,
+        }
+        if batch_annotate:
+            self._handlers["annotatelist"] = self._annotate_list
         self._counted: dict[str, list[float]] = defaultdict(list)
         self._late: list[tuple[float, Callable[[], Answer]]] = []
         self._lock = threading.Lock()
 
-    def answer(
-        self, endpoint: str, method: str, token: str, fields: Mapping[str, object], delay_s: float | None = 0.0
-    ) -> Answer:
+    @property
+    def names(self) -> Set[str]:
+        """The endpoints that there are."""
+        return self._handlers.keys()
+
+    def answer(self, endpoint: str, request: Request, delay_s: float | None = 0.0) -> Answer:
         """Answer one call to the API.
 
         Parameters
         ----------
-        endpoint, method, token, fields
-            What was called, how, by whom and with what.
+        endpoint, request
+            What was called, and with what.
         delay_s
             After how many seconds by the clock annotations are stored that are acknowledged now; None for never, and
             then a query finds nothing, either.
         """
         self.settle()
-        handlers = {"query": self._query, "object": self._object, "cone": self._cone, "annotate": self._annotate}
-        if self._batch_annotate:
-            handlers["annotatelist"] = self._annotate_list
-        if endpoint not in handlers:
+        if endpoint not in self._handlers:
             return NOT_FOUND
-        account = next((a for t, a in self._accounts.items() if hmac.compare_digest(t.encode(), token.encode())), None)
+        token = request.token.encode()
+        account = next((a for t, a in self._accounts.items() if hmac.compare_digest(t.encode(), token)), None)
         if account is None:
             detail = "Invalid token." if token else "Authentication credentials were not provided."
             return Answer(401, {"detail": detail})
         if self._throttled(account):
             return Answer(429, {"message": _THROTTLED})
-        handler = functools.partial(handlers[endpoint], account, fields)
-        if endpoint.startswith("annotate"):
-            if method != "POST":
-                return Answer(405, {"detail": f'Method "{method}" not allowed.'})
-            if delay_s:
-                with self._lock:
-                    self._late.append((self._clock() + delay_s, handler))
-            if delay_s != 0.0:
-                return Answer(200, {"status": "success"})
-        elif delay_s is None:
+        writes = endpoint.startswith("annotate")
+        if request.method not in (("POST",) if writes else ("GET", "POST")):
+            return Answer(405, {"detail": f'Method "{request.method}" not allowed.'})
+        if request.fault:
+            return Answer(400, {"detail": request.fault})
+        handler = functools.partial(self._handlers[endpoint], account, request)
+        if writes and delay_s:
+            with self._lock:
+                self._late.append((self._clock() + delay_s, handler))
+        if writes and delay_s != 0.0:
+            return Answer(200, {"status": "success"})
+        if delay_s is None:
             return Answer(200, [])
         try:
             return handler()
@@ -154,62 +166,53 @@ class Endpoints:
             self._counted[account.token] = counted + [now] * _COUNTED_PER_CALL  # a refused call counts, too
             return len(counted) + _COUNTED_PER_CALL > HOURLY_CALLS[account.level]
 
-    def _query(self, account: Account, fields: Mapping[str, object]) -> Answer:
-        missing = {
-            name: ["This field is required."] for name in ("selected", "tables", "conditions") if name not in fields
-        }
-        if missing:
-            return Answer(400, missing)
-        try:
-            limit, offset = int(fields.get("limit", 1000)), int(fields.get("offset", 0))
-        except (TypeError, ValueError):
-            return Answer(400, {"limit": ["A valid integer is required."]})
-        if limit > MAX_ROWS["power"]:
-            return Answer(400, {"limit": [f"Ensure this value is less than or equal to {MAX_ROWS['power']}."]})
-        selected, tables, conditions = (str(fields[name]).strip() for name in ("selected", "tables", "conditions"))
-        limit = min(limit, MAX_ROWS[account.level])
-        return Answer(200, self._database.query(selected, tables, conditions, limit, offset))
+    def _query(self, account: Account, request: Request) -> Answer:
+        form, problems = read_form(FORMS["query"], request)
+        if problems:
+            return Answer(400, problems)
+        form["limit"] = min(form["limit"], MAX_ROWS[account.level])
+        return Answer(200, self._database.query(**form))
 
-    def _object(self, account: Account, fields: Mapping[str, object]) -> Answer:
-        object_id = str(fields.get("objectId", ""))
-        added = str(fields.get("lasair_added", "True")).lower() not in ("false", "0")
+    def _object(self, account: Account, request: Request) -> Answer:
+        form, problems = read_form(FORMS["object"], request)
+        if problems:  # of a POST that is not right the view forgets to say so
+            return Answer(400, problems) if request.method == "GET" else SERVER_ERROR
+        if '"' in form["objectId"] and form["lasair_added"]:  # it stands between such quotes in Lasair's SQL
+            raise RejectedError("1064 (42000): You have an error in your SQL syntax")
+        answer = self._object_answer(form["objectId"], form["lasair_added"])
+        return SERVER_ERROR if answer is None else Answer(200, answer)  # Lasair-ZTF looks for 'error' in None
+
+    def _objects(self, lasair_added: bool, account: Account, request: Request) -> Answer:
+        """Answer `objects` and `lightcurves`, which Lasair keeps for old clients."""
+        form, problems = read_form(FORMS["objects"], request)
+        if problems:
+            return Answer(400, problems)
+        answers = [self._object_answer(name.strip(), lasair_added) for name in str(form["objectIds"]).split(",")]
+        return Answer(200, answers)
+
+    def _object_answer(self, object_id: str, lasair_added: bool) -> dict[str, object] | None:
         now_jd = UNIX_EPOCH_JD + self._clock() / 86400
-        answer = object_answer(self._database, object_id, self._candidates.get(object_id, ()), now_jd, added)
-        if answer is None:  # Lasair-ZTF looks for 'error' in None
-            return SERVER_ERROR
-        return Answer(200, answer)
+        return object_answer(self._database, object_id, self._candidates.get(object_id, ()), now_jd, lasair_added)
 
-    def _cone(self, account: Account, fields: Mapping[str, object]) -> Answer:
-        try:
-            ra_deg, dec_deg, radius_arcsec = (float(fields[name]) for name in ("ra", "dec", "radius"))
-        except (KeyError, TypeError, ValueError):
-            return Answer(400, {"ra": ["A valid number is required."]})
-        if not (math.isfinite(ra_deg + dec_deg) and radius_arcsec <= _MAX_CONE_ARCSEC):
+    def _cone(self, account: Account, request: Request) -> Answer:
+        form, problems = read_form(FORMS["cone"], request)
+        if problems:
+            return Answer(400, problems)
+        if form["radius"] > _MAX_CONE_ARCSEC:
             return Answer(400, {"error": "Max radius is 1000 arcsec."})
         near = sorted(
             (distance, name)
             for name, ra, dec in self._database.positions()
-            if (distance := separation_arcsec(ra_deg, dec_deg, ra, dec)) <= radius_arcsec
+            if (distance := separation_arcsec(form["ra"], form["dec"], ra, dec)) <= form["radius"]
         )
-        if not near:
-            where = f"ra={ra_deg:.5f} dec={dec_deg:.5f} radius={radius_arcsec:.2f}"
-            return Answer(400, {"error": f"No object found {where}"})
         found = [{"object": name, "separation": distance} for distance, name in near]
-        request = fields.get("requestType", "all")
-        return Answer(200, {"nearest": found[0], "count": {"count": len(found)}}.get(request, found))
+        nearest = found[0] if found else {}
+        return Answer(200, {"nearest": nearest, "count": {"count": len(found)}}.get(form["requestType"], found))
 
-    def _annotate(self, account: Account, fields: Mapping[str, object]) -> Answer:
-        problems = {}
-        for name, longest in _FIELD_LENGTHS.items():
-            if name not in fields:
-                problems[name] = ["This field is required."]
-            elif not str(fields[name]).strip() and name not in _MAY_BE_BLANK:
-                problems[name] = ["This field may not be blank."]
-            elif len(str(fields[name]).strip()) > longest:
-                problems[name] = [f"Ensure this field has no more than {longest} characters."]
+    def _annotate(self, account: Account, request: Request) -> Answer:
+        annotation, problems = read_form(FORMS["annotate"], request)
         if problems:
             return Answer(400, problems)
-        annotation = {name: str(fields[name]).strip() for name in _FIELD_LENGTHS}
         topic = self._topics.get(annotation["topic"].lower())
         if topic is None:
             raise RejectedError(f"Annotator error: topic {annotation['topic']} does not exist")
@@ -217,15 +220,19 @@ class Endpoints:
             raise RejectedError(f"Annotator error: {account.name} is not allowed to submit to topic {topic.name}")
         if topic.active == 0:
             raise RejectedError(f"Annotator error: topic {topic.name} is not active -- ask Lasair team")
-        return Answer(200, {"status": "success", "query": self._database.annotate(annotation)})
+        answer = {"status": "success", "query": self._database.annotate(annotation)}
+        if topic.active > 1:
+            message = {"objectId": annotation["objectId"], "annotator": annotation["topic"]}
+            answer |= {"annotation_topic": _FAST_TOPIC, "message": message}
+        return Answer(200, answer)
 
-    def _annotate_list(self, account: Account, fields: Mapping[str, object]) -> Answer:
+    def _annotate_list(self, account: Account, request: Request) -> Answer:
         """Store one by one; what stands before the first error stays stored."""
-        annotations = fields.get("annotations")
+        annotations = request.content.get("annotations") if isinstance(request.content, dict) else None
         if not isinstance(annotations, list):
             return Answer(400, {"annotations": ["This field is required."]})
         for annotation in annotations:
-            answer = self._annotate(account, annotation)
+            answer = self._annotate(account, dataclasses.replace(request, content=annotation))
             if answer.status != 200:
                 return answer
         return Answer(200, {"status": "success", "count": len(annotations)})

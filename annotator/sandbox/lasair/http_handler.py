@@ -7,12 +7,11 @@ connection that is dropped before or after the work), and frameworks keep it to 
 import json
 import select
 import socket
-from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
 
 from annotator.sandbox.lasair.faults import WITHOUT_WORK, Fault, without_work
-from annotator.sandbox.lasair.wire import Answer, SlowWriter, encoded
+from annotator.sandbox.lasair.wire import Answer, Request, SlowWriter, encoded
 
 _PAGE = (
     "<!doctype html><title>Sandbox</title><h1>SIMULATED Lasair-ZTF</h1>"
@@ -39,6 +38,18 @@ class Handler(BaseHTTPRequestHandler):
         """Answer a call of the API."""
         self._handle("POST")
 
+    def do_PUT(self) -> None:
+        """Refuse what only a web framework would take."""
+        self._handle("PUT")
+
+    def do_PATCH(self) -> None:
+        """Refuse it, too."""
+        self._handle("PATCH")
+
+    def do_DELETE(self) -> None:
+        """Refuse it, too."""
+        self._handle("DELETE")
+
     def log_message(self, format: str, *args: object) -> None:
         """Stay silent: the sandbox keeps its own log of calls."""
 
@@ -53,24 +64,24 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         endpoint = self._endpoint(url.path)
-        fields = dict(parse_qsl(url.query, keep_blank_values=True))
-        token = self._token(fields)
+        request = self._request(method, dict(parse_qsl(url.query, keep_blank_values=True)), body)
         fault = sandbox.fault(endpoint)
         kind = fault.kind if fault else None
         if fault and kind in WITHOUT_WORK:
-            answer = without_work(fault, endpoint, token)
+            answer = without_work(fault, endpoint, request.token)
+        elif endpoint in sandbox.endpoints.names and not url.path.endswith("/"):
+            answer = Answer(301, "", location=self.path.replace(url.path, f"{url.path}/", 1))
         elif endpoint == "page":
             answer = Answer(200, _PAGE)
         elif endpoint == "cutout":
             answer = Answer(200, b"" if kind == "lie" else sandbox.cutout(url.path))
         else:
             delay_s = None if kind == "lie" else fault.seconds if fault and kind == "late" else 0.0
-            fields |= self._body_fields(body)
-            answer = sandbox.endpoints.answer(endpoint, method, token, fields, delay_s)
+            answer = sandbox.endpoints.answer(endpoint, request, delay_s)
         if kind == "duplicate" and isinstance(answer.content, list):
             answer = Answer(answer.status, [row for row in answer.content for _ in range(2)])
         lost = kind in ("drop", "drop_after", "hang", "hang_after")
-        sandbox.record(endpoint, _CONNECTION_LOST if lost else answer.status, token)
+        sandbox.record(endpoint, _CONNECTION_LOST if lost else answer.status, request.token)
         if kind in ("hang", "hang_after"):
             self._wait_for_the_client_to_go()
         if lost:
@@ -83,22 +94,20 @@ class Handler(BaseHTTPRequestHandler):
             return "page"
         if path.endswith(".fits") and "/fits/" in path:
             return "cutout"
-        # Without the slash at the end Django has no such page for POST.
-        return path[len("/api/") : -1] if path.startswith("/api/") and path.endswith("/") else path
+        return path.removeprefix("/api/").removesuffix("/") if path.startswith("/api/") else path
 
-    def _token(self, fields: dict[str, str]) -> str:
+    def _request(self, method: str, fields: dict[str, object], body: bytes) -> Request:
+        """Put together what the URL and the body say."""
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-        return token.strip() if scheme.lower() == "token" else fields.pop("token", "")
-
-    def _body_fields(self, body: bytes) -> Mapping[str, object]:
+        token = token.strip() if scheme.lower() == "token" else str(fields.pop("token", ""))
+        is_form = self.headers.get_content_type() != "application/json" or not body
+        if is_form:
+            return Request(method, token, fields | dict(parse_qsl(body.decode(errors="replace"), True)))
         try:
-            text = body.decode()
-            if self.headers.get_content_type() == "application/json":
-                parsed = json.loads(text) if text else {}
-                return parsed if isinstance(parsed, dict) else {}
-            return dict(parse_qsl(text, keep_blank_values=True))
-        except ValueError:
-            return {}
+            content = json.loads(body)
+        except ValueError as error:
+            return Request(method, token, fields, is_form, fault=f"JSON parse error - {error}")
+        return Request(method, token, fields | content if isinstance(content, dict) else content, is_form)
 
     def _send(self, answer: Answer, fault: Fault | None) -> None:
         closing = self.server.sandbox.closing

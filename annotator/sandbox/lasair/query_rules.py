@@ -78,8 +78,6 @@ def joined_tables(tables: str) -> tuple[list[str], list[str]]:
     watchlists = [_argument(name) for name in names if name.startswith(("watchlist:", "watchlists:"))]
     if watchlists and "crossmatch_tns" in names:
         raise RejectedError("Error in FROM list, cannot have both watchlist and crossmatch_tns")
-    if any(name.startswith(("area:", "areas:")) for name in names):
-        raise RejectedError("the sandbox has no areas: leave them out of the FROM list")
     for watchlist in watchlists:
         if not watchlist.isdigit():
             raise RejectedError(f"Error in FROM list, watchlist:{watchlist} not of the form watchlist:nnn")
@@ -91,6 +89,9 @@ def joined_tables(tables: str) -> tuple[list[str], list[str]]:
         from_list.append("crossmatch_tns")
         where.append("watchlist_hits.name=crossmatch_tns.tns_name")
     for name in names:
+        if name.startswith(("area:", "areas:")):
+            from_list.append("area_hits")
+            where += ["objects.objectId=area_hits.objectId", f'area_hits.ar_id="{_argument(name)}"']
         if name.startswith("annotator"):
             for topic in _argument(name).split("&"):
                 from_list.append(f"annotations AS {topic}")

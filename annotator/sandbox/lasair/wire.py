@@ -16,6 +16,20 @@ class Answer:
     """Where a redirection sends the caller."""
 
 
+@dataclass(frozen=True)
+class Request:
+    """A call to the API."""
+
+    method: str
+    token: str
+    content: object
+    """What was sent: a dict of fields, or what JSON said instead."""
+    is_form: bool = True
+    """Whether the fields came as a form or in the URL, not as JSON."""
+    fault: str = ""
+    """Why the content cannot be read; empty if it can."""
+
+
 SERVER_ERROR = Answer(500, "<!doctype html><title>Server Error (500)</title><h1>Server Error (500)</h1>")
 NOT_FOUND = Answer(404, "<!doctype html><title>Not Found</title><h1>Not Found</h1><p>There is no such page here.</p>")
 
