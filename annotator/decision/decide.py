@@ -7,7 +7,7 @@ from annotator.annotation import Annotation
 from annotator.decision.classify import classdict, learned, modality_summary, overridden
 from annotator.decision.objects import Case, Known, ScoredObject, ScoredState
 from annotator.decision.rules import Rules
-from annotator.decision.sending import FLAGS, is_weaker_without, must_send
+from annotator.decision.sending import FLAGS, must_send
 from annotator.models.distribution import bins_of
 from annotator.models.scores import ModalityScore
 from annotator.reasons.sentence import explain, explain_verdict, is_verdict, state_class
@@ -89,8 +89,7 @@ def _outgoing(
         explanation=_with_what_people_say(explanation, classification, known),
         classdict=classdict(case.transient, case.scores, first_mjd),
     )
-    is_half_known = case.waits and last_sent is not None and is_weaker_without(new, last_sent)
-    return new if must_send(new, last_sent, rules.classes, rules.resend_margin) and not is_half_known else None
+    return new if must_send(new, last_sent, rules.classes, rules.resend_margin, case.waits) else None
 
 
 def _with_what_people_say(explanation: str, classification: str, known: Known) -> str:

@@ -10,7 +10,6 @@ import pytest
 
 from annotator.annotation import Annotation
 from annotator.decision.changes import state_digest
-from annotator.decision.sending import is_weaker_without
 from annotator.ledger import Ledger
 from annotator.models import Missing
 from annotator.passes.enrich import NO_ANSWER, NO_CALL
@@ -273,15 +272,3 @@ def test_the_digest_tells_light_curves_stamps_and_addresses_apart(night):
     digests = [state_digest(item) for item in variants]
     assert len(set(digests)) == len(variants)
     assert digests == [state_digest(dataclasses.replace(item)) for item in variants]
-
-
-def annotation(score, **numbers) -> Annotation:
-    return Annotation("ZTF99aaaaaaa", "aha_ztf", "watch", "aha-ztf-1.0", "why", {"score": score} | numbers)
-
-
-def test_a_score_that_fell_only_because_a_modality_waits_is_no_news():
-    held = annotation(3.0, features_score=1.0, lightcurve_score=3.0)
-    assert is_weaker_without(annotation(1.0, features_score=1.0), held)
-    assert not is_weaker_without(annotation(3.2, features_score=3.2), held)
-    assert not is_weaker_without(annotation(1.0, features_score=1.0, lightcurve_score=1.0), held)
-    assert not is_weaker_without(dataclasses.replace(annotation(1.0, features_score=1.0), version="b"), held)
