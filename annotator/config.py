@@ -147,6 +147,13 @@ class ScheduleConfig(Typed):
     """A cron expression of five fields, in UTC; it replaces the interval."""
 
 
+class AttentionConfig(Typed):
+    """From when on something is news although nothing failed."""
+
+    silent_nights: Annotated[float, Meta(gt=0, le=366)] = 2.0
+    """A source that gave nothing for so many needs a person, until four weeks are known."""
+
+
 class ConfigFile(Typed):
     """What stands in the file."""
 
@@ -157,6 +164,7 @@ class ConfigFile(Typed):
     decision: DecisionConfig = DecisionConfig()
     cutouts: CutoutsConfig = CutoutsConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    attention: AttentionConfig = AttentionConfig()
     verdicts: Path | None = None
     """The file of what people have judged (:mod:`annotator.verdicts`)."""
     ledger: Annotated[str, Meta(min_length=1, description=EXPECTED)] = "aha-ledger.sqlite"

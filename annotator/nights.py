@@ -7,6 +7,8 @@ DAY_S = 86_400.0
 MJD_0 = datetime.datetime(1858, 11, 17)
 """Where MJDs are counted from, UTC."""
 _UNIX_EPOCH_MJD = 40_587
+MAX_AHEAD_DAYS = 1.0
+"""For clocks that differ: a date that is later than now by more is none."""
 
 
 def night_of(unix_s: float) -> int:

@@ -85,6 +85,8 @@ class Transient:
     """Of the brightest positive detection, in training and serving alike."""
     why_missing: Mapping[str, str] = field(default_factory=dict)
     """Modality to the reason why the record's source has nothing for it, where that is known."""
+    dates_ahead: tuple[str, ...] = ()
+    """Names of the dates in the record that are later than now can be, and count as missing."""
     extras: Mapping[str, float] = field(default_factory=dict)
     """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; and the
     survey's own scores of how real the detection is, 0 to 1."""

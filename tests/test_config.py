@@ -92,7 +92,7 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("colour", "blue", "unknown key colour; known here: annotation, cutouts"),
+        ("colour", "blue", "unknown key colour; known here: annotation, attention, cutouts"),
         (
             "lasair.endpont",
             "x",

@@ -65,7 +65,7 @@ def _is_other(state: ScoredState, known: ScoredState) -> bool:
 
 def state_digest(transient: Transient) -> str:
     """Digest of everything about an object that a score, a decision or an annotation depends on."""
-    content = {name: value for name, value in transient.__dict__.items() if name != "features"}
+    content = {name: value for name, value in transient.__dict__.items() if name not in ("features", "dates_ahead")}
     text = json.dumps([content, sorted(transient.features.items())], sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -14,6 +14,8 @@ from annotator.reasons.sentence import explain, explain_verdict, is_verdict, sta
 from annotator.transient import Modality, Transient
 
 UNKNOWN = Known()
+DATES_AHEAD = "dates_ahead"
+"""Beside the modalities of a scoring: names of the dates that counted as missing."""
 
 
 def decide_batch(cases: Sequence[Case], known: Mapping[str, Known], rules: Rules) -> list[ScoredObject]:
@@ -59,7 +61,7 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
         n_det=transient.n_det,
         classification=classification,
         score=scores.score,
-        modalities=_with_epoch(modality_summary(scores), transient) | learned(scores),
+        modalities=_with_dates(modality_summary(scores), transient) | learned(scores),
         numbers={name: float(f"{value:.6g}") for name, value in scores.numbers.items() if name in rules.head_inputs},
         first_flagged_mjd=first_mjd,
         outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd),
@@ -98,8 +100,10 @@ def _with_what_people_say(explanation: str, classification: str, known: Known) -
     return state_class(explanation, known.tns_type) if known.tns_type and classification in FLAGS else explanation
 
 
-def _with_epoch(summary: dict[str, Mapping[str, object]], transient: Transient) -> dict[str, Mapping[str, object]]:
-    """Add to a triplet's score which epoch it is of."""
+def _with_dates(summary: dict[str, object], transient: Transient) -> dict[str, object]:
+    """Add to a triplet's score which epoch it is of, and to all which dates were no dates."""
+    if transient.dates_ahead:
+        summary = summary | {DATES_AHEAD: transient.dates_ahead}
     stamps, said = transient.triplet, summary.get(Modality.TRIPLET, {})
     if stamps is None or stamps.time_mjd is None or "score" not in said:
         return summary

@@ -1,6 +1,6 @@
-"""The calls of the last hour."""
+"""The calls of the last hour; one that is dated later than now was noted by a clock that was wrong, and is in none."""
 
-from sqlalchemy import and_, delete, func, insert, literal, select
+from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, select
 
 from annotator.ledger.database import Database
 from annotator.ledger.schema import calls
@@ -30,7 +30,7 @@ class Calls:
         of_kind = (
             calls.c.endpoint.in_(WRITING) if endpoint in WRITING else calls.c.endpoint.not_in((*WRITING, THROTTLED))
         )
-        in_hour = calls.c.called_at > now - HOUR_S
+        in_hour = _in_hour(now)
         made = select(func.count()).where(in_hour, of_kind).scalar_subquery()
         throttled = select(literal(1)).where(in_hour, calls.c.endpoint == THROTTLED).exists()
         call = select(literal(now), literal(endpoint)).where(and_(made < most, ~throttled))
@@ -43,14 +43,14 @@ class Calls:
 
     def last_hour(self, now: float) -> tuple[int, int]:
         """Count the calls of the sliding hour: those that read, and those that write."""
-        query = select(calls.c.endpoint, func.count()).where(calls.c.called_at > now - HOUR_S)
+        query = select(calls.c.endpoint, func.count()).where(_in_hour(now))
         rows = self._database.rows(query.where(calls.c.endpoint != THROTTLED).group_by(calls.c.endpoint))
         writes = sum(made for endpoint, made in rows if endpoint in WRITING)
         return sum(made for _, made in rows) - writes, writes
 
     def last_hour_to(self, endpoint: str, now: float) -> int:
         """Count the calls of the sliding hour to one endpoint."""
-        query = select(func.count()).where(calls.c.called_at > now - HOUR_S, calls.c.endpoint == endpoint)
+        query = select(func.count()).where(_in_hour(now), calls.c.endpoint == endpoint)
         return self._database.value(query)
 
     def note_throttled(self, now: float) -> None:
@@ -60,4 +60,8 @@ class Calls:
     def last_throttled(self, now: float) -> float | None:
         """Return when Lasair last refused a call for the number of them, None if not within the hour."""
         query = select(func.max(calls.c.called_at)).where(calls.c.endpoint == THROTTLED)
-        return self._database.value(query.where(calls.c.called_at > now - HOUR_S))
+        return self._database.value(query.where(_in_hour(now)))
+
+
+def _in_hour(now: float) -> ColumnElement[bool]:
+    return and_(calls.c.called_at > now - HOUR_S, calls.c.called_at <= now)

@@ -1,17 +1,17 @@
-"""How often something was scored or flagged, by night and over all."""
+"""How often something was scored, flagged or refused, by night and over all."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, distinct, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, delete, distinct, exists, func, insert, select
 
 from annotator.annotation import Classification
-from annotator.decision.objects import ScoredObject
+from annotator.decision.objects import Refusal, ScoredObject
 from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
-from annotator.ledger.schema import night_counts, objects, scores
+from annotator.ledger.schema import night_counts, objects, refused, scores
 from annotator.ledger.scores import scored_modalities
 from annotator.nights import night_of, start_of
 
@@ -53,8 +53,14 @@ def add(counts: dict[str, list[int]], bins: Mapping[str, int]) -> None:
         of_name[number] += 1
 
 
+MAX_REFUSED = 10_000
+"""Refused records that are kept, the newest."""
+MAX_REFUSED_TEXT = 2000
+"""Characters of a refused record that are kept for inspection."""
+
+
 class Counts:
-    """How often something was scored or flagged."""
+    """How often something was scored, flagged or refused."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -64,7 +70,7 @@ class Counts:
         if not scored_objects:
             return
         night = night_of(now)
-        counted = self._counted_since(start_of(night), sorted({item.object_id for item in scored_objects}))
+        counted = self._counted_in(night, sorted({item.object_id for item in scored_objects}))
         model_sets = {item.model_set for item in scored_objects}
         query = select(night_counts.c.model_set, night_counts.c.counts).where(night_counts.c.night == night)
         kept = self._database.rows(query.where(night_counts.c.model_set.in_(sorted(model_sets))))
@@ -77,30 +83,38 @@ class Counts:
                     add(of_sets[item.model_set], bins)
         rows = [{"night": night, "model_set": name, "counts": json.dumps(counts)} for name, counts in of_sets.items()]
         self._database.replace(night_counts, rows)
-        self._database.write(delete(night_counts).where(night_counts.c.night <= night - MAX_NIGHTS))
+        # By their number and not by their age: a pass whose clock is a year ahead forgets one night at most.
+        # Grouped, since SQLite 3.40 passes over the offset of a DISTINCT in here.
+        kept_nights = select(night_counts.c.night).group_by(night_counts.c.night).order_by(night_counts.c.night.desc())
+        oldest = kept_nights.offset(MAX_NIGHTS).limit(1).scalar_subquery()
+        self._database.write(delete(night_counts).where(night_counts.c.night <= oldest))
 
-    def _counted_since(self, since: float, object_ids: Sequence[str]) -> set[tuple[str, str, str]]:
-        """Return object, model set and modality of what was scored since."""
-        query = select(scores.c.object_id, scores.c.model_set, scores.c.modalities).where(scores.c.scored_at >= since)
+    def _counted_in(self, night: int, object_ids: Sequence[str]) -> set[tuple[str, str, str]]:
+        """Return object, model set and modality of what was scored in a night."""
+        query = select(scores.c.object_id, scores.c.model_set, scores.c.modalities).where(
+            scores.c.scored_at >= start_of(night), scores.c.scored_at < start_of(night + 1)
+        )
         return {
             (row.object_id, row.model_set, modality)
             for row in self._database.rows_of(query, scores.c.object_id, object_ids)
             for modality in scored_modalities(json.loads(row.modalities))
         }
 
-    def of_bins(self, model_set: str) -> dict[int, dict[str, list[int]]]:
-        """Return how many objects were in each bin, by night, then by the name of what is watched for drift.
+    def of_bins(self, model_set: str, now: float = math.inf) -> dict[int, dict[str, list[int]]]:
+        """Return how many objects were in each bin, by night up to now, then by the name of what is watched for drift.
 
         Bins after the last that had an object are left out.
         """
         query = select(night_counts.c.night, night_counts.c.counts).where(night_counts.c.model_set == model_set)
+        if now < math.inf:
+            query = query.where(night_counts.c.night <= night_of(now))
         rows = self._database.rows(query.order_by(night_counts.c.night))
         return {row.night: json.loads(row.counts) for row in rows}
 
-    def of_nights(self, model_set: str, most: int) -> list[NightCount]:
-        """Count by night what one model set scored and flagged, for the newest nights with any score of it."""
+    def of_nights(self, model_set: str, most: int, now: float = math.inf) -> list[NightCount]:
+        """Count by night what one model set scored and flagged, for the newest nights up to now that it scored in."""
         counts: list[NightCount] = []
-        before = math.inf
+        before = math.inf if now == math.inf else start_of(night_of(now) + 1)
         while len(counts) < most:
             query = select(func.max(scores.c.scored_at)).where(scores.c.model_set == model_set)
             newest = self._database.value(query.where(scores.c.scored_at < before))
@@ -129,9 +143,36 @@ class Counts:
         )
         return [LifetimeCount(*map(int, row)) for row in rows]  # PostgreSQL adds whole numbers up to a decimal
 
+    def refused(self) -> int:
+        """Count the refused records, those no longer kept included."""
+        return self._database.value(select(func.coalesce(func.max(refused.c.refused_id), 0)))
+
     def objects(self) -> int:
         """Count the objects that were ever scored."""
         return self._database.value(select(func.count()).select_from(objects))
+
+    def add_refusals(self, refusals: Sequence[Refusal], now: float) -> None:
+        """Keep refused records for inspection, the newest of all."""
+        if not refusals:
+            return
+        before = self.refused()
+        rows = [
+            {
+                "refused_id": number,
+                "refused_at": now,
+                "object_id": item.object_id[:64],
+                "reason": item.reason,
+                "record": item.record[:MAX_REFUSED_TEXT],
+            }
+            for number, item in enumerate(refusals, before + 1)
+        ]
+        self._database.write_each(insert(refused), rows)
+        self._database.write(delete(refused).where(refused.c.refused_id <= before + len(rows) - MAX_REFUSED))
+
+    def refusals(self) -> list[Refusal]:
+        """Return the refused records that are kept, oldest first."""
+        query = select(refused.c.object_id, refused.c.reason, refused.c.record).order_by(refused.c.refused_id)
+        return [Refusal(*row) for row in self._database.rows(query)]
 
 
 def _count_of_night(model_set: str, since: float, until: float) -> Select:

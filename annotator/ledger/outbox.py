@@ -41,8 +41,12 @@ class Outbox:
         return {row.object_id: Annotation.from_json(row.annotation) for row in rows}
 
     def due(self, now: float) -> Iterator[Annotation]:
-        """Yield the annotations that wait and may be tried now, highest score first."""
-        query = select(outbox.c.annotation).where(waits, outbox.c.next_try_at <= now)
+        """Yield the annotations that wait and may be tried now, highest score first.
+
+        No pause is longer than :data:`MAX_PAUSE_S`: what may be tried later than that was put off by a wrong clock.
+        """
+        is_due = or_(outbox.c.next_try_at <= now, outbox.c.next_try_at > now + MAX_PAUSE_S)
+        query = select(outbox.c.annotation).where(waits, is_due)
         rows = self._database.rows(query.order_by(outbox.c.score.desc(), outbox.c.object_id))
         return (Annotation.from_json(row.annotation) for row in rows)
 
@@ -133,12 +137,13 @@ class Outbox:
         rows = self._database.rows(query.order_by(outbox.c.score.desc(), outbox.c.object_id).limit(most))
         return [row.object_id for row in rows]
 
-    def anomalies_sent_since(self, since: float) -> list[str]:
-        """Return the objects that Lasair holds as anomalies, the newest first."""
+    def anomalies_sent_since(self, since: float, now: float) -> list[str]:
+        """Return the objects that Lasair holds as anomalies, the newest first, those dated later than now last."""
         query = select(outbox.c.object_id).where(
             outbox.c.sent_at > since, outbox.c.classification == Classification.ANOMALY
         )
-        rows = self._database.rows(query.order_by(outbox.c.sent_at.desc(), outbox.c.object_id))
+        is_later = case((outbox.c.sent_at > now, 1), else_=0)
+        rows = self._database.rows(query.order_by(is_later, outbox.c.sent_at.desc(), outbox.c.object_id))
         return [row.object_id for row in rows]
 
     def counts(self) -> dict[str, int]:

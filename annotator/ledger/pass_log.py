@@ -1,13 +1,17 @@
 """How passes ended."""
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, update
 
 from annotator.ledger.database import Database
 from annotator.ledger.schema import passes
+
+PAGE = 200
+"""Passes that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,23 @@ class PassLog:
         this = update(passes).where(passes.c.pass_id == pass_id)
         self._database.write(this.values(ended_at=now, outcome=outcome, counts=json.dumps(dict(counts))))
 
-    def last(self) -> PassRecord | None:
-        """Return the pass that ended last, None before the first."""
-        ended = self._ended(passes.c.ended_at.is_not(None))
-        row = self._database.row(ended.order_by(passes.c.pass_id.desc()).limit(1))
+    def last(self, until: float | None = None) -> PassRecord | None:
+        """Return the pass that ended last, None before the first; where a moment is given, of those ended by then."""
+        row = self._database.row(self._newest_first(until).limit(1))
         return _record(row) if row else None
+
+    def newest_first(self, until: float) -> Iterator[PassRecord]:
+        """Yield the passes that ended by a moment, read as far as somebody asks."""
+        query = self._newest_first(until)
+        for page in itertools.count():
+            rows = self._database.rows(query.offset(page * PAGE).limit(PAGE))
+            yield from map(_record, rows)
+            if len(rows) < PAGE:
+                return
+
+    def _newest_first(self, until: float | None) -> Select:
+        condition = passes.c.ended_at.is_not(None) if until is None else passes.c.ended_at <= until
+        return self._ended(condition).order_by(passes.c.pass_id.desc())
 
     def between(self, since: float, until: float) -> list[PassRecord]:
         """Return the passes that ended in a span of time, oldest first."""

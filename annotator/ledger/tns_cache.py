@@ -15,9 +15,9 @@ class TnsCache:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def without_since(self, object_ids: Sequence[str], since: float) -> list[str]:
-        """Return the objects that were not looked up after `since`, in their order."""
-        query = select(tns.c.object_id).where(tns.c.looked_up_at > since)
+    def without_between(self, object_ids: Sequence[str], since: float, now: float) -> list[str]:
+        """Return the objects that were not looked up after `since`, in their order; none was later than now."""
+        query = select(tns.c.object_id).where(tns.c.looked_up_at > since, tns.c.looked_up_at <= now)
         recent = {row.object_id for row in self._database.rows_of(query, tns.c.object_id, object_ids)}
         return [object_id for object_id in object_ids if object_id not in recent]
 

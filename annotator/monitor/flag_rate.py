@@ -78,7 +78,7 @@ def flag_rate(ledger: Ledger, model_set: str, decision: DecisionConfig, now: flo
     FlagRate or None
         None where the model set has scored nothing yet.
     """
-    every = ledger.counts.of_nights(model_set, NIGHTS + 2)
+    every = ledger.counts.of_nights(model_set, NIGHTS + 2, now)
     if not every:
         return None
     has_first = len(every) < NIGHTS + 2

@@ -8,7 +8,11 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from annotator.config import Config, StreamSource
+from annotator.attention import shares
+from annotator.attention.shares import Share
+from annotator.attention.silence import MAX_WEEKS, WEEK_S, silence, silence_in_words
+from annotator.clock import MAX_DISAGREEMENT_S
+from annotator.config import Config, FileSource, StreamSource
 from annotator.decision.config import DecisionConfig
 from annotator.errors import AhaError
 from annotator.lasair.budget import CallBudget
@@ -45,6 +49,10 @@ class LedgerStatus:
     objects: int
     incomplete: int
     """Objects whose light curve or cutouts wait for a call."""
+    source_silent_hours: float | None
+    """For how long the source had given nothing when a pass last read it; None for a file, or where none has."""
+    shares: tuple[Share, ...]
+    """Of the newest pass of enough objects: those that lack a view, or are flagged."""
     attention: tuple[str, ...]
     """What needs a person, in plain words; empty if nothing."""
 
@@ -87,7 +95,8 @@ class Status:
 
     def to_dict(self) -> dict[str, object]:
         """Return what is known, flat, absent rather than null."""
-        known = asdict(self.models) | asdict(self.ledger) | asdict(self.stream) | {"attention": self.attention}
+        known = asdict(self.models) | asdict(self.ledger) | asdict(self.stream)
+        known |= {"shares": shares.as_numbers(self.ledger.shares), "attention": self.attention}
         return {name: value for name, value in known.items() if value is not None}
 
 
@@ -111,8 +120,18 @@ def read_status(config: Config, now: float) -> Status:
 def ledger_status(config: Config, ledger: Ledger, now: float) -> LedgerStatus:
     """Read from the ledger how passes went and what waits; `now` is in seconds since 1970."""
     last, outbox = ledger.passes.last(), ledger.outbox.counts()
-    minutes_ago = None if last is None else round((now - last.ended_at) / 60, 1)
-    attention = _attention_to_passes(config, last, minutes_ago)
+    # What ended later than now was noted by another clock: it is no sign that the job is running.
+    alive = ledger.passes.last(now + MAX_DISAGREEMENT_S)
+    minutes_ago = None if alive is None else round(max(0.0, now - alive.ended_at) / 60, 1)
+    attention = _attention_to_passes(config, last, minutes_ago, now)
+    silent = (
+        None
+        if isinstance(config.source, FileSource)
+        else silence(ledger.passes.between(now - MAX_WEEKS * WEEK_S, now), config.attention.silent_nights)
+    )
+    found = shares.shares(ledger.passes.newest_first(now))
+    told = [*silence_in_words(silent, config.source), *shares.in_words(found)]
+    attention += [words for words in told if last is None or words not in last.outcome]
     if outbox["failed"]:
         why = ledger.outbox.last_failure()
         attention.append(f"{outbox['failed']} annotations were not taken, the last because: {why}")
@@ -128,9 +147,11 @@ def ledger_status(config: Config, ledger: Ledger, now: float) -> LedgerStatus:
         outbox_sent=outbox["sent"],
         reads_left=reads_left,
         writes_left=writes_left,
-        refused_records=ledger.refused.count(),
+        refused_records=ledger.counts.refused(),
         objects=ledger.counts.objects(),
         incomplete=ledger.kept.count_waiting(),
+        source_silent_hours=None if silent is None else round(silent.hours, 1),
+        shares=tuple(found),
         attention=tuple(attention),
     )
 
@@ -139,10 +160,18 @@ def _utc(unix_s: float) -> str:
     return f"{datetime.datetime.fromtimestamp(unix_s, datetime.UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _attention_to_passes(config: Config, last: PassRecord | None, minutes_ago: float | None) -> list[str]:
+def _attention_to_passes(config: Config, last: PassRecord | None, minutes_ago: float | None, now: float) -> list[str]:
     if last is None:
         return ["no pass has ended yet: start one with `aha-annotator once` or `run`"]
     attention = [] if last.outcome == "done" else [f"the last pass: {last.outcome}"]
+    ahead_s = last.ended_at - now
+    if ahead_s > MAX_DISAGREEMENT_S:
+        attention.append(
+            f"the last pass is dated {ahead_s / 3600:.1f} hours later than now: set this machine's clock, or make a "
+            "pass by the right one"
+        )
+    if minutes_ago is None:
+        return attention
     silent_minutes = SILENT_DAYS * 24 * 60
     if config.schedule.cron is None:
         silent_minutes = max(SILENT_INTERVALS * config.schedule.every_minutes, 10.0)
@@ -155,7 +184,7 @@ def model_status(models: ModelSet, decision: DecisionConfig, ledger: Ledger, now
     """Compare what the ledger has counted of these models with their training; `now` is in seconds since 1970."""
     return ModelStatus(
         model_set=models.version,
-        drift=tuple(drift.drift_text(ledger.counts.of_bins(models.version), models.distributions)),
+        drift=tuple(drift.drift_text(ledger.counts.of_bins(models.version, now), models.distributions)),
         flags=flag_rate(ledger, models.version, decision, now),
     )
 
@@ -182,7 +211,7 @@ def status_text(status: Status) -> str:
     ledger, models = status.ledger, status.models
     last = "none"
     if ledger.last_pass_at:
-        last = f"{ledger.last_pass_at}, {ledger.last_pass_minutes_ago:g} minutes ago: {ledger.last_pass_outcome}"
+        last = f"{ledger.last_pass_at}, {_ago(ledger.last_pass_minutes_ago)}: {ledger.last_pass_outcome}"
     lines = [
         f"models     {models.model_set or 'refused'}",
         f"last pass  {last}",
@@ -192,11 +221,18 @@ def status_text(status: Status) -> str:
         f"outbox     {ledger.outbox_waiting} waiting, {ledger.outbox_failed} failed, {ledger.outbox_sent} at Lasair",
         f"calls      {ledger.reads_left} to read and {ledger.writes_left} to write are left of this hour",
     ]
+    if ledger.source_silent_hours is not None:
+        lines.append(f"source     gave something new {ledger.source_silent_hours:g} hours before it was last read")
+    lines += [f"views      {words}" for words in shares.trend(ledger.shares)]
     lines += [f"drift      {words}" for words in models.drift or ["unknown, there is no training to compare with"]]
     if models.flags:
         first, *others = flags_text(models.flags)
         lines += [f"flags      {first}", *(f"           {words}" for words in others)]
     return "\n".join(lines + [f"ATTENTION  {words}" for words in status.attention])
+
+
+def _ago(minutes: float | None) -> str:
+    return "later than now" if minutes is None else f"{minutes:g} minutes ago"
 
 
 def _lag_in_words(stream: StreamStatus) -> str:

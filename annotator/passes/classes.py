@@ -53,7 +53,7 @@ def take_classes(
     object_ids = [anomaly.object_id for anomaly in ledger.announcements.to_announce()]
     object_ids += [*ledger.outbox.waiting_flags(MAX_LOOKED_UP), *flagged]
     if thresholds.classified == "demote":
-        object_ids += ledger.outbox.anomalies_sent_since(now - CLASSIFIED_WITHIN_S)
+        object_ids += ledger.outbox.anomalies_sent_since(now - CLASSIFIED_WITHIN_S, now)
     object_ids = list(dict.fromkeys(object_ids))
     try:
         entries = tns_entries(ledger.tns, api, object_ids, now)

@@ -16,7 +16,6 @@ from annotator.errors import LasairApiError, LasairUnreachableError, MissingModa
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
-from annotator.surveys import SURVEYS
 from annotator.transient import Modality, Transient, Triplet
 
 log = logging.getLogger(__name__)
@@ -46,6 +45,8 @@ class Enricher:
         Fetches stamps.
     should_stop
         Asked before each call.
+    parse
+        Reads what the API answers; needed where there is one.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Enricher:
         lasair: LasairConfig,
         cutouts: CutoutFetcher,
         should_stop: Callable[[], bool] = lambda: False,
+        parse: Callable[[object], Transient] | None = None,
     ) -> None:
+        self._parse = parse
         self._modalities = frozenset(modalities) & {Modality.LIGHTCURVE, Modality.TRIPLET}
         self._api = api
         self._cutouts = cutouts
@@ -119,7 +122,7 @@ class Enricher:
             return Enriched(self._without(transient, NO_CALL), waits=True)
         try:
             answer = self._api.object(transient.object_id)
-            found = SURVEYS[transient.survey].parse(answer)
+            found = self._parse(answer)
         except RejectedError as error:  # Lasair-ZTF's answer to an object that it doesn't have is 500
             self._failures_in_a_row = 0
             return Enriched(self._without(transient, f"Lasair refused it: {error}"), waits=False)
@@ -187,6 +190,7 @@ def _joined(transient: Transient, found: Transient) -> Transient:
         light_curve=transient.light_curve or found.light_curve,
         cutouts=transient.cutouts or found.cutouts,
         why_missing=dict(found.why_missing) | dict(transient.why_missing),
+        dates_ahead=tuple(dict.fromkeys((*transient.dates_ahead, *found.dates_ahead))),
         extras=dict(found.extras) | dict(transient.extras),
     )
 

@@ -16,14 +16,17 @@ class PassReport:
 
     read: int = 0
     """Records."""
+    news: int | None = None
+    """Those of them that say something new of the source; None where it was not read to its end and gave nothing."""
     unchanged: int = 0
     scored: int = 0
     refused: int = 0
-    """Records of which nothing could be used."""
-    faults: dict[str, int] = field(default_factory=dict)
-    """Refusals of records, or of parts of them, that are no fault of what the record says, by the kind of exception."""
     classes: dict[str, int] = field(default_factory=dict)
     """Scorings by classification."""
+    views: dict[str, int] = field(default_factory=dict)
+    """Scorings that had a view, by its modality."""
+    is_unusual: bool = False
+    """Whether a view was missing, or something flagged, for more objects than usual."""
     completed_later: int = 0
     """Objects that were scored again since what they had waited for was fetched."""
     queued: int = 0
@@ -49,14 +52,7 @@ class PassReport:
     @property
     def problem(self) -> str:
         """What a person must look at; empty if nothing."""
-        return "; ".join(filter(None, dict.fromkeys((*self.problems, self._fault, self.delivery.problem))))
-
-    @property
-    def _fault(self) -> str:
-        if not self.faults:
-            return ""
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.faults.items()))
-        return f"records, or parts of them, could not be used ({kinds}): see `aha-annotator refused`"
+        return "; ".join(filter(None, dict.fromkeys((*self.problems, self.delivery.problem))))
 
     @property
     def announced(self) -> tuple[Anomaly, ...]:

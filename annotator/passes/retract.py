@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from annotator.annotation import Annotation, Classification
+from annotator.clock import Clock
 from annotator.config import Config
 from annotator.errors import ConfigError
 from annotator.models import ModelSet
@@ -32,6 +33,7 @@ def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[
     """
     if models.version == bad_version:
         raise ConfigError(f"{bad_version} is still installed: install another model set first, then retract this one")
+    clock = Clock(clock)
     with recorded_pass(config, clock) as (ledger, api, report):
         flagged = [
             item for item in ledger.outbox.of_version(bad_version) if item.classification != Classification.NORMAL

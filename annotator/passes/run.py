@@ -2,12 +2,16 @@
 
 import contextlib
 import dataclasses
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from annotator.annotation import Annotation
+from annotator.attention import shares, silence
+from annotator.attention.dates import Dates, clock_in_words
+from annotator.clock import Clock
 from annotator.config import Config, FileSource, QuerySource, Source, StreamSource
 from annotator.decision.announcement import Announcement, sort_out
 from annotator.decision.classify import exotic_threshold_of
@@ -20,15 +24,16 @@ from annotator.lasair.cutout_cache import CutoutCache
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger, pass_lock
+from annotator.ledger.pass_log import PassRecord
 from annotator.models import ModelSet
-from annotator.passes.batch import Scoring, take_batch, take_waiting
+from annotator.passes.batch import score_batch, score_waiting
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
 from annotator.passes.enrich import Enricher
 from annotator.passes.judging import apply_verdicts, take_back
 from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.report import PassReport
-from annotator.passes.tally import add_taken, counts, note_demoted
+from annotator.passes.tally import add_batch, add_scored, counts, note_demoted
 from annotator.sources.files import file_batches
 from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
@@ -73,15 +78,17 @@ def run_pass(
     ConfigError
         If there is no token.
     """
+    clock = Clock(clock)
     with recorded_pass(config, clock, is_dry=on_dry_annotation is not None) as (ledger, api, report):
         verdicts = _verdicts(config, ledger, report)
         rules = dataclasses.replace(rules_of(config, models), leaves_judged=verdicts.is_partial)
-        scoring = Scoring(ledger, models, rules, verdicts.latest, clock)
-        work = _Work(config, scoring, ledger, api, report, clock, should_stop)
+        work = _Work(
+            config, models, rules, verdicts.latest, ledger, api, report, clock, should_stop, Dates(config.survey, clock)
+        )
         with _step(report, "applying the verdicts"):
-            _judge(work)
+            _judge(work, verdicts)
         with _step(report, "preparing to read"):
-            enricher = _enricher(config, api, models, should_stop)
+            enricher = _enricher(config, api, models, should_stop, work.dates)
             with _step(report, "reading"):
                 _read(work, enricher, is_dry=on_dry_annotation is not None)
             with _step(report, "scoring again what had waited"):
@@ -99,6 +106,8 @@ def run_pass(
         if not on_dry_annotation:
             with _step(report, "finding late reasons"):
                 find_late_reasons(ledger, models, should_stop)
+        with _step(report, "looking for what is unusual"):
+            report.problems += _unusual(work)
     return report
 
 
@@ -107,12 +116,15 @@ class _Work:
     """What the steps of a pass share."""
 
     config: Config
-    scoring: Scoring
+    models: ModelSet
+    rules: Rules
+    verdicts: Mapping[str, Verdict]
     ledger: Ledger
     api: LasairApi
     report: PassReport
-    clock: Callable[[], float]
+    clock: Clock
     should_stop: Callable[[], bool]
+    dates: Dates
 
 
 @contextlib.contextmanager
@@ -147,29 +159,37 @@ def _verdicts(config: Config, ledger: Ledger, report: PassReport) -> _Verdicts:
     return _Verdicts(latest(kept), is_partial=True)
 
 
-def _judge(work: _Work) -> None:
+def _judge(work: _Work, verdicts: _Verdicts) -> None:
     """Rewrite what Lasair holds against people's verdicts.
 
     Nothing is taken back while the file of verdicts cannot be read: it may hold the verdict.
     """
-    report, scoring = work.report, work.scoring
-    report.judged = report.queued = apply_verdicts(scoring.verdicts, work.ledger, work.clock())
-    if not scoring.rules.leaves_judged:
-        taken_back = take_back(scoring)
-        report.judged += taken_back
-        report.queued += taken_back
+    ledger, report = work.ledger, work.report
+    report.judged = apply_verdicts(verdicts.latest, ledger, work.clock())
+    if not verdicts.is_partial:
+        report.judged += take_back(verdicts.latest, ledger, work.models, work.rules, work.clock())
+    report.queued = report.judged
 
 
 def _read(work: _Work, enricher: Enricher, is_dry: bool) -> None:
     """Read the source until its present end; score, decide and write down batch by batch."""
-    report, source = work.report, work.config.source
+    ledger, report, source = work.ledger, work.report, work.config.source
     try:
-        with contextlib.closing(_batches(source, work.api, work.ledger, work.should_stop)) as batches:
+        with contextlib.closing(_batches(source, work.api, ledger, work.should_stop, work.clock)) as batches:
             for batch in batches:
-                add_taken(report, take_batch(batch.records, work.scoring, enricher, _position(source, batch)))
+                scored = score_batch(
+                    batch.records, ledger, enricher, work.models, work.rules, work.verdicts, work.dates
+                )
+                add_batch(report, scored)
+                work.dates.note(scored.scored_objects)
+                if news := len(batch.records) - batch.repeated:
+                    report.news = (report.news or 0) + news
+                ledger.record(scored.scored_objects, scored.refusals, work.clock(), _position(source, batch))
                 if not is_dry:
                     batch.commit()
                 log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
+        if not work.should_stop():
+            report.news = report.news or 0
     except QuotaError as error:
         report.reading_pause = str(error)
 
@@ -178,9 +198,12 @@ def _score_waiting(work: _Work, enricher: Enricher) -> None:
     """Score again what can be completed now, of the objects that had to do without a modality."""
     if work.should_stop():
         return
-    taken = take_waiting(work.scoring, enricher)
-    work.report.completed_later = len(taken.scored_objects)
-    add_taken(work.report, taken)
+    joined = score_waiting(work.ledger, enricher, work.models, work.rules, work.verdicts, work.dates)
+    if joined:
+        work.ledger.record(joined, [], work.clock())
+        work.report.completed_later = len(joined)
+        add_scored(work.report, joined)
+        work.dates.note(joined)
 
 
 def _take_classes(work: _Work) -> None:
@@ -189,6 +212,22 @@ def _take_classes(work: _Work) -> None:
     taken = take_classes(flagged, work.ledger, work.api, work.config.decision, work.clock())
     work.report.tns = taken.entries
     note_demoted(work.report, taken.demoted)
+
+
+def _unusual(work: _Work) -> list[str]:
+    """Say what a person must look at though no step failed."""
+    passes, report, now = work.ledger.passes, work.report, work.clock()
+    words = [*work.dates.in_words(), *clock_in_words(work.clock)]
+    if report.news == 0:
+        known = [*passes.between(now - silence.MAX_WEEKS * silence.WEEK_S, now), PassRecord(now, "", counts(report))]
+        found = silence.silence(known, work.config.attention.silent_nights)
+        words += silence.silence_in_words(found, work.config.source)
+    if report.scored >= shares.MIN_OBJECTS:
+        present = PassRecord(now, "", counts(report))
+        told = shares.in_words(shares.shares(itertools.chain([present], passes.newest_first(now))))
+        report.is_unusual = bool(told)
+        words += told
+    return words
 
 
 def note_announced(config: Config, report: PassReport, clock: Callable[[], float] = time.time) -> None:
@@ -205,9 +244,7 @@ def note_announced(config: Config, report: PassReport, clock: Callable[[], float
 
 
 @contextlib.contextmanager
-def recorded_pass(
-    config: Config, clock: Callable[[], float], is_dry: bool = False
-) -> Iterator[tuple[Ledger, LasairApi, PassReport]]:
+def recorded_pass(config: Config, clock: Clock, is_dry: bool = False) -> Iterator[tuple[Ledger, LasairApi, PassReport]]:
     """Hold the ledger for a pass, and note in it how the pass ended, whatever happens."""
     token = config.require_token()
     with pass_lock(config.ledger), Ledger(config.ledger) as kept:
@@ -215,7 +252,6 @@ def recorded_pass(
         # A dry run's reads are calls like any other: they are counted in the ledger that stays.
         budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)
         api = LasairApi(SURVEYS[config.survey], config.lasair.endpoint, token, config.lasair.timeout_s, budget)
-        kept.calls.forget(clock())
         pass_id = ledger.passes.begin(clock())
         report = PassReport()
         outcome = "interrupted"
@@ -228,6 +264,8 @@ def recorded_pass(
         finally:
             report.waiting = ledger.outbox.counts()["waiting"]
             ledger.passes.end(pass_id, outcome, counts(report), clock())
+            if clock.is_confirmed:
+                kept.calls.forget(clock())
             if is_dry:
                 ledger.close()
 
@@ -246,7 +284,9 @@ def rules_of(config: Config, models: ModelSet) -> Rules:
     )
 
 
-def _enricher(config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool]) -> Enricher:
+def _enricher(
+    config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool], dates: Dates
+) -> Enricher:
     source, kept = config.source, config.cutouts
     cutouts = CutoutFetcher(
         config.lasair.allowed_cutout_hosts,
@@ -257,10 +297,12 @@ def _enricher(config: Config, api: LasairApi, models: ModelSet, should_stop: Cal
     )
     # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
     asked = None if isinstance(source, FileSource) else api
-    return Enricher(models.models, asked, config.lasair, cutouts, should_stop)
+    return Enricher(models.models, asked, config.lasair, cutouts, should_stop, dates.parse)
 
 
-def _batches(source: Source, api: LasairApi, ledger: Ledger, should_stop: Callable[[], bool]) -> Iterator[Batch]:
+def _batches(
+    source: Source, api: LasairApi, ledger: Ledger, should_stop: Callable[[], bool], clock: Clock
+) -> Iterator[Batch]:
     """Read the source until its present end, or until the batch in hand when it has to stop."""
     if isinstance(source, StreamSource):
         return stream_batches(source, should_stop)
@@ -268,7 +310,7 @@ def _batches(source: Source, api: LasairApi, ledger: Ledger, should_stop: Callab
         return _until(should_stop, file_batches(source.path))
     position = ledger.position(_name(source))
     found = query_batches(
-        api.query, api.survey, load_filter(source.filter), source.page_rows, source.reread_days, position
+        api.query, api.survey, load_filter(source.filter), source.page_rows, source.reread_days, position, clock
     )
     return _until(should_stop, found)
 

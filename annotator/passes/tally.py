@@ -2,29 +2,35 @@
 
 import dataclasses
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from annotator.annotation import Classification
+from annotator.attention.shares import SCORED, UNUSUAL, WITH
+from annotator.attention.silence import NEWS
+from annotator.decision.objects import ScoredObject
 from annotator.decision.sending import FLAGS
-from annotator.errors import RecordError
-from annotator.passes.batch import Taken
+from annotator.passes.batch import ScoredBatch
 from annotator.passes.report import PassReport
 from annotator.passes.tns import MAX_LOOKED_UP
 
 
-def add_taken(report: PassReport, taken: Taken) -> None:
-    """Add what became of records; of the flagged, the highest scores are kept, each object as it was scored last."""
-    report.read += taken.read
-    report.unchanged += taken.unchanged
-    for refusal in taken.refusals:
-        report.refused += refusal.part == "record"
-        if refusal.kind != RecordError.__name__:
-            report.faults[refusal.kind] = report.faults.get(refusal.kind, 0) + 1
-    scored_objects = taken.scored_objects
+def add_batch(report: PassReport, batch: ScoredBatch) -> None:
+    """Add what became of a batch of records."""
+    report.read += batch.read
+    report.refused += len(batch.refusals)
+    report.unchanged += batch.unchanged
+    add_scored(report, batch.scored_objects)
+
+
+def add_scored(report: PassReport, scored_objects: Sequence[ScoredObject]) -> None:
+    """Add what was scored; of the flagged, the highest scores are kept, each object as it was scored last."""
     report.scored += len(scored_objects)
     for item in scored_objects:
         report.classes[item.classification] = report.classes.get(item.classification, 0) + 1
         report.queued += item.outgoing is not None
+        for name, said in item.modalities.items():
+            if isinstance(said, Mapping):
+                report.views[name] = report.views.get(name, 0) + ("score" in said)
     latest = {item.object_id: item for item in (*report.flagged, *scored_objects)}
     flagged = (item for item in latest.values() if item.classification in FLAGS)
     report.flagged = heapq.nlargest(MAX_LOOKED_UP, flagged, key=lambda item: item.score)
@@ -44,8 +50,9 @@ def counts(report: PassReport) -> dict[str, int]:
     delivery = report.delivery
     return {
         "read": report.read,
+        **({} if report.news is None else {NEWS: report.news}),
         "unchanged": report.unchanged,
-        "scored": report.scored,
+        SCORED: report.scored,
         "refused": report.refused,
         "completed_later": report.completed_later,
         "queued": report.queued,
@@ -56,5 +63,7 @@ def counts(report: PassReport) -> dict[str, int]:
         "failed": delivery.failed,
         "read_back": delivery.read_back,
         "lost": delivery.lost,
+        UNUSUAL: int(report.is_unusual),
+        **{f"{WITH}{name}": count for name, count in sorted(report.views.items())},
         **{f"class_{name}": count for name, count in sorted(report.classes.items())},
     }

@@ -34,7 +34,7 @@ def tns_entries(cache: TnsCache, api: LasairApi, object_ids: Sequence[str], now:
     dict
         The objects that have a name; an object without one is as good as any other.
     """
-    unknown = cache.without_since(object_ids, now - CACHED_S)[:MAX_LOOKED_UP]
+    unknown = cache.without_between(object_ids, now - CACHED_S, now)[:MAX_LOOKED_UP]
     if unknown:
         survey = api.survey
         ids = ", ".join(map(survey.id_literal, unknown))

@@ -2,12 +2,14 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from annotator.annotation import OBJECT_ID
 from annotator.errors import SourceError
 from annotator.lasair.filters import FilterFile
+from annotator.nights import MAX_AHEAD_DAYS, mjd_of
 from annotator.sources.records import Batch
 from annotator.surveys import Survey
 
@@ -19,12 +21,21 @@ _SURE_ROWS = 1000
 
 
 def query_batches(
-    query: Query, survey: Survey, input_filter: FilterFile, page_rows: int, reread_days: float, position: str | None
+    query: Query,
+    survey: Survey,
+    input_filter: FilterFile,
+    page_rows: int,
+    reread_days: float,
+    position: str | None,
+    now: Callable[[], float] = time.time,
 ) -> Iterator[Batch]:
     """Run the input filter page by page, oldest alert first.
 
     Pages follow the last epoch and the object id, not a row offset: an object that gets a new alert meanwhile moves to
     the end and is read again, and none is passed over.
+
+    The position is the newest epoch that has passed: a row dated later than now moves it nowhere, and a position that
+    is later than now, by more than a day for clocks, was no position; then all that the filter gives is read.
 
     Parameters
     ----------
@@ -40,6 +51,8 @@ def query_batches(
         How far before `position` to begin.
     position
         Where an earlier pass got to; None to read all that the filter gives.
+    now
+        Seconds since 1970.
 
     Raises
     ------
@@ -48,7 +61,7 @@ def query_batches(
     """
     if re.search(r"\border\s+by\b", input_filter.conditions, re.IGNORECASE):
         raise SourceError(f"the input filter {input_filter.name} must not have ORDER BY: pages set their own order")
-    newest = _newest(survey, position)
+    before = newest = _newest(survey, position, now())
     after = "" if newest is None else f"{survey.epoch_sql} > {newest - reread_days!r}"
     while True:
         conditions = f"({input_filter.conditions})" + (f" AND {after}" if after else "")
@@ -60,26 +73,38 @@ def query_batches(
         )
         if not rows:
             return
-        epoch, object_id = _page_end(survey, rows, input_filter.name)
-        newest = epoch if newest is None else max(epoch, newest)
-        yield Batch(list(rows), json.dumps({survey.epoch_column: newest}))
+        keys = _page_keys(survey, rows, input_filter.name)
+        epoch, object_id = max(keys, key=lambda key: (key[0], survey.id_order(key[1])))
+        passed = [key[0] for key in keys if key[0] <= _epoch_of(survey, now())]
+        newest = max([*passed, *([] if newest is None else [newest])], default=None)
+        yield Batch(
+            list(rows),
+            None if newest is None else json.dumps({survey.epoch_column: newest}),
+            repeated=len(rows) - sum(before is None or epoch > before for epoch in passed),
+        )
         if len(rows) < min(page_rows, _SURE_ROWS):
             return
         is_later_id = f"{survey.id_sql} > {survey.id_literal(object_id)}"
         after = f"({survey.epoch_sql} > {epoch!r} OR ({survey.epoch_sql} = {epoch!r} AND {is_later_id}))"
 
 
-def _newest(survey: Survey, position: str | None) -> float | None:
+def _epoch_of(survey: Survey, unix_s: float) -> float:
+    return mjd_of(unix_s) + survey.epoch_minus_mjd
+
+
+def _newest(survey: Survey, position: str | None, now: float) -> float | None:
     if position is None:
         return None
     try:
-        return float(json.loads(position)[survey.epoch_column])
+        newest = float(json.loads(position)[survey.epoch_column])
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(f"the ledger's position of the query source is unreadable: {position!r}") from error
+    now_epoch = _epoch_of(survey, now)
+    return min(newest, now_epoch) if newest <= now_epoch + MAX_AHEAD_DAYS else None
 
 
-def _page_end(survey: Survey, rows: list[dict[str, Any]], filter_name: str) -> tuple[float, str]:
-    """Find the last row's sort key, which the next page goes on from."""
+def _page_keys(survey: Survey, rows: list[dict[str, Any]], filter_name: str) -> list[tuple[float, str]]:
+    """Return the rows' sort keys, the last of which the next page goes on from."""
     keys = [
         (float(epoch), object_id)
         for row in rows
@@ -92,4 +117,4 @@ def _page_end(survey: Survey, rows: list[dict[str, Any]], filter_name: str) -> t
             f"rows of the input filter {filter_name} have no {survey.epoch_column} and {survey.id_column}: select both "
             "under these names"
         )
-    return max(keys, key=lambda key: (key[0], survey.id_order(key[1])))
+    return keys

@@ -31,6 +31,8 @@ class Batch:
     records: list[object]
     """What the survey's parser takes, or :class:`Unreadable`."""
     position: str | None = None
+    repeated: int = 0
+    """Records that say nothing new of the source, since an earlier pass was given them or their date has not come."""
     commit: Callable[[], None] = _nothing_to_commit
     """Tells the source that the ledger has the results, so that nobody need read these records again. Who calls it
     does so before asking for the next batch; of a batch that was not committed the source gives the records again, to

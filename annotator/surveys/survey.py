@@ -51,8 +51,9 @@ class Survey:
 
     features: tuple[Feature, ...]
     """Its columns that are inputs of the object-feature model, in order."""
-    parse: Callable[[object], Transient]
-    """Reads a record (a row of a query, a message of a stream, an answer of `object`); raises RecordError."""
+    parse: Callable[..., Transient]
+    """Reads a record (a row of a query, a message of a stream, an answer of `object`), in which no date is later than a
+    second argument (MJD; infinity where it is left out); raises RecordError."""
     stamp_tensor: Callable[[Triplet], NDArray[np.float32]]
     """Makes the triplet model's input of stamps as Lasair serves them; raises MissingModalityError."""
     pixel_arcsec: float

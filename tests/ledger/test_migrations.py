@@ -157,7 +157,7 @@ def test_the_common_reads_look_objects_up_instead_of_reading_every_row(tmp_path)
 
         try:
             ledger.outbox.classified_flags()
-            ledger.outbox.anomalies_sent_since(0.0)
+            ledger.outbox.anomalies_sent_since(0.0, 1.0)
             ledger.outbox.due(0.0)
             ledger.scores.histories(["ZTF99aaaaaaa"])
             ledger.calls.take("query", 1, 0.0)

@@ -2,6 +2,7 @@ import dataclasses
 import datetime
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ from annotator.monitor.drift import (
     stability_p_value,
 )
 from annotator.monitor.status import read_status, status_text
-from annotator.nights import night_of
+from annotator.nights import date_of, night_of
 from annotator.passes.run import run_pass
 from annotator.sandbox.kafka import filter_rows
 from annotator.surveys.ztf.columns import FEATURE_NAMES
@@ -304,12 +305,13 @@ def test_a_pass_counts_the_night_and_the_status_says_what_has_moved(sandbox, con
         {**item, "dmdt_g": None if item["dmdt_g"] is None else item["dmdt_g"] + 1.0, "lightcurve_days": 10.0}
         for item in observed
     ]
-    moment = datetime.datetime(2026, 11, 21, 3, tzinfo=datetime.UTC).timestamp()
+    moment = time.time()
+    evening = date_of(night_of(moment))
     for of_training, said in (
-        (observed, rf"features: as in training \({len(rows)} objects on the night of 2026-11-20\)"),
+        (observed, rf"features: as in training \({len(rows)} objects on the night of {evening}\)"),
         (
             faster,
-            rf"dmdt_g has moved \(PSI \d+\.\d\d, KS 0\.\d\d of {len(rows)} objects on the night of 2026-11-20\); "
+            rf"dmdt_g has moved \(PSI \d+\.\d\d, KS 0\.\d\d of {len(rows)} objects on the night of {evening}\); "
             "scores of features are not comparable with the card",
         ),
     ):

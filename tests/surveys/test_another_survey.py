@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 import sys
 
@@ -39,12 +40,12 @@ def _renamed(name: str) -> str:
     return f"made_up_{name}"
 
 
-def _parse(record: object):
+def _parse(record: object, latest_mjd: float = math.inf):
     object_id = OTHER.object_id(record)
     if not object_id:
         raise RecordError(f"expected {OTHER.id_column} to be a number")
     columns = {name.removeprefix("made_up_"): value for name, value in record.items()}
-    as_ztf = ZTF.parse(columns | {"objectId": object_id})
+    as_ztf = ZTF.parse(columns | {"objectId": object_id}, latest_mjd)
     features = {_renamed(name): value for name, value in as_ztf.features.items()}
     last_mjd = record.get(OTHER.epoch_column)
     return dataclasses.replace(as_ztf, survey=OTHER.name, features=features, last_mjd=last_mjd)

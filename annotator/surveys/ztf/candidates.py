@@ -170,10 +170,21 @@ def _magnitude(value: object) -> float | None:
     return magnitude if magnitude is not None and MAGNITUDE_RANGE[0] <= magnitude <= MAGNITUDE_RANGE[1] else None
 
 
-def _time_mjd(item: Mapping[str, object]) -> float | None:
+def is_after(candidate: object, jd: float) -> bool:
+    """Tell whether a candidate is dated later."""
+    own_jd = _jd(candidate) if isinstance(candidate, _MAPPING) else None
+    return own_jd is not None and own_jd > jd
+
+
+def _jd(item: Mapping[str, object]) -> float | None:
     jd = number(item.get("jd"))
     if jd is None and (mjd := number(item.get("mjd"))) is not None:
         jd = mjd + JD_MINUS_MJD
+    return jd
+
+
+def _time_mjd(item: Mapping[str, object]) -> float | None:
+    jd = _jd(item)
     return jd - JD_MINUS_MJD if jd is not None and JD_RANGE[0] <= jd <= JD_RANGE[1] else None
 
 

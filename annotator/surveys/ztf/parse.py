@@ -1,5 +1,6 @@
 """Lasair-ZTF: rows of a query or a stream, object answers and alerts, as :class:`~annotator.transient.Transient`."""
 
+import math
 from collections.abc import Mapping
 
 from annotator.errors import MissingModalityError, RecordError
@@ -10,6 +11,7 @@ from annotator.surveys.ztf.candidates import (
     JD_RANGE,
     column_detections,
     cutouts,
+    is_after,
     light_curve,
     number,
     real_bogus,
@@ -25,7 +27,7 @@ PIXEL_ARCSEC = 1.012
 """Side of a pixel of the stamps (Masci et al. 2019)."""
 
 
-def parse(record: object) -> Transient:
+def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     """Read one Lasair-ZTF record.
 
     Parameters
@@ -35,6 +37,8 @@ def parse(record: object) -> Transient:
         with its ``candidates``: they are the light curve, the columns are computed from them as Lasair computes them,
         and the stamps are those of the brightest positive one. ``cutouts`` names the stamps' files or URLs instead.
         Or a ZTF alert packet, whose ``candidate`` and ``prv_candidates`` are read in the same way.
+    latest_mjd
+        A later date counts as missing, and a candidate of such a date is left out; the transient says so.
 
     Raises
     ------
@@ -49,8 +53,13 @@ def parse(record: object) -> Transient:
         raise RecordError(f"expected objectId to be a non-empty text, found {found}")
     if isinstance(record.get("candidate"), Mapping):
         record = _as_object_answer(record)
+    latest_jd = latest_mjd + JD_MINUS_MJD
+    record, dates_ahead = _without_candidates_after(record, latest_jd)
     columns = _columns(record)
     values = {name: value for name in _NUMBERS if (value := _known(columns.get(name))) is not None}
+    for name in [name for name in _DATES if values.get(name, 0.0) > latest_jd]:
+        del values[name]
+        dates_ahead += (name,)
     # Lasair stores a count of 0 as NULL: no good detections, not an unknown number of them.
     n_good = values.get("ncandgp", 0.0 if "ncandgp" in columns and "ncand" in values else None)
     last_jd = within(values.get("jdmax"), *JD_RANGE)
@@ -74,8 +83,20 @@ def parse(record: object) -> Transient:
         light_curve=light_curve(candidates) if isinstance(candidates, list) else None,
         cutouts=reference,
         why_missing=why_missing,
+        dates_ahead=dates_ahead,
         extras=_extras(values) | (real_bogus(candidates) if isinstance(candidates, list) else {}),
     )
+
+
+def _without_candidates_after(
+    record: Mapping[str, object], latest_jd: float
+) -> tuple[Mapping[str, object], tuple[str, ...]]:
+    """Leave out candidates dated later; return the record, and the name of what was dated so."""
+    candidates = record.get("candidates")
+    if not isinstance(candidates, list):
+        return record, ()
+    kept = [item for item in candidates if not is_after(item, latest_jd)]
+    return (record, ()) if len(kept) == len(candidates) else ({**record, "candidates": kept}, ("candidates",))
 
 
 def _extras(values: Mapping[str, float]) -> dict[str, float]:

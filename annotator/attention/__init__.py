@@ -1,0 +1,1 @@
+"""What needs a person although nothing failed: a source that is silent, views that are missing, dates and clocks."""
