@@ -1,6 +1,7 @@
 # make demo    install into .venv and run the whole job on the embedded Lasair
 # make test    install what the tests need, check the code's form, run the tests
 # make test-long  the tests that take long: a kill before every step, whole trainings, the wheel by itself
+# make faults  let everything go wrong that can, thousands of times, and print what was lost: twenty minutes
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
 # make bench   measure objects per second, where the time goes, and memory, against the straightforward way; stream,
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: demo test test-long models recipes bench clean
+.PHONY: demo test test-long faults models recipes bench clean
 
 into = --out onnx_models/ztf --out-of-fold build/out_of_fold
 beside = $(if $(wildcard build/$(1)),--beside build/$(1))
@@ -30,6 +31,9 @@ test: $(VENV)/.development
 
 test-long: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m long --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+faults: $(VENV)/.development
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --seed 1
 
 models: $(VENV)/.development
 	$(BIN)/aha-train features --data $(DATA)/object_features.csv $(into) $(call beside,aha)

@@ -164,6 +164,13 @@ class Database:
         """Return every annotation, oldest first."""
         return self._rows("SELECT * FROM annotations ORDER BY annotationID")
 
+    def forget_annotations(self, object_ids: Iterable[str]) -> None:
+        """Lose the annotations of objects, of every topic."""
+        with self._lock:
+            self._connection.executemany(
+                "DELETE FROM annotations WHERE objectId = ?", [(object_id,) for object_id in object_ids]
+            )
+
     def object_rows(self, object_id: str) -> dict[str, dict[str, object] | None]:
         """Return an object's rows of objects, sherlock_classifications and crossmatch_tns, None where there is none."""
         found = {

@@ -1,0 +1,70 @@
+"""Either side forgets: Lasair loses annotations or keeps old ones, the ledger is old or gone."""
+
+import shutil
+
+from tests.faults.laboratory import Fault, Try, Verdict, judge
+from tests.faults.process_faults import LEDGER
+from tests.faults.scenario import begun_world, hold
+
+
+def annotations_lost(t: Try) -> Verdict:
+    """Let Lasair lose some of the annotations that it holds, or all."""
+    with begun_world(t.scenario, t.folder) as life:
+        life.publish(t.scenario.waves[1])
+        life.pass_()
+        life.settle((1.0,))
+        held = [row["objectId"] for row in life.server.database.annotations()]
+        life.server.database.forget_annotations(t.rng.sample(held, t.rng.randint(1, len(held))))
+        life.settle()
+        return judge(life)
+
+
+def annotations_older(t: Try) -> Verdict:
+    """Let Lasair go back to the annotations of an hour before for some objects, as after its own restore."""
+    with begun_world(t.scenario, t.folder) as life:
+        older = life.server.database.annotations()
+        life.publish(t.scenario.waves[1])
+        life.pass_()
+        life.settle((1.0,))
+        hold(life.server, t.rng.sample(older, t.rng.randint(1, len(older))))
+        life.settle()
+        return judge(life)
+
+
+def ledger_restored(t: Try) -> Verdict:
+    """Put the ledger of an hour before in the place of today's."""
+    backup = t.folder / "backup"
+    with begun_world(t.scenario, t.folder) as life:
+        shutil.copytree(t.folder, backup)
+        life.publish(t.scenario.waves[1])
+        life.pass_()
+        for end in ("-wal", "-shm"):
+            (t.folder / f"{LEDGER}{end}").unlink(missing_ok=True)
+        shutil.copy(backup / LEDGER, t.folder / LEDGER)
+        life.settle()
+        return judge(life)
+
+
+def ledger_gone(t: Try) -> Verdict:
+    """Delete the ledger: the next pass must say so, and make no new one."""
+    with begun_world(t.scenario, t.folder) as life:
+        life.publish(t.scenario.waves[1])
+        if t.rng.random() < 0.5:
+            (t.folder / LEDGER).unlink()
+        else:
+            (t.folder / LEDGER).write_bytes(b"")
+        for end in ("-wal", "-shm"):
+            (t.folder / f"{LEDGER}{end}").unlink(missing_ok=True)
+        n_calls = len(life.server.calls)
+        report = life.pass_()
+        wrote = any(call.endpoint == "annotate" for call in life.server.calls[n_calls:])
+        notes = ["a pass went on without its ledger"] * bool(report or wrote)
+        return Verdict(notes=(*notes, *life.complaints()))
+
+
+FAULTS = (
+    Fault("annotations lost", 100, annotations_lost),
+    Fault("annotations older", 60, annotations_older),
+    Fault("ledger restored", 60, ledger_restored),
+    Fault("ledger gone", 30, ledger_gone),
+)

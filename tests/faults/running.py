@@ -1,0 +1,42 @@
+"""Make the tries of many faults, in two processes at a time."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+
+from tests.faults.catalogue import FAULTS
+from tests.faults.laboratory import Fault, Line, Verdict, make_try
+from tests.faults.scenario import make_scenario
+
+TRIES_AT_A_TIME = 5
+_PROCESSES = 2
+
+
+def run_all(faults: Iterable[Fault], seed: int, now_s: float, scale: float, first: int = 0) -> dict[str, Line]:
+    """Make a share of the tries of each fault, at least one, beginning with a number; return what came of them."""
+    faults = list(faults)
+    lines = {fault.name: Line(fault.name) for fault in faults}
+    jobs = [
+        (fault.name, seed, now_s, numbers)
+        for fault in faults
+        for numbers in _batched(range(first, first + max(1, round(fault.tries * scale))))
+    ]
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(_tries, *job) for job in jobs]):
+            name, verdicts = done.result()
+            for number, verdict, seconds in verdicts:
+                lines[name].add(number, verdict, seconds)
+    return lines
+
+
+def _batched(numbers: range) -> Iterator[range]:
+    for start in range(0, len(numbers), TRIES_AT_A_TIME):
+        yield numbers[start : start + TRIES_AT_A_TIME]
+
+
+def _tries(name: str, seed: int, now_s: float, numbers: Sequence[int]) -> tuple[str, list[tuple[int, Verdict, float]]]:
+    (fault,) = (fault for fault in FAULTS if fault.name == name)
+    scenario = make_scenario(seed, now_s)
+    return name, [(number, *make_try(fault, scenario, seed, number)) for number in numbers]
