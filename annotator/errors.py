@@ -11,7 +11,8 @@
     ├── SourceError               objects cannot be read from where the configuration says
     ├── GeneralFaultError         nearly all of many failed alike: the fault is not theirs, none is refused
     ├── LedgerError               the ledger cannot be opened, or is of another version
-    │   └── LedgerBusyError       another pass holds the ledger
+    │   ├── LedgerBusyError       another pass holds the ledger
+    │   └── LedgerValueError      a value that the database has no place for
     ├── LasairApiError            Lasair's answer was not a success
     │   ├── LasairUnreachableError    no answer, or a broken one: the same call may succeed later
     │   ├── UnauthorizedError         401: the token is not accepted
@@ -59,6 +60,10 @@ class LedgerError(AhaError):
 
 class LedgerBusyError(LedgerError):
     """Another pass holds the ledger."""
+
+
+class LedgerValueError(LedgerError):
+    """A value that the database has no place for; others can be written."""
 
 
 class LasairApiError(AhaError):

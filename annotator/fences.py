@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from annotator.errors import GeneralFaultError, LedgerError
+from annotator.errors import GeneralFaultError, LedgerError, LedgerValueError
 
 MIN_ALIKE = 10
 """Fewer failures are never taken for a general fault: a quiet stream's batch may be one bad record."""
@@ -42,7 +42,7 @@ def failure_of(error: Exception) -> Failure:
 
     Not theirs are what the ledger complains of, a full or broken disk, and what was found to be a general fault before.
     """
-    if isinstance(error, LedgerError | GeneralFaultError):
+    if isinstance(error, LedgerError | GeneralFaultError) and not isinstance(error, LedgerValueError):
         raise error
     if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
         raise error

@@ -124,12 +124,17 @@ class ScoredObject:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A record that could not be used."""
+    """A record that could not be used, or a part of it."""
 
     object_id: str
     """Empty where it has none."""
     reason: str
     record: str
+    """As text."""
+    part: str = "record"
+    """What of it: all, a modality, a head, ``reasons``."""
+    kind: str = "RecordError"
+    """Class of the exception."""
 
 
 @dataclass(frozen=True)

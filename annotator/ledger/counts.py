@@ -1,17 +1,17 @@
-"""How often something was scored, flagged or refused, by night and over all."""
+"""How often something was scored or flagged, by night and over all."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, distinct, exists, func, insert, select
+from sqlalchemy import ColumnElement, Select, and_, case, delete, distinct, exists, func, select
 
 from annotator.annotation import Classification
-from annotator.decision.objects import Refusal, ScoredObject
+from annotator.decision.objects import ScoredObject
 from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
-from annotator.ledger.schema import night_counts, objects, refused, scores
+from annotator.ledger.schema import night_counts, objects, scores
 from annotator.ledger.scores import scored_modalities
 from annotator.nights import night_of, start_of
 
@@ -53,14 +53,8 @@ def add(counts: dict[str, list[int]], bins: Mapping[str, int]) -> None:
         of_name[number] += 1
 
 
-MAX_REFUSED = 10_000
-"""Refused records that are kept, the newest."""
-MAX_REFUSED_TEXT = 2000
-"""Characters of a refused record that are kept for inspection."""
-
-
 class Counts:
-    """How often something was scored, flagged or refused."""
+    """How often something was scored or flagged."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -143,36 +137,9 @@ class Counts:
         )
         return [LifetimeCount(*map(int, row)) for row in rows]  # PostgreSQL adds whole numbers up to a decimal
 
-    def refused(self) -> int:
-        """Count the refused records, those no longer kept included."""
-        return self._database.value(select(func.coalesce(func.max(refused.c.refused_id), 0)))
-
     def objects(self) -> int:
         """Count the objects that were ever scored."""
         return self._database.value(select(func.count()).select_from(objects))
-
-    def add_refusals(self, refusals: Sequence[Refusal], now: float) -> None:
-        """Keep refused records for inspection, the newest of all."""
-        if not refusals:
-            return
-        before = self.refused()
-        rows = [
-            {
-                "refused_id": number,
-                "refused_at": now,
-                "object_id": item.object_id[:64],
-                "reason": item.reason,
-                "record": item.record[:MAX_REFUSED_TEXT],
-            }
-            for number, item in enumerate(refusals, before + 1)
-        ]
-        self._database.write_each(insert(refused), rows)
-        self._database.write(delete(refused).where(refused.c.refused_id <= before + len(rows) - MAX_REFUSED))
-
-    def refusals(self) -> list[Refusal]:
-        """Return the refused records that are kept, oldest first."""
-        query = select(refused.c.object_id, refused.c.reason, refused.c.record).order_by(refused.c.refused_id)
-        return [Refusal(*row) for row in self._database.rows(query)]
 
 
 def _count_of_night(model_set: str, since: float, until: float) -> Select:

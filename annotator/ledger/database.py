@@ -12,10 +12,10 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import Column, Connection, Executable, Row, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import NullPool
 
-from annotator.errors import LedgerError
+from annotator.errors import LedgerError, LedgerValueError
 from annotator.ledger_address import PostgresAddress
 
 BUSY_TIMEOUT_S = 30.0
@@ -98,7 +98,10 @@ def as_ledger_errors(problem: str) -> Iterator[None]:
     except SQLAlchemyError as error:
         # What the driver says itself, without the statement that SQLAlchemy adds.
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise LedgerError(f"{problem}: {reason}") from error
+        is_of_a_value = isinstance(error, DataError | IntegrityError) or (
+            isinstance(error, StatementError) and not isinstance(error, DBAPIError)
+        )
+        raise (LedgerValueError if is_of_a_value else LedgerError)(f"{problem}: {reason}") from error
 
 
 class Database:

@@ -1,11 +1,14 @@
 """Objects that are kept for later: as they were scored, and as records that wait for a call."""
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from sqlalchemy import Table, delete, func, select
+from sqlalchemy import Row, Table, delete, func, select
 
 from annotator.decision.objects import ScoredObject
+from annotator.errors import LedgerValueError
 from annotator.ledger.database import Database
 from annotator.ledger.schema import scores, snapshots, waiting
 from annotator.ledger.snapshot import (
@@ -17,6 +20,9 @@ from annotator.ledger.snapshot import (
 )
 from annotator.models import ModalityScore
 from annotator.transient import Transient
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_WAITING = 20_000
 """Records that wait for a call, the newest."""
@@ -74,31 +80,44 @@ class KeptObjects:
         self._database.write(delete(table).where(table.c.score_id <= numbers.offset(most).limit(1).scalar_subquery()))
 
     def snapshots(self, object_ids: Sequence[str]) -> dict[str, tuple[int, Transient]]:
-        """Return what is kept of these objects as they were scored last, each with the number of that scoring."""
+        """Return what is kept of these objects as they were scored last, each with the number of that scoring.
+
+        What cannot be read is told in the log and left out, as if it were kept no longer.
+        """
         rows = self._database.rows_of(select(snapshots), snapshots.c.object_id, object_ids)
-        return {row.object_id: (row.score_id, read_snapshot(row.transient, row.stamps)) for row in rows}
+        return _readable(rows, lambda row: (row.score_id, read_snapshot(row.transient, row.stamps)))
 
     def model_scores(self, object_ids: Sequence[str]) -> dict[str, dict[str, ModalityScore]]:
-        """Return what the models said of these objects when they were scored last, by modality."""
+        """Return what the models said of these objects when they were scored last, by modality.
+
+        What cannot be read is told in the log and left out.
+        """
         query = select(snapshots.c.object_id, snapshots.c.model_scores)
         rows = self._database.rows_of(query, snapshots.c.object_id, object_ids)
-        return {row.object_id: read_model_scores(row.model_scores) for row in rows}
+        return _readable(rows, lambda row: read_model_scores(row.model_scores))
 
-    def without_reasons(self, model_set: str, most: int) -> list[str]:
-        """Return the kept objects that one model set scored and whose reasons nobody found yet, highest score first."""
+    def without_reasons(self, model_set: str, most: int) -> dict[str, int]:
+        """Return the kept objects that one model set scored and whose reasons nobody found yet, highest score first.
+
+        Each has the number of its scoring.
+        """
         rows = self._database.rows(
-            select(snapshots.c.object_id)
+            select(snapshots.c.object_id, snapshots.c.score_id)
             .join(scores, scores.c.score_id == snapshots.c.score_id)
             .where(scores.c.reasons.is_(None), scores.c.model_set == model_set)
             .order_by(scores.c.score.desc(), snapshots.c.object_id)
             .limit(most)
         )
-        return [row.object_id for row in rows]
+        return {row.object_id: row.score_id for row in rows}
 
-    def waiting_records(self, most: int) -> list[object]:
-        """Draw records at random whose objects wait for a modality to be fetched."""
-        rows = self._database.rows(select(waiting.c.record).order_by(func.random()).limit(most))
-        return [json.loads(row.record) for row in rows]
+    def waiting_records(self, most: int) -> dict[str, str]:
+        """Draw objects at random that wait for a modality to be fetched; return their records (JSON)."""
+        drawn = select(waiting.c.object_id, waiting.c.record).order_by(func.random()).limit(most)
+        return {row.object_id: row.record for row in self._database.rows(drawn)}
+
+    def stop_waiting(self, object_ids: Sequence[str]) -> None:
+        """Forget that these objects wait: what was refused of them is kept elsewhere."""
+        self._database.delete_of(waiting, list(object_ids))
 
     def waiting_of(self, object_ids: Sequence[str]) -> set[str]:
         """Return those of these objects that wait for a modality to be fetched."""
@@ -108,3 +127,14 @@ class KeptObjects:
     def count_waiting(self) -> int:
         """Count the objects that wait for a modality to be fetched."""
         return self._database.value(select(func.count()).select_from(waiting))
+
+
+def _readable(rows: Iterable[Row], read: Callable[[Row], T]) -> dict[str, T]:
+    """Read rows by their objects, but those that cannot be read."""
+    found: dict[str, T] = {}
+    for row in rows:
+        try:
+            found[row.object_id] = read(row)
+        except LedgerValueError as error:
+            log.warning("%s: %s", row.object_id, error)
+    return found

@@ -20,6 +20,7 @@ from annotator.ledger.kept_objects import KeptObjects
 from annotator.ledger.migrate import open_database
 from annotator.ledger.outbox import Outbox
 from annotator.ledger.pass_log import PassLog
+from annotator.ledger.refused import Refused
 from annotator.ledger.schema import positions, scores
 from annotator.ledger.scores import Scores
 from annotator.ledger.tns_cache import TnsCache
@@ -66,6 +67,7 @@ class Ledger:
         self.passes = PassLog(database)
         self.verdicts = Verdicts(database)
         self.counts = Counts(database)
+        self.refused = Refused(database)
 
     def close(self) -> None:
         """Close it; a ledger for a dry run forgets what was written."""
@@ -111,7 +113,7 @@ class Ledger:
             self.kept.keep(scored_objects, score_ids, now)
             self.outbox.queue([item.outgoing for item in scored_objects if item.outgoing is not None], now)
             self.announcements.note(scored_objects, score_ids)
-            self.counts.add_refusals(list(refusals), now)
+            self.refused.add(list(refusals), now)
             if position is not None:
                 self._database.replace(positions, [dict(zip(("source", "position"), position, strict=True))])
 

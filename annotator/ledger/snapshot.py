@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.errors import LedgerError
+from annotator.errors import LedgerValueError
 from annotator.models import ModalityScore
 from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 
@@ -43,7 +43,7 @@ def read_snapshot(text: str, stamps: bytes | None) -> Transient:
 
     Raises
     ------
-    LedgerError
+    LedgerValueError
         If it is not what these two write.
     """
     try:
@@ -59,7 +59,7 @@ def read_snapshot(text: str, stamps: bytes | None) -> Transient:
             values["triplet"] = None if stamps is None else _triplet(values["triplet"], stamps)
         return Transient(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise LedgerError(f"what the ledger keeps of an object cannot be read: {error!r}") from error
+        raise LedgerValueError(f"what the ledger keeps of an object cannot be read: {error!r}") from error
 
 
 _KEPT_OF_A_SCORE = tuple(field.name for field in dataclasses.fields(ModalityScore) if field.name != "observed")
@@ -77,13 +77,13 @@ def read_model_scores(text: str) -> dict[str, ModalityScore]:
 
     Raises
     ------
-    LedgerError
+    LedgerValueError
         If it is not what that writes.
     """
     try:
         return {name: _model_score(**values) for name, values in json.loads(text).items()}
     except (AttributeError, TypeError, ValueError) as error:
-        raise LedgerError(f"what the ledger keeps of an object cannot be read: {error!r}") from error
+        raise LedgerValueError(f"what the ledger keeps of an object cannot be read: {error!r}") from error
 
 
 def _model_score(residual: list[float], latent: list[float], **others: object) -> ModalityScore:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import MissingModalityError, ModelError
+from annotator.fences import failure_of, require_own_faults
 from annotator.models.calibration import Calibration
 from annotator.models.files import only_asked
 from annotator.models.inputs import PREPARATIONS, Prepared
@@ -58,19 +59,25 @@ class Model:
         The graph runs on a batch of one although it takes any: a matrix product groups its rows by the size of the
         batch, so that the last bits of an object's score would depend on its company. It costs tens of microseconds.
 
+        An object that the model fails at, whatever it raises, is missing it, with the failure; the others go on.
+
         Raises
         ------
-        ModelError
-            If the graph fails or gives a number that is not finite.
+        GeneralFaultError
+            If the model fails at nearly all of them alike.
         """
         scores: list[ModalityScore | Missing] = []
         for start in range(0, len(transients), OBJECTS_AT_A_TIME):
             part = transients[start : start + OBJECTS_AT_A_TIME]
             made = [self._prepared(transient) for transient in part]
             scores += [
-                prepared if isinstance(prepared, Missing) else self.score_prepared(prepared, transient.object_id)
+                prepared if isinstance(prepared, Missing) else self._scored(prepared, transient.object_id)
                 for transient, prepared in zip(part, made, strict=True)
             ]
+        failures = [item.failure for item in scores if isinstance(item, Missing) and item.failure]
+        if failures:
+            n_tried = len(failures) + sum(isinstance(item, ModalityScore) for item in scores)
+            require_own_faults(failures, n_tried, f"objects that have {self.manifest.modality}")
         return scores
 
     def _prepared(self, transient: Transient) -> Prepared | Missing:
@@ -78,9 +85,23 @@ class Model:
             return PREPARATIONS[self.manifest.modality](transient)
         except MissingModalityError as reason:
             return Missing(transient.why_missing.get(self.manifest.modality, str(reason)))
+        except Exception as error:
+            return _not_scored(error)
+
+    def _scored(self, prepared: Prepared, object_id: str) -> ModalityScore | Missing:
+        try:
+            return self.score_prepared(prepared, object_id)
+        except Exception as error:
+            return _not_scored(error)
 
     def score_prepared(self, prepared: Prepared, object_id: str) -> ModalityScore:
-        """Score what was prepared of one object, named in case the graph fails."""
+        """Score what was prepared of one object, named in case the graph fails.
+
+        Raises
+        ------
+        ModelError
+            If the graph fails or gives a number that is not finite.
+        """
         outputs = self.run(prepared.tensors, self._scored_outputs)
         if not all(np.isfinite(values).all() for values in outputs.values()):
             raise ModelError(
@@ -141,3 +162,8 @@ class Model:
     @functools.cached_property
     def _scored_outputs(self) -> tuple[str, ...]:
         return tuple(tensor.name for tensor in self.manifest.outputs if tensor.name not in SHOWN)
+
+
+def _not_scored(error: Exception) -> Missing:
+    failure = failure_of(error)
+    return Missing(f"it could not be scored: {failure}", failure)

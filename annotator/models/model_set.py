@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from annotator.fences import failure_of, require_own_faults
 from annotator.models.calibration import combined_score
 from annotator.models.distribution import Distribution
 from annotator.models.heads import Head
@@ -33,12 +34,25 @@ class ModelSet:
     """Over the training sets of all models, of what is watched for drift."""
 
     def score(self, transients: Sequence[Transient]) -> list[Scores]:
-        """Score objects, in order; an object's scores are the same to the bit whatever the others are."""
+        """Score objects, in order; an object's scores are the same to the bit whatever the others are.
+
+        What a model or a head fails at in one object is missing of that one alone (:attr:`Scores.failures`).
+
+        Raises
+        ------
+        GeneralFaultError
+            If one of them fails at nearly all objects alike.
+        """
         by_model = zip(*(model.score_all(transients) for model in self.models.values()), strict=True)
-        return [
+        combined = [
             self._combined(transient, dict(zip(self.models, scores, strict=True)))
             for transient, scores in zip(transients, by_model, strict=True)
         ]
+        for name in self.heads:
+            failures = [scores.failures[name] for scores in combined if name in scores.failures]
+            if failures:
+                require_own_faults(failures, len(combined), f"objects that were to be judged by the head {name}")
+        return combined
 
     @property
     def head_inputs(self) -> frozenset[str]:
@@ -47,13 +61,24 @@ class ModelSet:
 
     def _combined(self, transient: Transient, modalities: dict[str, ModalityScore | Missing]) -> Scores:
         present = {name: item for name, item in modalities.items() if isinstance(item, ModalityScore)}
-        said = head_numbers(transient, present) if self.heads else {}
+        failures = {
+            name: item.failure for name, item in modalities.items() if isinstance(item, Missing) and item.failure
+        }
+        said: dict[str, float] = {}
+        judged: dict[str, float | None] = {}
+        for name, head in self.heads.items():
+            try:
+                said = said or head_numbers(transient, present)
+                judged[name] = head.probability(said)
+            except Exception as error:
+                failures[name] = failure_of(error)
         return Scores(
             score=combined_score(item.score for item in present.values()),
             modalities=MappingProxyType(modalities),
             prior=next((item.prior for item in present.values() if item.prior is not None), None),
-            **{name: head.probability(said) for name, head in self.heads.items()},
+            **judged,
             numbers=said,
+            failures=failures,
         )
 
 

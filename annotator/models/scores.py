@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from annotator.fences import Failure
+
 
 @dataclass(frozen=True)
 class Missing:
-    """A modality that an object lacks."""
+    """A modality that an object lacks, or that could not be scored."""
 
     why: str
+    failure: Failure | None = None
+    """What scoring it failed at; None where the object just lacks it."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +54,5 @@ class Scores:
     """Probability that the detection is bogus, by its stamps and real-bogus scores; None without stamps."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     """What the heads were given, by name (:func:`head_numbers`)."""
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    """What could not be said of it, by modality or head, and why: faults, not what the object lacks."""

@@ -147,7 +147,7 @@ def ledger_status(config: Config, ledger: Ledger, now: float) -> LedgerStatus:
         outbox_sent=outbox["sent"],
         reads_left=reads_left,
         writes_left=writes_left,
-        refused_records=ledger.counts.refused(),
+        refused_records=ledger.refused.count(),
         objects=ledger.counts.objects(),
         incomplete=ledger.kept.count_waiting(),
         source_silent_hours=None if silent is None else round(silent.hours, 1),

@@ -1,7 +1,13 @@
-"""One batch of a pass: read what is known of its objects once, score them, decide."""
+"""One batch of a pass: read what is known of its objects once, score them, decide, write down.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+Whatever one record, one modality or one object's reasons raise is refused by name, and the rest goes on. What fails at
+a batch as a whole is found by halving it: the halves are written one after the other, and the one record that fails is
+refused. Where nearly all of them fail alike the fault is not theirs: none is refused, and they come again.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from annotator.annotation import OBJECT_ID, Classification
 from annotator.attention.dates import Dates
@@ -11,95 +17,187 @@ from annotator.decision.decide import decide_batch
 from annotator.decision.objects import Case, Enriched, Known, Refusal, ScoredObject, ScoredState, Seen
 from annotator.decision.rules import Rules
 from annotator.errors import RecordError
+from annotator.fences import Failure, failure_of, require_own_faults
 from annotator.ledger import Ledger
-from annotator.models import ModelSet
+from annotator.models import ModelSet, Scores
 from annotator.passes.enrich import Enricher
 from annotator.reasons.find import reasons_of
-from annotator.sources.records import as_text, readable
-from annotator.transient import Transient
+from annotator.reasons.reason import Reasons
+from annotator.sources.records import as_text, decoded, readable
+from annotator.transient import Modality, Transient
 from annotator.verdicts import Verdict
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ScoredBatch:
-    """What became of the records of a batch."""
+class Scoring:
+    """What objects are scored and decided by, and where that is written down."""
 
-    read: int
+    ledger: Ledger
+    models: ModelSet
+    rules: Rules
+    verdicts: Mapping[str, Verdict]
+    """The one that holds of each object that was judged."""
+    clock: Callable[[], float]
+    """Seconds since 1970."""
+    dates: Dates
+    """Which dates are believed."""
+
+    def states(self, seen: Iterable[Seen]) -> dict[str, ScoredState]:
+        """Look up what the ledger knows of objects, as far as its dates are believed."""
+        return self.dates.believed(self.ledger.scores.states([item.transient.object_id for item in seen]))
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of records."""
+
+    scored_objects: Sequence[ScoredObject] = ()
+    refusals: Sequence[Refusal] = ()
+    read: int = 0
     """Records."""
-    unchanged: int
+    unchanged: int = 0
     """Those of them that say nothing new of their object."""
-    scored_objects: Sequence[ScoredObject]
-    refusals: Sequence[Refusal]
 
 
-def score_batch(
-    records: Sequence[object],
-    ledger: Ledger,
-    enricher: Enricher,
-    models: ModelSet,
-    rules: Rules,
-    verdicts: Mapping[str, Verdict],
-    dates: Dates,
-) -> ScoredBatch:
-    """Score the new and changed objects of one batch; a record that cannot be used is refused by name.
+Objects = Sequence[tuple[Seen, Enriched]]
+"""As their source gave them, each with what could be fetched for it."""
+
+
+def take_batch(
+    records: Sequence[object], scoring: Scoring, enricher: Enricher, position: tuple[str, str] | None = None
+) -> Taken:
+    """Score the new and changed objects of one batch and write them down; what cannot be used is refused by name.
 
     States of one object are taken one after the other, as if each had come in a batch of its own: what Lasair ends up
-    holding must not depend on where a batch happened to end. Nothing is written.
+    holding must not depend on where a batch happened to end.
 
     Parameters
     ----------
     records
         As a source gives them.
-    ledger
-        What was known of the objects.
+    scoring
+        What is done with them.
     enricher
-        Fetches what their records lack.
-    models, rules
-        What they are scored and decided by.
-    verdicts
-        The one that holds of each object that was judged.
-    dates
-        Which dates are believed.
+        Fetches what they lack.
+    position
+        Name of the source and how far it was read, written with the results.
+
+    Raises
+    ------
+    GeneralFaultError
+        If nearly all records fail alike: what was written before is unchanged when they come again.
     """
-    seen, refusals = parse_batch(records, dates)
-    states = dates.believed(ledger.scores.states([item.transient.object_id for item in seen]))
-    fresh = changed(seen, states, models.version)
-    known = known_of(fresh, states, ledger, verdicts)
-    scored_objects = score_seen(fresh, _enriched(fresh, enricher), known, models, rules)
-    return ScoredBatch(len(records), len(seen) - len(fresh), scored_objects, refusals)
+    seen, refusals = parse_batch(records, scoring.dates)
+    states = scoring.states(seen)
+    fresh = changed(seen, states, scoring.models.version)
+    objects, not_fetched = _enriched(fresh, enricher)
+    taken = take_objects(objects, scoring, states, [*refusals, *not_fetched], position)
+    return replace(taken, read=len(records), unchanged=len(seen) - len(fresh))
 
 
-def score_waiting(
-    ledger: Ledger,
-    enricher: Enricher,
-    models: ModelSet,
-    rules: Rules,
-    verdicts: Mapping[str, Verdict],
-    dates: Dates,
-) -> list[ScoredObject]:
-    """Score the objects again for which a modality can be fetched now that could not before; nothing is written."""
-    records = ledger.kept.waiting_records(enricher.waiting_turns)
-    transients = [dates.parse(record) for record in records]
-    joined = [
-        (as_seen(transient, record), item)
-        for transient, record, item in zip(transients, records, enricher.waiting(transients), strict=True)
-        if not item.waits or item.gained
-    ]
-    if not joined:
-        return []
-    seen, enriched = zip(*joined, strict=True)
-    states = dates.believed(ledger.scores.states([item.transient.object_id for item in seen]))
-    return score_seen(seen, enriched, known_of(seen, states, ledger, verdicts), models, rules)
+def take_waiting(scoring: Scoring, enricher: Enricher) -> Taken:
+    """Score the objects again for which a modality can be fetched now that could not before, and write them down.
+
+    One that cannot be scored waits no longer: its record is among the refused.
+    """
+    drawn = scoring.ledger.kept.waiting_records(enricher.waiting_turns)
+    seen, refusals = parse_batch([decoded(text) for text in drawn.values()], scoring.dates)
+    fetched, not_fetched = _fetched([item.transient for item in seen], enricher.waiting)
+    refusals += [_refusal(seen[number], Modality.TRIPLET, failure) for number, failure in not_fetched.items()]
+    joined = [(item, got) for item, got in zip(seen, fetched, strict=True) if not got.waits or got.gained]
+    if not joined and not refusals:
+        return Taken()
+    states = scoring.states(item for item, _ in joined)
+    taken = take_objects(joined, scoring, states, refusals)
+    parsed = {item.transient.object_id for item in seen}
+    lost = {name for name in drawn if name not in parsed} | {
+        refusal.object_id for refusal in taken.refusals if refusal.part == "record"
+    }
+    scoring.ledger.kept.stop_waiting(sorted(lost))
+    return taken
+
+
+def take_objects(
+    objects: Objects,
+    scoring: Scoring,
+    states: Mapping[str, ScoredState],
+    refusals: Sequence[Refusal] = (),
+    position: tuple[str, str] | None = None,
+) -> Taken:
+    """Score objects, in order, decide, and write them down, with what was refused before and the source's position.
+
+    Raises
+    ------
+    GeneralFaultError
+        If nearly all fail alike.
+    """
+    try:
+        scored, found = score_objects(objects, scoring, states)
+        scoring.ledger.record(scored, [*refusals, *found], scoring.clock(), position)
+    except Exception as error:
+        log.warning(
+            "%d objects failed together, the halves are taken by themselves: %s", len(objects), failure_of(error)
+        )
+        parts = _Parts(scoring)
+        parts.take(objects)
+        require_own_faults(parts.failures, len(objects), "objects")
+        scored, found = parts.scored_objects, parts.refusals
+        scoring.ledger.record([], [*refusals, *found], scoring.clock(), position)
+    return Taken(scored, [*refusals, *found])
+
+
+@dataclass
+class _Parts:
+    """What became of objects that failed together, taken in ever smaller parts."""
+
+    scoring: Scoring
+    scored_objects: list[ScoredObject] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def take(self, objects: Objects) -> None:
+        """Score objects and write down what can be; refuse the one that fails by itself."""
+        ledger = self.scoring.ledger
+        try:
+            states = self.scoring.states(item for item, _ in objects)
+            scored, refusals = score_objects(objects, self.scoring, states)
+            ledger.record(scored, [], self.scoring.clock())
+        except Exception as error:
+            failure = failure_of(error)
+            if len(objects) > 1:
+                middle = len(objects) // 2
+                self.take(objects[:middle])
+                self.take(objects[middle:])
+            elif objects:
+                self.failures.append(failure)
+                self.refusals.append(_refusal(objects[0][0], "record", failure))
+            return
+        self.scored_objects += scored
+        self.refusals += refusals
 
 
 def parse_batch(records: Sequence[object], dates: Dates) -> tuple[list[Seen], list[Refusal]]:
-    """Parse records, and name those that cannot be used."""
-    seen, refusals = [], []
+    """Parse records, and name those that cannot be used.
+
+    Raises
+    ------
+    GeneralFaultError
+        If nearly all fail alike at something else than what a record is to be.
+    """
+    seen, refusals, failures = [], [], []
     for record in records:
         try:
             seen.append(as_seen(_parsed(record, dates), record))
-        except RecordError as error:
-            refusals.append(Refusal(dates.survey.object_id(record), str(error), as_text(record)))
+        except Exception as error:
+            failure = failure_of(error)
+            refusals.append(
+                Refusal(_object_id(record, dates), failure.reason, _text_of(record), "record", failure.kind)
+            )
+            if not isinstance(error, RecordError):
+                failures.append(failure)
+    require_own_faults(failures, len(seen) + len(refusals), "records")
     if dates.put_clock_in_doubt([item.transient for item in seen]):
         return parse_batch(records, dates)
     return seen, refusals
@@ -111,6 +209,27 @@ def _parsed(record: object, dates: Dates) -> Transient:
     if not OBJECT_ID.fullmatch(transient.object_id):
         raise RecordError(f"expected an object id of 1 to 19 letters and digits, found {transient.object_id[:40]!r}")
     return transient
+
+
+def _object_id(record: object, dates: Dates) -> str:
+    try:
+        return dates.survey.object_id(record)
+    except Exception as error:
+        failure_of(error)
+        return ""
+
+
+def _text_of(record: object) -> str:
+    """Return a record as it can be kept; where it can be no text, which kind of thing it is."""
+    try:
+        return as_text(record)
+    except Exception as error:
+        return f"a {type(record).__name__} that cannot be written: {failure_of(error)}"
+
+
+def _refusal(seen: Seen, part: str, failure: Failure) -> Refusal:
+    text = "" if seen.record is None else _text_of(seen.record)
+    return Refusal(seen.transient.object_id, failure.reason, text, part, failure.kind)
 
 
 def known_of(
@@ -130,23 +249,77 @@ def known_of(
     }
 
 
-def _enriched(seen: Sequence[Seen], enricher: Enricher) -> list[Enriched]:
+def _enriched(seen: Sequence[Seen], enricher: Enricher) -> tuple[Objects, list[Refusal]]:
     """Complete the last state of each object; what Lasair has now is not what an earlier one had."""
-    last = {item.transient.object_id: number for number, item in enumerate(seen)}
+    last = list({item.transient.object_id: number for number, item in enumerate(seen)}.values())
     enriched = [Enriched(item.transient, waits=False) for item in seen]
-    for number, item in zip(last.values(), enricher.changed([seen[n].transient for n in last.values()]), strict=True):
+    fetched, failures = _fetched([seen[number].transient for number in last], enricher.changed)
+    for number, item in zip(last, fetched, strict=True):
         enriched[number] = item
-    return enriched
+    refusals = [_refusal(seen[last[place]], "views", failure) for place, failure in failures.items()]
+    return list(zip(seen, enriched, strict=True)), refusals
 
 
-def score_seen(
-    seen: Sequence[Seen], enriched: Sequence[Enriched], known: Mapping[str, Known], models: ModelSet, rules: Rules
-) -> list[ScoredObject]:
-    """Run the models on objects, in order, ask for the reasons of what is not normal, and decide."""
-    scored = models.score([item.transient for item in enriched])
-    cases = []
-    for source, item, scores in zip(seen, enriched, scored, strict=True):
+def _fetched(
+    transients: Sequence[Transient], fetch: Callable[[Sequence[Transient]], list[Enriched]]
+) -> tuple[list[Enriched], dict[int, Failure]]:
+    """Fetch what objects lack; one at which that fails, by its place, goes without."""
+    try:
+        return fetch(transients), {}
+    except Exception as error:
+        failure_of(error)
+    enriched, failures = [], {}
+    for place, transient in enumerate(transients):
+        try:
+            enriched += fetch([transient])
+        except Exception as error:
+            failures[place] = failure_of(error)
+            enriched.append(_without_views(transient, failures[place]))
+    require_own_faults(failures.values(), len(transients), "objects whose views were to be fetched")
+    return enriched, failures
+
+
+def _without_views(transient: Transient, failure: Failure) -> Enriched:
+    absent = {
+        modality: f"it could not be fetched: {failure}"
+        for modality, part in ((Modality.LIGHTCURVE, transient.light_curve), (Modality.TRIPLET, transient.triplet))
+        if part is None
+    }
+    return Enriched(replace(transient, why_missing=absent | dict(transient.why_missing)), waits=False)
+
+
+def score_objects(
+    objects: Objects, scoring: Scoring, states: Mapping[str, ScoredState]
+) -> tuple[list[ScoredObject], list[Refusal]]:
+    """Run the models on objects, in order, ask for the reasons of what is not normal, and decide; nothing is written.
+
+    What a model, a head or finding the reasons fails at in one object is missing of that one, and refused.
+    """
+    if not objects:
+        return [], []
+    models, rules = scoring.models, scoring.rules
+    scored = models.score([item.transient for _, item in objects])
+    cases, refusals, failures = [], [], []
+    for (seen, item), scores in zip(objects, scored, strict=True):
         classification = decide(item.transient, scores, rules.thresholds, rules.exotic_threshold)
-        reasons = None if classification == Classification.NORMAL else reasons_of(item.transient, scores, models)
-        cases.append(Case(source, item, scores, classification, reasons))
-    return decide_batch(cases, known, rules)
+        reasons = None
+        if classification != Classification.NORMAL:
+            reasons, failure = find_reasons(item.transient, scores, models)
+            if failure:
+                failures.append(failure)
+                refusals.append(_refusal(seen, "reasons", failure))
+        refusals += [_refusal(seen, part, failure) for part, failure in scores.failures.items()]
+        cases.append(Case(seen, item, scores, classification, reasons))
+    require_own_faults(
+        failures, sum(case.reasons is not None for case in cases), "objects whose reasons were looked for"
+    )
+    known = known_of([seen for seen, _ in objects], states, scoring.ledger, scoring.verdicts)
+    return decide_batch(cases, known, rules), refusals
+
+
+def find_reasons(transient: Transient, scores: Scores, models: ModelSet) -> tuple[Reasons, Failure | None]:
+    """Say what carries an object's scores; none, and why, where finding it failed."""
+    try:
+        return reasons_of(transient, scores, models), None
+    except Exception as error:
+        return {}, failure_of(error)

@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 
 from annotator.decision.objects import Enriched, Seen
-from annotator.decision.rules import Rules
 from annotator.decision.sending import with_verdict
 from annotator.ledger import Ledger
-from annotator.models import ModelSet
-from annotator.passes.batch import known_of, score_seen
+from annotator.passes.batch import Scoring, take_objects
 from annotator.reasons.sentence import is_verdict
 from annotator.verdicts import Verdict
 
@@ -26,11 +24,12 @@ def apply_verdicts(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) 
     return len(outgoing)
 
 
-def take_back(verdicts: Mapping[str, Verdict], ledger: Ledger, models: ModelSet, rules: Rules, now: float) -> int:
+def take_back(scoring: Scoring) -> int:
     """Rescore, by what is kept of them, the objects whose verdict was taken back.
 
     An object that waits for a modality is scored again anyway. Returns how many annotations are rewritten.
     """
+    ledger, verdicts = scoring.ledger, scoring.verdicts
     ever_judged = dict.fromkeys((*ledger.verdicts.ever_judged(), *verdicts))
     free = [name for name in ever_judged if name not in verdicts or verdicts[name].override is None]
     held = ledger.outbox.last_sent(free)
@@ -41,8 +40,9 @@ def take_back(verdicts: Mapping[str, Verdict], ledger: Ledger, models: ModelSet,
         return 0
     states = ledger.scores.states([transient.object_id for transient in kept])
     # The digest stays that of the record it was scored by: only another record is of a changed object.
-    seen = [Seen(transient, None, states[transient.object_id].state) for transient in kept]
-    enriched = [Enriched(transient, waits=False) for transient in kept]
-    scored_objects = score_seen(seen, enriched, known_of(seen, states, ledger, verdicts), models, rules)
-    ledger.record(scored_objects, [], now)
-    return sum(item.outgoing is not None for item in scored_objects)
+    objects = [
+        (Seen(transient, None, states[transient.object_id].state), Enriched(transient, waits=False))
+        for transient in kept
+    ]
+    taken = take_objects(objects, scoring, states)
+    return sum(item.outgoing is not None for item in taken.scored_objects)

@@ -21,6 +21,9 @@ class PassReport:
     unchanged: int = 0
     scored: int = 0
     refused: int = 0
+    """Records of which nothing could be used."""
+    faults: dict[str, int] = field(default_factory=dict)
+    """Refusals of records, or of parts of them, that are no fault of what the record says, by the kind of exception."""
     classes: dict[str, int] = field(default_factory=dict)
     """Scorings by classification."""
     views: dict[str, int] = field(default_factory=dict)
@@ -52,7 +55,14 @@ class PassReport:
     @property
     def problem(self) -> str:
         """What a person must look at; empty if nothing."""
-        return "; ".join(filter(None, dict.fromkeys((*self.problems, self.delivery.problem))))
+        return "; ".join(filter(None, dict.fromkeys((*self.problems, self._fault, self.delivery.problem))))
+
+    @property
+    def _fault(self) -> str:
+        if not self.faults:
+            return ""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.faults.items()))
+        return f"records, or parts of them, could not be used ({kinds}): see `aha-annotator refused`"
 
     @property
     def announced(self) -> tuple[Anomaly, ...]:

@@ -26,14 +26,14 @@ from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger, pass_lock
 from annotator.ledger.pass_log import PassRecord
 from annotator.models import ModelSet
-from annotator.passes.batch import score_batch, score_waiting
+from annotator.passes.batch import Scoring, take_batch, take_waiting
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
 from annotator.passes.enrich import Enricher
 from annotator.passes.judging import apply_verdicts, take_back
 from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.report import PassReport
-from annotator.passes.tally import add_batch, add_scored, counts, note_demoted
+from annotator.passes.tally import add_taken, counts, note_demoted
 from annotator.sources.files import file_batches
 from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
@@ -82,11 +82,11 @@ def run_pass(
     with recorded_pass(config, clock, is_dry=on_dry_annotation is not None) as (ledger, api, report):
         verdicts = _verdicts(config, ledger, report)
         rules = dataclasses.replace(rules_of(config, models), leaves_judged=verdicts.is_partial)
-        work = _Work(
-            config, models, rules, verdicts.latest, ledger, api, report, clock, should_stop, Dates(config.survey, clock)
-        )
+        dates = Dates(config.survey, clock)
+        scoring = Scoring(ledger, models, rules, verdicts.latest, clock, dates)
+        work = _Work(config, scoring, ledger, api, report, clock, should_stop, dates)
         with _step(report, "applying the verdicts"):
-            _judge(work, verdicts)
+            _judge(work)
         with _step(report, "preparing to read"):
             enricher = _enricher(config, api, models, should_stop, work.dates)
             with _step(report, "reading"):
@@ -116,9 +116,7 @@ class _Work:
     """What the steps of a pass share."""
 
     config: Config
-    models: ModelSet
-    rules: Rules
-    verdicts: Mapping[str, Verdict]
+    scoring: Scoring
     ledger: Ledger
     api: LasairApi
     report: PassReport
@@ -159,32 +157,30 @@ def _verdicts(config: Config, ledger: Ledger, report: PassReport) -> _Verdicts:
     return _Verdicts(latest(kept), is_partial=True)
 
 
-def _judge(work: _Work, verdicts: _Verdicts) -> None:
+def _judge(work: _Work) -> None:
     """Rewrite what Lasair holds against people's verdicts.
 
     Nothing is taken back while the file of verdicts cannot be read: it may hold the verdict.
     """
-    ledger, report = work.ledger, work.report
-    report.judged = apply_verdicts(verdicts.latest, ledger, work.clock())
-    if not verdicts.is_partial:
-        report.judged += take_back(verdicts.latest, ledger, work.models, work.rules, work.clock())
-    report.queued = report.judged
+    report, scoring = work.report, work.scoring
+    report.judged = report.queued = apply_verdicts(scoring.verdicts, work.ledger, work.clock())
+    if not scoring.rules.leaves_judged:
+        taken_back = take_back(scoring)
+        report.judged += taken_back
+        report.queued += taken_back
 
 
 def _read(work: _Work, enricher: Enricher, is_dry: bool) -> None:
     """Read the source until its present end; score, decide and write down batch by batch."""
-    ledger, report, source = work.ledger, work.report, work.config.source
+    report, source = work.report, work.config.source
     try:
-        with contextlib.closing(_batches(source, work.api, ledger, work.should_stop, work.clock)) as batches:
+        with contextlib.closing(_batches(source, work.api, work.ledger, work.should_stop, work.clock)) as batches:
             for batch in batches:
-                scored = score_batch(
-                    batch.records, ledger, enricher, work.models, work.rules, work.verdicts, work.dates
-                )
-                add_batch(report, scored)
-                work.dates.note(scored.scored_objects)
+                taken = take_batch(batch.records, work.scoring, enricher, _position(source, batch))
+                add_taken(report, taken)
+                work.dates.note(taken.scored_objects)
                 if news := len(batch.records) - batch.repeated:
                     report.news = (report.news or 0) + news
-                ledger.record(scored.scored_objects, scored.refusals, work.clock(), _position(source, batch))
                 if not is_dry:
                     batch.commit()
                 log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
@@ -198,12 +194,10 @@ def _score_waiting(work: _Work, enricher: Enricher) -> None:
     """Score again what can be completed now, of the objects that had to do without a modality."""
     if work.should_stop():
         return
-    joined = score_waiting(work.ledger, enricher, work.models, work.rules, work.verdicts, work.dates)
-    if joined:
-        work.ledger.record(joined, [], work.clock())
-        work.report.completed_later = len(joined)
-        add_scored(work.report, joined)
-        work.dates.note(joined)
+    taken = take_waiting(work.scoring, enricher)
+    work.report.completed_later = len(taken.scored_objects)
+    add_taken(work.report, taken)
+    work.dates.note(taken.scored_objects)
 
 
 def _take_classes(work: _Work) -> None:

@@ -7,12 +7,13 @@ from annotator.annotation import OBJECT_ID_KEY
 from annotator.decision.classify import decide, exotic_threshold_of, learned, modality_summary
 from annotator.decision.config import DecisionConfig
 from annotator.errors import RecordError
+from annotator.fences import failure_of
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.models import ModelSet
 from annotator.passes.enrich import with_stamps
 from annotator.sources.records import readable
 from annotator.surveys import SURVEYS
-from annotator.transient import Modality
+from annotator.transient import Modality, Transient
 
 
 def score_lines(
@@ -40,18 +41,23 @@ def score_lines(
     survey = SURVEYS[models.survey]
     for record in records:
         try:
-            transient = survey.parse(readable(record))
+            line = _scored(survey.parse(readable(record)), models, decision, cutouts)
         except RecordError as error:
-            yield json.dumps({OBJECT_ID_KEY: survey.object_id(record), "refused": str(error)})
-            continue
-        if cutouts and Modality.TRIPLET in models.models:
-            transient = with_stamps(transient, cutouts)
-        scores = models.score([transient])[0]
-        line = {
-            OBJECT_ID_KEY: transient.object_id,
-            "score": round(scores.score, 4),
-            "classification": decide(transient, scores, decision, exotic_threshold_of(models, decision)),
-            **learned(scores),
-            **modality_summary(scores),
-        }
-        yield json.dumps(line, allow_nan=False)
+            line = json.dumps({OBJECT_ID_KEY: survey.object_id(record), "refused": str(error)})
+        except Exception as error:
+            line = json.dumps({OBJECT_ID_KEY: survey.object_id(record), "refused": str(failure_of(error))})
+        yield line
+
+
+def _scored(transient: Transient, models: ModelSet, decision: DecisionConfig, cutouts: CutoutFetcher | None) -> str:
+    if cutouts and Modality.TRIPLET in models.models:
+        transient = with_stamps(transient, cutouts)
+    scores = models.score([transient])[0]
+    line = {
+        OBJECT_ID_KEY: transient.object_id,
+        "score": round(scores.score, 4),
+        "classification": decide(transient, scores, decision, exotic_threshold_of(models, decision)),
+        **learned(scores),
+        **modality_summary(scores),
+    }
+    return json.dumps(line, allow_nan=False)

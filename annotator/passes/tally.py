@@ -2,28 +2,27 @@
 
 import dataclasses
 import heapq
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from annotator.annotation import Classification
 from annotator.attention.shares import SCORED, UNUSUAL, WITH
 from annotator.attention.silence import NEWS
-from annotator.decision.objects import ScoredObject
 from annotator.decision.sending import FLAGS
-from annotator.passes.batch import ScoredBatch
+from annotator.errors import RecordError
+from annotator.passes.batch import Taken
 from annotator.passes.report import PassReport
 from annotator.passes.tns import MAX_LOOKED_UP
 
 
-def add_batch(report: PassReport, batch: ScoredBatch) -> None:
-    """Add what became of a batch of records."""
-    report.read += batch.read
-    report.refused += len(batch.refusals)
-    report.unchanged += batch.unchanged
-    add_scored(report, batch.scored_objects)
-
-
-def add_scored(report: PassReport, scored_objects: Sequence[ScoredObject]) -> None:
-    """Add what was scored; of the flagged, the highest scores are kept, each object as it was scored last."""
+def add_taken(report: PassReport, taken: Taken) -> None:
+    """Add what became of records; of the flagged, the highest scores are kept, each object as it was scored last."""
+    report.read += taken.read
+    report.unchanged += taken.unchanged
+    for refusal in taken.refusals:
+        report.refused += refusal.part == "record"
+        if refusal.kind != RecordError.__name__:
+            report.faults[refusal.kind] = report.faults.get(refusal.kind, 0) + 1
+    scored_objects = taken.scored_objects
     report.scored += len(scored_objects)
     for item in scored_objects:
         report.classes[item.classification] = report.classes.get(item.classification, 0) + 1

@@ -129,7 +129,9 @@ def _candidates(scored: Sequence[NightScore], config: Config, ledger: Ledger, un
                 judgement=judgement(verdict) if verdict else None,
                 transient=transient if is_kept else None,
                 history=tuple(_past(row) for row in histories[item.object_id] if row["scored_at"] < until),
-                latents={name: said.latent for name, said in model_scores[item.object_id].items()} if is_kept else {},
+                latents={name: said.latent for name, said in model_scores.get(item.object_id, {}).items()}
+                if is_kept
+                else {},
                 has_reasons=item.reasons is not None,
             )
         )

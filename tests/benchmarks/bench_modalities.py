@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from annotator.attention.dates import Dates
 from annotator.config import TOKEN_VARIABLE, Config, load_config
 from annotator.decision.changes import state_digest
 from annotator.decision.objects import ScoredObject
@@ -27,7 +28,7 @@ from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
 from annotator.models import Model, ModelSet, load_models
 from annotator.models.inputs import PREPARATIONS
-from annotator.passes.batch import score_batch
+from annotator.passes.batch import Scoring, take_batch
 from annotator.passes.enrich import Enricher
 from annotator.passes.run import rules_of
 from annotator.preprocess.fits import read_stamp
@@ -98,9 +99,8 @@ class Bench:
     def annotate(self, texts: Sequence[str]) -> list[ScoredObject]:
         """Take one batch from text to the ledger."""
         records = [json.loads(text) for text in texts]
-        scored = score_batch(records, self.ledger, self.enricher, self.models, self.rules, {})
-        self.ledger.record(scored.scored_objects, scored.refusals, NOW)
-        return list(scored.scored_objects)
+        scoring = Scoring(self.ledger, self.models, self.rules, {}, lambda: NOW, Dates(self.config.survey, lambda: NOW))
+        return list(take_batch(records, scoring, self.enricher).scored_objects)
 
 
 def main() -> None:

@@ -20,8 +20,9 @@ from annotator.decision.objects import Refusal, ScoredObject, TnsEntry
 from annotator.errors import LedgerBusyError, LedgerError, QuotaError
 from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger, kept_objects, pass_lock
-from annotator.ledger.counts import MAX_NIGHTS, MAX_REFUSED, LifetimeCount
+from annotator.ledger.counts import MAX_NIGHTS, LifetimeCount
 from annotator.ledger.pass_log import PassRecord
+from annotator.ledger.refused import MAX_REFUSED, MAX_TEXT, MAX_WHOLE, MAX_WHOLE_TEXT
 from annotator.nights import DAY_S as NIGHT_S
 from annotator.reasons.reason import Reason
 from annotator.transient import Transient
@@ -61,7 +62,7 @@ def test_what_was_recorded_is_there_after_reopening(ledger):
         assert state["ZTF99aaaaaaa"].first_flagged_mjd == 60990.0
         assert again.position("query") == "position" and again.position("file") is None
         assert again.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
-        assert again.counts.refusals() == [Refusal("bad", "no sense", "{}")]
+        assert [item.refusal for item in again.refused.open()] == [Refusal("bad", "no sense", "{}")]
         (score,) = again.scores.history("ZTF99aaaaaaa")
         assert score["modalities"] == {"features": {"score": 3.0, "error": 0.1}} and score["scored_at"] == 1000.0
 
@@ -102,7 +103,7 @@ def assert_nothing_recorded(ledger: Ledger) -> None:
     assert ledger.position("query") is None
     assert ledger.scores.states(["ZTF99aaaaaaa"]) == {} and ledger.scores.history("ZTF99aaaaaaa") == []
     assert list(ledger.outbox.due(2000.0)) == [] and ledger.counts.of_bins("aha-ztf-1.0") == {}
-    assert ledger.announcements.to_announce() == [] and ledger.counts.refused() == 0
+    assert ledger.announcements.to_announce() == [] and ledger.refused.count() == 0
     assert ledger.kept.count_waiting() == 0 and ledger.kept.snapshots(["ZTF99aaaaaaa"]) == {}
 
 
@@ -259,9 +260,22 @@ def test_a_failure_keeps_its_reason_and_its_pause_grows_to_six_hours(ledger):
 
 def test_refused_records_are_bounded_in_number_and_length(ledger):
     ledger.record([], [Refusal(f"o{n}", "why", "x" * 5000) for n in range(MAX_REFUSED + 50)], 0.0)
-    kept = ledger.counts.refusals()
+    kept = [item.refusal for item in ledger.refused.open()]
     assert len(kept) == MAX_REFUSED and kept[-1].object_id == f"o{MAX_REFUSED + 49}"
-    assert max(len(item.record) for item in kept) == 2000
+    assert {len(item.record) for item in kept[:-MAX_WHOLE]} == {MAX_TEXT}
+    assert {len(item.record) for item in kept[-MAX_WHOLE:]} == {5000}
+    ledger.record([], [Refusal("long", "why", "x" * 2 * MAX_WHOLE_TEXT)], 0.0)
+    kept = [item.refusal for item in ledger.refused.open()]
+    assert len(kept[-1].record) == MAX_WHOLE_TEXT and len(kept[-MAX_WHOLE - 1].record) == MAX_TEXT
+
+
+def test_what_was_refused_and_scored_since_is_not_open_any_longer(ledger):
+    ledger.record([], [Refusal(name, "why", "{}", "triplet", "OSError") for name in "abc"], 5.0)
+    first, *_, last = ledger.refused.open()
+    assert (first.refused_at, first.refusal) == (5.0, Refusal("a", "why", "{}", "triplet", "OSError"))
+    ledger.refused.mark_scored([first.refused_id, last.refused_id], 6.0)
+    assert [item.refusal.object_id for item in ledger.refused.open()] == ["b"]
+    assert ledger.refused.count() == 3
 
 
 def test_a_dry_run_sees_what_is_there_and_leaves_the_ledger_as_it_was(ledger):
@@ -277,7 +291,7 @@ def test_a_dry_run_sees_what_is_there_and_leaves_the_ledger_as_it_was(ledger):
             dry.record([scored_object("ZTF99aaaaaac"), scored_object("ZTF99aaaaaac", state=None)], [], 2.0)
         assert dry.scores.states(["ZTF99aaaaaac"]) == {} and dry.outbox.counts()["waiting"] == 2
     assert list(ledger.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == ["ZTF99aaaaaaa"]
-    assert ledger.position("query") is None and ledger.counts.refused() == 0
+    assert ledger.position("query") is None and ledger.refused.count() == 0
     assert len(ledger.announcements.to_announce()) == 1 and ledger.calls.last_hour(1.0) == (1, 0)
 
 
@@ -436,7 +450,7 @@ def test_scores_have_the_order_of_their_batch_and_of_an_objects_states_the_last_
     assert {name: state.state for name, state in ledger.scores.states(names).items()} == {
         name: item.state for name, item in last.items()
     }
-    assert sorted(ledger.kept.waiting_records(99)) == list(range(93, 100))
+    assert sorted(map(int, ledger.kept.waiting_records(99).values())) == list(range(93, 100))
     assert {item.object_id: item.score for item in ledger.announcements.to_announce()} == {
         name: item.score for name, item in last.items()
     }
@@ -454,7 +468,7 @@ def test_objects_come_in_the_order_of_their_code_points(ledger):
 
 def test_text_from_outside_that_a_database_has_no_place_for_is_kept_without_it(ledger):
     ledger.record([], [Refusal("a\0b", "half a pair \ud800 of it", '{"name": "\0"}')], 0.0)
-    assert ledger.counts.refusals() == [
+    assert [item.refusal for item in ledger.refused.open()] == [
         Refusal("a\N{REPLACEMENT CHARACTER}b", "half a pair ? of it", '{"name": "\N{REPLACEMENT CHARACTER}"}')
     ]
     ledger.tns.remember({"ZTF99aaaaaaa": TnsEntry("SN 2099\0a", "SN Ia"), "ZTF99aaaaaab": None}, 1.0)
@@ -466,7 +480,7 @@ def test_the_newest_records_wait_whenever_their_object_came_first(ledger, monkey
     monkeypatch.setattr(kept_objects, "MAX_WAITING", 2)
     for name in "abca":
         ledger.record([scored_object(f"ZTF99aaaaaa{name}", waiting_record=name)], [], 1000.0)
-    assert sorted(ledger.kept.waiting_records(9)) == ["a", "c"]
+    assert sorted(ledger.kept.waiting_records(9)) == ["ZTF99aaaaaaa", "ZTF99aaaaaac"]
 
 
 def test_a_flag_takes_its_class_along_in_place_while_it_waits_and_by_a_new_write_once_sent(ledger):

@@ -128,7 +128,7 @@ def test_recorded_records_are_annotated_from_a_file_and_bad_ones_are_kept_for_in
     report = run_pass(config, models)
     assert (report.read, report.scored, report.refused) == (len(rows) + 5, len(rows) + 1, 4)
     with Ledger(config.ledger) as ledger:
-        refused = ledger.counts.refusals()
+        refused = [item.refusal for item in ledger.refused.open()]
     assert [item.object_id for item in refused] == ["O'Neill", "", "", ""]
     assert "letters and digits" in refused[0].reason and "not JSON" in refused[1].reason
     assert refused[1].record == "{broken"

@@ -130,7 +130,7 @@ def test_doubled_shuffled_and_between_rubbish_the_night_is_the_same(
     assert report.refused == len(rubbish) * 4
     assert held_by(sandbox) == undisturbed
     with Ledger(streaming.ledger) as ledger:
-        reasons = {item.record: item.reason for item in ledger.counts.refusals()}
+        reasons = {item.record: item.refusal.reason for item in ledger.refused.open()}
     assert len(reasons) == len(rubbish) and all(reasons.values())
 
 

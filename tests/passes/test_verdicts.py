@@ -338,14 +338,24 @@ def test_an_announcement_that_was_due_is_dropped_with_the_verdict(sandbox, confi
     assert [item.object_id for item in report.announcement.to_announce] == [item.object_id for item in due[1:]]
 
 
-def test_a_broken_file_ends_the_pass_before_anything_is_asked_or_sent_and_status_says_so(
-    sandbox, config, models, verdicts_file, tmp_path, capsys, monkeypatch
+def test_while_the_file_is_broken_all_else_is_done_and_what_was_judged_stands(
+    sandbox, config, models, verdicts_file, tmp_path, capsys, monkeypatch, night
 ):
     monkeypatch.setenv("LASAIR_TOKEN", TOKEN)
-    verdicts_file.write_text(HEADER + GOOD.replace("regular", "boring"))
-    assert main(["once", "-c", str(tmp_path / "aha.yaml")]) == 2
-    assert "verdicts.csv, line 2: verdict must be one of" in capsys.readouterr().err
-    assert len(sandbox.calls) == 0
+    run_pass(config, models)
+    in_file, in_ledger = (of_class(sandbox, name)["objectId"] for name in ("watch", "anomaly"))
+    write_down(verdicts_file, verdict("artefact", in_file))
+    run_pass(config, models)
+    judged = held(sandbox)[in_file]
+    verdicts_file.write_text(verdicts_file.read_text().replace("artefact", "boring"))
+    with Ledger(config.ledger) as ledger:
+        ledger.verdicts.add(verdict("regular", in_ledger))
+    seen_again(sandbox, night, in_file)
+    capsys.readouterr()
+    assert main(["once", "-c", str(tmp_path / "aha.yaml")]) == 1
+    assert "verdicts.csv, line 2: verdict must be one of" in capsys.readouterr().out
+    assert held(sandbox)[in_file] == judged and judged["classification"] == "artefact"
+    assert held(sandbox)[in_ledger]["classification"] == "normal"
     assert main(["status", "-c", str(tmp_path / "aha.yaml")]) == 1
     assert "line 2: verdict must be one of" in capsys.readouterr().out
     (point,) = (item for item in check(tmp_path / "aha.yaml", {}) if item.name == "verdicts")
@@ -353,7 +363,7 @@ def test_a_broken_file_ends_the_pass_before_anything_is_asked_or_sent_and_status
     verdicts_file.write_text(HEADER + GOOD)
     (point,) = (item for item in check(tmp_path / "aha.yaml", {}) if item.name == "verdicts")
     assert point.in_order and "1 verdicts on 1 objects" in point.words
-    assert run_pass(config, models).scored > 100
+    assert run_pass(config, models).problem == ""
 
 
 def test_a_verdict_in_a_dry_run_is_shown_and_nothing_kept(sandbox, config, models, verdicts_file):
