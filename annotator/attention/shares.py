@@ -24,6 +24,9 @@ TIMES = 2.0
 TOLD_S = 7 * DAY_S
 """For so long a pass that was out of the ordinary does not count as usual: what nobody mends is told for a week."""
 
+NEGLIGIBLE = 1e-17
+"""Of a sum of chances."""
+
 SCORED, UNUSUAL, WITH = "scored", "unusual", "with_"
 """Among a pass's counts: objects; whether any share was unusual; and before a view's name, the objects that have it."""
 FLAGGED = "flagged"
@@ -102,6 +105,8 @@ def upper_tail(count: int, n: int, share: float) -> float:
         return 1.0
     if not 0 < share < 1:
         return float(share >= 1)
+    if count <= n * share:  # the other tail is the smaller one
+        return 1 - upper_tail(n - count + 1, n, 1 - share)
     term = math.exp(
         math.lgamma(n + 1)
         - math.lgamma(count + 1)
@@ -111,9 +116,8 @@ def upper_tail(count: int, n: int, share: float) -> float:
     )
     terms = [term]
     for k in range(count, n):
-        ratio = (n - k) / (k + 1) * share / (1 - share)
-        term *= ratio
-        if ratio < 1 and term < 1e-17:
+        term *= (n - k) / (k + 1) * share / (1 - share)
+        if term < NEGLIGIBLE:
             break
         terms.append(term)
     return min(1.0, math.fsum(terms))

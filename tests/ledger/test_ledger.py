@@ -404,6 +404,32 @@ def test_a_call_is_taken_while_there_is_room_for_its_kind(ledger):
     assert not ledger.calls.take("annotate", 50, 3701.0) and ledger.calls.take("annotate", 50, 7300.5)
 
 
+def test_a_pass_whose_clock_was_a_year_ahead_leaves_nothing_that_stops_the_next(ledger):
+    year = 365 * NIGHT_S
+    anomaly = annotation(classification="anomaly")
+    ledger.record([scored_object(bins={"features": {"gmag": 0}}, outgoing=anomaly)], [], year)
+    for _ in range(60):
+        ledger.calls.count("annotate", year)
+    ledger.calls.note_throttled(year)
+    ledger.outbox.mark_failed([anomaly], "refused", year)
+    ledger.tns.remember({anomaly.object_id: None}, year)
+    assert ledger.calls.take("annotate", 1, 1000.0) and ledger.calls.last_throttled(1000.0) is None
+    assert ledger.calls.last_hour(1000.0) == (0, 1) and ledger.calls.last_hour_to("annotate", 1000.0) == 1
+    assert list(ledger.outbox.due(1000.0)) == [anomaly]
+    assert ledger.tns.without_between([anomaly.object_id], 0.0, 1000.0) == [anomaly.object_id]
+    ledger.record([scored_object(bins={"features": {"gmag": 0}})], [], 1000.0)
+    assert list(ledger.counts.of_bins("aha-ztf-1.0", 1000.0).values()) == [{"gmag": [1]}]
+    assert [count.scored for count in ledger.counts.of_nights("aha-ztf-1.0", 9, 1000.0)] == [1]
+
+
+def test_a_clock_that_is_wrong_once_deletes_no_night_by_its_age(ledger):
+    for number in range(MAX_NIGHTS - 1):
+        ledger.record([scored_object(bins={"features": {"gmag": 0}})], [], 1e9 + number * NIGHT_S)
+    for wrong in (1e9 + 400 * NIGHT_S, 1e9 - 400 * NIGHT_S):
+        ledger.record([scored_object(bins={"features": {"gmag": 0}})], [], wrong)
+        assert len(ledger.counts.of_bins("aha-ztf-1.0", 1e9 + MAX_NIGHTS * NIGHT_S)) == MAX_NIGHTS - 1
+
+
 def test_calls_that_no_budget_counts_are_forgotten(ledger):
     for now in (0.0, 5000.0):
         ledger.calls.count("query", now)

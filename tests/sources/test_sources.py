@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from annotator.errors import SourceError
 from annotator.lasair.filters import FilterFile
+from annotator.nights import mjd_of
 from annotator.sources.files import file_batches, read_records
 from annotator.sources.query import query_batches
 from annotator.sources.records import Unreadable
@@ -195,6 +196,43 @@ def test_an_object_that_gets_a_new_alert_between_pages_is_read_again_and_none_is
 def test_a_token_that_gets_fewer_rows_than_asked_for_still_reads_everything():
     table = Table({f"ZTF99{n:07d}": 2461000.0 + n / 1000 for n in range(2500)}, row_cap=1000)
     assert len(object_ids(query_batches(table.query, ZTF, FILTER, 10_000, 2.0, None))) == 2500
+
+
+NOW = 1.79e9
+NOW_JD = mjd_of(NOW) + ZTF.epoch_minus_mjd
+
+
+@given(
+    st.dictionaries(
+        st.from_regex("ZTF99[a-z]{7}", fullmatch=True), st.floats(-20, 20) | st.floats(2, 4000), max_size=12
+    ),
+    st.dictionaries(st.from_regex("ZTF98[a-z]{7}", fullmatch=True), st.floats(0, 1), max_size=6),
+    st.integers(1, 5),
+    st.one_of(st.none(), st.floats(-30, 1e7), st.just(math.inf), st.just(math.nan)),
+)
+def test_no_row_dated_ahead_and_no_position_hides_what_comes_next(days_ahead, new, page_rows, held_days_ahead):
+    table = Table({name: NOW_JD + days for name, days in days_ahead.items()})
+    position = None if held_days_ahead is None else json.dumps({"jdmax": NOW_JD + held_days_ahead})
+    for batch in query_batches(table.query, ZTF, FILTER, page_rows, 2.0, position, lambda: NOW):
+        position = batch.position or position
+    later = NOW + 86_400.0
+    table.rows |= {name: NOW_JD + days for name, days in new.items()}
+    batches = list(query_batches(table.query, ZTF, FILTER, page_rows, 2.0, position, lambda: later))
+    assert set(new) <= set(object_ids(batches))
+    assert all(json.loads(batch.position)["jdmax"] <= NOW_JD + 1.001 for batch in batches if batch.position)
+
+
+def test_a_row_that_was_read_before_or_is_dated_ahead_is_no_news():
+    table = Table({"ZTF99aaaaaaa": NOW_JD - 1, "ZTF99aaaaaab": NOW_JD + 3650})
+
+    def read(position):
+        (batch,) = query_batches(table.query, ZTF, FILTER, 10, 2.0, position, lambda: NOW)
+        return len(batch.records) - batch.repeated, batch.position
+
+    news, position = read(None)
+    assert news == 1 and read(position) == (0, position)
+    table.rows["ZTF99aaaaaac"] = NOW_JD - 0.5
+    assert read(position)[0] == 1
 
 
 @pytest.mark.parametrize(
