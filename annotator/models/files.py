@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from annotator.errors import ModelError
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from annotator.models.runtime import onnxruntime
 
 
 def read_file(path: Traversable) -> bytes:
@@ -46,7 +46,7 @@ def open_graph(path: Traversable, sha256: str, n_bytes: int) -> "onnxruntime.Inf
             f"{path}: expected {n_bytes} bytes with sha256 {sha256}, found {len(graph)} bytes with {found_sha256}; the "
             f"file is {kind}: copy or train the model again"
         )
-    import onnxruntime  # commands that do not score start without it
+    from annotator.models.runtime import onnxruntime  # commands that do not score start without it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -62,7 +62,7 @@ def open_graph(path: Traversable, sha256: str, n_bytes: int) -> "onnxruntime.Inf
 @functools.cache
 def only_asked() -> "onnxruntime.RunOptions":
     """Return the options of a run that computes the outputs that are asked for and nothing else."""
-    import onnxruntime
+    from annotator.models.runtime import onnxruntime
 
     options = onnxruntime.RunOptions()
     options.only_execute_path_to_fetches = True

@@ -20,7 +20,7 @@ from annotator.preprocess import PREPROCESS_VERSION
 from annotator.typed import Typed
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from annotator.models.runtime import onnxruntime
 
 
 HEADS = ("exotic", "artefact")

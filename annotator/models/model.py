@@ -20,7 +20,7 @@ from annotator.models.scores import Missing, ModalityScore
 from annotator.transient import Transient
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from annotator.models.runtime import onnxruntime
 
 
 SHOWN = ("reconstruction", "deviation")

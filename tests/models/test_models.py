@@ -3,6 +3,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import random
 import shutil
 import subprocess
@@ -10,7 +11,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +22,7 @@ from annotator.models.inputs import PREPARATIONS
 from annotator.models.load import load_models, reference_transient
 from annotator.models.manifest import parse_manifest
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
+from annotator.models.runtime import onnxruntime
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.sandbox import simulate_night
 from annotator.surveys.ztf import parse as ztf
@@ -528,3 +529,11 @@ def test_importing_the_module_imports_neither_onnxruntime_nor_training():
     code = "import sys, annotator.models; print([m for m in ('onnxruntime', 'torch', 'training') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_running_a_model_leaves_nothing_in_the_home_folder(tmp_path):
+    code = "from annotator.models import load_models; load_models(None, 'ztf')"  # it runs every model on its references
+    places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))} | places
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.rglob("*")) == []

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -19,6 +18,7 @@ from torch import nn
 from annotator.errors import ModelError
 from annotator.models.heads import HeadManifest
 from annotator.models.manifest import Manifest
+from annotator.models.runtime import onnxruntime
 
 OPSET = 20
 """The first with Gelu as one operator."""

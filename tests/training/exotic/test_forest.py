@@ -1,9 +1,9 @@
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
+from annotator.models.runtime import onnxruntime
 from training.exotic.forest import Forest
 from training.export.graph import export_graph, narrow
 

@@ -1,8 +1,8 @@
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
+from annotator.models.runtime import onnxruntime
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from training.export.graph import OUTPUT_NAMES, check_parity, export_graph
 from training.features.network import FeatureModel

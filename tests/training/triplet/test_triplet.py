@@ -3,13 +3,13 @@ import functools
 import json
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
 from annotator.errors import ConfigError, ModelError
 from annotator.models import Missing, load_models
 from annotator.models.manifest import parse_manifest
+from annotator.models.runtime import onnxruntime
 from annotator.preprocess.triplet import CENTRE, CHANNELS, stamp_tensor
 from annotator.sandbox import simulate_night
 from annotator.sandbox.sky.stamps import simulate
