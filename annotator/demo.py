@@ -13,9 +13,10 @@ from annotator.errors import ConfigError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.filters import FilterFile, list_filters, load_filter
-from annotator.ledger import Ledger
+from annotator.ledger import open_known
 from annotator.models import ModelSet, load_models
 from annotator.monitor.status import read_status, status_text
+from annotator.owned_folder import own_folder, write_file
 from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from annotator.report.pages.light_curve_plot import need_matplotlib
@@ -37,6 +38,8 @@ _COLUMN_WIDTH = 14
 _SHOWN_COLUMNS = 7
 _WIDTH = 100
 _INDENT = "      "
+
+_LEDGER_FILES = tuple(f"ledger.sqlite{end}" for end in ("", "-wal", "-shm", ".id"))
 
 _CONFIGURATION = """# Written by `aha-annotator demo` for its embedded Lasair, which lives as long as the demo does.
 survey: {survey}
@@ -63,7 +66,7 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
     Parameters
     ----------
     folder
-        Where the demo's files go; those of an earlier demo are replaced.
+        Where the demo's files go: a new or empty folder, or an earlier demo's, whose files are replaced.
     records
         Recorded records to replay instead of the simulated night.
     keep
@@ -74,9 +77,9 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
     int
         0 if all was annotated and nothing needs a person, else 1.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob("ledger.sqlite*"):
-        leftover.unlink()
+    own_folder(folder, "demo")
+    for name in _LEDGER_FILES:
+        (folder / name).unlink(missing_ok=True)
     with (
         Sandbox() if records else Sandbox(simulate_night(NIGHT_SEED, NIGHT_OBJECTS)) as sandbox,
         StreamBroker() as broker,
@@ -97,7 +100,7 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
         print("\nOne pass of the annotator over the stream, with Lasair's own client, over HTTP:")
         print("  " + summary(report).replace("\n", "\n  "))
         note_announced(config, report)
-        (folder / "annotations.json").write_text(json.dumps(sandbox.annotations(), indent=1), encoding="utf-8")
+        write_file(folder / "annotations.json", json.dumps(sandbox.annotations(), indent=1).encode())
         print("\nWhat astronomers get who run the shipped filters on these annotations:")
         for community_filter in _community_filters():
             print("\n".join(_table(community_filter, _run(community_filter, config))))
@@ -138,7 +141,7 @@ def _configure(folder: Path, sandbox: Sandbox, broker: StreamBroker) -> Config:
     text = _CONFIGURATION.format(
         survey=SURVEY.name, endpoint=sandbox.url, topic=STREAM, broker=broker.bootstrap, annotator=SURVEY.topic
     )
-    path.write_text(text, encoding="utf-8")
+    write_file(path, text.encode())
     return load_config(path, {TOKEN_VARIABLE: _TOKEN})
 
 
@@ -149,7 +152,7 @@ def _community_filters() -> list[FilterFile]:
 
 
 def _run(community_filter: FilterFile, config: Config) -> list[dict]:
-    with Ledger(config.ledger) as ledger:
+    with open_known(config.ledger) as ledger:
         budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share)
         api = LasairApi(SURVEY, config.lasair.endpoint, config.require_token(), config.lasair.timeout_s, budget)
         return api.query(community_filter.selected, community_filter.tables, community_filter.conditions, 1000)

@@ -12,7 +12,8 @@
     ├── GeneralFaultError         nearly all of many failed alike: the fault is not theirs, none is refused
     ├── LedgerError               the ledger cannot be opened, or is of another version
     │   ├── LedgerBusyError       another pass holds the ledger
-    │   └── LedgerValueError      a value that the database has no place for
+    │   ├── LedgerValueError      a value that the database has no place for
+    │   └── LedgerMissingError    there is no ledger, or an empty one, where one is expected
     ├── LasairApiError            Lasair's answer was not a success
     │   ├── LasairUnreachableError    no answer, or a broken one: the same call may succeed later
     │   ├── UnauthorizedError         401: the token is not accepted
@@ -64,6 +65,10 @@ class LedgerBusyError(LedgerError):
 
 class LedgerValueError(LedgerError):
     """A value that the database has no place for; others can be written."""
+
+
+class LedgerMissingError(LedgerError):
+    """There is no ledger, or an empty one, where one is expected."""
 
 
 class LasairApiError(AhaError):

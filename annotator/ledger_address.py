@@ -1,5 +1,6 @@
 """Where a ledger lies: in a file of SQLite, or in a database of PostgreSQL."""
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ class PostgresAddress:
     url: str
     password: str | None = field(default=None, repr=False, compare=False)
     """None: what libpq finds by itself, in PGPASSWORD or ~/.pgpass, or what the server does not ask for."""
+    folder: Path | None = field(default=None, repr=False, compare=False)
+    """Where a file may lie that says which ledger was used last; None: nowhere."""
 
     def __post_init__(self) -> None:
         url = urlsplit(self.url)
@@ -39,6 +42,13 @@ class PostgresAddress:
     def __str__(self) -> str:
         return self.url
 
+    @property
+    def id_file(self) -> Path | None:
+        """The file that says which ledger was used last at this address."""
+        if self.folder is None:
+            return None
+        return self.folder / f"aha-ledger-{hashlib.sha256(self.url.encode()).hexdigest()[:12]}.id"
+
 
 LedgerAddress = Path | PostgresAddress
 
@@ -51,7 +61,7 @@ def read_address(text: str, folder: Path, password: str | None = None) -> Ledger
     ConfigError
         If it is an address, but none of a ledger.
     """
-    return PostgresAddress(text, password or None) if "://" in text else folder / Path(text).expanduser()
+    return PostgresAddress(text, password or None, folder) if "://" in text else folder / Path(text).expanduser()
 
 
 def _port(url: object) -> bool:

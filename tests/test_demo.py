@@ -47,6 +47,16 @@ def test_recorded_records_are_replayed_instead_as_often_as_one_likes(tmp_path, c
     assert main(["demo", "--out", str(tmp_path / "demo"), "--records", str(tmp_path / "nothing.json")]) == 2
 
 
+def test_a_folder_that_holds_something_else_is_no_demo_s_and_stays_as_it_is(tmp_path, capsys):
+    for name in ("aha.yaml", "ledger.sqlite", "annotations.json"):
+        (tmp_path / name).write_text("mine")
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    assert "name another folder" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("aha.yaml", "ledger.sqlite", "annotations.json"), "mine"
+    )
+
+
 @contextlib.contextmanager
 def stopped_at_the_end(process: subprocess.Popen):
     try:
@@ -56,13 +66,23 @@ def stopped_at_the_end(process: subprocess.Popen):
 
 
 def test_the_sandbox_stays_up_when_asked_to_and_answers_a_check(tmp_path, recorded):
-    command = [sys.executable, "-m", "annotator", "demo", "--keep", "--out", str(tmp_path), "--records", str(recorded)]
+    command = [
+        sys.executable,
+        "-m",
+        "annotator",
+        "demo",
+        "--keep",
+        "--out",
+        str(tmp_path / "demo"),
+        "--records",
+        str(recorded),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo, stopped_at_the_end(demo):
         for line in demo.stdout:
             if "LASAIR_TOKEN" in line:
                 break
         environment = os.environ | {"LASAIR_TOKEN": "sandbox-token"}
-        check = [sys.executable, "-m", "annotator", "check", "-c", str(tmp_path / "aha.yaml")]
+        check = [sys.executable, "-m", "annotator", "check", "-c", str(tmp_path / "demo" / "aha.yaml")]
         checked = subprocess.run(check, env=environment, capture_output=True, text=True)
         assert checked.returncode == 0, checked.stdout + checked.stderr
         demo.send_signal(signal.SIGINT)

@@ -194,8 +194,12 @@ def _add_fetching(fetch: argparse.ArgumentParser) -> None:
 
 
 def _task(arguments: argparse.Namespace, read_result: Callable[[Path], "Manifest"]) -> "Task":
+    from annotator.owned_folder import refuse_foreign
+    from training.export.files import OUT_OF_FOLD
     from training.recipe import Task
 
+    if arguments.out_of_fold:
+        refuse_foreign(arguments.out_of_fold, OUT_OF_FOLD)
     beside = read_result(arguments.beside) if arguments.beside else None
     return Task(arguments.data, arguments.out, arguments.version, arguments.jobs, beside, arguments.out_of_fold)
 
@@ -319,7 +323,7 @@ def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "Lasa
     from annotator.config import TOKEN_VARIABLE, LasairConfig
     from annotator.lasair.api import LasairApi
     from annotator.lasair.budget import CallBudget
-    from annotator.ledger import Ledger
+    from annotator.ledger import open_or_begin
     from annotator.surveys import SURVEYS
 
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
@@ -329,6 +333,6 @@ def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "Lasa
     lasair = LasairConfig(
         endpoint=arguments.endpoint or survey.endpoint, calls_per_hour=max(4, arguments.calls_per_hour)
     )
-    with Ledger(arguments.ledger) as ledger:
+    with open_or_begin(arguments.ledger) as ledger:
         budget = CallBudget(ledger, lasair.usable_calls_per_hour, read_share=0.98)  # nothing is written
         yield LasairApi(survey, lasair.endpoint, token, lasair.timeout_s, budget), lasair

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import io
 import json
 import logging
 import time
@@ -22,15 +23,18 @@ from torch import Tensor, nn
 
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
+from annotator.models.heads import HEADS
 from annotator.models.load import place_of_models
 from annotator.models.manifest import Manifest
+from annotator.owned_folder import own_folder
 from annotator.preprocess import PREPROCESS_VERSION
+from annotator.transient import Modality
 from training.data.curves import CurveTable
 from training.data.folds import N_FOLDS, Split
 from training.data.stamps import StampTable
 from training.data.table import Table
 from training.export.card_text import with_interval
-from training.export.files import write_files
+from training.export.files import OUT_OF_FOLD, write_files
 from training.export.gate import check_loads
 from training.export.graph import describe_graph, manifest_json
 
@@ -66,15 +70,21 @@ class Task:
 
 
 def check_writable(out: Path) -> None:
-    """Refuse, before the work and not after it, a place that is no folder.
+    """Refuse, before the work and not after it, a place where a model may not be written.
 
     Raises
     ------
     ConfigError
-        If `out` is there and is a file.
+        If `out` is a file, or a folder that holds something and no model.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: expected a folder, found a file; name another place")
+    is_ours = any((out / f"{name}.json").is_file() for name in (*Modality, *HEADS)) or any(out.glob("aha*.json"))
+    if out.is_dir() and any(out.iterdir()) and not is_ours:
+        raise ConfigError(
+            f"--out {out}: expected a new or empty folder, or one of models, found other files, which are never "
+            "replaced; name another place"
+        )
 
 
 def check_folds(table: Table | CurveTable, things: str) -> None:
@@ -298,13 +308,14 @@ def write_out_of_fold(
     folder: Path, modality: str, object_ids: NDArray[np.str_], numbers: Mapping[str, NDArray[np.float64]]
 ) -> None:
     """Write each object's numbers by the model that did not see it, as ``MODALITY.csv``: for training alone."""
-    folder.mkdir(parents=True, exist_ok=True)
+    own_folder(folder, OUT_OF_FOLD)
     names = list(numbers)
-    with open(folder / f"{modality}.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow((OBJECT_ID_KEY, *(f"{modality}_{name}" for name in names)))
-        for number, object_id in enumerate(object_ids):
-            writer.writerow((object_id, *(repr(float(numbers[name][number])) for name in names)))
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow((OBJECT_ID_KEY, *(f"{modality}_{name}" for name in names)))
+    for number, object_id in enumerate(object_ids):
+        writer.writerow((object_id, *(repr(float(numbers[name][number])) for name in names)))
+    write_files(folder, [(f"{modality}.csv", file.getvalue().encode())])
 
 
 def identity(modality: str, what: str, version: str, graph: bytes) -> dict[str, Any]:

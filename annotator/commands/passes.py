@@ -12,6 +12,8 @@ from annotator.errors import ConfigError
 
 if TYPE_CHECKING:
     from annotator.annotation import Annotation
+    from annotator.config import Config
+    from annotator.models import ModelSet
 
 MAX_CACHE_BYTES = 500e6
 """Of the cutouts that `score` keeps."""
@@ -42,13 +44,25 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--dry-run", action="store_true", help="print the annotations as JSON lines; send and keep nothing"
     )
 
+    _add_new_ledger(command)
+
     command = add_command(commands, "run", _run, help="make passes on the configured schedule until SIGTERM or Ctrl-C")
     command.add_argument(
         "--dry-run", action="store_true", help="print the annotations as JSON lines; send, keep and commit nothing"
     )
 
+    _add_new_ledger(command)
+
     command = add_command(commands, "retract", _retract, help="rewrite as normal what a bad release flagged")
     command.add_argument("--version", required=True, dest="bad_version", metavar="V", help="the model set to retract")
+
+
+def _add_new_ledger(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--new-ledger",
+        action="store_true",
+        help="go on with the ledger that is there, or begin one, although another was used here last",
+    )
 
 
 def _score(options: argparse.Namespace) -> int:
@@ -83,7 +97,7 @@ def _once(options: argparse.Namespace) -> int:
     from annotator.passes.report_text import summary
     from annotator.passes.run import note_announced, run_pass
 
-    config, models = configured(options)
+    config, models = _configured_for_passes(options)
     report = run_pass(config, models, on_dry_annotation=_print_dry(options))
     print(summary(report), file=sys.stderr if options.dry_run else sys.stdout, flush=True)
     if not options.dry_run:
@@ -94,8 +108,21 @@ def _once(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from annotator.passes.schedule import run_on_schedule
 
-    run_on_schedule(*configured(options), on_dry_annotation=_print_dry(options))
+    run_on_schedule(*_configured_for_passes(options), on_dry_annotation=_print_dry(options))
     return EXIT_OK
+
+
+def _configured_for_passes(options: argparse.Namespace) -> tuple["Config", "ModelSet"]:
+    from annotator.lasair.cutout_cache import KIND
+    from annotator.ledger import forget_known
+    from annotator.owned_folder import refuse_foreign
+
+    config, models = configured(options)
+    if config.cutouts.cache_megabytes:
+        refuse_foreign(config.cutouts.cache, KIND)
+    if options.new_ledger:
+        forget_known(config.ledger)
+    return config, models
 
 
 def _retract(options: argparse.Namespace) -> int:

@@ -86,6 +86,7 @@ def _report(options: argparse.Namespace) -> int:
     from annotator.report.read import read_night
 
     config, models = configured(options, needs_token=False)
+    _refuse_used(options.out, options, config)
     night = read_night(config, models, time.time(), options.night, options.most)
     if options.digest:
         return _digest(options, config, night)
@@ -104,7 +105,7 @@ def _report(options: argparse.Namespace) -> int:
 def _digest(options: argparse.Namespace, config: "Config", night: "Night") -> int:
     import time
 
-    from annotator.ledger import Ledger
+    from annotator.ledger import open_known
     from annotator.report.digest import WEBHOOK_VARIABLE, check_webhook, flagged, post_news, to_markdown, to_text
 
     url = os.environ.get(WEBHOOK_VARIABLE, "").strip()
@@ -113,7 +114,7 @@ def _digest(options: argparse.Namespace, config: "Config", night: "Night") -> in
     if url:
         check_webhook(url)
         margin = config.decision.announce_margin
-        with Ledger(config.ledger) as ledger:
+        with open_known(config.ledger) as ledger:
             posted = post_news(night, ledger, url, margin, time.time(), options.top)
         print(f"posted {posted} objects" if posted else "nothing new to post", file=sys.stderr)
     return EXIT_OK
@@ -158,6 +159,7 @@ def _explain(options: argparse.Namespace) -> int:
     from annotator.report.read import read_object
 
     config, models = configured(options, needs_token=False)
+    _refuse_used(options.plot, options, config)
     candidate = read_object(config, options.object_id)
     print(f"{candidate.object_id}  {candidate.classification}  {candidate.score:.2f}\n{candidate.explanation}")
     for name, said in candidate.modalities.items():
@@ -176,13 +178,24 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _verdicts(options: argparse.Namespace) -> int:
     from annotator.config import load_config
-    from annotator.ledger import Ledger
+    from annotator.ledger import open_to_read
     from annotator.verdicts import merge, read_if_any, verdicts_csv
 
     config = load_config(options.config, os.environ)
-    with Ledger(config.ledger) as ledger:
+    with open_to_read(config.ledger) as ledger:
         print(verdicts_csv(merge(read_if_any(config.verdicts), ledger.verdicts.holding())), end="")
     return EXIT_OK
+
+
+def _refuse_used(path: Path | None, options: argparse.Namespace, config: "Config") -> None:
+    """Raise ConfigError where a file that is to be written is one that the configuration names, or itself."""
+    from annotator.config import FileSource
+
+    source = config.source.path if isinstance(config.source, FileSource) else None
+    ledger = config.ledger if isinstance(config.ledger, Path) else None
+    used = [item for item in (options.config, config.verdicts, ledger, source) if item is not None and item.exists()]
+    if path is not None and path.exists() and any(path.samefile(item) for item in used):
+        raise ConfigError(f"{path} is in use by this configuration, and would be lost: name another file")
 
 
 def _write(text: str, path: Path | None) -> None:

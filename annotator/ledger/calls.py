@@ -33,9 +33,13 @@ class Calls:
         in_hour = _in_hour(now)
         made = select(func.count()).where(in_hour, of_kind).scalar_subquery()
         throttled = select(literal(1)).where(in_hour, calls.c.endpoint == THROTTLED).exists()
-        call = select(literal(now), literal(endpoint)).where(and_(made < most, ~throttled))
+        call = select(literal(now), literal(endpoint)).where(and_(made < most, ~throttled, self._database.is_ours()))
         taken = insert(calls).from_select(["called_at", "endpoint"], call).returning(calls.c.called_at)
-        return self._database.value(taken) is not None
+        self._database.check_place()
+        if self._database.value(taken) is not None:
+            return True
+        self._database.check_fence()
+        return False
 
     def forget(self, now: float) -> None:
         """Forget what no budget counts any longer."""

@@ -5,17 +5,19 @@ on SQLite excludes other writers from its beginning: none finds out in its middl
 """
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import sqlalchemy
-from sqlalchemy import Column, Connection, Executable, Row, Select, Table
+from sqlalchemy import Column, ColumnElement, Connection, Executable, Insert, Row, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import NullPool
 
-from annotator.errors import LedgerError, LedgerValueError
+from annotator.errors import LedgerError, LedgerMissingError, LedgerValueError
+from annotator.ledger.schema import identity
 from annotator.ledger_address import PostgresAddress
 
 BUSY_TIMEOUT_S = 30.0
@@ -29,10 +31,16 @@ INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 TRANSACTION = {"sqlite": ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"), "postgresql": ("BEGIN", "COMMIT", "ROLLBACK")}
 WITHIN_TRANSACTION = ("SAVEPOINT step", "RELEASE SAVEPOINT step", "ROLLBACK TO SAVEPOINT step")
 
+FENCE = "fence"
+"""In `identity`: the number of the pass that may write."""
+_FENCE_VALUE = sqlalchemy.select(identity.c.value).where(identity.c.name == FENCE)
+
 Values = Mapping[str, object]
 
 
-def connect(address: Path | PostgresAddress | str, busy_timeout_s: float, read_only: bool = False) -> Connection:
+def connect(
+    address: Path | PostgresAddress | str, busy_timeout_s: float, read_only: bool = False, begin: bool = True
+) -> Connection:
     """Connect to a ledger's database as it is.
 
     Parameters
@@ -43,25 +51,31 @@ def connect(address: Path | PostgresAddress | str, busy_timeout_s: float, read_o
         How long to wait for another writer before it is an error.
     read_only
         Whether to refuse to write; no file is made then.
+    begin
+        Whether to make a file where there is none.
 
     Raises
     ------
+    LedgerMissingError
+        If there is none.
     LedgerError
-        If there is none, or it cannot be reached.
+        If it cannot be reached.
     """
-    if read_only and not isinstance(address, PostgresAddress) and not Path(address).is_file():
-        raise LedgerError(f"there is no ledger at {address}")
+    is_file = not isinstance(address, PostgresAddress) and address != MEMORY
+    if is_file and (read_only or not begin) and not Path(address).exists():
+        raise LedgerMissingError(f"there is no ledger at {address}: the first pass begins one")
     with as_ledger_errors(f"cannot open the ledger {address}"):
         if isinstance(address, PostgresAddress):
             return _connect_to_server(address, busy_timeout_s, read_only)
-        return _connect_to_file(address, busy_timeout_s, read_only)
+        mode = "ro" if read_only else "rwc" if begin else "rw"
+        return _connect_to_file(address, busy_timeout_s, mode)
 
 
-def _connect_to_file(path: Path | str, busy_timeout_s: float, read_only: bool) -> Connection:
-    name = f"{Path(path).absolute().as_uri()}?mode=ro" if read_only else path
+def _connect_to_file(path: Path | str, busy_timeout_s: float, mode: str) -> Connection:
+    name = path if path == MEMORY else f"{Path(path).absolute().as_uri()}?mode={mode}"
 
     def open_file() -> sqlite3.Connection:
-        file = sqlite3.connect(name, timeout=busy_timeout_s, uri=read_only)
+        file = sqlite3.connect(name, timeout=busy_timeout_s, uri=path != MEMORY)
         file.execute("PRAGMA synchronous = FULL")
         file.execute("PRAGMA foreign_keys = ON")
         return file
@@ -122,6 +136,9 @@ class Database:
         self.kind = connection.dialect.name
         """`sqlite` or `postgresql`."""
         self.connection = connection
+        self.fence: str | None = None
+        """The number of the pass that writes; None: no pass does, and nobody takes over from it."""
+        self._inode = self._inode_there()
         self._depth = 0
         self._begin, self._commit, self._roll_back = TRANSACTION[self.kind]
         if forgets:
@@ -154,7 +171,10 @@ class Database:
         self._depth += 1
         try:
             self.execute(self._begin)
+            if self.fence is not None:
+                self.check_fence()
             yield
+            self.check_place()
             self.execute(self._commit)
         except BaseException:
             with contextlib.suppress(LedgerError):  # a lost connection has rolled it back; the first error tells why
@@ -162,6 +182,34 @@ class Database:
             raise
         finally:
             self._depth -= 1
+
+    def check_place(self) -> None:
+        """Raise LedgerError where the file that was opened is no longer the one that is there: it would be lost."""
+        if self._inode_there() != self._inode:
+            raise LedgerError(
+                f"the ledger {self.address} was deleted or replaced while it was in use: what is written now would be "
+                "lost"
+            )
+
+    def _inode_there(self) -> tuple[int, int] | None:
+        if self.kind == "postgresql" or self.address == MEMORY:
+            return None
+        try:
+            found = os.stat(self.address)
+        except OSError:
+            return (0, 0)
+        return found.st_dev, found.st_ino
+
+    def check_fence(self) -> None:
+        """Raise LedgerError where another pass has taken over, or the ledger is not what lies at its place."""
+        self.check_place()
+        # On PostgreSQL whoever wants to take over waits for the transaction that has looked.
+        if self.fence is not None and self.value(_FENCE_VALUE.with_for_update(read=True)) != self.fence:
+            raise LedgerError(f"another pass has taken over the ledger {self.address}: this one writes nothing more")
+
+    def is_ours(self) -> ColumnElement[bool]:
+        """Return the condition, for a single statement that writes, that no other pass has taken over."""
+        return sqlalchemy.true() if self.fence is None else _FENCE_VALUE.scalar_subquery() == self.fence
 
     def exclude_writers(self, table: Table) -> None:
         """Keep others from writing to a table until the transaction ends; on SQLite it does so by itself."""
@@ -197,8 +245,12 @@ class Database:
 
     def write(self, statement: Executable) -> int:
         """Execute a statement that changes rows; return how many it has changed."""
-        with as_ledger_errors(self._problem):
-            return self.connection.execute(statement).rowcount
+        return self._write(statement, {})
+
+    def insert(self, statement: Insert) -> object:
+        """Insert a row; return the first value that the statement gives of it."""
+        with self.transaction():
+            return self.value(statement)
 
     def write_each(self, statement: Executable, rows: Sequence[Values]) -> None:
         """Execute a statement for each of several rows, for all of them or none."""
@@ -206,8 +258,22 @@ class Database:
             with self.transaction(), as_ledger_errors(self._problem):
                 self.connection.execute(statement, rows)
         elif rows:
-            with as_ledger_errors(self._problem):
-                self.connection.execute(statement, rows[0])
+            self._write(statement, rows[0])
+
+    def _write(self, statement: Executable, row: Values) -> int:
+        is_alone = not self._depth
+        if is_alone and self.fence is not None:
+            if isinstance(statement, Insert):  # there is no condition to add to it
+                with self.transaction():
+                    return self._write(statement, row)
+            statement = statement.where(self.is_ours())
+        if is_alone:
+            self.check_place()
+        with as_ledger_errors(self._problem):
+            changed = self.connection.execute(statement, row).rowcount
+        if is_alone and not changed:
+            self.check_fence()
+        return changed
 
     def replace(self, table: Table, rows: Sequence[Values]) -> None:
         """Write rows, each in the place of what has its key; of several with one key the last.

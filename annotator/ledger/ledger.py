@@ -6,17 +6,23 @@ outgoing annotations and the source's position are written in one transaction: a
 repeats at most what was not yet committed.
 """
 
-from collections.abc import Iterable
+import contextlib
+import os
+import socket
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import sqlalchemy
 
 from annotator.decision.objects import Refusal, ScoredObject
+from annotator.errors import LedgerMissingError
 from annotator.ledger.announcements import Announcements
 from annotator.ledger.calls import Calls
 from annotator.ledger.counts import Counts
-from annotator.ledger.database import BUSY_TIMEOUT_S, Database
+from annotator.ledger.database import BUSY_TIMEOUT_S, MEMORY, Database
+from annotator.ledger.identity import Identity, check_known, note_known
 from annotator.ledger.kept_objects import KeptObjects
+from annotator.ledger.lock import pass_lock
 from annotator.ledger.migrate import open_database
 from annotator.ledger.outbox import Outbox
 from annotator.ledger.pass_log import PassLog
@@ -25,7 +31,7 @@ from annotator.ledger.schema import positions, scores
 from annotator.ledger.scores import Scores
 from annotator.ledger.tns_cache import TnsCache
 from annotator.ledger.verdicts import Verdicts
-from annotator.ledger_address import PostgresAddress
+from annotator.ledger_address import LedgerAddress, PostgresAddress
 
 
 class Ledger:
@@ -40,11 +46,15 @@ class Ledger:
         How long to wait for another writer before it is an error.
     read_only
         Whether to leave the ledger as it is: whatever would write raises a LedgerError.
+    begin
+        Whether to begin one where there is none; never to read only.
 
     Raises
     ------
+    LedgerMissingError
+        If there is none, and none is to be begun.
     LedgerError
-        If it is no ledger, one of a newer release, or out of reach; to read only, if there is none.
+        If it is no ledger, one of a newer release, or out of reach.
     """
 
     def __init__(
@@ -52,8 +62,9 @@ class Ledger:
         address: Path | PostgresAddress | str,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         read_only: bool = False,
+        begin: bool = True,
     ) -> None:
-        self._use(open_database(address, busy_timeout_s, read_only))
+        self._use(open_database(address, busy_timeout_s, read_only, begin))
 
     def _use(self, database: Database) -> None:
         self._database = database
@@ -68,6 +79,7 @@ class Ledger:
         self.verdicts = Verdicts(database)
         self.counts = Counts(database)
         self.refused = Refused(database)
+        self.identity = Identity(database)
 
     def close(self) -> None:
         """Close it; a ledger for a dry run forgets what was written."""
@@ -78,6 +90,22 @@ class Ledger:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def hold_for_pass(self) -> Iterator[None]:
+        """Hold the right to make a pass; once another pass has taken over, whatever this one writes is a LedgerError.
+
+        Raises
+        ------
+        LedgerBusyError
+            If another pass holds it.
+        """
+        with pass_lock(self._database):
+            self._database.fence = self.identity.take_fence(f"process {os.getpid()} on {socket.gethostname()}")
+            try:
+                yield
+            finally:
+                self._database.fence = None
 
     def for_dry_run(self) -> "Ledger":
         """Return a ledger with what is in this one, in which all that is written is forgotten when it is closed."""
@@ -120,3 +148,70 @@ class Ledger:
     def position(self, source: str) -> str | None:
         """Return how far a source was read, None if never."""
         return self._database.value(sqlalchemy.select(positions.c.position).where(positions.c.source == source))
+
+
+def open_or_begin(address: LedgerAddress) -> Ledger:
+    """Open the ledger that was used last at an address; begin one where none is and none is known to have been.
+
+    Raises
+    ------
+    LedgerError
+        If it is gone, empty or another; and as :class:`Ledger` does.
+    """
+    try:
+        return open_known(address)
+    except LedgerMissingError:
+        return Ledger(address)
+
+
+def open_known(address: LedgerAddress, read_only: bool = False) -> Ledger:
+    """Open the ledger that was used last at an address; where none is known, whichever is there.
+
+    Raises
+    ------
+    LedgerMissingError
+        If there is none, and none is known to have been.
+    LedgerError
+        If it is gone, empty or another; and as :class:`Ledger` does.
+    """
+    try:
+        ledger = Ledger(address, read_only=read_only, begin=False)
+    except LedgerMissingError:
+        check_known(address, None)
+        raise
+    try:
+        check_known(address, ledger.identity.ledger_id)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def open_to_read(address: LedgerAddress) -> Ledger:
+    """Open the ledger that was used last at an address to read only; an empty one where none was begun yet.
+
+    Raises
+    ------
+    LedgerError
+        If it is gone, empty or another; and as :class:`Ledger` does.
+    """
+    try:
+        return open_known(address, read_only=True)
+    except LedgerMissingError:
+        return Ledger(MEMORY)
+
+
+@contextlib.contextmanager
+def open_for_pass(address: LedgerAddress) -> Iterator[Ledger]:
+    """Open a ledger, or begin it, and hold the right to make a pass on it.
+
+    Raises
+    ------
+    LedgerBusyError
+        If another pass holds it.
+    LedgerError
+        As :func:`open_or_begin` does.
+    """
+    with open_or_begin(address) as ledger, ledger.hold_for_pass():
+        note_known(address, ledger.identity.ledger_id)
+        yield ledger

@@ -1,81 +1,98 @@
-"""The right to make a pass on a ledger: one process at a time."""
+"""The right to make a pass on a ledger: one process at a time, whatever name each knows the ledger by.
+
+On SQLite it is a lock on the file itself, on PostgreSQL one of the session: a killed process gives up either.
+"""
 
 import contextlib
 import fcntl
 import os
-import socket
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import func, select
 
 from annotator.errors import LedgerBusyError, LedgerError
-from annotator.ledger.database import BUSY_TIMEOUT_S, as_ledger_errors, connect
-from annotator.ledger_address import LedgerAddress, PostgresAddress
+from annotator.ledger.database import MEMORY, Database
+from annotator.ledger.identity import Identity
 
 LOCK_CLASS = 0x414841
 """The first of the two numbers of a pass's lock among PostgreSQL's advisory locks; the other is of the schema."""
-HOLDER = text(
-    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    " AND classid = :class AND objid = :schema AND objsubid = 2"
-)
+
+# A descriptor stays open as long as this process lives: closing any descriptor of a file gives up the locks by which
+# SQLite, in the same process, keeps others out (sqlite.org/howtocorrupt.html, 2.2). One a file, by device and inode.
+_descriptors: dict[tuple[int, int], int] = {}
+_held: set[int] = set()
+_changing = threading.Lock()
 
 
 @contextlib.contextmanager
-def pass_lock(address: LedgerAddress) -> Iterator[None]:
-    """Hold the right to make a pass on a ledger; it ends with the process, however that ends.
+def pass_lock(database: Database) -> Iterator[None]:
+    """Hold the right to make a pass on an open ledger; it ends with the process, however that ends.
 
     Raises
     ------
     LedgerBusyError
-        If another process holds it.
+        If another pass holds it, of this process or another.
     """
-    holding = _server_lock if isinstance(address, PostgresAddress) else _file_lock
-    with holding(address):
+    if database.address == MEMORY:
+        yield
+        return
+    with _server_lock(database) if database.kind == "postgresql" else _file_lock(database):
         yield
 
 
 @contextlib.contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
-    lock_path = path.with_name(path.name + ".lock")
+def _file_lock(database: Database) -> Iterator[None]:
     try:
-        lock_file = open(lock_path, "a+")  # noqa: SIM115 - it must outlive the with of opening
+        descriptor = _descriptor(database.address)
+        with _changing:
+            if descriptor in _held:
+                raise BlockingIOError
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _held.add(descriptor)
+    except BlockingIOError:
+        raise _busy(database) from None
     except OSError as error:
-        raise LedgerError(f"cannot open the ledger's lock {lock_path}: {error.strerror}") from error
-    with lock_file:
-        try:
-            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock_file.seek(0)
-            raise _busy(path, f"process {lock_file.read().strip() or 'unknown'}") from None
-        lock_file.truncate(0)
-        lock_file.write(str(os.getpid()))
-        lock_file.flush()
+        raise LedgerError(f"cannot lock the ledger {database.address}: {error.strerror}") from error
+    try:
+        database.check_place()  # what was locked is what was opened
         yield
+    finally:
+        with _changing:
+            _held.discard(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _descriptor(path: Path) -> int:
+    with _changing:
+        found = path.stat()
+        key = (found.st_dev, found.st_ino)
+        if key not in _descriptors:
+            descriptor = os.open(path, os.O_RDONLY)
+            opened = os.fstat(descriptor)  # the name may be another file's by now
+            key = (opened.st_dev, opened.st_ino)
+            _descriptors.setdefault(key, descriptor)
+        return _descriptors[key]
 
 
 @contextlib.contextmanager
-def _server_lock(address: PostgresAddress) -> Iterator[None]:
-    """Hold a lock of a connection of its own, which the server gives up with the connection."""
-    with connect(address, BUSY_TIMEOUT_S) as connection:
-        with as_ledger_errors(f"cannot lock the ledger {address}"):
-            _lock_on_server(connection, address)
+def _server_lock(database: Database) -> Iterator[None]:
+    """Hold a lock of the ledger's own connection: who loses the one has lost the other, and can no longer write."""
+    schema = zlib.crc32(str(database.value(select(func.current_schema()))).encode()) & 0x7FFFFFFF
+    if not database.value(select(func.pg_try_advisory_lock(LOCK_CLASS, schema))):
+        raise _busy(database)
+    try:
         yield
+    finally:
+        with contextlib.suppress(LedgerError):  # then the server has given it up by itself
+            database.value(select(func.pg_advisory_unlock(LOCK_CLASS, schema)))
 
 
-def _lock_on_server(connection: Connection, address: PostgresAddress) -> None:
-    schema = zlib.crc32(str(connection.scalar(select(func.current_schema()))).encode()) & 0x7FFFFFFF
-    if not connection.scalar(select(func.pg_try_advisory_lock(LOCK_CLASS, schema))):
-        holder = connection.scalar(HOLDER, {"class": LOCK_CLASS, "schema": schema})
-        raise _busy(address, holder or "unknown")
-    name = f"process {os.getpid()} on {socket.gethostname()}"
-    connection.execute(select(func.set_config("application_name", name, False)))
-
-
-def _busy(address: LedgerAddress, holder: str) -> LedgerBusyError:
+def _busy(database: Database) -> LedgerBusyError:
+    holder = Identity(database).holder or "unknown"
     return LedgerBusyError(
-        f"another pass ({holder}) is at work on the ledger {address}: wait for it to end, or give this configuration a "
-        "ledger of its own"
+        f"another pass ({holder}) is at work on the ledger {database.address}: wait for it to end, or give this "
+        "configuration a ledger of its own"
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import Column, MetaData, String, Table
 
-from annotator.errors import LedgerError
+from annotator.errors import LedgerError, LedgerMissingError
 from annotator.ledger.database import Database, as_ledger_errors, connect
+from annotator.ledger.identity import draw_identity
 from annotator.ledger.schema import NEWEST, VERSION_TABLE
 from annotator.ledger_address import PostgresAddress
 
@@ -21,33 +22,38 @@ LOCK_KEY = 0x414841
 """Of PostgreSQL's advisory locks; those of a pass have two numbers, and are others."""
 
 
-def open_database(address: Path | PostgresAddress | str, busy_timeout_s: float, read_only: bool) -> Database:
+def open_database(
+    address: Path | PostgresAddress | str, busy_timeout_s: float, read_only: bool, begin: bool
+) -> Database:
     """Open a ledger's database, and bring it to the newest schema; the parameters are those of :func:`connect`.
 
     Raises
     ------
+    LedgerMissingError
+        If there is none, or an empty one, and none is to be begun or it is to be read only.
     LedgerError
         If it is no ledger, or one of a newer release; to read only, if it is not of the newest schema. Nothing of it is
         changed then.
     """
-    database = Database(connect(address, busy_timeout_s, read_only), address)
+    database = Database(connect(address, busy_timeout_s, read_only, begin), address)
     try:
         with as_ledger_errors(f"cannot open the ledger {address}"):
-            _bring_up_to_date(database, read_only)
+            _bring_up_to_date(database, read_only, begin)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _bring_up_to_date(database: Database, read_only: bool) -> None:
+def _bring_up_to_date(database: Database, read_only: bool, begin: bool) -> None:
     version = _version(database)
     if version == NEWEST:
         return  # the usual case needs no lock
     _check(database, version)
+    if version is None and (read_only or not begin):
+        raise LedgerMissingError(f"the ledger {database.address} is empty: make a pass first")
     if read_only:
-        what = "is of an older release: make a pass with this one first" if version else "is empty: make a pass first"
-        raise LedgerError(f"the ledger {database.address} {what}")
+        raise LedgerError(f"the ledger {database.address} is of an older release: make a pass with this one first")
     if database.kind == "sqlite":
         database.execute("PRAGMA journal_mode = WAL")  # for good, and outside of any transaction
     with database.transaction():
@@ -55,6 +61,7 @@ def _bring_up_to_date(database: Database, read_only: bool) -> None:
             database.value(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(LOCK_KEY)))
         if _version(database) != NEWEST:  # another process may have been faster
             _upgrade(database)
+            draw_identity(database)
 
 
 def _version(database: Database) -> str | None:

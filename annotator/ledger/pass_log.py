@@ -33,7 +33,7 @@ class PassLog:
 
     def begin(self, now: float) -> int:
         """Note that a pass begins; return its number."""
-        return self._database.value(insert(passes).values(started_at=now).returning(passes.c.pass_id))
+        return self._database.insert(insert(passes).values(started_at=now).returning(passes.c.pass_id))
 
     def end(self, pass_id: int, outcome: str, counts: Mapping[str, int], now: float) -> None:
         """Note how a pass ended: `outcome` is "done", or what went wrong in plain words."""

@@ -1,16 +1,19 @@
 """`aha-annotator check`: is everything in order to go live, point by point, and what to do where not."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from annotator.config import Config, FileSource, StreamSource, load_config
-from annotator.errors import AhaError, LasairApiError, UnauthorizedError
+from annotator.errors import AhaError, ConfigError, LasairApiError, LedgerMissingError, UnauthorizedError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
+from annotator.lasair.cutout_cache import KIND as CUTOUTS
 from annotator.lasair.filters import load_filter
-from annotator.ledger import Ledger
+from annotator.ledger import MEMORY, Ledger, open_known
 from annotator.models import load_models
+from annotator.owned_folder import kinds_of, refuse_foreign
 from annotator.sources.files import read_records
 from annotator.sources.kafka_lag import peek
 from annotator.surveys import SURVEYS, Survey
@@ -39,15 +42,21 @@ def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
         return
     yield Point("configuration", True, f"{path}: survey {config.survey}, source {type(config.source).__name__}")
     yield _models(config)
+    yield _folders(path, config)
     if config.verdicts:
         yield _verdicts(config.verdicts)
     try:
-        ledger = Ledger(config.ledger)
+        ledger, words = open_known(config.ledger), str(config.ledger)
+    except LedgerMissingError as error:  # three calls are counted nowhere then
+        if isinstance(config.ledger, Path) and not os.access(config.ledger.parent, os.W_OK | os.X_OK):
+            yield Point("ledger", False, f"cannot open the ledger {config.ledger}: its folder cannot be written to")
+            return
+        ledger, words = Ledger(MEMORY), str(error)
     except AhaError as error:
         yield Point("ledger", False, str(error))
         return
     with ledger:
-        yield Point("ledger", True, str(config.ledger))
+        yield Point("ledger", True, words)
         yield from _lasair(config, ledger)
 
 
@@ -58,6 +67,26 @@ def _models(config: Config) -> Point:
         return Point("models", False, str(error))
     names = ", ".join(models.models)
     return Point("models", True, f"{models.version} ({names}): unchanged, and their reference records reproduced")
+
+
+def _folders(path: Path, config: Config) -> Point:
+    """Look whether what is replaced or deleted as a matter of course has folders of its own."""
+    kept = {"the configuration": path, "the verdicts": config.verdicts, "the ledger": config.ledger}
+    places = {name: place.parent.resolve() for name, place in kept.items() if isinstance(place, Path)}
+    wrong = [
+        f"{name} lies in the folder of a {kind}"
+        for name, folder in places.items()
+        for kind in sorted(kinds_of(folder) & {"report", CUTOUTS})
+    ]
+    cache = config.cutouts.cache.resolve()
+    if config.cutouts.cache_megabytes:
+        wrong += [f"{name} lies in the folder of the cutouts" for name, folder in places.items() if folder == cache]
+        try:
+            refuse_foreign(cache, CUTOUTS)
+        except ConfigError as error:
+            wrong.append(str(error))
+    words = f"{'; '.join(dict.fromkeys(wrong))}: give each a folder of its own" if wrong else ""
+    return Point("folders", not wrong, words or "cutouts are kept apart from configuration, ledger and verdicts")
 
 
 def _verdicts(path: Path) -> Point:

@@ -16,7 +16,7 @@ from annotator.config import Config, FileSource, StreamSource
 from annotator.decision.config import DecisionConfig
 from annotator.errors import AhaError
 from annotator.lasair.budget import CallBudget
-from annotator.ledger import Ledger
+from annotator.ledger import Ledger, open_to_read
 from annotator.ledger.pass_log import PassRecord
 from annotator.models import ModelSet, load_models
 from annotator.monitor import drift
@@ -108,7 +108,7 @@ def read_status(config: Config, now: float) -> Status:
     LedgerError
         If the ledger cannot be read.
     """
-    with Ledger(config.ledger) as ledger:
+    with open_to_read(config.ledger) as ledger:
         of_ledger = ledger_status(config, ledger, now)
         try:
             of_models = model_status(load_models(config.models, config.survey), config.decision, ledger, now)

@@ -23,7 +23,7 @@ from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutout_cache import CutoutCache
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.lasair.filters import load_filter
-from annotator.ledger import Ledger, pass_lock
+from annotator.ledger import Ledger, open_for_pass, open_known
 from annotator.ledger.pass_log import PassRecord
 from annotator.models import ModelSet
 from annotator.passes.batch import Scoring, take_batch, take_waiting
@@ -233,7 +233,7 @@ def note_announced(config: Config, report: PassReport, clock: Callable[[], float
         If it cannot be noted; the next report names the same objects.
     """
     if report.announced or report.announcement.unchanged:
-        with Ledger(config.ledger) as ledger:
+        with open_known(config.ledger) as ledger:
             ledger.announcements.mark_announced(report.announced, report.announcement.unchanged, clock())
 
 
@@ -241,7 +241,7 @@ def note_announced(config: Config, report: PassReport, clock: Callable[[], float
 def recorded_pass(config: Config, clock: Clock, is_dry: bool = False) -> Iterator[tuple[Ledger, LasairApi, PassReport]]:
     """Hold the ledger for a pass, and note in it how the pass ended, whatever happens."""
     token = config.require_token()
-    with pass_lock(config.ledger), Ledger(config.ledger) as kept:
+    with open_for_pass(config.ledger) as kept:
         ledger = kept.for_dry_run() if is_dry else kept
         # A dry run's reads are calls like any other: they are counted in the ledger that stays.
         budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from annotator.config import Config
 from annotator.decision.classify import exotic_threshold_of, overridden
 from annotator.errors import ConfigError
-from annotator.ledger import Ledger
+from annotator.ledger import Ledger, open_known
 from annotator.ledger.pass_log import PassRecord
 from annotator.ledger.scores import NightScore
 from annotator.models import ModelSet
@@ -41,7 +41,7 @@ def read_night(config: Config, models: ModelSet, now: float, night: int | None =
     ConfigError
         If nothing was scored in that night.
     """
-    with Ledger(config.ledger, read_only=True) as ledger:
+    with open_known(config.ledger, read_only=True) as ledger:
         number, model_set = _which(ledger, night)
         since, until = start_of(number), start_of(number + 1)
         scored = ledger.scores.between(model_set, since, until)
@@ -86,7 +86,7 @@ def read_object(config: Config, object_id: str) -> Candidate:
     ConfigError
         If the object was never scored.
     """
-    with Ledger(config.ledger, read_only=True) as ledger:
+    with open_known(config.ledger, read_only=True) as ledger:
         history = ledger.scores.history(object_id)
         if not history:
             raise ConfigError(f"{object_id} was not scored at all: is it in the ledger {config.ledger}?")

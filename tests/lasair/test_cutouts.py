@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.decision.config import DecisionConfig
-from annotator.errors import LasairUnreachableError, MissingModalityError
+from annotator.errors import ConfigError, LasairUnreachableError, MissingModalityError
 from annotator.lasair import cutouts
 from annotator.lasair.cutout_cache import CutoutCache
 from annotator.lasair.cutouts import CutoutFetcher, check_url
@@ -216,8 +217,9 @@ def test_what_was_fetched_is_not_fetched_again_and_a_damaged_file_is(host, tmp_p
     fetch(host.reference(), cache=CutoutCache(tmp_path, 1e6))
     assert isinstance(fetch(host.reference(), cache=CutoutCache(tmp_path, 1e6)), Triplet)
     assert host.asked == {"/science": 1, "/template": 1, "/x": 1}
-    kept = sorted(tmp_path.iterdir())
-    assert len(kept) == 3 and all(path.suffix == ".fits" for path in kept)
+    kept = sorted(tmp_path.glob("*.fits"))
+    assert {path.name for path in tmp_path.iterdir()} == {".aha-cutouts", *(path.name for path in kept)}
+    assert len(kept) == 3
     kept[0].write_bytes(b"SIMPLE  = damaged")
     kept[1].write_bytes(b"")
     assert isinstance(fetch(host.reference(), cache=CutoutCache(tmp_path, 1e6)), Triplet)
@@ -243,11 +245,56 @@ def test_the_least_recently_used_files_go_when_there_are_too_many(tmp_path):
     assert [cache.get(f"https://a/{number}") is not None for number in (1, 2, 3)] == [True, False, True]
 
 
-def test_a_cache_that_cannot_be_written_to_costs_nothing_but_the_next_fetch(host, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    assert isinstance(fetch(host.reference(), cache=CutoutCache(tmp_path / "file", 1e6)), Triplet)
+def test_a_cache_that_cannot_be_written_to_costs_nothing_but_the_next_fetch(host, tmp_path, monkeypatch):
     assert isinstance(fetch(host.reference(), cache=CutoutCache(tmp_path / "none", 0)), Triplet)
     assert not (tmp_path / "none").exists()
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert isinstance(fetch(host.reference(), cache=CutoutCache(tmp_path, 1e6)), Triplet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_somebody_else_is_no_cache_and_stays_as_it_is(host, tmp_path):
+    (tmp_path / "aha.yaml").write_text("survey: ztf")
+    for place in (tmp_path, tmp_path / "aha.yaml"):
+        with pytest.raises(ConfigError, match="name another"):
+            CutoutCache(place, 1e6)
+    cache = CutoutCache(tmp_path / "new", 1.0)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "thesis.tex").write_text("years of work")  # it was nobody's when the pass began
+    assert isinstance(fetch(host.reference(), cache=cache), Triplet)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["thesis.tex"]
+
+
+def test_in_its_folder_the_cache_deletes_what_it_wrote_and_nothing_else(tmp_path):
+    outside, folder = tmp_path / "outside.fits", tmp_path / "cache"
+    outside.write_bytes(bytes(10_000))
+    cache = CutoutCache(folder, 1.0)
+    cache.put("https://a/1", bytes(1000))
+    foreign = ["thesis.tex", "mine.fits", "ab.part", f"{'a' * 39}.fits", f"{'A' * 40}.fits"]
+    for name in foreign:
+        (folder / name).write_bytes(bytes(1000))
+    (folder / f"{'b' * 40}.fits").symlink_to(outside)
+    (folder / f"{'c' * 40}.fits").mkdir()
+    (folder / f".{'d' * 40}.killed.part").write_bytes(bytes(10))
+    cache.trim()
+    left = {path.name for path in folder.iterdir()}
+    assert left == {".aha-cutouts", *foreign, f"{'b' * 40}.fits", f"{'c' * 40}.fits"}
+    assert outside.stat().st_size == 10_000
+
+
+def test_a_link_in_the_cache_is_neither_read_nor_written_through(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"secret")
+    cache = CutoutCache(tmp_path / "cache", 1e6)
+    cache.put("https://a/1", b"stamp")
+    place = cache._path("https://a/2")
+    place.symlink_to(outside)
+    assert cache.get("https://a/2") is None
+    cache.put("https://a/2", b"stamp")
+    assert cache.get("https://a/2") == b"stamp" and outside.read_bytes() == b"secret"
+    pipe = cache._path("https://a/3")
+    os.mkfifo(pipe)
+    assert cache.get("https://a/3") == b""  # a stamp that is empty is fetched again; nobody waits for a writer
 
 
 # Files beside a record

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,9 +16,9 @@ from sqlalchemy.engine import Engine
 
 from annotator.annotation import Annotation
 from annotator.decision.objects import Refusal, ScoredObject, TnsEntry
-from annotator.errors import LedgerBusyError, LedgerError, QuotaError
+from annotator.errors import LedgerError, QuotaError
 from annotator.lasair.budget import CallBudget
-from annotator.ledger import Ledger, kept_objects, pass_lock
+from annotator.ledger import Ledger, kept_objects
 from annotator.ledger.counts import MAX_NIGHTS, LifetimeCount
 from annotator.ledger.pass_log import PassRecord
 from annotator.ledger.refused import MAX_REFUSED, MAX_TEXT, MAX_WHOLE, MAX_WHOLE_TEXT
@@ -293,35 +292,6 @@ def test_a_dry_run_sees_what_is_there_and_leaves_the_ledger_as_it_was(ledger):
     assert list(ledger.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == ["ZTF99aaaaaaa"]
     assert ledger.position("query") is None and ledger.refused.count() == 0
     assert len(ledger.announcements.to_announce()) == 1 and ledger.calls.last_hour(1.0) == (1, 0)
-
-
-def test_a_second_pass_on_the_same_ledger_is_turned_away_and_the_lock_ends_with_the_process(ledger, address):
-    code = "import sys, time, pathlib; from annotator.ledger import pass_lock\n"
-    code += "from annotator.ledger_address import read_address\n"
-    code += "with pass_lock(read_address(sys.argv[1], pathlib.Path())): print('held', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code, str(address)], stdout=subprocess.PIPE) as other:
-        assert other.stdout.readline() == b"held\n"
-        with pytest.raises(LedgerBusyError, match=f"process {other.pid}"), pass_lock(address):
-            pass
-        ledger.record([scored_object()], [], 1000.0)  # it is no lock on the ledger: people judge while a pass is made
-        other.kill()
-        other.wait()
-        with when_free(address):
-            pass
-    with pass_lock(address):
-        pass
-
-
-def when_free(address) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock as soon as a server has noticed that its holder is dead."""
-    with contextlib.ExitStack() as stack:
-        for _ in range(600):
-            try:
-                stack.enter_context(pass_lock(address))
-                return stack.pop_all()
-            except LedgerBusyError:
-                time.sleep(0.1)
-    raise AssertionError("the lock outlived its holder by a minute")
 
 
 def test_a_writer_waits_for_another_instead_of_failing(ledger, address):

@@ -9,7 +9,7 @@ from annotator.annotation import Annotation
 from annotator.cli import main
 from annotator.config import load_config
 from annotator.errors import ConfigError, LedgerError
-from annotator.ledger import Ledger, pass_lock
+from annotator.ledger import Ledger, open_for_pass
 from annotator.ledger_address import PASSWORD_VARIABLE, PostgresAddress
 from annotator.passes.run import run_pass
 from tests.conftest import TOKEN, write_config
@@ -28,7 +28,7 @@ def test_the_password_comes_from_the_environment_and_is_shown_nowhere(server, sa
         config = load_config(tmp_path / "aha.yaml", {PASSWORD_VARIABLE: password})
         said += repr(config) + str(config.ledger) + "".join(capsys.readouterr())
         if status:
-            with pytest.raises(LedgerError, match="password") as refused, pass_lock(config.ledger):
+            with pytest.raises(LedgerError, match="password") as refused, open_for_pass(config.ledger):
                 pass
             said += "".join(traceback.format_exception(refused.value))
     assert "postgresql+psycopg://keeper@/" in said and PASSWORD not in said and "wr0ng-s3cret" not in said

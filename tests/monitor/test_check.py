@@ -16,11 +16,11 @@ def points(tmp_path, token=TOKEN) -> dict[str, tuple[bool, str]]:
 def test_everything_in_order_is_said_point_by_point(sandbox, configure, tmp_path, capsys, monkeypatch):
     configure(sandbox)
     found = points(tmp_path)
-    assert list(found) == ["configuration", "models", "ledger", "token", "endpoint", "source", "topic"]
+    assert list(found) == ["configuration", "models", "folders", "ledger", "token", "endpoint", "source", "topic"]
     assert all(in_order for in_order, _ in found.values())
     monkeypatch.setenv("LASAIR_TOKEN", TOKEN)
     assert main(["check", "-c", str(tmp_path / "aha.yaml")]) == 0
-    assert capsys.readouterr().out.count("ok ") == 7
+    assert capsys.readouterr().out.count("ok ") == 8
     assert sandbox.annotations() == []
 
 
@@ -31,11 +31,17 @@ def test_everything_in_order_is_said_point_by_point(sandbox, configure, tmp_path
         ({}, "wrong", "token", "does not accept the token"),
         ({"models": "nowhere"}, TOKEN, "models", "expected a folder of models"),
         ({"ledger": "no/such/folder/ledger.sqlite"}, TOKEN, "ledger", "cannot open the ledger"),
+        ({"cutouts": {"cache": "."}}, TOKEN, "folders", "the ledger lies in the folder of the cutouts"),
+        ({"cutouts": {"cache": "full"}}, TOKEN, "folders", "expected an empty folder for cutouts"),
+        ({"ledger": "report/ledger.sqlite"}, TOKEN, "folders", "the ledger lies in the folder of a report"),
         ({"source__filter": "absent"}, TOKEN, "source", "no filter is called"),
         ({"source__filter": "thin.sql"}, TOKEN, "source", "does not have"),
     ],
 )
 def test_what_is_not_in_order_is_named_with_what_to_do(sandbox, configure, tmp_path, changes, token, point, words):
+    for name in ("report/.aha-report", "full/thesis.tex"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
     (tmp_path / "thin.sql").write_text(
         "-- thin\nSELECT\nobjects.objectId, objects.jdmax\nFROM\nobjects\nWHERE\nobjects.ncand > 0\n"
     )

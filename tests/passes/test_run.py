@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import Annotation
+from annotator.cli import main
 from annotator.decision.changes import state_digest
 from annotator.decision.sending import must_send
 from annotator.errors import LedgerBusyError, SourceError
 from annotator.lasair.filters import list_filters, load_filter
-from annotator.ledger import Ledger, pass_lock
+from annotator.ledger import Ledger, open_for_pass
 from annotator.passes import run
 from annotator.passes.run import run_pass
 from annotator.sandbox import Account, Sandbox, Topic
@@ -250,9 +251,20 @@ def test_a_topic_of_somebody_else_stops_the_sending_early(sandbox, configure, mo
     assert report.delivery.failed == 5 and report.waiting > 5
 
 
+def test_a_cache_in_somebody_s_folder_stops_the_pass_before_anything_is_deleted_or_sent(
+    sandbox, configure, tmp_path, monkeypatch, capsys
+):
+    configure(sandbox, cutouts={"cache": ".", "cache_megabytes": 0.001})
+    monkeypatch.setenv("LASAIR_TOKEN", TOKEN)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main(["once", "-c", str(tmp_path / "aha.yaml")]) == 2
+    assert "name another folder" in capsys.readouterr().err and sandbox.annotations() == []
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_second_pass_at_the_same_time_is_turned_away(sandbox, configure, models):
     config = configure(sandbox)
-    with pass_lock(config.ledger), pytest.raises(LedgerBusyError):
+    with open_for_pass(config.ledger), pytest.raises(LedgerBusyError):
         run_pass(config, models)
 
 

@@ -260,6 +260,15 @@ def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(night, tmp_path)
         write(night, tmp_path / "file")
 
 
+def test_a_folder_that_only_looks_like_one_an_interrupted_report_left_is_not_touched(night, tmp_path):
+    few = night_with(night.candidates[:1])
+    (tmp_path / ".report.mine-old").mkdir()
+    (tmp_path / ".report.mine-old" / "chapter.tex").write_text("years of work")
+    for _ in range(2):
+        write(few, tmp_path / "report")
+    assert contents(tmp_path / ".report.mine-old") == {"chapter.tex": b"years of work"}
+
+
 def test_an_empty_folder_and_one_whose_parents_are_missing_are_filled(night, tmp_path):
     few = night_with(night.candidates[:1])
     (tmp_path / "empty").mkdir()

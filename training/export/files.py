@@ -7,6 +7,9 @@ from pathlib import Path
 
 from annotator.errors import ConfigError
 
+OUT_OF_FOLD = "out-of-fold"
+"""Of the marker of a folder of out-of-fold numbers."""
+
 
 def write_files(folder: Path, files: Sequence[tuple[str, bytes]]) -> None:
     """Write files whole or not at all, each by a rename, in order.

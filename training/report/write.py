@@ -11,9 +11,10 @@ from pathlib import Path
 from annotator.errors import ConfigError
 from annotator.models import Model, load_models
 from annotator.models.manifest import Manifest, parse_manifest
+from annotator.owned_folder import own_folder, refuse_foreign
 from training.export.files import write_files
 from training.features.evaluate import SCORED
-from training.recipe import SURVEY, check_writable
+from training.recipe import SURVEY
 from training.report import heads as report_heads
 from training.report import layout as report_layout
 from training.report import measure as report_measure
@@ -29,6 +30,9 @@ AHA_FILES: Mapping[str, str] = {
     "triplet": "aha_triplet.json",
 }
 """What `--recipe aha` writes, by modality."""
+
+KIND = "evaluation"
+"""Of the marker of a report's folder."""
 
 BEST_NUMBER = "best single number"
 
@@ -54,7 +58,7 @@ def write_report(data: Path, out: Path, models: Path | None = None, beside: Path
     ModelError
         If the annotator refuses the models, or what lies beside them is damaged.
     """
-    check_writable(out)
+    refuse_foreign(out, KIND)
     for option, folder in (("--data", data), ("--beside", beside)):
         if folder is not None and not folder.is_dir():
             raise ConfigError(f"{option} {folder}: expected a folder, found none; name the folder that holds the files")
@@ -65,6 +69,7 @@ def write_report(data: Path, out: Path, models: Path | None = None, beside: Path
     files = [(f"{name}.png", image) for name, image in plots.items()]
     files.append(("report.md", report_layout.to_markdown(blocks).encode()))
     files.append(("report.html", report_layout.to_html(blocks).encode()))
+    own_folder(out, KIND)
     write_files(out, files)
     log.info("wrote report.md, report.html and %d plots to %s", len(plots), out)
 

@@ -1,15 +1,18 @@
 """What the triplet's models say of stamps that they were not trained on, for the artefact head."""
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
+from annotator.owned_folder import own_folder
 from annotator.surveys.ztf.tables import DETECTION
 from training import recipe
 from training.data.stamps import StampTable
+from training.export.files import OUT_OF_FOLD, write_files
 from training.triplet.fit import outputs_of
 from training.triplet.network import TERMS, TripletModel
 
@@ -33,12 +36,13 @@ def out_of_fold_terms(models: list[TripletModel], table: StampTable) -> tuple[ND
 
 def write_stamps(folder: Path, table: StampTable, errors: NDArray[np.float64], terms: NDArray[np.float64]) -> None:
     """Write each stamp's error and terms by the model that had not seen it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / STAMPS, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow((DETECTION.candidate_id, "error", *TERM_NAMES))
-        for candidate_id, error, row in zip(table.column(DETECTION.candidate_id), errors, terms, strict=True):
-            writer.writerow((candidate_id, repr(float(error)), *(repr(float(value)) for value in row)))
+    own_folder(folder, OUT_OF_FOLD)
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow((DETECTION.candidate_id, "error", *TERM_NAMES))
+    for candidate_id, error, row in zip(table.column(DETECTION.candidate_id), errors, terms, strict=True):
+        writer.writerow((candidate_id, repr(float(error)), *(repr(float(value)) for value in row)))
+    write_files(folder, [(STAMPS, file.getvalue().encode())])
 
 
 def read_stamps_out_of_fold(folder: Path, table: StampTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -54,8 +54,8 @@ class _Inspection:
         return Ledger(self.address, BUSY_TIMEOUT_S, read_only=True)
 
     def writing(self) -> Ledger:
-        self.reading().close()  # a missing one would be begun anew, and verdicts be kept where nobody looks
-        return Ledger(self.address, BUSY_TIMEOUT_S)
+        # One begun anew would keep verdicts where nobody looks.
+        return Ledger(self.address, BUSY_TIMEOUT_S, begin=False)
 
     def last(self, ledger: Ledger) -> KeptVerdict | None:
         """Return the asking person's verdict on the object that the address names as the one just judged."""

@@ -4,30 +4,20 @@ import glob
 import shutil
 from pathlib import Path
 
-from annotator.errors import ConfigError
+from annotator.owned_folder import marker
 
-MARKER = ".aha-report"
+KIND = "report"
+MARKER = marker(KIND)
 """Stands in a folder that holds a report, and lists the report's files: only they are ever replaced."""
 
 _OLD = "-old"
 """Ends the name of an earlier report while another takes its place."""
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Raise ConfigError where a folder holds what no report has written."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"expected a folder for the report at {folder}, found a file; name another")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).is_file():
-        raise ConfigError(
-            f"expected an empty folder or an earlier report at {folder}, found other files, which a report does not "
-            f"replace; name another folder"
-        )
-
-
 def swap(folder: Path, new: Path) -> None:
     """Put a report in its place; move over what lies in the earlier one and is not its own."""
     old = new.with_name(f"{new.name}{_OLD}")
-    if folder.is_dir():
+    if folder.is_dir() and any(folder.iterdir()):
         folder.rename(old)
     try:
         new.rename(folder)
@@ -42,6 +32,8 @@ def swap(folder: Path, new: Path) -> None:
 def finish_swaps(folder: Path) -> None:
     """Finish what a report was killed at: put the earlier one back, or move over what is not its own."""
     for old in sorted(folder.parent.glob(f".{glob.escape(folder.name)}.*{_OLD}")):
+        if not (old / MARKER).is_file():
+            continue  # somebody else's
         if not folder.exists():
             old.rename(folder)
         elif (folder / MARKER).is_file():
@@ -49,8 +41,7 @@ def finish_swaps(folder: Path) -> None:
 
 
 def _move_over(old: Path, folder: Path) -> None:
-    marker = old / MARKER
-    own = set(marker.read_text(encoding="utf-8").splitlines()) if marker.is_file() else set()
+    own = set((old / MARKER).read_text(encoding="utf-8").splitlines())
     for path in sorted(old.rglob("*")):
         relative = path.relative_to(old)
         is_file = path.is_symlink() or not path.is_dir()

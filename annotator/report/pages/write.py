@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from annotator.models import load_models
 from annotator.models.known import load_known
+from annotator.owned_folder import refuse_foreign
 from annotator.report.expected import Shown, show
 from annotator.report.night import Candidate, Night
 from annotator.report.pages.light_curve_plot import need_matplotlib
@@ -27,7 +28,7 @@ from annotator.report.pages.render import (
     stem_of,
     template,
 )
-from annotator.report.pages.swap import MARKER, finish_swaps, refuse_foreign, swap
+from annotator.report.pages.swap import KIND, MARKER, finish_swaps, swap
 from annotator.report.pages.thumbnails import light_curve_thumbnail, stamps_png, stamps_thumbnail_png
 
 STATIC: Mapping[str, str] = MappingProxyType({"style.css": "text/css", "report.js": "text/javascript"})
@@ -68,7 +69,7 @@ def write_pages(night: Night, models_folder: Path | None, survey: str, folder: P
     template(INDEX)
     folder = folder.resolve()
     finish_swaps(folder)
-    refuse_foreign(folder)
+    refuse_foreign(folder, KIND)
     new = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         for part in ("objects", "images", "static"):
