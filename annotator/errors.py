@@ -16,6 +16,7 @@
     │   └── LedgerMissingError    there is no ledger, or an empty one, where one is expected
     ├── LasairApiError            Lasair's answer was not a success
     │   ├── LasairUnreachableError    no answer, or a broken one: the same call may succeed later
+    │   │   └── NotNowError               several were of no use in a row: the endpoint is left alone for a while
     │   ├── UnauthorizedError         401: the token is not accepted
     │   ├── QuotaError                429, or the hour's calls are used up here
     │   └── RejectedError             400, 404, 405, 500: this request is refused, others may pass
@@ -77,6 +78,10 @@ class LasairApiError(AhaError):
 
 class LasairUnreachableError(LasairApiError):
     """No answer, or a broken one; the same call may succeed later."""
+
+
+class NotNowError(LasairUnreachableError):
+    """The endpoint answers nothing of use just now, whatever it is asked about; it is left alone for a while."""
 
 
 class UnauthorizedError(LasairApiError):

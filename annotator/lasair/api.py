@@ -2,12 +2,17 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from annotator.annotation import Annotation
 from annotator.errors import LasairApiError, LasairUnreachableError, QuotaError, RejectedError, UnauthorizedError
+from annotator.lasair.breaker import Breakers
 from annotator.lasair.budget import CallBudget
+from annotator.ledger.calls import WRITING
 from annotator.surveys import Survey
+from annotator.transient import Transient
+
+T = TypeVar("T")
 
 MAX_REASON = 300
 """Characters of Lasair's own words that go into an error."""
@@ -39,20 +44,43 @@ class LasairApi:
         self.endpoint = endpoint
         self._client = lasair.lasair_client(token, endpoint=endpoint, timeout=timeout_s)
         self.budget = budget
+        self.breakers = Breakers(budget.ledger.breakers, budget.clock)
 
     def query(self, selected: str, tables: str, conditions: str, limit: int, offset: int = 0) -> list[dict[str, Any]]:
         """Run SQL; see Lasair's documentation for the three parts."""
-        answer = self._call("query", self._client.query, selected, tables, conditions, limit, offset)
-        if not isinstance(answer, list) or not all(isinstance(row, dict) for row in answer):
-            raise LasairUnreachableError(f"query answered {_words(answer)} instead of a list of rows")
-        return answer
+        return self._call(
+            "query", conditions, _rows, lambda: self._client.query(selected, tables, conditions, limit, offset)
+        )
 
-    def object(self, object_id: str) -> Mapping[str, Any]:
+    def object(self, object_id: str) -> dict[str, Any]:
         """Ask for all of one object: its candidates, and where their cutouts are."""
-        answer = self._call("object", self._client.object, object_id)
-        if not isinstance(answer, Mapping) or self.survey.object_id(answer) != object_id:
-            raise LasairUnreachableError(f"object answered {_words(answer)} instead of {object_id}")
-        return answer
+        return self._call("object", object_id, self._of(object_id), lambda: self._client.object(object_id))
+
+    def transient(self, object_id: str, parse: Callable[[object], Transient]) -> Transient:
+        """Ask for all of one object, as it is parsed; what cannot be is no answer."""
+        of_object = self._of(object_id)
+
+        def read(answer: object) -> Transient:
+            whole = of_object(answer)
+            if not any(_is_rows(value) for value in whole.values()):
+                raise LasairUnreachableError(f"object answered {object_id} without a list of measurements")
+            try:
+                return parse(whole)
+            except LasairApiError:
+                raise
+            except Exception as error:  # whatever the parser stumbled over
+                kind = type(error).__name__
+                raise LasairUnreachableError(f"object answered what cannot be read: {kind}: {_words(error)}") from error
+
+        return self._call("object", object_id, read, lambda: self._client.object(object_id))
+
+    def _of(self, object_id: str) -> Callable[[object], dict[str, Any]]:
+        def of_object(answer: object) -> dict[str, Any]:
+            if not isinstance(answer, dict) or self.survey.object_id(answer) != object_id:
+                raise LasairUnreachableError(f"object answered {_words(answer)} instead of {object_id}")
+            return answer
+
+        return of_object
 
     def annotate(self, annotations: Sequence[Annotation]) -> None:
         """Write annotations in one call; returning means that Lasair acknowledged all of them.
@@ -72,20 +100,27 @@ class LasairApi:
             }
             for item in annotations
         ]
+        subject = annotations[0].object_id
         if len(fields) == 1:
-            answer = self._call("annotate", self._client.annotate, **fields[0])
+            self._call("annotate", subject, _success, lambda: self._client.annotate(**fields[0]))
         else:
-            answer = self._call("annotatelist", self._client.annotate_list, fields)
-        if not isinstance(answer, Mapping) or answer.get("status") != "success":
-            raise RejectedError(f"annotating answered {_words(answer)} instead of success")
+            self._call("annotatelist", subject, _success, lambda: self._client.annotate_list(fields))
 
-    def _call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, subject: str, read: Callable[[object], T], method: Callable[[], object]) -> T:
+        """Make one call, unless its endpoint is left alone just now or the hour's calls are used up."""
+        try:
+            with self.breakers["annotate" if name in WRITING else name].call(subject):
+                self.budget.spend(name)
+                return read(self._answer(name, method))
+        finally:
+            self.breakers.save()
+
+    def _answer(self, name: str, method: Callable[[], object]) -> object:
         import lasair
         import requests
 
-        self.budget.spend(name)
         try:
-            answer = method(*args, **kwargs)
+            answer = method()
         except lasair.LasairError as error:
             failure = _mapped(name, error.message)
             if isinstance(failure, QuotaError):
@@ -97,6 +132,21 @@ class LasairApi:
         if isinstance(answer, Mapping) and "error" in answer:
             raise LasairUnreachableError(f"{name} answered {_words(answer['error'])}")
         return answer
+
+
+def _rows(answer: object) -> list[dict[str, Any]]:
+    if not _is_rows(answer):
+        raise LasairUnreachableError(f"query answered {_words(answer)} instead of a list of rows")
+    return answer
+
+
+def _is_rows(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def _success(answer: object) -> None:
+    if not isinstance(answer, Mapping) or answer.get("status") != "success":
+        raise RejectedError(f"annotating answered {_words(answer)} instead of success")
 
 
 # The client has one exception and tells its cases apart only by their text (lasair 0.1.4).

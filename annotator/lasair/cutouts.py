@@ -17,7 +17,8 @@ from urllib.parse import urljoin, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.errors import LasairUnreachableError, MissingModalityError
+from annotator.errors import LasairUnreachableError, MissingModalityError, NotNowError, RejectedError
+from annotator.lasair.breaker import Breaker, Breakers
 from annotator.lasair.cutout_cache import CutoutCache
 from annotator.preprocess.fits import MAX_BYTES, read_stamp
 from annotator.transient import CutoutReference, Triplet
@@ -29,18 +30,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
-MAX_FAILURES_IN_A_ROW = 6
-"""After this many requests without an answer the host is left alone, so that an outage does not hold a pass up."""
-SILENCE_S = 60.0
-"""For how long."""
 _RETRY_PAUSE_S = 0.5
 _MAX_REDIRECTS = 3
 _PATIENCE = 3  # times the timeout: for all parts of an answer together
 _CHUNK_BYTES = 65_536
 _KINDS = ("science", "template", "difference")
 
-Outcome = Triplet | MissingModalityError | LasairUnreachableError
-"""The stamps; or why there are none; or why there are none just now."""
+_NONE = (b"", b"None")
+"""How Lasair says that there is none (with status 200)."""
+
+_STAMPS = (b"SIMPLE", b"\x1f\x8b")
+"""How a FITS file begins, plain and gzipped; anything else is not the stamps' host's, such as a proxy's page."""
+
+Outcome = Triplet | MissingModalityError | RejectedError | LasairUnreachableError
+"""The stamps; or why there are none; or how their host refused them, though not those of others; or why not now."""
 
 
 class CutoutFetcher:
@@ -58,6 +61,8 @@ class CutoutFetcher:
         Where fetched files are kept; None to keep none.
     folder
         Where local paths start from; None where there may be none.
+    breakers
+        Whether a host is asked; kept by whoever gave them.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class CutoutFetcher:
         timeout_s: float = 10.0,
         cache: CutoutCache | None = None,
         folder: Path | None = None,
+        breakers: Breakers | None = None,
     ) -> None:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._parallel = parallel
@@ -74,8 +80,7 @@ class CutoutFetcher:
         self._cache = cache
         self._folder = folder
         self._of_thread = threading.local()
-        self._failures_in_a_row = 0
-        self._silent_until = 0.0
+        self._breakers = breakers or Breakers()
 
     def fetch(
         self, references: Sequence[CutoutReference], should_stop: Callable[[], bool] = lambda: False
@@ -94,18 +99,36 @@ class CutoutFetcher:
 
         def outcome(reference: CutoutReference) -> Outcome:
             try:
-                stamps = [self._stamp(getattr(reference, kind), kind, should_stop) for kind in _KINDS]
-            except (MissingModalityError, LasairUnreachableError) as reason:
+                stamps = [self._stamp(reference, kind, should_stop) for kind in _KINDS]
+            except (MissingModalityError, RejectedError, LasairUnreachableError) as reason:
                 return reason
             return Triplet(*stamps, time_mjd=reference.time_mjd)
 
         with ThreadPoolExecutor(min(self._parallel, len(references)), thread_name_prefix="cutouts") as pool:
             outcomes = list(pool.map(outcome, references))
+        self._breakers.save()
         if self._cache:
             self._cache.trim()
-        return outcomes
+        return [
+            NotNowError(str(outcome))
+            if isinstance(outcome, RejectedError) and not self._believes(reference)
+            else outcome
+            for reference, outcome in zip(references, outcomes, strict=True)
+        ]
 
-    def _stamp(self, place: str, kind: str, should_stop: Callable[[], bool]) -> NDArray[np.float32]:
+    def _believes(self, reference: CutoutReference) -> bool:
+        """Say whether a refusal is about this epoch's stamps, and not about their host."""
+        return any(
+            self._breaker(place).believes(reference.science)
+            for place in (getattr(reference, kind) for kind in _KINDS)
+            if "://" in place
+        )
+
+    def _breaker(self, url: str) -> Breaker:
+        return self._breakers[f"cutouts {urlsplit(url).hostname}"]
+
+    def _stamp(self, reference: CutoutReference, kind: str, should_stop: Callable[[], bool]) -> NDArray[np.float32]:
+        place = getattr(reference, kind)
         try:
             if "://" not in place:
                 return read_stamp(_read_local(place, self._folder))
@@ -115,38 +138,35 @@ class CutoutFetcher:
                     return read_stamp(kept)
                 except MissingModalityError:
                     self._cache.forget(place)
-            content = self._download(place, should_stop)
+            check_url(place, self._hosts)
+            content = self._download(place, reference.science, should_stop)
+            if content in _NONE:
+                raise MissingModalityError("its host has an empty file")
             stamp = read_stamp(content)
         except MissingModalityError as reason:
             raise MissingModalityError(f"{kind} cutout: {reason}") from reason
+        except RejectedError as reason:
+            raise RejectedError(f"{kind} cutout: {reason}") from reason
         if self._cache:
             self._cache.put(place, content)
         return stamp
 
-    def _download(self, url: str, should_stop: Callable[[], bool]) -> bytes:
-        check_url(url, self._hosts)
+    def _download(self, url: str, subject: str, should_stop: Callable[[], bool]) -> bytes:
         try:
-            return self._attempt(url, should_stop)
+            return self._attempt(url, subject, should_stop)
+        except NotNowError:
+            raise
         except LasairUnreachableError:
-            if should_stop() or time.monotonic() < self._silent_until:
+            if should_stop():
                 raise
             time.sleep(_RETRY_PAUSE_S)
-            return self._attempt(url, should_stop)
+            return self._attempt(url, subject, should_stop)
 
-    def _attempt(self, url: str, should_stop: Callable[[], bool]) -> bytes:
+    def _attempt(self, url: str, subject: str, should_stop: Callable[[], bool]) -> bytes:
         if should_stop():
             raise LasairUnreachableError("cutouts: no time left to fetch them")
-        if time.monotonic() < self._silent_until:
-            raise LasairUnreachableError("cutouts: their host did not answer")
-        try:
-            content = self._get(url)
-        except LasairUnreachableError:
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
-                self._silent_until = time.monotonic() + SILENCE_S
-            raise
-        self._failures_in_a_row = 0
-        return content
+        with self._breaker(url).call(subject):
+            return self._get(url)
 
     def _get(self, url: str) -> bytes:
         """Make one request, and those that it is sent on to on the same host."""
@@ -161,11 +181,14 @@ class CutoutFetcher:
                         return _body(response, time.monotonic() + _PATIENCE * self._timeout_s)
                     url = urljoin(url, response.headers["Location"])
                     if urlsplit(url).hostname != host:
-                        raise MissingModalityError("its host sends on to another host")
-                    check_url(url, self._hosts)
+                        raise RejectedError("its host sends on to another host")
+                    try:
+                        check_url(url, self._hosts)
+                    except MissingModalityError as reason:
+                        raise RejectedError(f"its host sends on: {reason}") from reason
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise LasairUnreachableError(f"cutouts: no answer from {host}: {type(error).__name__}") from error
-        raise MissingModalityError("its host sends on without end")
+        raise RejectedError("its host sends on without end")
 
     def _session(self) -> "requests.Session":
         import requests
@@ -203,7 +226,7 @@ def _body(response: "requests.Response", ends_at: float) -> bytes:
     if response.status_code >= 500 or response.status_code == 429:
         raise LasairUnreachableError(f"cutouts: their host answered {response.status_code}")
     if response.status_code != 200:
-        raise MissingModalityError(f"its host answered {response.status_code}")
+        raise RejectedError(f"its host answered {response.status_code}")
     content = bytearray()
     # Not decoded on the way: what is compressed is unpacked by the reader of stamps, within its limits.
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
@@ -211,9 +234,9 @@ def _body(response: "requests.Response", ends_at: float) -> bytes:
         if time.monotonic() > ends_at:
             raise LasairUnreachableError("cutouts: their host is too slow")
         if len(content) > MAX_BYTES:
-            raise MissingModalityError(f"it has more than {MAX_BYTES} bytes")
-    if not content:
-        raise MissingModalityError("its host has an empty file")  # how Lasair says that there is none
+            raise RejectedError(f"it has more than {MAX_BYTES} bytes")
+    if content not in _NONE and not content.startswith(_STAMPS):
+        raise RejectedError(f"expected a FITS file, found {bytes(content[:20])!r}")
     return bytes(content)
 
 

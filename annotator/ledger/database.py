@@ -7,7 +7,7 @@ on SQLite excludes other writers from its beginning: none finds out in its middl
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import sqlalchemy
@@ -275,15 +275,19 @@ class Database:
             self.check_fence()
         return changed
 
-    def replace(self, table: Table, rows: Sequence[Values]) -> None:
+    def replace(self, table: Table, rows: Sequence[Values], keeping: Collection[str] = ()) -> None:
         """Write rows, each in the place of what has its key; of several with one key the last.
 
-        A column that they lack gets its default, whatever it was before.
+        A column that they lack gets its default, whatever it was before, unless it is one of those to be kept.
         """
         names = [column.name for column in table.primary_key]
         last = {tuple(row[name] for name in names): row for row in rows}
         insert = INSERT[self.kind](table)
-        others = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+        others = {
+            column.name: insert.excluded[column.name]
+            for column in table.columns
+            if not column.primary_key and column.name not in keeping
+        }
         self.write_each(insert.on_conflict_do_update(index_elements=names, set_=others), list(last.values()))
 
     def delete_of(self, table: Table, object_ids: Sequence[str]) -> None:

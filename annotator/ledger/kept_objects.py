@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Row, Table, delete, func, select
+from sqlalchemy import Row, Table, bindparam, delete, func, select, update
 
 from annotator.decision.objects import ScoredObject
 from annotator.errors import LedgerValueError
@@ -69,6 +69,7 @@ class KeptObjects:
                 for object_id, (item, number) in last.items()
                 if item.waiting_record is not None
             ],
+            keeping=("refused_nights", "refused_night"),
         )
         complete = [name for name, (item, _) in last.items() if item.waiting_record is None]
         self._database.delete_of(waiting, complete)
@@ -110,10 +111,28 @@ class KeptObjects:
         )
         return {row.object_id: row.score_id for row in rows}
 
-    def waiting_records(self, most: int) -> dict[str, str]:
-        """Draw objects at random that wait for a modality to be fetched; return their records (JSON)."""
-        drawn = select(waiting.c.object_id, waiting.c.record).order_by(func.random()).limit(most)
+    def waiting_records(self, most: int, night: int) -> dict[str, str]:
+        """Draw objects at random that wait for a modality to be fetched; return their records (JSON).
+
+        Those refused in another night come last; those refused in this one have their turn in the next.
+        """
+        query = select(waiting.c.object_id, waiting.c.record).where(waiting.c.refused_night.is_distinct_from(night))
+        drawn = query.order_by(waiting.c.refused_nights > 0, func.random()).limit(most)
         return {row.object_id: row.record for row in self._database.rows(drawn)}
+
+    def refused_before(self, object_ids: Sequence[str], night: int) -> dict[str, int]:
+        """Count the nights before this one on which each of these objects was refused; of others nothing is said."""
+        query = select(waiting.c.object_id, waiting.c.refused_nights, waiting.c.refused_night)
+        rows = self._database.rows_of(query.where(waiting.c.refused_nights > 0), waiting.c.object_id, object_ids)
+        return {row.object_id: row.refused_nights - (row.refused_night == night) for row in rows}
+
+    def note_refused(self, object_ids: Iterable[str], night: int) -> None:
+        """Note that objects which wait were refused in this night; a night counts once."""
+        this = update(waiting).where(
+            waiting.c.object_id == bindparam("of"), waiting.c.refused_night.is_distinct_from(night)
+        )
+        counted = this.values(refused_nights=waiting.c.refused_nights + 1, refused_night=night)
+        self._database.write_each(counted, [{"of": object_id} for object_id in object_ids])
 
     def stop_waiting(self, object_ids: Sequence[str]) -> None:
         """Forget that these objects wait: what was refused of them is kept elsewhere."""

@@ -17,6 +17,7 @@ import sqlalchemy
 from annotator.decision.objects import Refusal, ScoredObject
 from annotator.errors import LedgerMissingError
 from annotator.ledger.announcements import Announcements
+from annotator.ledger.breakers import Breakers
 from annotator.ledger.calls import Calls
 from annotator.ledger.counts import Counts
 from annotator.ledger.database import BUSY_TIMEOUT_S, MEMORY, Database
@@ -74,6 +75,7 @@ class Ledger:
         self.outbox = Outbox(database)
         self.announcements = Announcements(database)
         self.calls = Calls(database)
+        self.breakers = Breakers(database)
         self.tns = TnsCache(database)
         self.passes = PassLog(database)
         self.verdicts = Verdicts(database)

@@ -137,7 +137,7 @@ breakers = Table(
     metadata,
     Column("endpoint", Text, primary_key=True),
     Column("opened_at", Double, nullable=False),
-    Column("closed_until", Double, nullable=False),
+    Column("paused_until", Double, nullable=False),
     Column("times", Integer, nullable=False),
     Column("cause", OutsideText, nullable=False),
 )

@@ -102,7 +102,7 @@ def take_waiting(scoring: Scoring, enricher: Enricher) -> Taken:
 
     One that cannot be scored waits no longer: its record is among the refused.
     """
-    drawn = scoring.ledger.kept.waiting_records(enricher.waiting_turns)
+    drawn = scoring.ledger.kept.waiting_records(enricher.waiting_turns, enricher.night)
     seen, refusals = parse_batch([decoded(text) for text in drawn.values()], scoring.dates)
     fetched, not_fetched = _fetched([item.transient for item in seen], enricher.waiting)
     refusals += [_refusal(seen[number], Modality.TRIPLET, failure) for number, failure in not_fetched.items()]

@@ -2,6 +2,10 @@
 
 Whether an object is asked for never depends on its score. New and changed objects come first, the newest of them
 before the others; a share of the calls always goes to objects drawn at random from those that wait.
+
+What Lasair says of an object has three outcomes: here it is; there is none; not now. A refusal is none of them by
+itself: it counts where other objects got good answers meanwhile (:mod:`annotator.lasair.breaker`), once a night, and on
+the third night there is none.
 """
 
 import dataclasses
@@ -12,10 +16,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from annotator.config import LasairConfig
 from annotator.decision.objects import Enriched
-from annotator.errors import LasairApiError, LasairUnreachableError, MissingModalityError, RecordError, RejectedError
+from annotator.errors import LasairApiError, LasairUnreachableError, MissingModalityError, RejectedError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
+from annotator.ledger.kept_objects import KeptObjects
 from annotator.transient import Modality, Transient, Triplet
 
 log = logging.getLogger(__name__)
@@ -26,8 +31,8 @@ MAX_BATCH_S = 120.0
 """Longest time for what a batch lacks: a stream's reader that is silent for five minutes loses its place."""
 MAX_STAMP_TURNS = 500
 """Objects of a recorded file that have another try in a pass at stamps whose host did not answer; it costs no calls."""
-MAX_FAILURES_IN_A_ROW = 3
-"""After this many objects without an answer the rest waits for the next pass."""
+MAX_REFUSED_NIGHTS = 3
+"""On so many nights an object is refused before there is none."""
 
 
 class Enricher:
@@ -43,6 +48,10 @@ class Enricher:
         Its shares of the reading calls.
     cutouts
         Fetches stamps.
+    kept
+        Knows which objects were refused on other nights.
+    night
+        The one that it is (:func:`annotator.nights.night_of`).
     should_stop
         Asked before each call.
     parse
@@ -55,6 +64,8 @@ class Enricher:
         api: LasairApi | None,
         lasair: LasairConfig,
         cutouts: CutoutFetcher,
+        kept: KeptObjects,
+        night: int,
         should_stop: Callable[[], bool] = lambda: False,
         parse: Callable[[object], Transient] | None = None,
     ) -> None:
@@ -62,8 +73,10 @@ class Enricher:
         self._modalities = frozenset(modalities) & {Modality.LIGHTCURVE, Modality.TRIPLET}
         self._api = api
         self._cutouts = cutouts
+        self._kept = kept
+        self.night = night
         self._should_stop = should_stop
-        self._failures_in_a_row = 0
+        self._refused: set[str] = set()
         room = _room(api.budget, lasair.object_share) if self._modalities and api else 0
         # Drawn call by call, so that a single call now and then is shared fairly, too.
         self._random_calls = sum(random.random() < lasair.random_share for _ in range(room))
@@ -109,30 +122,55 @@ class Enricher:
         def must_end() -> bool:
             return self._should_stop() or time.monotonic() > ends_at
 
-        asked = [
-            self._ask(transient, number in chosen and not must_end())
-            if self._lacks(transient)
-            else Enriched(transient, waits=False)
-            for number, transient in enumerate(transients)
-        ]
-        return self._with_stamps(asked, must_end)
+        nights = self._kept.refused_before([item.object_id for item in transients], self.night)
+        items = [Enriched(transient, waits=False) for transient in transients]
+        lacking = [number for number, transient in enumerate(transients) if self._lacks(transient)]
+        refusals: dict[int, RejectedError] = {}
+        # Those that were refused before come last: they don't tell whether Lasair answers.
+        for number in sorted(lacking, key=lambda number: transients[number].object_id in nights):
+            transient = transients[number]
+            may_call = number in chosen and not must_end()
+            try:
+                items[number] = self._ask(transient, may_call, transient.object_id in nights)
+            except RejectedError as error:
+                refusals[number] = error
+        for number, error in refusals.items():
+            items[number] = self._refused_one(transients[number], error, nights)
+        return self._with_stamps(items, nights, must_end)
 
-    def _ask(self, transient: Transient, may_call: bool) -> Enriched:
-        if not may_call or self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+    def note_refused(self) -> None:
+        """Write down which objects that wait were refused in this pass."""
+        self._kept.note_refused(self._refused, self.night)
+
+    def _ask(self, transient: Transient, may_call: bool, was_refused: bool) -> Enriched:
+        if not may_call:
             return Enriched(self._without(transient, NO_CALL), waits=True)
+        if was_refused and not self._api.breakers["object"].has_answered:
+            return Enriched(self._without(transient, NO_ANSWER), waits=True)
         try:
-            answer = self._api.object(transient.object_id)
-            found = self._parse(answer)
-        except RejectedError as error:  # Lasair-ZTF's answer to an object that it doesn't have is 500
-            self._failures_in_a_row = 0
-            return Enriched(self._without(transient, f"Lasair refused it: {error}"), waits=False)
-        except (LasairApiError, RecordError) as error:
-            self._failures_in_a_row += 1
+            found = self._api.transient(transient.object_id, self._parse)
+        except RejectedError:
+            raise
+        except LasairApiError as error:
             log.info("%s waits: %s", transient.object_id, error)
-            reason = NO_ANSWER if isinstance(error, LasairUnreachableError | RecordError) else NO_CALL
+            reason = NO_ANSWER if isinstance(error, LasairUnreachableError) else NO_CALL
             return Enriched(self._without(transient, reason), waits=True)
-        self._failures_in_a_row = 0
         return Enriched(_joined(transient, found), waits=False, gained=True)
+
+    def _refused_one(self, transient: Transient, error: RejectedError, nights: Mapping[str, int]) -> Enriched:
+        """Say of an object that Lasair refused whether it waits."""
+        if not self._api.breakers["object"].believes(transient.object_id):
+            return Enriched(self._without(transient, NO_ANSWER), waits=True)
+        reason, waits = self._counted(transient.object_id, f"Lasair refused it: {error}", nights)
+        return Enriched(self._without(transient, reason), waits)
+
+    def _counted(self, object_id: str, reason: str, nights: Mapping[str, int]) -> tuple[str, bool]:
+        """Count the night of a refusal; return the reason to give, and whether the object waits for another night."""
+        count = nights.get(object_id, 0) + 1
+        self._refused.add(object_id)
+        if count < MAX_REFUSED_NIGHTS:
+            return f"{reason}; it is asked again on another night", True
+        return f"{reason}, on {count} nights", False
 
     def _without(self, transient: Transient, reason: str) -> Transient:
         absent = {
@@ -145,7 +183,9 @@ class Enricher:
         }
         return dataclasses.replace(transient, why_missing=absent | dict(transient.why_missing))
 
-    def _with_stamps(self, items: Sequence[Enriched], must_end: Callable[[], bool]) -> list[Enriched]:
+    def _with_stamps(
+        self, items: Sequence[Enriched], nights: Mapping[str, int], must_end: Callable[[], bool]
+    ) -> list[Enriched]:
         if Modality.TRIPLET not in self._modalities:
             return list(items)
         numbers = [
@@ -158,6 +198,9 @@ class Enricher:
             waits = item.waits
             if isinstance(outcome, Triplet):
                 transient = dataclasses.replace(transient, triplet=outcome)
+            elif isinstance(outcome, RejectedError):
+                reason, is_later = self._counted(transient.object_id, str(outcome), nights)
+                transient, waits = _with_reason(transient, Modality.TRIPLET, reason), waits or is_later
             else:
                 transient = _with_reason(transient, Modality.TRIPLET, str(outcome))
                 # Only what may be there later is worth another try.

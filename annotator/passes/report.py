@@ -49,13 +49,15 @@ class PassReport:
     """Those of the flagged and announced that have a name there."""
     problems: list[str] = field(default_factory=list)
     """What a person must look at, of every step but the delivery."""
+    away: str = ""
+    """Which of Lasair's endpoints are left alone since they answer nothing of use, and why; empty if none."""
     reading_pause: str = ""
     """Why reading ended early although nothing is wrong; empty if it did not."""
 
     @property
     def problem(self) -> str:
         """What a person must look at; empty if nothing."""
-        return "; ".join(filter(None, dict.fromkeys((*self.problems, self._fault, self.delivery.problem))))
+        return "; ".join(filter(None, dict.fromkeys((*self.problems, self._fault, self.delivery.problem, self.away))))
 
     @property
     def _fault(self) -> str:

@@ -26,6 +26,7 @@ from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger, open_for_pass, open_known
 from annotator.ledger.pass_log import PassRecord
 from annotator.models import ModelSet
+from annotator.nights import night_of
 from annotator.passes.batch import Scoring, take_batch, take_waiting
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
@@ -88,11 +89,12 @@ def run_pass(
         with _step(report, "applying the verdicts"):
             _judge(work)
         with _step(report, "preparing to read"):
-            enricher = _enricher(config, api, models, should_stop, work.dates)
+            enricher = _enricher(config, api, models, ledger, should_stop, work.dates)
             with _step(report, "reading"):
                 _read(work, enricher, is_dry=on_dry_annotation is not None)
             with _step(report, "scoring again what had waited"):
                 _score_waiting(work, enricher)
+            enricher.note_refused()
         with _step(report, "looking up classes in TNS"):
             _take_classes(work)
         if on_dry_annotation:
@@ -251,6 +253,7 @@ def recorded_pass(config: Config, clock: Clock, is_dry: bool = False) -> Iterato
         outcome = "interrupted"
         try:
             yield ledger, api, report
+            report.away = api.breakers.problem
             outcome = report.problem or "done"
         except Exception as error:
             outcome = str(error) if isinstance(error, AhaError) else f"{type(error).__name__}: {printable(str(error))}"
@@ -279,7 +282,7 @@ def rules_of(config: Config, models: ModelSet) -> Rules:
 
 
 def _enricher(
-    config: Config, api: LasairApi, models: ModelSet, should_stop: Callable[[], bool], dates: Dates
+    config: Config, api: LasairApi, models: ModelSet, ledger: Ledger, should_stop: Callable[[], bool], dates: Dates
 ) -> Enricher:
     source, kept = config.source, config.cutouts
     cutouts = CutoutFetcher(
@@ -288,10 +291,12 @@ def _enricher(
         kept.timeout_s,
         CutoutCache(kept.cache, kept.cache_megabytes * 1e6),
         source.path.parent if isinstance(source, FileSource) else None,
+        api.breakers,
     )
     # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
     asked = None if isinstance(source, FileSource) else api
-    return Enricher(models.models, asked, config.lasair, cutouts, should_stop, dates.parse)
+    night = night_of(api.budget.clock())
+    return Enricher(models.models, asked, config.lasair, cutouts, ledger.kept, night, should_stop, dates.parse)
 
 
 def _batches(

@@ -87,7 +87,7 @@ class Bench:
         self.config: Config = load_config(path, {TOKEN_VARIABLE: "none"})
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.rules = rules_of(self.config, models)
-        self.enricher = Enricher(models.models, None, self.config.lasair, _Kept(batch.files))
+        self.enricher = Enricher(models.models, None, self.config.lasair, _Kept(batch.files), self.ledger.kept, 0)
         self.n_objects = 0
 
     def new_objects(self, n_objects: int = BATCH) -> list[str]:

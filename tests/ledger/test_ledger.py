@@ -27,6 +27,8 @@ from annotator.reasons.reason import Reason
 from annotator.transient import Transient
 from annotator.verdicts import Verdict, latest
 
+NIGHT = 61_000
+
 
 def annotation(object_id="ZTF99aaaaaaa", score=3.0, classification="anomaly") -> Annotation:
     return Annotation(object_id, "aha_ztf", classification, "aha-ztf-1.0", "why", {"score": score})
@@ -446,7 +448,7 @@ def test_scores_have_the_order_of_their_batch_and_of_an_objects_states_the_last_
     assert {name: state.state for name, state in ledger.scores.states(names).items()} == {
         name: item.state for name, item in last.items()
     }
-    assert sorted(map(int, ledger.kept.waiting_records(99).values())) == list(range(93, 100))
+    assert sorted(map(int, ledger.kept.waiting_records(99, NIGHT).values())) == list(range(93, 100))
     assert {item.object_id: item.score for item in ledger.announcements.to_announce()} == {
         name: item.score for name, item in last.items()
     }
@@ -472,11 +474,28 @@ def test_text_from_outside_that_a_database_has_no_place_for_is_kept_without_it(l
     assert ledger.tns.without_between(["ZTF99aaaaaaa", "ZTF99aaaaaab", "ZTF99aaaaaac"], 0.5, 9.0) == ["ZTF99aaaaaac"]
 
 
+def test_a_refusal_counts_once_a_night_and_what_was_refused_has_its_turn_in_the_next_one(ledger):
+    names = ["ZTF99aaaaaaa", "ZTF99aaaaaab"]
+    ledger.record([scored_object(name, waiting_record=name) for name in names], [], 0.0)
+    for _ in range(3):
+        ledger.kept.note_refused(names[:1], NIGHT)
+    assert list(ledger.kept.waiting_records(9, NIGHT)) == names[1:]
+    assert ledger.kept.refused_before(names, NIGHT) == {names[0]: 0}
+    assert ledger.kept.refused_before(names, NIGHT + 1) == {names[0]: 1}
+    ledger.record([scored_object(names[0], waiting_record="of another state")], [], 0.0)  # it stays counted
+    ledger.kept.note_refused(names[:1], NIGHT + 1)
+    assert ledger.kept.refused_before(names, NIGHT + 2) == {names[0]: 2}
+    assert list(ledger.kept.waiting_records(9, NIGHT + 2)) == names[::-1]
+    ledger.record([scored_object(names[0])], [], 0.0)
+    ledger.kept.note_refused(names[:1], NIGHT + 2)
+    assert ledger.kept.refused_before(names, NIGHT + 3) == {}
+
+
 def test_the_newest_records_wait_whenever_their_object_came_first(ledger, monkeypatch):
     monkeypatch.setattr(kept_objects, "MAX_WAITING", 2)
     for name in "abca":
         ledger.record([scored_object(f"ZTF99aaaaaa{name}", waiting_record=name)], [], 1000.0)
-    assert sorted(ledger.kept.waiting_records(9)) == ["ZTF99aaaaaaa", "ZTF99aaaaaac"]
+    assert sorted(ledger.kept.waiting_records(9, NIGHT)) == ["ZTF99aaaaaaa", "ZTF99aaaaaac"]
 
 
 def test_a_flag_takes_its_class_along_in_place_while_it_waits_and_by_a_new_write_once_sent(ledger):

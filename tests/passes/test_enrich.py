@@ -5,18 +5,24 @@ import json
 import sqlite3
 from collections import Counter
 
+import lasair
 import numpy as np
 import pytest
 
 from annotator.annotation import Annotation
 from annotator.decision.changes import state_digest
+from annotator.decision.objects import ScoredObject
+from annotator.lasair.api import LasairApi
+from annotator.lasair.budget import CallBudget
+from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
 from annotator.models import Missing
-from annotator.passes.enrich import NO_ANSWER, NO_CALL
+from annotator.passes.enrich import NO_ANSWER, NO_CALL, Enricher
 from annotator.passes.run import run_pass
 from annotator.sandbox import Account, Sandbox, Topic, simulate_night
 from annotator.sandbox.lasair.answers import candidate
 from annotator.sandbox.sky.stamps import KINDS, simulate, to_fits
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 from tests.conftest import TOKEN
@@ -180,8 +186,8 @@ def test_an_object_that_cannot_be_asked_for_now_waits_and_does_not_hold_the_pass
     sandbox.misbehave("object", kind, status=503)
     report = run_pass(config, three)
     found = modalities_of(config)
-    assert report.scored == len(found) > 25 and report.problem == ""
-    assert calls_to(sandbox, "object") <= 6
+    assert report.scored == len(found) > 25 and "object: no good answer 3 times in a row" in report.problem
+    assert calls_to(sandbox, "object") == 3
     assert {said["lightcurve"]["missing"] for said in found.values()} <= {NO_ANSWER, NO_CALL}
     sandbox.behave()
     for _ in range(8):
@@ -189,18 +195,124 @@ def test_an_object_that_cannot_be_asked_for_now_waits_and_does_not_hold_the_pass
     assert all("error" in said["lightcurve"] for said in modalities_of(config).values())
 
 
-def test_an_object_that_lasair_refuses_is_missing_and_not_asked_for_again(sandbox, configure, three):
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 500])
+def test_what_every_object_is_told_is_about_lasair_and_all_of_them_wait(sandbox, configure, three, status):
+    config = configure(sandbox, **(ALL | {"lasair__random_share": 1.0}))
+    sandbox.misbehave("object", "refuse", status=status)
+    asked = 0
+    for _ in range(3):
+        report = run_pass(config, three)
+        calls, asked = calls_to(sandbox, "object") - asked, calls_to(sandbox, "object")
+        assert 0 < calls <= 3 and "about the server" in report.problem
+    with Ledger(config.ledger) as ledger:
+        assert ledger.kept.count_waiting() == len(modalities_of(config)) > 25
+        assert ledger.kept.refused_before(list(modalities_of(config)), 0) == {}
+    sandbox.behave()
+    assert run_pass(config, three).problem == ""
+    assert all("error" in said["lightcurve"] for said in modalities_of(config).values())
+
+
+@pytest.fixture
+def asking(sandbox, configure):
+    """A ledger in which objects wait, and what asks Lasair for them on a night; Lasair refuses some."""
     config = configure(sandbox, **ALL)
-    sandbox.misbehave("object", "refuse", status=500)
-    run_pass(config, three)
-    asked = calls_to(sandbox, "object")
-    run_pass(config, three)
-    assert calls_to(sandbox, "object") == asked
-    assert all("refused" in said["triplet"]["missing"] for said in modalities_of(config).values())
+    refused: set[str] = set()
+    with Ledger(":memory:") as ledger:
+
+        def enricher(night: int) -> Enricher:
+            budget = CallBudget(ledger, 10_000, 0.9)
+            api = LasairApi(SURVEYS["ztf"], config.lasair.endpoint, TOKEN, 30.0, budget)
+            answer = api._client.object
+
+            def refusing(object_id):
+                if object_id in refused:
+                    raise lasair.LasairError("Internal Server Error")
+                return answer(object_id)
+
+            api._client.object = refusing
+            return Enricher(["lightcurve"], api, config.lasair, CutoutFetcher(()), ledger.kept, night, parse=parse)
+
+        yield ledger, enricher, refused
+
+
+def test_an_object_that_lasair_refuses_and_others_not_is_asked_for_on_three_nights_and_no_more(asking, night):
+    ledger, enricher, refused = asking
+    bad, *good = [Transient(row["objectId"], "ztf") for row in night.rows()[:3]]
+    refused.add(bad.object_id)
+    ledger.record([waiting(bad)], [], 0.0)
+    for number in range(2):
+        asked = enricher(number)
+        said = dict(zip("bg", asked.changed([bad, good[0]]), strict=True))
+        asked.note_refused()
+        assert said["b"].waits and "on another night" in said["b"].transient.why_missing["lightcurve"]
+        assert not said["g"].waits and said["g"].transient.light_curve is not None
+        assert not ledger.kept.waiting_records(9, number) and len(ledger.kept.waiting_records(9, number + 1)) == 1
+    last, _ = enricher(2).changed([bad, good[1]])
+    assert not last.waits and last.transient.why_missing["lightcurve"].endswith("on 3 nights")
+
+
+def test_an_object_that_was_refused_before_does_not_tell_whether_lasair_answers(asking, night, sandbox):
+    ledger, enricher, refused = asking
+    items = [Transient(row["objectId"], "ztf") for row in night.rows()[:5]]
+    refused.update(item.object_id for item in items)
+    ledger.record([waiting(item) for item in items], [], 0.0)
+    ledger.kept.note_refused([item.object_id for item in items], 0)
+    alone = enricher(1)
+    assert all(item.waits for item in alone.waiting(items)) and calls_to(sandbox, "object") == 0
+    alone.note_refused()
+    assert set(ledger.kept.refused_before([item.object_id for item in items], 2).values()) == {1}
+    refused.clear()
+    with_others = enricher(1).waiting([*items, Transient(night.rows()[5]["objectId"], "ztf")])
+    assert not any(item.waits for item in with_others)
+
+
+def waiting(transient: Transient) -> ScoredObject:
+    return ScoredObject(
+        transient.object_id,
+        "state",
+        "set",
+        61000.0,
+        3,
+        "normal",
+        1.0,
+        {},
+        None,
+        None,
+        waiting_record=transient.object_id,
+    )
+
+
+@pytest.mark.parametrize("answer", [None, 5, [], {}, {"objectId": {}}, {"candidates": 5}, {"candidates": [[]]}])
+def test_an_answer_of_another_shape_is_no_answer_and_is_asked_for_three_times(asking, night, monkeypatch, answer):
+    _, enricher, _ = asking
+    asked = enricher(0)
+    seen = []
+
+    def shaped(object_id):
+        seen.append(object_id)
+        return {"objectId": object_id} | answer if isinstance(answer, dict) and answer else answer
+
+    asked._api._client.object = shaped
+    items = asked.changed([Transient(row["objectId"], "ztf") for row in night.rows()[:9]])
+    assert all(item.waits and item.transient.why_missing["lightcurve"] == NO_ANSWER for item in items)
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 503])
+def test_what_every_stamp_is_answered_is_about_their_host_and_all_of_them_wait(sandbox, configure, three, status):
+    config = configure(sandbox, **(ALL | {"lasair__random_share": 1.0}))
+    sandbox.misbehave("cutout", "refuse", status=status)
+    report = run_pass(config, three)
+    assert "cutouts 127.0.0.1: no good answer 3 times in a row" in report.problem
+    assert calls_to(sandbox, "cutout") <= 3 + config.cutouts.parallel
+    found = modalities_of(config)
+    assert all("error" in said["lightcurve"] for said in found.values())
+    sandbox.behave()
+    assert run_pass(config, three).problem == ""
+    assert sum("error" in said["triplet"] for said in modalities_of(config).values()) > 0.85 * len(found)
 
 
 def test_cutouts_that_do_not_come_leave_the_light_curve_and_join_later(sandbox, configure, three, monkeypatch):
-    monkeypatch.setattr("annotator.lasair.cutouts.SILENCE_S", 0.0)
     monkeypatch.setattr("annotator.lasair.cutouts._RETRY_PAUSE_S", 0.0)
     config = configure(sandbox, cutouts__parallel=2, **(ALL | {"lasair__random_share": 0.5}))
     sandbox.misbehave("cutout", "refuse", status=503)

@@ -14,6 +14,7 @@ from annotator.annotation import Annotation
 from annotator.decision.config import DecisionConfig
 from annotator.errors import RecordError
 from annotator.lasair.api import LasairApi
+from annotator.lasair.budget import CallBudget
 from annotator.lasair.filters import FilterFile
 from annotator.ledger import Ledger
 from annotator.passes.delivery import deliver
@@ -193,10 +194,7 @@ def test_its_object_is_recognised_by_its_own_column(other):
         def object(self, object_id):
             return {"diaObjectId": OBJECT_ID, "diaSourcesList": []}
 
-    class Budget:
-        def spend(self, name):
-            pass
-
-    api = LasairApi(other, "http://127.0.0.1:9/api", "token", 1.0, Budget())
-    api._client = Client()
-    assert api.object(OBJECT_ID)["diaObjectId"] == OBJECT_ID
+    with Ledger(":memory:") as ledger:
+        api = LasairApi(other, "http://127.0.0.1:9/api", "token", 1.0, CallBudget(ledger, 10, 0.5))
+        api._client = Client()
+        assert api.object(OBJECT_ID)["diaObjectId"] == OBJECT_ID

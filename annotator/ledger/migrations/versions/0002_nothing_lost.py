@@ -33,7 +33,7 @@ def upgrade() -> None:
         "breakers",
         sa.Column("endpoint", sa.Text, primary_key=True),
         sa.Column("opened_at", sa.Double, nullable=False),
-        sa.Column("closed_until", sa.Double, nullable=False),
+        sa.Column("paused_until", sa.Double, nullable=False),
         sa.Column("times", sa.Integer, nullable=False),
         _text("cause"),
     )
