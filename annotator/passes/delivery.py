@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from annotator.annotation import Annotation
-from annotator.errors import LasairApiError, LasairUnreachableError, QuotaError, RejectedError, UnauthorizedError
+from annotator.errors import (
+    LasairApiError,
+    LasairUnreachableError,
+    NotNowError,
+    QuotaError,
+    RejectedError,
+    UnauthorizedError,
+)
 from annotator.lasair.api import LasairApi
 from annotator.ledger.outbox import Outbox
 
@@ -75,7 +82,7 @@ class _Sender:
         """Send one batch; return whether Lasair goes on taking them."""
         try:
             self.api.annotate(batch)
-        except QuotaError as error:
+        except (QuotaError, NotNowError) as error:
             self.delivery.pause = str(error)
             return False
         except UnauthorizedError as error:
