@@ -13,6 +13,8 @@ import datetime
 import enum
 import io
 import itertools
+import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from types import MappingProxyType
 
 from annotator.annotation import OBJECT_ID, OBJECT_ID_KEY, Classification
 from annotator.errors import ConfigError
+from annotator.nights import DAY_S, MAX_AHEAD_DAYS
 
 COLUMNS = (OBJECT_ID_KEY, "verdict", "person", "when")
 _OPTIONAL = ("note",)
@@ -145,14 +148,42 @@ def _moment(text: str) -> datetime.datetime:
     )
 
 
-def latest(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
-    """Return the verdict that holds for each object: the newest, whoever gave it; of two at one time the later line."""
-    holding: dict[str, Verdict] = {}
+def latest(verdicts: Iterable[Verdict], now: float | None = None) -> dict[str, Verdict]:
+    """Return the verdict that holds for each object: the newest, whoever gave it; of two at one time the later line.
+
+    One that is dated later than now has no date, and is older than any that has one; of several such the later line.
+
+    Parameters
+    ----------
+    verdicts
+        Of any objects.
+    now
+        Seconds since 1970; the present where it is left out.
+    """
+    now = time.time() if now is None else now
+    holding: dict[str, tuple[float, Verdict]] = {}
     for verdict in verdicts:
-        before = holding.get(verdict.object_id)
-        if before is None or verdict.when >= before.when:
-            holding[verdict.object_id] = verdict
-    return holding
+        order = -math.inf if is_dated_ahead(verdict, now) else verdict.when.timestamp()
+        if verdict.object_id not in holding or order >= holding[verdict.object_id][0]:
+            holding[verdict.object_id] = (order, verdict)
+    return {object_id: verdict for object_id, (_, verdict) in holding.items()}
+
+
+def is_dated_ahead(verdict: Verdict, now: float) -> bool:
+    """Tell whether a verdict is dated later than now, by more than clocks may differ."""
+    return verdict.when.timestamp() > now + MAX_AHEAD_DAYS * DAY_S
+
+
+def ahead_in_words(verdicts: Iterable[Verdict], path: Path | None, now: float) -> list[str]:
+    """Say which verdicts of a file are dated later than now, and what to do, in a sentence."""
+    ahead = [verdict for verdict in verdicts if is_dated_ahead(verdict, now)]
+    if not ahead:
+        return []
+    first = ahead[0]
+    return [
+        f"{len(ahead)} of the verdicts in {path} are dated later than now, such as that on {first.object_id} of "
+        f"{first.when:%Y-%m-%d}, and hold only where there is no other: correct their dates"
+    ]
 
 
 def merge(*sources: Iterable[Verdict]) -> list[Verdict]:

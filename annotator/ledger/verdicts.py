@@ -46,7 +46,8 @@ class Verdicts:
         with self._database.transaction():
             self._database.exclude_writers(verdicts)
             kept = [item for item in self.of_object(verdict.object_id) if item.undone_at is None]
-            holds = latest([*in_file, *(item.verdict for item in kept)]).get(verdict.object_id)
+            said = [*in_file, *(item.verdict for item in kept)]
+            holds = latest(said, verdict.when.timestamp()).get(verdict.object_id)
             for item in kept:
                 if item.verdict is holds and _said(holds) == _said(verdict):
                     return item.verdict_id

@@ -1,6 +1,7 @@
 """`aha-annotator check`: is everything in order to go live, point by point, and what to do where not."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from annotator.owned_folder import kinds_of, refuse_foreign
 from annotator.sources.files import read_records
 from annotator.sources.kafka_lag import peek
 from annotator.surveys import SURVEYS, Survey
-from annotator.verdicts import latest, read_verdicts
+from annotator.verdicts import ahead_in_words, latest, read_verdicts
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def _verdicts(path: Path) -> Point:
         verdicts = read_verdicts(path)
     except AhaError as error:
         return Point("verdicts", False, str(error))
+    if ahead := ahead_in_words(verdicts, path, time.time()):
+        return Point("verdicts", False, ahead[0])
     return Point("verdicts", True, f"{path}: {len(verdicts)} verdicts on {len(latest(verdicts))} objects")
 
 

@@ -40,7 +40,7 @@ from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
 from annotator.sources.records import Batch
 from annotator.surveys import SURVEYS
-from annotator.verdicts import Verdict, latest, merge, read_if_any
+from annotator.verdicts import Verdict, ahead_in_words, latest, merge, read_if_any
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def run_pass(
     """
     clock = Clock(clock)
     with recorded_pass(config, clock, is_dry=on_dry_annotation is not None) as (ledger, api, report):
-        verdicts = _verdicts(config, ledger, report)
+        verdicts = _verdicts(config, ledger, report, clock)
         rules = dataclasses.replace(rules_of(config, models), leaves_judged=verdicts.is_partial)
         dates = Dates(config.survey, clock)
         scoring = Scoring(ledger, models, rules, verdicts.latest, clock, dates)
@@ -151,12 +151,15 @@ class _Verdicts:
     """Whether the file of verdicts could not be read."""
 
 
-def _verdicts(config: Config, ledger: Ledger, report: PassReport) -> _Verdicts:
+def _verdicts(config: Config, ledger: Ledger, report: PassReport, clock: Clock) -> _Verdicts:
     """Read what people said, from the ledger alone where their file cannot be read."""
     kept = ledger.verdicts.holding()
+    now = clock()
     with _step(report, "reading the verdicts"):
-        return _Verdicts(latest(merge(read_if_any(config.verdicts), kept)))
-    return _Verdicts(latest(kept), is_partial=True)
+        in_file = read_if_any(config.verdicts)
+        report.problems += ahead_in_words(in_file, config.verdicts, now)
+        return _Verdicts(latest(merge(in_file, kept), now))
+    return _Verdicts(latest(kept, now), is_partial=True)
 
 
 def _judge(work: _Work) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from annotator.config import Config
 from annotator.decision.classify import exotic_threshold_of, overridden
+from annotator.decision.decide import DATES_AHEAD
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger, open_known
 from annotator.ledger.pass_log import PassRecord
@@ -117,7 +118,7 @@ def _candidates(scored: Sequence[NightScore], config: Config, ledger: Ledger, un
                 modalities={name: _result(said) for name, said in item.modalities.items() if isinstance(said, Mapping)},
                 prior=item.modalities.get("prior"),
                 exotic=item.modalities.get("exotic"),
-                explanation=item.explanation,
+                explanation=_with_dates(item),
                 reasons=item.reasons or {},
                 n_det=item.n_det,
                 mjd=item.last_mjd,
@@ -136,6 +137,16 @@ def _candidates(scored: Sequence[NightScore], config: Config, ledger: Ledger, un
             )
         )
     return tuple(candidates)
+
+
+def _with_dates(item: NightScore) -> str:
+    """Return the explanation, and what was no date."""
+    dates = item.modalities.get(DATES_AHEAD)
+    return (
+        f"{item.explanation} Dated later than now, and scored without: {', '.join(dates)}."
+        if dates
+        else item.explanation
+    )
 
 
 def _result(said: Mapping[str, object]) -> ModalityResult:

@@ -538,7 +538,7 @@ def test_objects_are_counted_by_how_often_they_were_scored(ledger):
 
 
 def verdict(name="regular", object_id="ZTF99aaaaaaa", person="Ada Ångström", second=0.0, note="") -> Verdict:
-    when = datetime.datetime(2099, 3, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=second)
+    when = datetime.datetime(2025, 3, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=second)
     return Verdict(object_id, name, person, when, note)
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import time
+from pathlib import Path
 from string import ascii_letters, digits
 
 import pytest
@@ -17,17 +18,17 @@ from annotator.monitor.check import check
 from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from annotator.reasons.sentence import explain_verdict
-from annotator.verdicts import Verdict, VerdictKind, latest, merge, read_verdicts, verdicts_csv
+from annotator.verdicts import Verdict, VerdictKind, ahead_in_words, latest, merge, read_verdicts, verdicts_csv
 from tests.conftest import TOKEN
 
 HEADER = "objectId,verdict,person,when\n"
-GOOD = "ZTF99aaaaaaa,regular,Ada Ångström,2099-03-01T09:30:00+02:00\n"
+GOOD = "ZTF99aaaaaaa,regular,Ada Ångström,2025-03-01T09:30:00+02:00\n"
 PERSON = "Ada O'Hara"
 
 
 NO_MOMENTS = [
-    *("", "yesterday", "NaN", "1e9", "2099-03-01", "2099-W09-7", "01/03/2099 09:30", "2099-03-01T09:30 CET"),
-    *("2099-13-01T00:00", "2099-03-01T25:00", "0001-01-01T00:00+14:00"),
+    *("", "yesterday", "NaN", "1e9", "2025-03-01", "2025-W09-7", "01/03/2099 09:30", "2025-03-01T09:30 CET"),
+    *("2025-13-01T00:00", "2025-03-01T25:00", "0001-01-01T00:00+14:00"),
 ]
 
 
@@ -38,7 +39,7 @@ def file_of(folder, content: str | bytes):
 
 
 def verdict(name="regular", object_id="ZTF99aaaaaaa", person=PERSON, hour=0, note="") -> Verdict:
-    when = datetime.datetime(2099, 3, 1, tzinfo=datetime.UTC) + datetime.timedelta(hours=hour)
+    when = datetime.datetime(2025, 3, 1, tzinfo=datetime.UTC) + datetime.timedelta(hours=hour)
     return Verdict(object_id, name, person, when, note)
 
 
@@ -54,16 +55,16 @@ def write_down(path, item: Verdict) -> None:
 def test_a_file_is_read_line_by_line_with_its_times_in_utc(tmp_path, before, between):
     lines = [
         "when,person,objectId,note,verdict",
-        "2099-03-01T09:30:00+02:00,Ada Ångström,ZTF99aaaaaaa,,regular",
-        '2099-03-01 08:00,"Hara, O\'",ZTF99aaaaaab,"a moving source, twice",artefact',
+        "2025-03-01T09:30:00+02:00,Ada Ångström,ZTF99aaaaaaa,,regular",
+        '2025-03-01 08:00,"Hara, O\'",ZTF99aaaaaab,"a moving source, twice",artefact',
         "",
     ]
     first, second = read_verdicts(file_of(tmp_path, before + between.join(lines)))
     assert first == Verdict(
-        "ZTF99aaaaaaa", "regular", "Ada Ångström", datetime.datetime(2099, 3, 1, 7, 30, tzinfo=datetime.UTC)
+        "ZTF99aaaaaaa", "regular", "Ada Ångström", datetime.datetime(2025, 3, 1, 7, 30, tzinfo=datetime.UTC)
     )
     assert (second.person, second.note) == ("Hara, O'", "a moving source, twice")
-    assert second.when == datetime.datetime(2099, 3, 1, 8, tzinfo=datetime.UTC)
+    assert second.when == datetime.datetime(2025, 3, 1, 8, tzinfo=datetime.UTC)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +163,23 @@ def test_the_newest_verdict_of_an_object_holds_and_of_two_at_one_time_the_later_
                 assert (other.when, n) <= (found.when, place)
 
 
+@given(st.floats(1.01, 1e4))
+def test_a_verdict_dated_later_than_now_holds_only_where_there_is_no_other(days_ahead):
+    now = 1.79e9
+
+    def said(name: str, seconds: float) -> Verdict:
+        return Verdict("ZTF99aaaaaaa", name, "Ada", datetime.datetime.fromtimestamp(now + seconds, datetime.UTC))
+
+    ahead, before = said("regular", days_ahead * 86_400), said("anomaly", -9e6)
+    assert latest([before, ahead], now) == latest([ahead, before], now) == {"ZTF99aaaaaaa": before}
+    assert latest([ahead], now) == {"ZTF99aaaaaaa": ahead}
+    (words,) = ahead_in_words([before, ahead], Path("v.csv"), now)
+    assert words.startswith("1 of the verdicts in v.csv are dated later than now, such as that on ZTF99aaaaaaa")
+
+
 def test_a_time_without_a_zone_is_no_verdict():
     with pytest.raises(ConfigError, match="when must be a time with its zone"):
-        Verdict("ZTF99aaaaaaa", "regular", "Ada", datetime.datetime(2099, 3, 1))
+        Verdict("ZTF99aaaaaaa", "regular", "Ada", datetime.datetime(2025, 3, 1))
 
 
 # --- what they do to a classification
@@ -183,8 +198,8 @@ def test_a_person_has_the_last_word_and_then_a_class_in_tns_if_so_configured(dec
 
 
 def test_who_judged_stays_here_and_the_day_is_told():
-    assert explain_verdict(verdict("regular", hour=3)) == "Judged regular by a person on 2099-03-01."
-    assert explain_verdict(verdict("artefact", hour=30)) == "Judged an artefact by a person on 2099-03-02."
+    assert explain_verdict(verdict("regular", hour=3)) == "Judged regular by a person on 2025-03-01."
+    assert explain_verdict(verdict("artefact", hour=30)) == "Judged an artefact by a person on 2025-03-02."
 
 
 # --- in whole passes
@@ -233,7 +248,7 @@ def test_a_verdict_overwrites_the_flag_of_an_object_that_is_no_longer_in_the_str
     assert (report.read, report.judged, report.queued, report.delivery.sent) == (0, 1, 1, 1)
     assert "1 annotations rewritten since a person has judged otherwise" in summary(report)
     after = held(sandbox)[flagged]
-    assert after["classification"] == becomes and "by a person on 2099-03-01." in after["explanation"]
+    assert after["classification"] == becomes and "by a person on 2025-03-01." in after["explanation"]
     assert after["classdict"] == before[flagged]["classdict"]
     assert PERSON.split()[0] not in str(sandbox.annotations())
     assert {name: row for name, row in held(sandbox).items() if name != flagged} == {

@@ -138,7 +138,7 @@ def _serve_pages(app: flask.Flask, inspection: _Inspection) -> None:
     def index() -> flask.typing.ResponseReturnValue:
         with inspection.reading() as ledger:
             pages = inspection.night.pages(ledger.passes.last())
-            holding = latest(merge(inspection.in_file, ledger.verdicts.holding()))
+            holding = latest(merge(inspection.in_file, ledger.verdicts.holding()), inspection.clock())
             last = inspection.last(ledger)
         return pages.index(holding, _session(last=last, n_judged=len(pages.object_ids & holding.keys())))
 
