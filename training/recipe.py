@@ -79,7 +79,7 @@ def check_writable(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: expected a folder, found a file; name another place")
-    is_ours = any((out / f"{name}.json").is_file() for name in (*Modality, *HEADS)) or any(out.glob("aha*.json"))
+    is_ours = any((out / f"{name}.onnx").is_file() for name in (*Modality, *HEADS)) or any(out.glob("aha*.onnx"))
     if out.is_dir() and any(out.iterdir()) and not is_ours:
         raise ConfigError(
             f"--out {out}: expected a new or empty folder, or one of models, found other files, which are never "

@@ -31,6 +31,8 @@ INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 TRANSACTION = {"sqlite": ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"), "postgresql": ("BEGIN", "COMMIT", "ROLLBACK")}
 WITHIN_TRANSACTION = ("SAVEPOINT step", "RELEASE SAVEPOINT step", "ROLLBACK TO SAVEPOINT step")
 
+NO_INODE = (0, 0)
+"""Of a file that is not there."""
 FENCE = "fence"
 """In `identity`: the number of the pass that may write."""
 _FENCE_VALUE = sqlalchemy.select(identity.c.value).where(identity.c.name == FENCE)
@@ -62,7 +64,7 @@ def connect(
         If it cannot be reached.
     """
     is_file = not isinstance(address, PostgresAddress) and address != MEMORY
-    if is_file and (read_only or not begin) and not Path(address).exists():
+    if is_file and (read_only or not begin) and not os.path.exists(address):
         raise LedgerMissingError(f"there is no ledger at {address}: the first pass begins one")
     with as_ledger_errors(f"cannot open the ledger {address}"):
         if isinstance(address, PostgresAddress):
@@ -185,7 +187,7 @@ class Database:
 
     def check_place(self) -> None:
         """Raise LedgerError where the file that was opened is no longer the one that is there: it would be lost."""
-        if self._inode_there() != self._inode:
+        if self._inode_there() != self._inode or self._inode == NO_INODE:
             raise LedgerError(
                 f"the ledger {self.address} was deleted or replaced while it was in use: what is written now would be "
                 "lost"
@@ -197,7 +199,7 @@ class Database:
         try:
             found = os.stat(self.address)
         except OSError:
-            return (0, 0)
+            return NO_INODE
         return found.st_dev, found.st_ino
 
     def check_fence(self) -> None:

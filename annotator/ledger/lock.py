@@ -27,6 +27,19 @@ _held: set[int] = set()
 _changing = threading.Lock()
 
 
+def _leave_to_parent() -> None:
+    """Give up, in a forked process, the descriptors that it has in common with its parent, and so their locks."""
+    global _changing
+    _changing = threading.Lock()
+    for descriptor in _descriptors.values():
+        os.close(descriptor)  # SQLite's locks are not inherited, so that none is lost here
+    _descriptors.clear()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
 @contextlib.contextmanager
 def pass_lock(database: Database) -> Iterator[None]:
     """Hold the right to make a pass on an open ledger; it ends with the process, however that ends.

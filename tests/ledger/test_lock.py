@@ -104,6 +104,25 @@ def test_by_whatever_name_a_file_is_opened_its_lock_is_the_same(tmp_path):
     assert not is_held(symbolic)
 
 
+def test_a_forked_process_does_not_have_its_parent_s_lock(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+
+    def asked_by_a_child(question: Callable[[], bool]) -> bool:
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                os._exit(question())
+            os._exit(2)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status in (0, 1)
+        return bool(status)
+
+    with open_for_pass(path):
+        assert asked_by_a_child(lambda: is_held(path))
+        assert asked_by_a_child(lambda: is_held(path))  # that the first has ended gives nothing up
+    assert not asked_by_a_child(lambda: is_held(path))
+
+
 def test_holding_the_lock_leaves_sqlite_its_own(tmp_path):
     """A descriptor that is closed would take them away: then another process could write amid a transaction."""
     path = tmp_path / "ledger.sqlite"
@@ -115,17 +134,18 @@ def test_holding_the_lock_leaves_sqlite_its_own(tmp_path):
         assert "database is locked" in said.stderr
 
 
-@pytest.mark.parametrize("what", WRITES)
-def test_a_pass_that_another_has_superseded_writes_nothing_more(address, what):
+def test_a_pass_that_another_has_superseded_writes_nothing_more(address):
     with Ledger(address) as ledger:
         ledger.record([scored_object()], [], 1.0)
         with ledger.hold_for_pass():
-            WRITES[what](ledger)  # it may, as long as it is the last
+            for write in WRITES.values():
+                write(ledger)  # it may, as long as it is the last
             take_over(address)
             before = everything_in(address)
-            with pytest.raises(LedgerError, match="another pass has taken over"):
-                WRITES[what](ledger)
-            assert everything_in(address) == before
+            for what, write in WRITES.items():
+                with pytest.raises(LedgerError, match="another pass has taken over"):
+                    write(ledger)
+                assert everything_in(address) == before, what
 
 
 def test_who_judges_beside_a_pass_is_not_taken_for_a_superseded_one(ledger, address):
@@ -155,9 +175,8 @@ def test_a_pass_whose_connection_the_server_has_ended_has_lost_the_ledger(server
                 ledger.outbox.mark_sent([annotation()], 1.0)
 
 
-@pytest.mark.parametrize("what", WRITES)
 @pytest.mark.parametrize("how", ["deleted", "replaced by another", "replaced by a backup of itself", "begun anew"])
-def test_a_ledger_that_goes_away_during_a_pass_is_missed_before_anything_is_written(tmp_path, how, what):
+def test_a_ledger_that_goes_away_during_a_pass_is_missed_before_anything_is_written(tmp_path, how):
     path, aside = tmp_path / "ledger.sqlite", tmp_path / "aside.sqlite"
     with Ledger(path) as ledger:
         ledger.record([scored_object()], [], 1.0)
@@ -169,8 +188,9 @@ def test_a_ledger_that_goes_away_during_a_pass_is_missed_before_anything_is_writ
         path.unlink() if how in ("deleted", "begun anew") else os.replace(aside, path)
         if how == "begun anew":
             Ledger(path).close()
-        with pytest.raises(LedgerError, match="was deleted or replaced while it was in use"):
-            WRITES[what](ledger)
+        for write in WRITES.values():
+            with pytest.raises(LedgerError, match="was deleted or replaced while it was in use"):
+                write(ledger)
 
 
 def test_a_link_that_is_turned_to_another_ledger_is_noticed(tmp_path):

@@ -166,6 +166,18 @@ def test_a_failed_gate_leaves_what_was_there(rotation, data, tmp_path, monkeypat
     assert (tmp_path / "features.onnx").read_bytes() == b"yesterday's"
 
 
+@pytest.mark.parametrize("option", ["--out", "--out-of-fold"])
+def test_a_folder_of_somebody_else_is_refused_before_the_work_and_stays_as_it_is(data, tmp_path, capsys, option):
+    (tmp_path / "MODEL_CARD.md").write_text("mine")
+    (tmp_path / "features.csv").write_text("mine")
+    places = {"--out": str(tmp_path / "out")} | {option: str(tmp_path)}
+    assert main(["features", "--data", str(data), *(part for item in places.items() for part in item)]) == 2
+    assert "name another" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("MODEL_CARD.md", "features.csv"), "mine"
+    )
+
+
 def test_a_model_that_the_annotator_would_refuse_is_not_written(trained):
     names = ("features.onnx", "features.json")
     files = [(name, (trained / name).read_bytes()) for name in names]
