@@ -144,7 +144,9 @@ class ScheduleConfig(Typed):
 
     every_minutes: Annotated[float, Meta(ge=0.01, le=7 * 24 * 60)] = 10.0
     cron: Text | None = None
-    """A cron expression of five fields, in UTC; it replaces the interval."""
+    """As crontab(5) has it (:mod:`annotator.cron`), in UTC; it replaces the interval."""
+    pass_limit_minutes: Annotated[float, Meta(ge=0.01, le=7 * 24 * 60)] = 60.0
+    """A pass that takes longer is a reason for attention."""
 
 
 class AttentionConfig(Typed):

@@ -1,7 +1,9 @@
 """Commands that score: a file, one pass, passes on a schedule, and the retraction of a bad release."""
 
 import argparse
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +55,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     _add_new_ledger(command)
 
+    command = add_command(
+        commands, "refused", _refused, help="list the records, and parts of them, that could not be used"
+    )
+    command.add_argument("--retry", action="store_true", help="score them again first, after a mend")
+    command.add_argument("--json", action="store_true", help="as JSON lines, with the records")
+
     command = add_command(commands, "retract", _retract, help="rewrite as normal what a bad release flagged")
     command.add_argument("--version", required=True, dest="bad_version", metavar="V", help="the model set to retract")
 
@@ -96,9 +104,12 @@ def _score(options: argparse.Namespace) -> int:
 def _once(options: argparse.Namespace) -> int:
     from annotator.passes.report_text import summary
     from annotator.passes.run import note_announced, run_pass
+    from annotator.passes.schedule import stopped_by_signals
 
     config, models = _configured_for_passes(options)
-    report = run_pass(config, models, on_dry_annotation=_print_dry(options))
+    stop = threading.Event()
+    with stopped_by_signals(stop):
+        report = run_pass(config, models, should_stop=stop.is_set, on_dry_annotation=_print_dry(options))
     print(summary(report), file=sys.stderr if options.dry_run else sys.stdout, flush=True)
     if not options.dry_run:
         note_announced(config, report)
@@ -106,9 +117,11 @@ def _once(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from annotator.passes.schedule import run_on_schedule
+    from annotator.passes.schedule import print_line, run_on_schedule
 
-    run_on_schedule(*_configured_for_passes(options), on_dry_annotation=_print_dry(options))
+    # A dry run's standard output is annotations, one JSON line each.
+    say = (lambda text: print(text, file=sys.stderr, flush=True)) if options.dry_run else print_line
+    run_on_schedule(*_configured_for_passes(options), on_dry_annotation=_print_dry(options), say=say)
     return EXIT_OK
 
 
@@ -123,6 +136,24 @@ def _configured_for_passes(options: argparse.Namespace) -> tuple["Config", "Mode
     if options.new_ledger:
         forget_known(config.ledger)
     return config, models
+
+
+def _refused(options: argparse.Namespace) -> int:
+    from annotator.config import load_config
+    from annotator.ledger import Ledger
+
+    config = load_config(options.config, os.environ)
+    if options.retry:
+        from annotator.passes.refused import retry_refused
+
+        retried = retry_refused(*configured(options))
+        print(f"{retried.scored} scored, {retried.refused} refused still", file=sys.stderr)
+    with Ledger(config.ledger, read_only=True) as ledger:
+        items = ledger.refused.open()
+    for item in items:
+        print(item.to_json() if options.json else item)
+    sys.stdout.flush()
+    return EXIT_ATTENTION if options.retry and items else EXIT_OK
 
 
 def _retract(options: argparse.Namespace) -> int:

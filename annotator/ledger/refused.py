@@ -1,5 +1,6 @@
 """Records that could not be used, or parts of them: kept, so that they can be scored after a mend."""
 
+import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from annotator.decision.objects import Refusal
+from annotator.fences import printable
 from annotator.ledger.database import Database
 from annotator.ledger.schema import refused
 
@@ -33,6 +35,11 @@ class RefusedRecord:
     def to_json(self) -> str:
         """Return it as one line of JSON."""
         return json.dumps({"refused_id": self.refused_id, "refused_at": self.refused_at} | vars(self.refusal))
+
+    def __str__(self) -> str:
+        when, item = datetime.datetime.fromtimestamp(self.refused_at, datetime.UTC), self.refusal
+        name = printable(item.object_id) or "no id"
+        return f"{when:%Y-%m-%d %H:%M:%S} UTC  {name:<16}  {item.part:<10}  {item.kind}: {printable(item.reason)}"
 
 
 class Refused:

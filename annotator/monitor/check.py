@@ -1,12 +1,13 @@
 """`aha-annotator check`: is everything in order to go live, point by point, and what to do where not."""
 
+import datetime
 import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotator.config import Config, FileSource, StreamSource, load_config
+from annotator.config import Config, FileSource, ScheduleConfig, StreamSource, load_config
 from annotator.errors import AhaError, ConfigError, LasairApiError, LedgerMissingError, UnauthorizedError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
@@ -15,10 +16,13 @@ from annotator.lasair.filters import load_filter
 from annotator.ledger import MEMORY, Ledger, open_known
 from annotator.models import load_models
 from annotator.owned_folder import kinds_of, refuse_foreign
+from annotator.passes.schedule import next_runs
 from annotator.sources.files import read_records
 from annotator.sources.kafka_lag import peek
 from annotator.surveys import SURVEYS, Survey
 from annotator.verdicts import ahead_in_words, latest, read_verdicts
+
+SHOWN_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Point:
 
 
 def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
-    """Look at configuration, models, ledger, token, endpoint, source and topic, in this order.
+    """Look at configuration, models, schedule, ledger, token, endpoint, source and topic, in this order.
 
     It reads from Lasair (three calls at most, counted in the ledger) and writes nothing there.
     """
@@ -46,6 +50,7 @@ def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
     yield _folders(path, config)
     if config.verdicts:
         yield _verdicts(config.verdicts)
+    yield _schedule(config.schedule)
     try:
         ledger, words = open_known(config.ledger), str(config.ledger)
     except LedgerMissingError as error:  # three calls are counted nowhere then
@@ -98,6 +103,17 @@ def _verdicts(path: Path) -> Point:
     if ahead := ahead_in_words(verdicts, path, time.time()):
         return Point("verdicts", False, ahead[0])
     return Point("verdicts", True, f"{path}: {len(verdicts)} verdicts on {len(latest(verdicts))} objects")
+
+
+def _schedule(schedule: ScheduleConfig) -> Point:
+    """Say when `run` makes its next passes."""
+    try:
+        due = next_runs(schedule, datetime.datetime.now(datetime.UTC), SHOWN_RUNS)
+    except AhaError as error:
+        return Point("schedule", False, str(error))
+    when = ", ".join(f"{moment:%a %Y-%m-%d %H:%M}" for moment in due)
+    how = f"every {schedule.every_minutes:g} minutes" if schedule.cron is None else schedule.cron
+    return Point("schedule", True, f"{how}: `run` makes a pass when it begins, and at {when} UTC")
 
 
 def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:

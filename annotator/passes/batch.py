@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from annotator.annotation import OBJECT_ID, Classification
 from annotator.attention.dates import Dates
-from annotator.decision.changes import as_seen, changed
+from annotator.decision.changes import as_seen, changed, is_older
 from annotator.decision.classify import decide
 from annotator.decision.decide import decide_batch
 from annotator.decision.objects import Case, Enriched, Known, Refusal, ScoredObject, ScoredState, Seen
@@ -146,6 +146,44 @@ def take_objects(
         scored, found = parts.scored_objects, parts.refusals
         scoring.ledger.record([], [*refusals, *found], scoring.clock(), position)
     return Taken(scored, [*refusals, *found])
+
+
+def take_refused(refusal: Refusal, scoring: Scoring, enricher: Enricher) -> Taken:
+    """Score again what was refused, and write it down if nothing of it is refused any longer.
+
+    Where its object was scored in a later state since, nothing is left to do. What is refused now is not kept again.
+    """
+    objects, refusals = _objects_again(refusal, scoring, enricher)
+    if refusals:
+        return Taken(refusals=refusals)
+    seen = objects[0][0]
+    try:
+        states = scoring.states([seen])
+        known = states.get(seen.transient.object_id)
+        if known is not None and is_older(seen.transient.last_mjd, known.last_mjd):
+            return Taken(unchanged=1)
+        scored, refusals = score_objects(objects, scoring, states)
+        if refusals:
+            return Taken(refusals=refusals)
+        scoring.ledger.record(scored, [], scoring.clock())
+    except Exception as error:
+        return Taken(refusals=[_refusal(seen, "record", failure_of(error))])
+    return Taken(scored)
+
+
+def _objects_again(refusal: Refusal, scoring: Scoring, enricher: Enricher) -> tuple[Objects, list[Refusal]]:
+    """Read the object of which something was refused: from its record, or from what was scored where none was kept."""
+    if refusal.record:
+        seen, refusals = parse_batch([decoded(refusal.record)], scoring.dates)
+        objects, not_fetched = _enriched(seen, enricher)
+        return objects, [*refusals, *not_fetched]
+    kept = scoring.ledger.kept.snapshots([refusal.object_id])
+    states = scoring.ledger.scores.states(list(kept))
+    objects = [
+        (Seen(transient, None, states[name].state), Enriched(transient, waits=False))
+        for name, (_, transient) in kept.items()
+    ]
+    return objects, [] if objects else [replace(refusal, reason="what was scored is no longer kept")]
 
 
 @dataclass

@@ -1,6 +1,9 @@
 """What a pass did, in words for people."""
 
+import datetime
+
 from annotator.annotation import safe_text
+from annotator.decision.sending import FLAGS
 from annotator.passes.report import PassReport
 
 
@@ -25,14 +28,42 @@ def summary(report: PassReport) -> str:
     return "\n".join([*lines, f"ATTENTION: {report.problem}"] if report.problem else lines)
 
 
+def pass_line(report: PassReport, began_at: float, ended_at: float) -> str:
+    """Say in one line what was done, and in one more each which anomalies are announced.
+
+    Both times are in seconds since 1970.
+    """
+    flagged = sum(report.classes.get(name, 0) for name in FLAGS)
+    line = (
+        f"{datetime.datetime.fromtimestamp(began_at, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC  read {report.read}, "
+        f"scored {report.scored}, flagged {flagged}, sent {report.delivery.sent}, waiting {report.waiting}; "
+        f"{ended_at - began_at:.0f} s"
+    )
+    pauses = dict.fromkeys(filter(None, (report.reading_pause, report.delivery.pause)))
+    line = "; ".join([line, *pauses])
+    lines = [
+        f"{line}; ATTENTION: {report.problem}" if report.problem else line,
+        *(f"  announced: {words}" for words in _announced(report)),
+    ]
+    return "\n".join(lines)
+
+
 def _announcement(report: PassReport) -> list[str]:
     to_announce, unchanged = report.announcement.to_announce, report.announcement.unchanged
     if not to_announce and not unchanged:
         return []
-    lines = [f"anomalies: {len(to_announce)} to announce, {len(unchanged)} as they were announced"]
+    return [
+        f"anomalies: {len(to_announce)} to announce, {len(unchanged)} as they were announced",
+        *(f"  {words}" for words in _announced(report)),
+    ]
+
+
+def _announced(report: PassReport) -> list[str]:
+    """Name the anomalies that this report announces, and how many are left."""
+    lines = []
     for item in report.announced:
         entry = report.tns.get(item.object_id)
         name = safe_text(f"{entry.name} {entry.type}") if entry else "no TNS name"
-        lines.append(f"  {item.object_id}  {item.score:5.2f}  {name}")
-    left = len(to_announce) - len(report.announced)
-    return [*lines, f"  and {left} more, in the next reports"] if left else lines
+        lines.append(f"{item.object_id}  {item.score:5.2f}  {name}")
+    left = len(report.announcement.to_announce) - len(report.announced)
+    return [*lines, f"and {left} more, in the next reports"] if left else lines

@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from annotator.annotation import Annotation
@@ -40,7 +40,7 @@ from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
 from annotator.sources.records import Batch
 from annotator.surveys import SURVEYS
-from annotator.verdicts import Verdict, ahead_in_words, latest, merge, read_if_any
+from annotator.verdicts import ahead_in_words, latest, merge, read_if_any
 
 log = logging.getLogger(__name__)
 
@@ -81,15 +81,12 @@ def run_pass(
     """
     clock = Clock(clock)
     with recorded_pass(config, clock, is_dry=on_dry_annotation is not None) as (ledger, api, report):
-        verdicts = _verdicts(config, ledger, report, clock)
-        rules = dataclasses.replace(rules_of(config, models), leaves_judged=verdicts.is_partial)
-        dates = Dates(config.survey, clock)
-        scoring = Scoring(ledger, models, rules, verdicts.latest, clock, dates)
-        work = _Work(config, scoring, ledger, api, report, clock, should_stop, dates)
+        scoring = scoring_of(config, models, ledger, report, clock)
+        work = _Work(config, scoring, ledger, api, report, clock, should_stop, scoring.dates)
         with _step(report, "applying the verdicts"):
             _judge(work)
         with _step(report, "preparing to read"):
-            enricher = _enricher(config, api, models, ledger, should_stop, work.dates)
+            enricher = enricher_of(config, api, models, ledger, work.dates, should_stop)
             with _step(report, "reading"):
                 _read(work, enricher, is_dry=on_dry_annotation is not None)
             with _step(report, "scoring again what had waited"):
@@ -141,25 +138,18 @@ def _step(report: PassReport, name: str) -> Iterator[None]:
         report.problems.append(f"{name} broke off: {type(error).__name__}: {printable(str(error))}")
 
 
-@dataclass(frozen=True)
-class _Verdicts:
-    """What people said."""
+def scoring_of(config: Config, models: ModelSet, ledger: Ledger, report: PassReport, clock: Clock) -> Scoring:
+    """Gather what the objects of a pass are scored and decided by.
 
-    latest: Mapping[str, Verdict]
-    """The one that holds of each object."""
-    is_partial: bool = False
-    """Whether the file of verdicts could not be read."""
-
-
-def _verdicts(config: Config, ledger: Ledger, report: PassReport, clock: Clock) -> _Verdicts:
-    """Read what people said, from the ledger alone where their file cannot be read."""
-    kept = ledger.verdicts.holding()
-    now = clock()
+    Where the file of verdicts cannot be read, which is a problem of the report, those in the ledger apply, and what
+    people judged otherwise stands.
+    """
+    rules, kept, dates, now = rules_of(config, models), ledger.verdicts.holding(), Dates(config.survey, clock), clock()
     with _step(report, "reading the verdicts"):
         in_file = read_if_any(config.verdicts)
         report.problems += ahead_in_words(in_file, config.verdicts, now)
-        return _Verdicts(latest(merge(in_file, kept), now))
-    return _Verdicts(latest(kept, now), is_partial=True)
+        return Scoring(ledger, models, rules, latest(merge(in_file, kept), now), clock, dates)
+    return Scoring(ledger, models, dataclasses.replace(rules, leaves_judged=True), latest(kept, now), clock, dates)
 
 
 def _judge(work: _Work) -> None:
@@ -254,9 +244,15 @@ def recorded_pass(config: Config, clock: Clock, is_dry: bool = False) -> Iterato
         pass_id = ledger.passes.begin(clock())
         report = PassReport()
         outcome = "interrupted"
+        began_s, limit_s = time.monotonic(), 60 * config.schedule.pass_limit_minutes
         try:
             yield ledger, api, report
             report.away = api.breakers.problem
+            if (took_s := time.monotonic() - began_s) > limit_s:
+                report.problems.append(
+                    f"the pass took {took_s / 60:.3g} minutes, longer than its limit of {limit_s / 60:g} "
+                    f"(schedule.pass_limit_minutes)"
+                )
             outcome = report.problem or "done"
         except Exception as error:
             outcome = str(error) if isinstance(error, AhaError) else f"{type(error).__name__}: {printable(str(error))}"
@@ -284,9 +280,15 @@ def rules_of(config: Config, models: ModelSet) -> Rules:
     )
 
 
-def _enricher(
-    config: Config, api: LasairApi, models: ModelSet, ledger: Ledger, should_stop: Callable[[], bool], dates: Dates
+def enricher_of(
+    config: Config,
+    api: LasairApi,
+    models: ModelSet,
+    ledger: Ledger,
+    dates: Dates,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Enricher:
+    """Return what fetches the views that records lack."""
     source, kept = config.source, config.cutouts
     cutouts = CutoutFetcher(
         config.lasair.allowed_cutout_hosts,

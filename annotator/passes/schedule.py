@@ -1,19 +1,57 @@
 """`aha-annotator run`: passes on a schedule, for months."""
 
+import contextlib
 import datetime
 import logging
+import os
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from annotator.annotation import Annotation
 from annotator.config import Config, ScheduleConfig
-from annotator.errors import AhaError, ConfigError
+from annotator.cron import DAYS, parse_cron
+from annotator.errors import AhaError
+from annotator.fences import printable
 from annotator.models import ModelSet
-from annotator.passes.report_text import summary
+from annotator.passes.report_text import pass_line
 from annotator.passes.run import note_announced, run_pass
 
+if TYPE_CHECKING:
+    from apscheduler.triggers.base import BaseTrigger
+
 log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set an event while this is entered, and the second of them end the process.
+
+    Nothing is lost by that: what belongs together is written in one transaction, and what was under way is taken up by
+    the next pass. The exit status is 128 and the signal's number, as of a process that the signal has killed.
+    """
+
+    def on_signal(number: int, _frame: object) -> None:
+        if stop.is_set():
+            os.write(2, b"aha-annotator: ended at once; the next pass goes on from what was written down\n")
+            os._exit(128 + number)
+        stop.set()
+
+    previous = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def print_line(text: str) -> None:
+    """Print at once, as whoever watches a job expects it."""
+    print(text, flush=True)
 
 
 def run_on_schedule(
@@ -21,12 +59,13 @@ def run_on_schedule(
     models: ModelSet,
     on_dry_annotation: Callable[[Annotation], None] | None = None,
     stop: threading.Event | None = None,
+    say: Callable[[str], None] = print_line,
 ) -> None:
     """Make a pass now and whenever the schedule says, until SIGTERM or SIGINT.
 
     A pass that is due while one is at work is made once afterwards, however often it was due. A signal lets the batch
-    and the annotation in hand be finished. A pass that fails is noted in the ledger and in the log; the next one is
-    made as if nothing had happened.
+    and the annotation in hand be finished, a second one ends the process at once. A pass that fails is noted in the
+    ledger and said; the next one is made as if nothing had happened.
 
     Parameters
     ----------
@@ -34,57 +73,123 @@ def run_on_schedule(
         As for :func:`annotator.passes.run.run_pass`.
     stop
         Ends the schedule when set, as the signals do.
+    say
+        Is given a line for each pass, and one for each anomaly that is announced with it. What it was given counts as
+        announced.
+
+    Raises
+    ------
+    BrokenPipeError
+        If nobody reads any longer what is said; the pass in hand was finished.
     """
     from apscheduler.executors.pool import ThreadPoolExecutor
     from apscheduler.schedulers.background import BackgroundScheduler
 
     stop = stop or threading.Event()
-
-    def make_pass() -> None:
-        try:
-            report = run_pass(config, models, should_stop=stop.is_set, on_dry_annotation=on_dry_annotation)
-            level = logging.WARNING if report.problem else logging.INFO
-            log.log(level, "%s", summary(report))
-            # A report that the log leaves out has reached nobody: what it names stays to be announced.
-            if log.isEnabledFor(level) and not on_dry_annotation:
-                note_announced(config, report)
-        except AhaError as error:
-            log.error("no pass: %s", error)
-        except Exception:  # whatever it is, it must not end the months of passes that are to come
-            log.exception("the pass broke off")
-
+    passes = _Passes(config, models, on_dry_annotation, stop, say)
     # Before anything is said: whoever hears that it runs may end it.
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    scheduler = BackgroundScheduler(
-        timezone=datetime.UTC,
-        executors={"default": ThreadPoolExecutor(1)},
-        job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
-    )
-    try:
-        scheduler.add_job(make_pass, trigger(config.schedule), next_run_time=datetime.datetime.now(datetime.UTC))
+    with stopped_by_signals(stop):
+        scheduler = BackgroundScheduler(
+            timezone=datetime.UTC,
+            executors={"default": ThreadPoolExecutor(1)},
+            job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
+        )
+        scheduler.add_job(passes.make, trigger(config.schedule), next_run_time=datetime.datetime.now(datetime.UTC))
         scheduler.start()
         stop.wait()
         log.info("stopping: the batch in hand is finished first")
         scheduler.shutdown(wait=True)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    if passes.is_unheard:
+        raise BrokenPipeError
 
 
-def trigger(schedule: ScheduleConfig) -> object:
+class _Passes:
+    """Makes passes, one after the other, and says what they did."""
+
+    def __init__(
+        self,
+        config: Config,
+        models: ModelSet,
+        on_dry_annotation: Callable[[Annotation], None] | None,
+        stop: threading.Event,
+        say: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._models = models
+        self._on_dry_annotation = on_dry_annotation
+        self._stop = stop
+        self._say = say
+        self.is_unheard = False
+
+    def make(self) -> None:
+        """Make a pass; whatever it raises must not end the months of passes that are to come."""
+        began_at = time.time()
+        limit_minutes = self._config.schedule.pass_limit_minutes
+        alarm = threading.Timer(60 * limit_minutes, self._tell, [f"ATTENTION: at work for {limit_minutes:g} minutes"])
+        alarm.daemon = True
+        alarm.start()
+        try:
+            report = run_pass(
+                self._config, self._models, should_stop=self._stop.is_set, on_dry_annotation=self._on_dry_annotation
+            )
+            self._say(pass_line(report, began_at, time.time()))
+            if not self._on_dry_annotation:
+                note_announced(self._config, report)
+        except BrokenPipeError:
+            self.is_unheard = True
+            self._stop.set()
+        except AhaError as error:
+            self._tell(f"ATTENTION: no pass: {error}")
+        except Exception as error:
+            log.exception("the pass broke off")
+            self._tell(f"ATTENTION: the pass broke off: {type(error).__name__}: {printable(str(error))}")
+        finally:
+            alarm.cancel()
+
+    def _tell(self, text: str) -> None:
+        try:
+            self._say(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC  {text}")
+        except Exception as error:
+            log.error("%s; standard output takes nothing: %s", text, error)
+
+
+def trigger(schedule: ScheduleConfig) -> "BaseTrigger":
     """Make APScheduler's trigger of the configured interval or cron expression.
 
     Raises
     ------
     ConfigError
-        If the cron expression is none.
+        If the cron expression is none, or never fires.
     """
+    from apscheduler.triggers.combining import OrTrigger
     from apscheduler.triggers.cron import CronTrigger
     from apscheduler.triggers.interval import IntervalTrigger
 
     if schedule.cron is None:
         return IntervalTrigger(seconds=round(schedule.every_minutes * 60), timezone=datetime.UTC)
-    try:
-        return CronTrigger.from_crontab(schedule.cron, timezone=datetime.UTC)
-    except ValueError as error:
-        raise ConfigError(f"schedule.cron must be a cron expression of five fields: {error}") from error
+    cron = parse_cron(schedule.cron)
+    of_month = {"day": _listed(cron.days)}
+    of_week = {"day_of_week": ",".join(DAYS[day] for day in sorted(cron.weekdays))}
+    others = {"minute": _listed(cron.minutes), "hour": _listed(cron.hours), "month": _listed(cron.months)}
+    if not cron.either_day:
+        return CronTrigger(**others, **of_month, **of_week, timezone=datetime.UTC)
+    return OrTrigger([CronTrigger(**others, **days, timezone=datetime.UTC) for days in (of_month, of_week)])
+
+
+def next_runs(schedule: ScheduleConfig, now: datetime.datetime, most: int) -> list[datetime.datetime]:
+    """Return when the next passes are due, in UTC, after the one that `run` makes when it begins.
+
+    Raises
+    ------
+    ConfigError
+        If the cron expression is none, or never fires.
+    """
+    due, last, found = trigger(schedule), None, []
+    for _ in range(most):
+        last = due.get_next_fire_time(last, now if last is None else last)
+        found.append(last)
+    return found
+
+
+def _listed(numbers: frozenset[int]) -> str:
+    return ",".join(map(str, sorted(numbers)))

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from annotator.cli import main
@@ -16,11 +18,13 @@ def points(tmp_path, token=TOKEN) -> dict[str, tuple[bool, str]]:
 def test_everything_in_order_is_said_point_by_point(sandbox, configure, tmp_path, capsys, monkeypatch):
     configure(sandbox)
     found = points(tmp_path)
-    assert list(found) == ["configuration", "models", "folders", "ledger", "token", "endpoint", "source", "topic"]
+    names = ["configuration", "models", "folders", "schedule", "ledger", "token", "endpoint", "source", "topic"]
+    assert list(found) == names
+    assert re.fullmatch(r"every 10 minutes: .*( \w{3} \d{4}-\d\d-\d\d \d\d:\d\d,?){3} UTC", found["schedule"][1])
     assert all(in_order for in_order, _ in found.values())
     monkeypatch.setenv("LASAIR_TOKEN", TOKEN)
     assert main(["check", "-c", str(tmp_path / "aha.yaml")]) == 0
-    assert capsys.readouterr().out.count("ok ") == 8
+    assert capsys.readouterr().out.count("ok ") == 9
     assert sandbox.annotations() == []
 
 
@@ -30,6 +34,7 @@ def test_everything_in_order_is_said_point_by_point(sandbox, configure, tmp_path
         ({}, None, "token", "set the environment variable LASAIR_TOKEN"),
         ({}, "wrong", "token", "does not accept the token"),
         ({"models": "nowhere"}, TOKEN, "models", "expected a folder of models"),
+        ({"schedule": {"cron": "0 12 * * 8"}}, TOKEN, "schedule", "the day of the week must be 0 to 7"),
         ({"ledger": "no/such/folder/ledger.sqlite"}, TOKEN, "ledger", "cannot open the ledger"),
         ({"cutouts": {"cache": "."}}, TOKEN, "folders", "the ledger lies in the folder of the cutouts"),
         ({"cutouts": {"cache": "full"}}, TOKEN, "folders", "expected an empty folder for cutouts"),

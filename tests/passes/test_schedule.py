@@ -1,6 +1,7 @@
+import contextlib
 import datetime
-import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,10 +11,12 @@ import time
 import pytest
 
 from annotator.config import ScheduleConfig
-from annotator.errors import ConfigError
+from annotator.errors import LedgerError
 from annotator.ledger import Ledger
+from annotator.passes import schedule
+from annotator.passes.run import run_pass
 from annotator.passes.schedule import run_on_schedule, trigger
-from tests.conftest import TOKEN
+from tests.conftest import TOKEN, copy_features_model
 
 
 def wait_until(condition, timeout_s=120.0):
@@ -83,29 +86,123 @@ def test_a_dry_run_prints_and_sends_nothing(sandbox, configure, tmp_path):
     assert sandbox.annotations() == []
 
 
+def test_a_second_signal_ends_a_pass_that_hangs_at_once_and_loses_nothing(sandbox, configure, models, tmp_path):
+    config = configure(sandbox, schedule__every_minutes=60, models=str(copy_features_model(tmp_path)))
+    sandbox.misbehave("annotate", "delay", seconds=20.0)
+    with start(tmp_path / "aha.yaml") as job:
+        wait_until(lambda: _writes(config))
+        job.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert job.poll() is None  # the annotation in hand is waited for
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(timeout=120) == 128 + signal.SIGTERM
+        assert b"ended at once" in job.stderr.read()
+    sandbox.behave()
+    report = run_pass(config, models, clock=lambda: time.time() + 86_400)
+    assert report.waiting == 0
+    with Ledger(config.ledger) as ledger:
+        assert ledger.outbox.counts()["sent"] == len(sandbox.annotations())
+
+
+def _writes(config) -> bool:
+    """Say whether a call that writes has begun."""
+    with Ledger(config.ledger) as ledger:
+        return ledger.calls.last_hour_to("annotate", time.time()) > 0
+
+
+def one_pass(config, models, say) -> None:
+    """Make the first pass of a schedule, and end it."""
+    stop = threading.Event()
+
+    def say_and_stop(text: str) -> None:
+        stop.set()
+        say(text)
+
+    run_on_schedule(config, models, stop=stop, say=say_and_stop)
+
+
+def to_announce(config) -> int:
+    with Ledger(config.ledger) as ledger:
+        return len(ledger.announcements.to_announce())
+
+
+def test_each_pass_says_one_line_and_announces_what_it_names(sandbox, configure, models):
+    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=2.0)
+    said: list[str] = []
+    one_pass(config, models, said.append)
+    line, *announced = said[0].splitlines()
+    assert re.fullmatch(
+        r"....-..-.. ..:..:.. UTC  read 144, scored 144, flagged \d+, sent \d+, waiting \d+; \d+ s", line
+    )
+    assert announced and all(words.startswith("  announced: ZTF99") for words in announced)
+    assert to_announce(config) == 0
+    sandbox.misbehave("query", "refuse", times=9, status=502)
+    one_pass(config, models, said.append)
+    assert "; ATTENTION: " in said[1] and "\n" not in said[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [(BrokenPipeError(), True), (OSError(28, "No space left"), False)],
+    ids=["nobody reads", "a full disk"],
+)
+def test_what_could_not_be_said_stays_to_be_announced(sandbox, configure, models, error, ends):
+    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=2.0)
+
+    def refuse(_text: str) -> None:
+        raise error
+
+    with pytest.raises(BrokenPipeError) if ends else contextlib.nullcontext():
+        one_pass(config, models, refuse)
+    assert to_announce(config) > 0
+
+
+def test_a_reader_that_goes_away_ends_the_job_politely(sandbox, configure, tmp_path):
+    configure(sandbox, schedule__every_minutes=0.02, models=str(copy_features_model(tmp_path)))
+    with start(tmp_path / "aha.yaml") as job:
+        assert b"UTC  read " in job.stdout.readline()
+        job.stdout.close()
+        assert job.wait(timeout=120) == 0
+        assert b"Traceback" not in job.stderr.read()
+
+
+def test_a_pass_longer_than_its_limit_says_so(sandbox, configure, models):
+    config = configure(sandbox, schedule__every_minutes=60, schedule__pass_limit_minutes=0.01)
+    sandbox.misbehave("query", "delay", times=1, seconds=1.0)
+    said: list[str] = []
+    run_on_schedule(
+        config, models, stop=(stop := threading.Event()), say=lambda text: (said.append(text), _end(said, stop))
+    )
+    assert "ATTENTION: at work for 0.01 minutes" in said[0]
+    assert "longer than its limit of 0.01" in said[1]
+    with Ledger(config.ledger) as ledger:
+        assert "longer than its limit" in ledger.passes.last().outcome
+
+
+def _end(said: list[str], stop: threading.Event) -> None:
+    if len(said) == 2:
+        stop.set()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [LedgerError("gone"), ValueError("\ud800"), MemoryError(), SystemError("C")],
+    ids=lambda e: type(e).__name__,
+)
+def test_whatever_a_pass_raises_the_next_one_is_made(configure, sandbox, models, monkeypatch, error):
+    config = configure(sandbox, schedule__every_minutes=0.01)
+    said: list[str] = []
+    stop = threading.Event()
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(schedule, "run_pass", fail)
+    run_on_schedule(config, models, stop=stop, say=lambda text: (said.append(text), _end(said, stop)))
+    assert len(said) == 2 and all("ATTENTION: " in text for text in said)
+
+
 def test_a_cron_expression_replaces_the_interval_and_is_in_utc():
     cron = trigger(ScheduleConfig(cron="30 4 * * *"))
     after = datetime.datetime(2026, 11, 23, 5, 0, tzinfo=datetime.UTC)
     assert cron.get_next_fire_time(None, after) == datetime.datetime(2026, 11, 24, 4, 30, tzinfo=datetime.UTC)
-    with pytest.raises(ConfigError, match="five fields"):
-        trigger(ScheduleConfig(cron="every day"))
-
-
-@pytest.mark.parametrize(("level", "left"), [(logging.WARNING, True), (logging.INFO, False)])
-def test_what_the_log_leaves_out_stays_to_be_announced(sandbox, configure, models, caplog, level, left):
-    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=2.6)
-    stop = threading.Event()
-
-    def stop_after_a_pass():
-        with Ledger(config.ledger) as ledger:
-            wait_until(ledger.passes.last)
-        stop.set()
-
-    helper = threading.Thread(target=stop_after_a_pass)
-    helper.start()
-    with caplog.at_level(level, logger="annotator"):
-        run_on_schedule(config, models, stop=stop)
-    helper.join()
-    with Ledger(config.ledger) as ledger:
-        assert (len(ledger.announcements.to_announce()) > 0) is left
-    assert ("to announce" in caplog.text) is not left

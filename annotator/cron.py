@@ -1,0 +1,114 @@
+"""Cron expressions as crontab(5) means them.
+
+APScheduler's own reading of one counts Monday as day 0 and lets the day of the month and that of the week both have to
+match. So the fields are read here, and it is given the days by name.
+"""
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from annotator.errors import ConfigError
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+NICKNAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "@yearly": "0 0 1 1 *",
+        "@annually": "0 0 1 1 *",
+        "@monthly": "0 0 1 * *",
+        "@weekly": "0 0 * * 0",
+        "@daily": "0 0 * * *",
+        "@midnight": "0 0 * * *",
+        "@hourly": "0 * * * *",
+    }
+)
+_FIELDS = (
+    ("minute", 0, 59, {}),
+    ("hour", 0, 23, {}),
+    ("day of the month", 1, 31, {}),
+    ("month", 1, 12, {name: number for number, name in enumerate(MONTHS, 1)}),
+    ("day of the week", 0, 7, {name: number for number, name in enumerate(DAYS)}),
+)
+_LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_ITEM = re.compile(r"(?:(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d{1,3}))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Cron:
+    """The times at which a cron expression fires."""
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    """Of the month, from 1."""
+    months: frozenset[int]
+    """From 1."""
+    weekdays: frozenset[int]
+    """0 is Sunday."""
+    either_day: bool
+    """Whether one of the two kinds of day is enough: where both are restricted."""
+
+
+def parse_cron(text: str) -> Cron:
+    """Read a cron expression.
+
+    Parameters
+    ----------
+    text
+        Five fields (minute, hour, day of the month, month, day of the week), each ``*`` or a list of numbers, names of
+        three letters and ranges, with steps after ``*`` and ranges; 0 and 7 are Sunday. Where neither kind of day
+        begins with ``*``, one of them is enough. Or one of :data:`NICKNAMES`.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, or never fires.
+    """
+    fields = NICKNAMES.get(text.strip().lower(), text).split()
+    if len(fields) != len(_FIELDS):
+        raise ConfigError(
+            f"schedule.cron must be a cron expression of five fields, or one of {', '.join(NICKNAMES)}; found {text!r}"
+        )
+    minutes, hours, days, months, weekdays = (
+        _numbers(field, *of_field) for field, of_field in zip(fields, _FIELDS, strict=True)
+    )
+    either_day = not fields[2].startswith("*") and not fields[4].startswith("*")
+    if not either_day and not any(min(days) <= _LONGEST_MONTH[month - 1] for month in months):
+        raise ConfigError(f"schedule.cron {text!r} never fires: no such month has such a day")
+    return Cron(minutes, hours, days, months, frozenset(day % 7 for day in weekdays), either_day)
+
+
+def _numbers(field: str, what: str, least: int, most: int, names: Mapping[str, int]) -> frozenset[int]:
+    return frozenset(itertools.chain.from_iterable(_range(item, what, least, most, names) for item in field.split(",")))
+
+
+def _range(item: str, what: str, least: int, most: int, names: Mapping[str, int]) -> range:
+    found = _ITEM.fullmatch(item)
+    if found is None:
+        raise _wrong(item, what, f"a number, a range such as {least}-{most}, or *, with a step such as */2")
+    first, last = least, most
+    if not found["all"]:
+        first = _number(found["first"], item, what, least, most, names)
+        last = _number(found["last"], item, what, least, most, names) if found["last"] else first
+        if found["step"] and not found["last"]:
+            raise _wrong(item, what, f"a step after a range or *: {found['first']}-{most}/{found['step']}")
+    if last < first:
+        raise _wrong(item, what, "a range whose first is not after its last (Sunday is 0 and 7)")
+    step = int(found["step"] or 1)
+    if step == 0:
+        raise _wrong(item, what, "a step of at least 1")
+    return range(first, last + 1, step)
+
+
+def _number(text: str, item: str, what: str, least: int, most: int, names: Mapping[str, int]) -> int:
+    value = int(text) if text.isdigit() else names.get(text.lower(), -1)
+    if not least <= value <= most:
+        raise _wrong(item, what, f"{least} to {most}" + (f" or {', '.join(names)}" if names else ""))
+    return value
+
+
+def _wrong(item: str, what: str, expected: str) -> ConfigError:
+    return ConfigError(f"schedule.cron: the {what} must be {expected}; found {item!r}")
