@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.commands.arguments import add_command, add_night, port, positive
-from annotator.commands.common import EXIT_OK, configured
-from annotator.errors import ConfigError
+from annotator.commands.common import EXIT_ATTENTION, EXIT_OK, configured
+from annotator.errors import AhaError, ConfigError
 
 if TYPE_CHECKING:
     from annotator.config import Config
@@ -169,9 +169,16 @@ def _explain(options: argparse.Namespace) -> int:
     if why_no_reasons(candidate):
         print(f"\n{why_no_reasons(candidate)}")
     if options.plot:
+        from annotator.fences import failure_of
         from annotator.report.explain_plot import explain_plot
 
-        explain_plot(candidate, models, options.plot)
+        try:
+            explain_plot(candidate, models, options.plot)
+        except AhaError:
+            raise
+        except Exception as error:
+            print(f"aha-annotator: it could not be drawn: {failure_of(error)}", file=sys.stderr)
+            return EXIT_ATTENTION
         print(f"\n{options.plot.resolve()}")
     return EXIT_OK
 

@@ -1,6 +1,5 @@
 """What people were told, and what is to be told."""
 
-import json
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import bindparam, delete, select
@@ -9,6 +8,7 @@ from annotator.annotation import Classification
 from annotator.decision.announcement import Anomaly
 from annotator.decision.objects import ScoredObject
 from annotator.ledger.database import Database
+from annotator.ledger.json_text import read_object
 from annotator.ledger.schema import announced, posted, scores, to_announce
 from annotator.ledger.scores import scored_modalities
 
@@ -36,7 +36,14 @@ class Announcements:
             .select_from(to_announce.join(scores))
             .order_by(scores.c.object_id)
         )
-        return [Anomaly(*row[:2], scored_modalities(json.loads(row.modalities)), *row[3:]) for row in rows]
+        return [
+            Anomaly(
+                *row[:2],
+                scored_modalities(read_object(row.modalities, f"the modalities of scoring {row.score_id}")),
+                *row[3:],
+            )
+            for row in rows
+        ]
 
     def announced(self, object_ids: Sequence[str]) -> dict[str, Anomaly]:
         """Look up what people were told last of these objects."""

@@ -11,6 +11,7 @@ from annotator.annotation import Classification
 from annotator.decision.objects import ScoredObject
 from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
+from annotator.ledger.json_text import read_object
 from annotator.ledger.schema import night_counts, objects, scores
 from annotator.ledger.scores import scored_modalities
 from annotator.nights import night_of, start_of
@@ -68,7 +69,7 @@ class Counts:
         model_sets = {item.model_set for item in scored_objects}
         query = select(night_counts.c.model_set, night_counts.c.counts).where(night_counts.c.night == night)
         kept = self._database.rows(query.where(night_counts.c.model_set.in_(sorted(model_sets))))
-        of_sets = {name: {} for name in model_sets} | {row.model_set: json.loads(row.counts) for row in kept}
+        of_sets = {name: {} for name in model_sets} | {row.model_set: _bins(row.counts, night) for row in kept}
         for item in scored_objects:
             for modality, bins in item.bins.items():
                 key = (item.object_id, item.model_set, modality)
@@ -91,7 +92,7 @@ class Counts:
         return {
             (row.object_id, row.model_set, modality)
             for row in self._database.rows_of(query, scores.c.object_id, object_ids)
-            for modality in scored_modalities(json.loads(row.modalities))
+            for modality in scored_modalities(read_object(row.modalities, f"the modalities of {row.object_id}"))
         }
 
     def of_bins(self, model_set: str, now: float = math.inf) -> dict[int, dict[str, list[int]]]:
@@ -103,7 +104,7 @@ class Counts:
         if now < math.inf:
             query = query.where(night_counts.c.night <= night_of(now))
         rows = self._database.rows(query.order_by(night_counts.c.night))
-        return {row.night: json.loads(row.counts) for row in rows}
+        return {row.night: _bins(row.counts, row.night) for row in rows}
 
     def of_nights(self, model_set: str, most: int, now: float = math.inf) -> list[NightCount]:
         """Count by night what one model set scored and flagged, for the newest nights up to now that it scored in."""
@@ -140,6 +141,16 @@ class Counts:
     def objects(self) -> int:
         """Count the objects that were ever scored."""
         return self._database.value(select(func.count()).select_from(objects))
+
+
+def _bins(text: str, night: int) -> dict[str, list[int]]:
+    """Read how many objects were in each bin; without what is no list of whole numbers."""
+    counts = read_object(text, f"the counts of night {night}")
+    return {
+        name: bins
+        for name, bins in counts.items()
+        if isinstance(bins, list) and all(type(count) is int and count >= 0 for count in bins)
+    }
 
 
 def _count_of_night(model_set: str, since: float, until: float) -> Select:

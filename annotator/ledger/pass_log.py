@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, update
 
 from annotator.ledger.database import Database
+from annotator.ledger.json_text import read_object
 from annotator.ledger.schema import passes
 
 PAGE = 200
@@ -67,5 +68,10 @@ class PassLog:
         return select(passes.c.ended_at, passes.c.outcome, passes.c.counts).where(condition)
 
 
+def _counts(row: Row) -> dict[str, int]:
+    counts = read_object(row.counts, f"the counts of the pass that ended at {row.ended_at}")
+    return {name: count for name, count in counts.items() if type(count) in (int, float)}
+
+
 def _record(row: Row) -> PassRecord:
-    return PassRecord(row.ended_at, row.outcome, json.loads(row.counts))
+    return PassRecord(row.ended_at, row.outcome, _counts(row))

@@ -1,6 +1,7 @@
 """Every score ever given."""
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,12 @@ from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, selec
 from annotator.decision.objects import ScoredObject, ScoredState
 from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
+from annotator.ledger.json_text import read_object
 from annotator.ledger.schema import objects, scores
 from annotator.reasons import reason
 from annotator.reasons.reason import Reasons
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,38 @@ def _night_score(row: Row) -> NightScore:
         n_det=row.n_det,
         classification=row.classification,
         score=row.score,
-        modalities=json.loads(row.modalities),
+        modalities=_modalities(row),
         explanation=row.explanation,
-        reasons=None if row.reasons is None else reason.from_json(row.reasons),
+        reasons=None if row.reasons is None else _reasons(row),
         first_flagged_mjd=row.first_flagged_mjd,
         is_new=row.is_new,
         is_newly_flagged=row.is_newly_flagged,
     )
+
+
+def _modalities(row: Row) -> dict[str, object]:
+    """Read what was said of each modality, and the numbers beside; without what is neither."""
+    found = read_object(row.modalities, f"what scoring {row.score_id} of {row.object_id} says of modalities")
+    return {name: said for name, said in found.items() if _is_number(said) or _is_said(said)}
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_said(said: object) -> bool:
+    if not isinstance(said, dict) or not isinstance(said.get("missing", ""), str):
+        return False
+    return all(_is_number(said[name]) for name in ("score", "error", "mjd") if said.get(name) is not None)
+
+
+def _reasons(row: Row) -> Reasons:
+    """Read what carries the scores; none where it cannot be read."""
+    try:
+        return reason.from_json(row.reasons)
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        log.warning("the reasons of scoring %d of %s cannot be read: %s", row.score_id, row.object_id, error)
+        return {}
 
 
 def scored_modalities(modalities: Mapping[str, object]) -> frozenset[str]:
@@ -133,7 +162,7 @@ class Scores:
         rows = self._database.rows_of(select(scores).order_by(scores.c.score_id), scores.c.object_id, object_ids)
         histories: dict[str, list[Mapping[str, object]]] = {}
         for row in rows:
-            scoring = dict(row._mapping) | {"modalities": json.loads(row.modalities)}
+            scoring = dict(row._mapping) | {"modalities": _modalities(row)}
             histories.setdefault(row.object_id, []).append(scoring)
         return histories
 

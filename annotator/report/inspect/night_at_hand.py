@@ -1,10 +1,12 @@
 """The night that is inspected: read when it is first asked for, and anew when a pass has ended since."""
 
 import functools
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from annotator.fences import failure_of
 from annotator.ledger.pass_log import PassRecord
 from annotator.models import ModelSet
 from annotator.models.known import Known
@@ -16,6 +18,7 @@ from annotator.report.pages.render import (
     page_name,
     pictures_of,
     places,
+    render_failed,
     render_index,
     render_object,
     stem_of,
@@ -24,6 +27,8 @@ from annotator.report.pages.session import Session
 from annotator.report.pages.thumbnails import light_curve_thumbnail, stamps_png, stamps_thumbnail_png
 from annotator.report.read import judgement
 from annotator.verdicts import Verdict
+
+log = logging.getLogger(__name__)
 
 _SHOWN_AT_HAND = 64
 """Objects of which what the models expect is kept: a page and its picture of the stamps ask for it one after the other,
@@ -66,11 +71,24 @@ class NightPages:
 
     def object_page(self, page: str, session: Session) -> str:
         """Return an object's page."""
-        with self._drawing:
-            return render_object(self._tools, self._by_page[page], self._places[page], self._shown(page), session)
+        item = self._by_page[page]
+        try:
+            with self._drawing:
+                return render_object(self._tools, item, self._places[page], self._shown(page), session)
+        except Exception as error:
+            failure = failure_of(error)
+            log.warning("the page of %s could not be made: %s", item.object_id, failure)
+            return render_failed(item.object_id, failure, session)
 
     def picture(self, name: str) -> tuple[bytes, str] | None:
         """Return a picture and its type by the name that pages have for it; None where there is no such picture."""
+        try:
+            return self._picture(name)
+        except Exception as error:
+            log.warning("the picture %s could not be made: %s", name, failure_of(error))
+            return None
+
+    def _picture(self, name: str) -> tuple[bytes, str] | None:
         stem, _, kind = name.rpartition("_")
         item = self._by_stem.get(stem)
         if item is None or item.transient is None:

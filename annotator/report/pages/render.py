@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from annotator.annotation import OBJECT_ID
 from annotator.errors import ConfigError
+from annotator.fences import Failure
 from annotator.models import ModelSet
 from annotator.models.known import Known
 from annotator.preprocess.triplet import CHANNELS
@@ -201,6 +202,12 @@ def render_object(
         root="../",
         session=session,
     )
+
+
+def render_failed(object_id: str, failure: Failure, session: Session | None = None) -> str:
+    """Write what stands in the place of an object's page that could not be made: why."""
+    words = f"This page could not be made ({failure}). Everything else is as it was."
+    return template("verdict_message.html").render(title=object_id, words=words, root="../", session=session)
 
 
 def stamp_rows(stamps: ShownStamps | None) -> int:

@@ -74,7 +74,7 @@ def percentile(value: float, is_beyond: bool) -> str:
 
 def share_of(value: float, whole: float) -> str:
     """Write what share of a bar is filled, for a style sheet."""
-    return f"{min(max(value / whole, 0.0), 1.0):.2f}".rstrip("0").rstrip(".")
+    return f"{min(max(value / whole, 0.0), 1.0) if whole > 0 else 0.0:.2f}".rstrip("0").rstrip(".")
 
 
 FILTERS: Mapping[str, Callable] = MappingProxyType(

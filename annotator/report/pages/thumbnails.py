@@ -151,6 +151,10 @@ def _mark(x: float, y: float, band: str, is_positive: bool) -> str:
     return f'<path d="M{x:.1f} {y - 3.2:.1f}l3.2 3.2l-3.2 3.2l-3.2-3.2z" {paint}/>'
 
 
+_LEAST_SCALE = 0.1
+"""The score at the top of a history, at the least."""
+
+
 def score_history_svg(history: Sequence[PastScore], watch_score: float, anomaly_score: float) -> str:
     """Draw scores by epoch with the thresholds; of a single score a single point.
 
@@ -161,7 +165,8 @@ def score_history_svg(history: Sequence[PastScore], watch_score: float, anomaly_
     first, last = min(times), max(times)
     if last - first < 1:
         first, last = first - 0.5, last + 0.5
-    highest = max(anomaly_score * 1.2, *(item.score for item in history)) * 1.05 or 1.0  # all of them can be 0
+    # All of them can be 0.
+    highest = max(_LEAST_SCALE, watch_score * 1.2, anomaly_score * 1.2, *(item.score for item in history)) * 1.05
 
     def x(mjd: float) -> float:
         return left + (width - left - right) * (mjd - first) / (last - first)

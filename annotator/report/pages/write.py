@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import importlib.resources
+import logging
 import multiprocessing
 import secrets
 import shutil
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from annotator.fences import failure_of
 from annotator.models import load_models
 from annotator.models.known import load_known
 from annotator.owned_folder import refuse_foreign
@@ -23,6 +25,7 @@ from annotator.report.pages.render import (
     Tools,
     make_tools,
     places,
+    render_failed,
     render_index,
     render_object,
     stem_of,
@@ -30,6 +33,8 @@ from annotator.report.pages.render import (
 )
 from annotator.report.pages.swap import KIND, MARKER, finish_swaps, swap
 from annotator.report.pages.thumbnails import light_curve_thumbnail, stamps_png, stamps_thumbnail_png
+
+log = logging.getLogger(__name__)
 
 STATIC: Mapping[str, str] = MappingProxyType({"style.css": "text/css", "report.js": "text/javascript"})
 """What every page loads, and of which type it is."""
@@ -137,11 +142,19 @@ def _write_part(tasks: Sequence[tuple[Candidate, Place]]) -> list[Pictures]:
 
 
 def _write_object(tools: Tools, folder: Path, candidate: Candidate, place: Place) -> Pictures:
-    shown = show(candidate, tools.models, tools.known)
+    """Write an object's page and pictures; where that fails, a page that says why."""
     stem = stem_of(candidate.object_id)
-    _write_pictures(folder / "images", stem, shown)
-    _write(folder / "objects" / f"{stem}.html", render_object(tools, candidate, place, shown))
-    return Pictures(shown.curve is not None, shown.stamps is not None)
+    page = folder / "objects" / f"{stem}.html"
+    try:
+        shown = show(candidate, tools.models, tools.known)
+        _write_pictures(folder / "images", stem, shown)
+        _write(page, render_object(tools, candidate, place, shown))
+        return Pictures(shown.curve is not None, shown.stamps is not None)
+    except Exception as error:
+        failure = failure_of(error)
+        log.warning("the page of %s could not be made: %s", candidate.object_id, failure)
+        _write(page, render_failed(candidate.object_id, failure))
+        return Pictures(False, False)
 
 
 def _write_pictures(folder: Path, stem: str, shown: Shown) -> None:

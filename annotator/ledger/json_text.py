@@ -1,0 +1,27 @@
+"""JSON that the ledger holds: what cannot be read is told and counts as absent; one damaged row ends nothing."""
+
+import json
+import logging
+
+log = logging.getLogger(__name__)
+
+
+def read_object(text: str | None, where: str) -> dict:
+    """Read a JSON object; where it is none, say so in the log and return an empty one.
+
+    Parameters
+    ----------
+    text
+        As it was kept; None where nothing was.
+    where
+        What it is and of which row, for people.
+    """
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        log.warning("%s cannot be read and counts as empty: %s", where, error)
+        return {}
+    if isinstance(found, dict):
+        return found
+    log.warning("%s is no JSON object and counts as empty", where)
+    return {}
