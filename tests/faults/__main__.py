@@ -2,7 +2,7 @@
 
     python -m tests.faults --seed 1 [--only FAULT] [--tries-scale 0.1] [--first 17]
 
-Two processes share the work. The status is 1 where a fault has done harm. A try is repeated alone by its number:
+The status is 1 where a fault has done harm. A try is repeated alone by its number:
 ``--only "power lost" --first 17 --tries-scale 0`` makes the seventeenth and no other.
 """
 

@@ -1,5 +1,12 @@
 """Every fault that the laboratory knows."""
 
-from tests.faults import clock_faults, memory_faults, process_faults, server_faults
+from tests.faults import clock_faults, hostile_faults, memory_faults, process_faults, server_faults, stream_faults
 
-FAULTS = (*process_faults.FAULTS, *clock_faults.FAULTS, *server_faults.FAULTS, *memory_faults.FAULTS)
+FAULTS = (
+    *process_faults.FAULTS,
+    *clock_faults.FAULTS,
+    *server_faults.FAULTS,
+    *memory_faults.FAULTS,
+    *stream_faults.FAULTS,
+    *hostile_faults.FAULTS,
+)

@@ -35,7 +35,7 @@ def row_dated_ahead(t: Try) -> Verdict:
     """Let strangers among the rows be dated days to decades ahead; the others must not notice."""
     wave = t.scenario.waves[1]
     strangers = [
-        row | {"objectId": f"ZTF98{number:07d}", "jdmax": row["jdmax"] + t.rng.choice((2.0, 30.0, 3650.0))}
+        row | {"objectId": f"ZTF98{number:07d}", "jdmax": row["jdmax"] + t.rng.choice((3.0, 30.0, 3650.0))}
         for number, row in enumerate(t.rng.sample(wave, t.rng.randint(1, 5)))
     ]
     with begun_world(t.scenario, t.folder) as life:
@@ -49,7 +49,7 @@ def row_dated_ahead(t: Try) -> Verdict:
 def state_dated_ahead(t: Try) -> Verdict:
     """Let objects have a state that is dated ahead before the one that counts."""
     ahead = [
-        row | {"jdmax": row["jdmax"] + t.rng.choice((2.0, 30.0, 3650.0))}
+        row | {"jdmax": row["jdmax"] + t.rng.choice((3.0, 30.0, 3650.0))}
         for row in t.rng.sample(t.scenario.waves[0], 5)
     ]
     with begun_world(t.scenario, t.folder) as life:

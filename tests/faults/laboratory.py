@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -72,15 +73,25 @@ class Line:
             self.failures.append((number, (f"{verdict.lost} lost, {verdict.changed} changed", *verdict.notes)))
 
 
+TRY_GUARD_S = 120
+
+
+def _give_up(*_: object) -> None:
+    raise TimeoutError(f"it had not ended after {TRY_GUARD_S} s")
+
+
 def make_try(fault: Fault, scenario: Scenario, seed: int, number: int) -> tuple[Verdict, float]:
     """Make one try of a fault, in a folder of its own; return what it has done, and how many seconds it took."""
     folder = Path(tempfile.mkdtemp(prefix="aha-fault-"))
     begun = time.monotonic()
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(TRY_GUARD_S)
     try:
         verdict = fault.run(Try(scenario, random.Random(f"{seed} {fault.name} {number}"), folder, number))
     except Exception as error:  # a try that cannot be made to its end is one that failed
         verdict = Verdict(notes=(f"the try broke off: {type(error).__name__}: {error}",))
     finally:
+        signal.alarm(0)
         shutil.rmtree(folder, ignore_errors=True)
     return verdict, time.monotonic() - begun
 

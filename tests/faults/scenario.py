@@ -106,6 +106,8 @@ class World:
     clock: WorldClock
     config: Config
     models: ModelSet
+    tell: Callable[[Sequence[Row]], object] = lambda rows: None
+    """Sends rows by the stream, where there is one."""
     written: list[Row] = field(default_factory=list)
     """Every annotation that Lasair has stored, in the order of their coming."""
     reports: list[PassReport] = field(default_factory=list)
@@ -122,6 +124,7 @@ class World:
     def publish(self, wave: Sequence[Row]) -> None:
         """Let Lasair see a wave."""
         self.server.load(wave)
+        self.tell(wave)
 
     def pass_(self, ahead_s: float = 0.0) -> PassReport | None:
         """Make a pass, by a clock that may be wrong; return None where it did not come to its end."""

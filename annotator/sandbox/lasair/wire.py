@@ -39,7 +39,7 @@ def encoded(content: object) -> tuple[bytes, str]:
     if isinstance(content, bytes):
         return content, "application/fits"
     if isinstance(content, str):
-        return content.encode(), "text/html; charset=utf-8"
+        return content.encode(errors="backslashreplace"), "text/html; charset=utf-8"
     return json.dumps(content).encode(), "application/json"
 
 
