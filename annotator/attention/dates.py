@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from annotator.annotation import Annotation
 from annotator.clock import MAX_DISAGREEMENT_S, Clock
 from annotator.decision.changes import is_older
 from annotator.decision.objects import ScoredObject, ScoredState
@@ -11,6 +12,8 @@ from annotator.nights import MAX_AHEAD_DAYS, mjd_of
 from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 
+DATE = "mjd"
+"""The epoch of what was scored, among an annotation's numbers."""
 MIN_OBJECTS = 3
 """Objects dated ahead, at the least, that put the clocks in doubt rather than their dates."""
 MAX_NAMED = 3
@@ -41,7 +44,12 @@ class Dates:
     @property
     def latest_mjd(self) -> float:
         """The latest date that is believed (MJD)."""
-        return math.inf if self.is_clock_behind else mjd_of(self._clock()) + MAX_AHEAD_DAYS
+        return self._now_mjd + MAX_AHEAD_DAYS
+
+    @property
+    def _now_mjd(self) -> float:
+        """The present; without an end where nothing is judged by age."""
+        return math.inf if self.is_clock_behind else mjd_of(self._clock())
 
     def parse(self, record: object) -> Transient:
         """Read a record without its dates that are later than now; raise RecordError as the survey does."""
@@ -59,21 +67,30 @@ class Dates:
         return True
 
     def believed(self, states: Mapping[str, ScoredState]) -> dict[str, ScoredState]:
-        """Return what the ledger knows of objects, without dates that it took from others when they were believed.
+        """Return what the ledger knows of objects, without dates later than now that it took from others.
 
-        A state dated ahead would be the newest until that day.
+        A state dated ahead would be the newest until that day. Which state is the newest needs no day's grace for
+        clocks: what has not happened yet is never newer than what has.
         """
         return {
             object_id: replace(
                 state,
-                last_mjd=self._believed(state.last_mjd),
-                first_flagged_mjd=self._believed(state.first_flagged_mjd),
+                last_mjd=None if is_older(self._now_mjd, state.last_mjd) else state.last_mjd,
+                first_flagged_mjd=(
+                    None if is_older(self.latest_mjd, state.first_flagged_mjd) else state.first_flagged_mjd
+                ),
             )
             for object_id, state in states.items()
         }
 
-    def _believed(self, mjd: float | None) -> float | None:
-        return None if is_older(self.latest_mjd, mjd) else mjd
+    def believed_of_sent(self, last_sent: Mapping[str, Annotation]) -> dict[str, Annotation]:
+        """Return what Lasair holds of objects, without dates later than now: any state would be before such a one."""
+        believed = dict(last_sent)
+        for object_id, annotation in last_sent.items():
+            if is_older(self._now_mjd, annotation.classdict.get(DATE)):
+                numbers = {name: value for name, value in annotation.classdict.items() if name != DATE}
+                believed[object_id] = replace(annotation, classdict=numbers)
+        return believed
 
     def note(self, scored_objects: Sequence[ScoredObject]) -> None:
         """Keep the names of objects that were scored without some of their dates."""

@@ -64,6 +64,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command = add_command(commands, "retract", _retract, help="rewrite as normal what a bad release flagged")
     command.add_argument("--version", required=True, dest="bad_version", metavar="V", help="the model set to retract")
 
+    add_command(
+        commands,
+        "rebuild",
+        _rebuild,
+        help="take into the ledger what Lasair holds of the topic; writes nothing to Lasair",
+    )
+
 
 def _add_new_ledger(command: argparse.ArgumentParser) -> None:
     command.add_argument(
@@ -164,6 +171,20 @@ def _retract(options: argparse.Namespace) -> int:
     report = retract(config, models, options.bad_version)
     print(summary(report))
     return EXIT_ATTENTION if report.problem else EXIT_OK
+
+
+def _rebuild(options: argparse.Namespace) -> int:
+    from annotator.config import load_config
+    from annotator.passes.rebuild import rebuild
+
+    rebuilt = rebuild(load_config(options.config, os.environ))
+    print(
+        f"adopted {rebuilt.adopted} annotations of Lasair's; {rebuilt.known} were known, "
+        f"{rebuilt.unusable} are none of ours"
+    )
+    if rebuilt.pause:
+        print(f"not done yet: {rebuilt.pause}")
+    return EXIT_ATTENTION if rebuilt.pause else EXIT_OK
 
 
 def _print_dry(options: argparse.Namespace) -> Callable[["Annotation"], None] | None:

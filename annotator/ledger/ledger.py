@@ -30,6 +30,7 @@ from annotator.ledger.pass_log import PassLog
 from annotator.ledger.refused import Refused
 from annotator.ledger.schema import positions, scores
 from annotator.ledger.scores import Scores
+from annotator.ledger.sweeps import Sweeps
 from annotator.ledger.tns_cache import TnsCache
 from annotator.ledger.verdicts import Verdicts
 from annotator.ledger_address import LedgerAddress, PostgresAddress
@@ -76,6 +77,7 @@ class Ledger:
         self.announcements = Announcements(database)
         self.calls = Calls(database)
         self.breakers = Breakers(database)
+        self.sweeps = Sweeps(database)
         self.tns = TnsCache(database)
         self.passes = PassLog(database)
         self.verdicts = Verdicts(database)

@@ -1,13 +1,18 @@
-"""Annotations that Lasair holds, or will hold once they are sent."""
+"""Annotations that Lasair holds, or will hold once they are sent.
+
+What is known of one: `queued`, to be sent; `held`, since Lasair's main database lacks its object; `unsure`, a write of
+its object began and nobody knows how it ended; `sent`, acknowledged; `stored`, read back as it was written. Lasair
+shows an annotation only beside its object, so that what is stored for us to see is visible to everybody.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, case, cast, func, or_, select, update
 
 from annotator.annotation import Annotation, Classification
 from annotator.decision.sending import FLAGS
-from annotator.ledger.database import Database
+from annotator.ledger.database import INSERT, MAX_IDS, Database
 from annotator.ledger.schema import outbox, tns, to_announce
 
 MAX_PAUSE_S = 21_600.0
@@ -16,6 +21,32 @@ PAUSES_S = {attempts: 60.0 * 2**attempts for attempts in range(9)}
 
 waits = outbox.c.sent_at.is_(None)
 is_sent = outbox.c.sent_at.is_not(None)
+is_under_way = outbox.c.asked_at.is_not(None)
+is_unverified = and_(is_sent, outbox.c.verified_at.is_(None))
+_PAUSE_S = case(PAUSES_S, value=outbox.c.attempts, else_=MAX_PAUSE_S)
+_replaced = case((is_under_way, func.coalesce(outbox.c.under_way, outbox.c.annotation)))
+"""What a write under way writes, once a newer annotation has taken the place of its own."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An annotation in the outbox, and what is known of it; times are in seconds since 1970, None where it was not."""
+
+    annotation: Annotation
+    queued_at: float
+    sent_at: float | None
+    verified_at: float | None
+    asked_at: float | None
+    held_since: float | None
+    is_visible: bool
+    """Whether Lasair's main database is known to have the object."""
+    written: Annotation
+    """What was written last: the annotation itself, unless it took the place of one whose write was under way."""
+
+    @property
+    def object_id(self) -> str:
+        """Of which object it is."""
+        return self.annotation.object_id
 
 
 @dataclass(frozen=True)
@@ -41,36 +72,156 @@ class Outbox:
         return {row.object_id: Annotation.from_json(row.annotation) for row in rows}
 
     def due(self, now: float) -> Iterator[Annotation]:
-        """Yield the annotations that wait and may be tried now, highest score first.
+        """Yield the annotations that wait and may be tried now, highest score first."""
+        last = None
+        while page := self.due_after(last, MAX_IDS, now):
+            yield from (entry.annotation for entry in page)
+            last = page[-1]
 
-        No pause is longer than :data:`MAX_PAUSE_S`: what may be tried later than that was put off by a wrong clock.
+    def due_after(self, last: Entry | None, most: int, now: float) -> list[Entry]:
+        """Return what is due and follows an entry, highest score first; None: from the beginning."""
+        query = select(outbox).where(_is_due(now))
+        if last is not None:
+            score = _score(last.annotation)
+            is_next = and_(outbox.c.score == score, outbox.c.object_id > last.object_id)
+            query = query.where(or_(outbox.c.score < score, is_next))
+        return self._entries(query.order_by(outbox.c.score.desc(), outbox.c.object_id).limit(most))
+
+    def least_suspect(self, besides: Sequence[str], now: float) -> Entry | None:
+        """Return what is due and was never refused, if there is any, lowest score first, of no object of these."""
+        query = select(outbox).where(_is_due(now), outbox.c.object_id.not_in(besides))
+        found = self._entries(query.order_by(outbox.c.failure.is_not(None), outbox.c.score).limit(1))
+        return found[0] if found else None
+
+    def unsure(self, most: int, now: float) -> list[Entry]:
+        """Return entries whose objects have a write under way that nobody knows the end of, highest score first."""
+        query = select(outbox).where(waits, is_under_way, _is_its_time(now))
+        return self._entries(query.order_by(outbox.c.score.desc(), outbox.c.object_id).limit(most))
+
+    def unverified(self, most: int, now: float, sent_before: float | None = None) -> list[Entry]:
+        """Return what was acknowledged and nobody has read back, highest score first."""
+        query = select(outbox).where(is_unverified, _is_its_time(now))
+        if sent_before is not None:
+            query = query.where(or_(outbox.c.sent_at <= sent_before, outbox.c.sent_at > now))
+        return self._entries(query.order_by(outbox.c.score.desc(), outbox.c.object_id).limit(most))
+
+    def between(self, after: str, up_to: str | None, most: int, ids_are_numbers: bool) -> list[Entry]:
+        """Return entries by the ids of their objects, in Lasair's order.
+
+        Parameters
+        ----------
+        after
+            The object before the first; empty to begin.
+        up_to
+            The last one; None: to the end.
+        most
+            Entries at most.
+        ids_are_numbers
+            Whether Lasair's order is that of numbers.
         """
-        is_due = or_(outbox.c.next_try_at <= now, outbox.c.next_try_at > now + MAX_PAUSE_S)
-        query = select(outbox.c.annotation).where(waits, is_due)
-        rows = self._database.rows(query.order_by(outbox.c.score.desc(), outbox.c.object_id))
-        return (Annotation.from_json(row.annotation) for row in rows)
+        key, bounds = outbox.c.object_id, (after, up_to)
+        if ids_are_numbers:
+            key, bounds = cast(key, BigInteger), (int(after or 0), up_to and int(up_to))
+        query = select(outbox).where(key > bounds[0])
+        if up_to is not None:
+            query = query.where(key <= bounds[1])
+        return self._entries(query.order_by(key).limit(most))
 
-    def mark_sent(self, annotations: Sequence[Annotation], now: float) -> None:
-        """Note that Lasair acknowledged these annotations, unless newer ones have taken their places meanwhile."""
-        self._mark(annotations, sent_at=now, failure=None)
+    def begin(self, annotations: Sequence[Annotation], now: float) -> None:
+        """Note that a write begins: until its end is noted, nobody knows what Lasair holds of these objects."""
+        self._mark(annotations, asked_at=now)
+
+    def withdraw(self, annotations: Sequence[Annotation], failure: str | None = None) -> None:
+        """Note that no write is under way: none was made, it was refused, or it is over; and why, where it failed."""
+        changes = {} if failure is None else {"failure": failure}
+        self._mark(annotations, asked_at=None, under_way=None, **changes)
+
+    def note_failure(self, annotations: Sequence[Annotation], reason: str) -> None:
+        """Note why nobody knows what became of a write."""
+        self._mark(annotations, failure=reason)
+
+    def mark_sent(self, annotations: Sequence[Annotation], now: float, is_queued: bool = False) -> None:
+        """Note that Lasair acknowledged these annotations, unless newer ones have taken their places meanwhile.
+
+        Parameters
+        ----------
+        annotations, now
+            Which, and when, in seconds since 1970.
+        is_queued
+            Whether Lasair has only queued them: their write is under way until they are read back.
+        """
+        over = {} if is_queued else {"asked_at": None, "under_way": None}
+        self._mark(annotations, sent_at=now, failure=None, held_since=None, **over)
 
     def mark_failed(self, annotations: Sequence[Annotation], reason: str, now: float) -> None:
-        """Note why annotations were not taken, or are not there though they were acknowledged.
+        """Note why annotations were not taken: they wait again.
 
-        They wait again; the pause before the next try doubles, from a minute to six hours.
+        The pause before the next try doubles, from a minute to six hours.
         """
-        pause_s = case(PAUSES_S, value=outbox.c.attempts, else_=MAX_PAUSE_S)
-        tries = outbox.c.attempts + 1
-        self._mark(annotations, sent_at=None, attempts=tries, failure=reason, next_try_at=now + pause_s)
+        self._wait_again(annotations, reason, now + _PAUSE_S)
 
-    def unverified(self, most: int) -> list[Annotation]:
-        """Return a random sample of what Lasair acknowledged and nobody has read back."""
-        query = select(outbox.c.annotation).where(is_sent, outbox.c.verified_at.is_(None))
-        return self._annotations(query.order_by(func.random()).limit(most))
+    def mark_lost(self, annotations: Sequence[Annotation], reason: str, now: float) -> None:
+        """Note why annotations that were acknowledged are not known to be there: they wait again.
+
+        The first time they may be sent at once, then after pauses like those of :meth:`mark_failed`.
+        """
+        self._wait_again(annotations, reason, now + case((outbox.c.attempts > 0, _PAUSE_S), else_=0.0))
+
+    def _wait_again(self, annotations: Sequence[Annotation], reason: str, next_try_at: ColumnElement[float]) -> None:
+        self._mark(
+            annotations,
+            sent_at=None,
+            verified_at=None,
+            asked_at=None,
+            under_way=None,
+            attempts=outbox.c.attempts + 1,
+            failure=reason,
+            next_try_at=next_try_at,
+        )
+
+    def pause_again(self, annotations: Sequence[Annotation], now: float) -> None:
+        """Let annotations pause that have failed before, themselves; others stay as they are."""
+        failed = outbox.c.attempts > 0
+        self._mark(
+            annotations,
+            attempts=outbox.c.attempts + case((failed, 1), else_=0),
+            next_try_at=case((failed, now + _PAUSE_S), else_=outbox.c.next_try_at),
+        )
 
     def mark_verified(self, annotations: Sequence[Annotation], now: float) -> None:
-        """Note that annotations were read back."""
-        self._mark(annotations, verified_at=now)
+        """Note that annotations were read back as they were written."""
+        self._mark(
+            annotations,
+            sent_at=func.coalesce(outbox.c.sent_at, now),
+            verified_at=now,
+            visible_at=func.coalesce(outbox.c.visible_at, now),
+            asked_at=None,
+            under_way=None,
+            held_since=None,
+            attempts=0,
+            failure=None,
+        )
+
+    def mark_visible(self, object_ids: Sequence[str], now: float) -> None:
+        """Note that Lasair's main database has objects."""
+        self._change(object_ids, visible_at=now, held_since=None)
+
+    def hold(self, object_ids: Sequence[str], now: float, until: float = 0.0) -> None:
+        """Note that Lasair's main database lacks objects, which are not looked at again until then."""
+        self._change(object_ids, held_since=func.coalesce(outbox.c.held_since, now), next_try_at=until)
+
+    def look_again(self, object_ids: Sequence[str], at: float) -> None:
+        """Note when to look again for what Lasair does not show yet, in seconds since 1970."""
+        self._change(object_ids, next_try_at=at)
+
+    def doubt(self, object_ids: Sequence[str]) -> None:
+        """Note that annotations were not found as they had been read back: they are read back again."""
+        self._change(object_ids, verified_at=None, next_try_at=0.0)
+
+    def _change(self, object_ids: Sequence[str], **changes: object) -> None:
+        for start in range(0, len(object_ids), MAX_IDS):
+            part = object_ids[start : start + MAX_IDS]
+            self._database.write(update(outbox).where(outbox.c.object_id.in_(part)).values(**changes))
 
     def _mark(self, annotations: Sequence[Annotation], **changes: object) -> None:
         """Change what is kept of annotations that are still those of their objects."""
@@ -87,17 +238,46 @@ class Outbox:
 
     def of_version(self, version: str) -> list[Annotation]:
         """Return what Lasair holds, or will hold, of one model set."""
-        annotations = self._annotations(select(outbox.c.annotation).order_by(outbox.c.object_id))
+        rows = self._database.rows(select(outbox.c.annotation).order_by(outbox.c.object_id))
+        annotations = (Annotation.from_json(row.annotation) for row in rows)
         return [annotation for annotation in annotations if annotation.version == version]
 
     def queue(self, annotations: Sequence[Annotation], now: float) -> None:
-        """Put annotations into the outbox, each in the place of what was there for its object."""
+        """Put annotations into the outbox, each in the place of what was there for its object.
+
+        What is known of the object stays: whether Lasair's main database has it, and whether a write is under way.
+        """
         if not annotations:
             return
-        rows = [_row(annotation) | {"queued_at": now} for annotation in annotations]
+        last = {annotation.object_id: _row(annotation) | {"queued_at": now} for annotation in annotations}
+        insert = INSERT[self._database.kind](outbox)
+        kept = ("object_id", "asked_at", "held_since", "visible_at")
+        replaced = {column.name: insert.excluded[column.name] for column in outbox.columns if column.name not in kept}
+        replaced["under_way"] = _replaced
         with self._database.transaction():
-            self._database.replace(outbox, rows)
+            self._database.write_each(
+                insert.on_conflict_do_update(index_elements=["object_id"], set_=replaced), list(last.values())
+            )
             self._database.delete_of(to_announce, _no_anomalies(annotations))
+
+    def adopt(self, annotations: Sequence[tuple[Annotation, float]], now: float) -> int:
+        """Take in what Lasair holds, of objects that are not in the outbox; return how many those are.
+
+        Parameters
+        ----------
+        annotations
+            Each with the time when it was stored, in seconds since 1970.
+        now
+            When they were read, in seconds since 1970.
+        """
+        before = set(self.last_sent([annotation.object_id for annotation, _ in annotations]))
+        rows = [
+            _row(annotation) | {"queued_at": stored_at, "sent_at": stored_at, "verified_at": now, "visible_at": now}
+            for annotation, stored_at in annotations
+            if annotation.object_id not in before
+        ]
+        self._database.write_each(INSERT[self._database.kind](outbox), rows)
+        return len(rows)
 
     def classified_flags(self) -> list[ClassifiedFlag]:
         """Return the flags with a class in TNS that still wait, and the anomalies among those that were sent."""
@@ -125,7 +305,11 @@ class Outbox:
             in_place = update(outbox).where(outbox.c.object_id == bindparam("of"))
             rows = [_row(annotation) for annotation in amended]
             self._database.write_each(
-                in_place.values(annotation=bindparam("annotation"), classification=bindparam("classification")),
+                in_place.values(
+                    annotation=bindparam("annotation"),
+                    classification=bindparam("classification"),
+                    under_way=_replaced,
+                ),
                 [{"of": row["object_id"], **row} for row in rows],
             )
             self._database.delete_of(to_announce, _no_anomalies(amended))
@@ -148,17 +332,55 @@ class Outbox:
 
     def counts(self) -> dict[str, int]:
         """Count the annotations that wait, those of them that failed before, and those that Lasair took."""
-        row = self._database.row(
-            select(
-                func.count(case((waits, 1))).label("waiting"),
-                func.count(case((and_(waits, outbox.c.failure.is_not(None)), 1))).label("failed"),
-                func.count(outbox.c.sent_at).label("sent"),
-            )
+        return self._counted(
+            waiting=case((waits, 1)),
+            failed=case((and_(waits, outbox.c.failure.is_not(None)), 1)),
+            sent=outbox.c.sent_at,
         )
+
+    def states(self) -> dict[str, int]:
+        """Count the annotations in each of the states that stand at the head of this file."""
+        return self._counted(
+            queued=case((and_(waits, ~is_under_way, outbox.c.held_since.is_(None)), 1)),
+            held=case((and_(waits, ~is_under_way, outbox.c.held_since.is_not(None)), 1)),
+            unsure=case((and_(waits, is_under_way), 1)),
+            sent=case((is_unverified, 1)),
+            stored=outbox.c.verified_at,
+        )
+
+    def _counted(self, **what: object) -> dict[str, int]:
+        row = self._database.row(select(*(func.count(item).label(name) for name, item in what.items())))
         return dict(row._mapping)
 
-    def _annotations(self, query: Select) -> list[Annotation]:
-        return [Annotation.from_json(row.annotation) for row in self._database.rows(query)]
+    def _entries(self, query: Select) -> list[Entry]:
+        return [_entry(row) for row in self._database.rows(query)]
+
+
+def _is_due(now: float) -> ColumnElement[bool]:
+    return and_(waits, ~is_under_way, _is_its_time(now))
+
+
+def _is_its_time(now: float) -> ColumnElement[bool]:
+    """Say that no pause goes on; one that is longer than any can be was made by a wrong clock."""
+    return or_(outbox.c.next_try_at <= now, outbox.c.next_try_at > now + MAX_PAUSE_S)
+
+
+def _entry(row: object) -> Entry:
+    annotation = Annotation.from_json(row.annotation)
+    return Entry(
+        annotation=annotation,
+        queued_at=row.queued_at,
+        sent_at=row.sent_at,
+        verified_at=row.verified_at,
+        asked_at=row.asked_at,
+        held_since=row.held_since,
+        is_visible=row.visible_at is not None,
+        written=Annotation.from_json(row.under_way) if row.under_way else annotation,
+    )
+
+
+def _score(annotation: Annotation) -> float:
+    return annotation.classdict.get("score", 0.0)
 
 
 def _row(annotation: Annotation) -> dict[str, object]:
@@ -166,7 +388,7 @@ def _row(annotation: Annotation) -> dict[str, object]:
         "object_id": annotation.object_id,
         "annotation": annotation.to_json(),
         "classification": annotation.classification,
-        "score": annotation.classdict.get("score", 0.0),
+        "score": _score(annotation),
     }
 
 

@@ -181,20 +181,28 @@ outbox = Table(
     Column("next_try_at", Double, nullable=False, server_default="0"),
     Column("failure", OutsideText),
     Column("asked_at", Double),
+    Column("under_way", Text),
     Column("held_since", Double),
     Column("visible_at", Double),
 )
 """The newest annotation of each object (JSON), sent or to be sent.
 
-`asked_at`: when a write began whose outcome is not known; `held_since`: since when it has waited for Lasair's main
-database to have the object; `verified_at`: when it was read back as it was written; `visible_at`: when a query showed
-it beside its object.
+`asked_at`: when a write of the object began that may still change what Lasair holds, and `under_way` what it writes
+(JSON) where a newer annotation has taken its place here; `held_since`: since when it has waited for Lasair's main
+database to have the object; `sent_at`: when it was acknowledged; `verified_at`: when it was read back as it was
+written; `visible_at`: when a query first showed that the main database has the object.
 """
 Index(
     "outbox_waiting",
     outbox.c.score,
     sqlite_where=outbox.c.sent_at.is_(None),
     postgresql_where=outbox.c.sent_at.is_(None),
+)
+Index(
+    "outbox_unverified",
+    outbox.c.score,
+    sqlite_where=outbox.c.sent_at.is_not(None) & outbox.c.verified_at.is_(None),
+    postgresql_where=outbox.c.sent_at.is_not(None) & outbox.c.verified_at.is_(None),
 )
 Index(
     "outbox_anomalies",
@@ -260,12 +268,14 @@ verdicts = Table(
 sweeps = Table(
     "sweeps",
     metadata,
-    Column("sweep_id", _NUMBER, primary_key=True),
-    Column("swept_at", Double, nullable=False),
-    Column("topic", Text, nullable=False),
+    Column("topic", Text, primary_key=True),
+    Column("night", Integer, primary_key=True, autoincrement=False),
+    Column("begun_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("after", Text, nullable=False),
     Column("counts", Text, nullable=False),
 )
-"""Comparisons of all that Lasair holds of a topic with the outbox (counts are JSON)."""
+"""Comparisons of all that Lasair holds of a topic with the outbox: up to which object, and what was found (JSON)."""
 
 strangers = Table(
     "strangers",

@@ -18,6 +18,7 @@ from annotator.errors import AhaError
 from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger, open_to_read
 from annotator.ledger.pass_log import PassRecord
+from annotator.ledger.sweeps import Sweep
 from annotator.models import ModelSet, load_models
 from annotator.monitor import drift
 from annotator.monitor.flag_rate import FlagRate, flag_rate, flags_text
@@ -55,6 +56,12 @@ class LedgerStatus:
     """Of the newest pass of enough objects: those that lack a view, or are flagged."""
     attention: tuple[str, ...]
     """What needs a person, in plain words; empty if nothing."""
+    outbox_held: int = 0
+    """They wait for Lasair's main database to have their objects."""
+    outbox_unsure: int = 0
+    """Written perhaps: they are read back before anything else of their objects is sent."""
+    outbox_stored: int = 0
+    """Read back as they were sent; of those sent."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,8 @@ def ledger_status(config: Config, ledger: Ledger, now: float) -> LedgerStatus:
     if outbox["failed"]:
         why = ledger.outbox.last_failure()
         attention.append(f"{outbox['failed']} annotations were not taken, the last because: {why}")
+    states = ledger.outbox.states()
+    attention += _attention_to_sweep(ledger.sweeps.last(config.annotation.topic), ledger.sweeps.strangers())
     budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share, lambda: now)
     reads_left, writes_left = budget.left()
     return LedgerStatus(
@@ -145,6 +154,9 @@ def ledger_status(config: Config, ledger: Ledger, now: float) -> LedgerStatus:
         outbox_waiting=outbox["waiting"],
         outbox_failed=outbox["failed"],
         outbox_sent=outbox["sent"],
+        outbox_held=states["held"],
+        outbox_unsure=states["unsure"],
+        outbox_stored=states["stored"],
         reads_left=reads_left,
         writes_left=writes_left,
         refused_records=ledger.refused.count(),
@@ -177,6 +189,20 @@ def _attention_to_passes(config: Config, last: PassRecord | None, minutes_ago: f
         silent_minutes = max(SILENT_INTERVALS * config.schedule.every_minutes, 10.0)
     if minutes_ago > silent_minutes:
         attention.append(f"no pass has ended for {minutes_ago:.0f} minutes: is the job running?")
+    return attention
+
+
+def _attention_to_sweep(last: Sweep | None, strangers: int) -> list[str]:
+    attention = []
+    if strangers:
+        attention.append(
+            f"Lasair holds {strangers} annotations of this topic that the ledger does not know: somebody else writes "
+            "it, or this ledger is not the one that wrote them (`aha-annotator rebuild` adopts them)"
+        )
+    if last and (changed := last.counts.get("otherwise", 0)):
+        attention.append(
+            f"{changed} annotations at Lasair were not as they were sent: does somebody else write the topic?"
+        )
     return attention
 
 
@@ -218,7 +244,8 @@ def status_text(status: Status) -> str:
         f"stream     {_lag_in_words(status.stream)}",
         f"objects    {ledger.objects} known, {ledger.incomplete} wait for their light curve or cutouts; "
         f"{ledger.refused_records} records refused",
-        f"outbox     {ledger.outbox_waiting} waiting, {ledger.outbox_failed} failed, {ledger.outbox_sent} at Lasair",
+        f"outbox     {ledger.outbox_waiting} waiting ({ledger.outbox_held} held, {ledger.outbox_unsure} unsure), "
+        f"{ledger.outbox_failed} failed, {ledger.outbox_sent} at Lasair, {ledger.outbox_stored} of them read back",
         f"calls      {ledger.reads_left} to read and {ledger.writes_left} to write are left of this hour",
     ]
     if ledger.source_silent_hours is not None:

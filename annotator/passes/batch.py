@@ -270,18 +270,17 @@ def _refusal(seen: Seen, part: str, failure: Failure) -> Refusal:
     return Refusal(seen.transient.object_id, failure.reason, text, part, failure.kind)
 
 
-def known_of(
-    seen: Iterable[Seen], states: Mapping[str, ScoredState], ledger: Ledger, verdicts: Mapping[str, Verdict]
-) -> dict[str, Known]:
+def known_of(seen: Iterable[Seen], states: Mapping[str, ScoredState], scoring: Scoring) -> dict[str, Known]:
     """Read what is known of objects beside their states, which were read before, by their ids."""
     object_ids = list(dict.fromkeys(item.transient.object_id for item in seen))
-    last_sent, tns = ledger.outbox.last_sent(object_ids), ledger.tns.entries(object_ids)
+    last_sent = scoring.dates.believed_of_sent(scoring.ledger.outbox.last_sent(object_ids))
+    tns = scoring.ledger.tns.entries(object_ids)
     return {
         object_id: Known(
             state=states.get(object_id),
             last_sent=last_sent.get(object_id),
             tns_type=tns[object_id].type if object_id in tns else "",
-            verdict=verdicts.get(object_id),
+            verdict=scoring.verdicts.get(object_id),
         )
         for object_id in object_ids
     }
@@ -351,7 +350,7 @@ def score_objects(
     require_own_faults(
         failures, sum(case.reasons is not None for case in cases), "objects whose reasons were looked for"
     )
-    known = known_of([seen for seen, _ in objects], states, scoring.ledger, scoring.verdicts)
+    known = known_of([seen for seen, _ in objects], states, scoring)
     return decide_batch(cases, known, rules), refusals
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from annotator.decision.announcement import Announcement, Anomaly
 from annotator.decision.objects import ScoredObject, TnsEntry
+from annotator.ledger.sweeps import Sweep
 from annotator.passes.delivery import Delivery
 
 SHOWN_ANOMALIES = 10
@@ -37,6 +38,8 @@ class PassReport:
     waiting: int = 0
     """Annotations that are still to be sent."""
     delivery: Delivery = field(default_factory=Delivery)
+    sweep: Sweep | None = None
+    """What comparing Lasair with the outbox has found; None where nothing was compared in this pass."""
     flagged: list[ScoredObject] = field(default_factory=list)
     """The highest scores among the anomalies and the watched, highest first."""
     judged: int = 0

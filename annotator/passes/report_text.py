@@ -1,6 +1,7 @@
 """What a pass did, in words for people."""
 
 import datetime
+from collections import Counter
 
 from annotator.annotation import safe_text
 from annotator.decision.sending import FLAGS
@@ -15,8 +16,16 @@ def summary(report: PassReport) -> str:
         f"read {report.read} records: {report.scored} scored ({classes}), {report.unchanged} unchanged, "
         f"{report.refused} refused",
         f"annotations: {report.queued} new, {delivery.sent} sent, {delivery.failed} failed, {report.waiting} waiting; "
-        f"{delivery.read_back} read back, {delivery.lost} of them not there",
+        f"{delivery.stored} read back as sent, {delivery.lost} lost, {delivery.held} held, {delivery.unsure} unsure",
     ]
+    if delivery.unseen:
+        lines.append(f"{delivery.unseen} sent though Lasair has lacked their objects for a day: filters may miss them")
+    if report.sweep and report.sweep.ended_at:
+        found = Counter(report.sweep.counts)
+        lines.append(
+            f"sweep: Lasair holds {found['held']} annotations, {found['missing']} are missing there, "
+            f"{found['otherwise']} are not as they were sent, {found['strangers']} are not known here"
+        )
     if report.completed_later:
         lines.append(f"{report.completed_later} of the scored had waited for their light curve or cutouts")
     if report.judged:

@@ -34,6 +34,7 @@ from annotator.passes.enrich import Enricher
 from annotator.passes.judging import apply_verdicts, take_back
 from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.report import PassReport
+from annotator.passes.sweep import sweep
 from annotator.passes.tally import add_taken, counts, note_demoted
 from annotator.sources.files import file_batches
 from annotator.sources.kafka import stream_batches
@@ -98,8 +99,17 @@ def run_pass(
             for annotation in ledger.outbox.due(clock()):
                 on_dry_annotation(annotation)
         else:
+            with _step(report, "the sweep"):
+                report.sweep = sweep(ledger, api, config.annotation.topic, clock, should_stop)
             with _step(report, "delivery"):
-                report.delivery = deliver(ledger.outbox, api, config.lasair.batch_annotations, clock, should_stop)
+                report.delivery = deliver(
+                    ledger.outbox,
+                    api,
+                    config.lasair.batch_annotations,
+                    clock,
+                    should_stop,
+                    objects_are_in_main=isinstance(config.source, QuerySource),
+                )
         with _step(report, "the announcement"):
             report.announcement = _announcement(ledger, config.decision.announce_margin)
         if not on_dry_annotation:

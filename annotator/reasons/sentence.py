@@ -30,6 +30,7 @@ _LAST_REASON = re.compile(r"(?P<before>.*: .*)(?:; |\. ).+")
 """What may go is behind the rarity's colon: a reason, or a sentence after the reasons."""
 
 _JUDGED = "Judged"
+_FOUND = {VerdictKind.REGULAR: "regular", VerdictKind.ARTEFACT: "an artefact"}
 _STATED_CLASS = re.compile(rf"(?:.{{1,{MAX_TNS_TYPE}}} in TNS\. )?")
 
 _RARITY = {
@@ -113,13 +114,23 @@ def _rarity(scored: ModalityScore, name: str) -> str:
 
 def explain_verdict(verdict: Verdict) -> str:
     """Say that a person has judged; who it was stays here."""
-    found = {VerdictKind.REGULAR: "regular", VerdictKind.ARTEFACT: "an artefact"}[verdict.verdict]
+    found = _FOUND[verdict.verdict]
     return safe_text(f"{_JUDGED} {found} by a person on {verdict.when.astimezone(datetime.UTC).date().isoformat()}.")
 
 
 def is_verdict(explanation: str) -> bool:
     """Tell whether an explanation is what :func:`explain_verdict` says."""
     return explanation.startswith(f"{_JUDGED} ")
+
+
+def verdict_in(object_id: str, explanation: str) -> Verdict | None:
+    """Return the verdict that an explanation states, of whoever gave it; None where it states none."""
+    for kind, found in _FOUND.items():
+        said, _, date = explanation.partition(f"{_JUDGED} {found} by a person on ")
+        if date and not said:
+            when = datetime.datetime.fromisoformat(date.rstrip(".")).replace(tzinfo=datetime.UTC)
+            return Verdict(object_id, kind, "a person", when)
+    return None
 
 
 def state_class(explanation: str, tns_type: str) -> str:

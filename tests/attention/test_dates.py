@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.annotation import Annotation
 from annotator.attention.dates import Dates, clock_in_words
 from annotator.clock import Clock
 from annotator.decision.changes import as_seen, changed
@@ -54,14 +55,23 @@ def test_a_detection_dated_ahead_is_left_out_of_all_that_is_made_of_detections(d
     assert transient.n_det == 2 and transient.cutouts is None
 
 
-@given(st.floats(1.01, 2e4), st.floats(0, 300))
+@given(st.floats(0.01, 2e4), st.floats(0, 300))
 def test_a_state_that_was_believed_once_freezes_no_object(days_ahead, days_ago):
     dates = Dates("ztf", lambda: NOW)
     known = {"ZTF26aaaaaaa": ScoredState("other", "m", mjd_of(NOW) + days_ahead, mjd_of(NOW) + days_ahead)}
     seen = [as_seen(dates.parse(row(jdmax=NOW_JD - days_ago)), None)]
     assert changed(seen, known, "m") == []
     believed = dates.believed(known)
-    assert changed(seen, believed, "m") == seen and believed["ZTF26aaaaaaa"].first_flagged_mjd is None
+    assert changed(seen, believed, "m") == seen
+    assert (believed["ZTF26aaaaaaa"].first_flagged_mjd is None) is (known["ZTF26aaaaaaa"].last_mjd > dates.latest_mjd)
+
+
+@given(st.floats(-100, 100))
+def test_what_lasair_holds_is_the_newest_of_nothing_where_it_is_dated_ahead(days_ahead):
+    numbers = {"score": 3.0, "mjd": mjd_of(NOW) + days_ahead, "first_mjd": mjd_of(NOW) - 200}
+    held = Annotation("ZTF26aaaaaaa", "aha_ztf", "anomaly", "aha-ztf-1.0", "Odd.", numbers)
+    (believed,) = Dates("ztf", lambda: NOW).believed_of_sent({held.object_id: held}).values()
+    assert ("mjd" in believed.classdict) is (numbers["mjd"] <= mjd_of(NOW)) and "first_mjd" in believed.classdict
 
 
 @given(st.integers(0, 12), st.integers(0, 12))

@@ -312,7 +312,7 @@ def test_a_writer_waits_for_another_instead_of_failing(ledger, address):
     ledger.outbox.mark_verified([annotation()], 2.0)
     done.set()
     writer.join()
-    assert ledger.outbox.counts()["sent"] == 1 and ledger.outbox.unverified(9) == []
+    assert ledger.outbox.counts()["sent"] == 1 and ledger.outbox.unverified(9, 2.0) == []
 
 
 def test_calls_are_counted_over_a_sliding_hour_across_restarts(ledger):
@@ -348,13 +348,13 @@ def test_reading_and_writing_cannot_starve_each_other(ledger):
 def test_what_lasair_acknowledged_and_does_not_have_is_sent_again(ledger):
     ledger.record([scored_object()], [], 0.0)
     ledger.outbox.mark_sent([annotation()], 10.0)
-    assert ledger.outbox.unverified(5) == [annotation()]
+    assert [entry.annotation for entry in ledger.outbox.unverified(5, 10.0)] == [annotation()]
     ledger.outbox.mark_failed([annotation()], "not there", 20.0)
     assert ledger.outbox.counts() == {"waiting": 1, "failed": 1, "sent": 0}
     assert list(ledger.outbox.due(80.0)) == [annotation()]
     ledger.outbox.mark_sent([annotation()], 90.0)
     ledger.outbox.mark_verified([annotation()], 91.0)
-    assert ledger.outbox.unverified(5) == []
+    assert ledger.outbox.unverified(5, 91.0) == []
 
 
 def test_after_a_429_there_is_an_hour_of_silence(ledger):

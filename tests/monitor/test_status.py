@@ -40,7 +40,7 @@ def test_what_went_wrong_and_a_silent_job_are_exit_status_1(sandbox, configure, 
     run_pass(config, models)
     assert main(["status", "-c", str(tmp_path / "aha.yaml")]) == 1
     words = capsys.readouterr().out
-    assert "ATTENTION  the last pass: annotation of ZTF99" in words and "2 annotations were not taken" in words
+    assert "ATTENTION  the last pass: annotation of ZTF99" in words and "3 annotations were not taken" in words
     status = read_status(config, time.time() + 3600)
     assert any("no pass has ended for 60 minutes" in line for line in status.attention)
 

@@ -121,7 +121,7 @@ class Life:
                 "objects": ledger.counts.objects(),
                 "outbox": ledger.outbox.last_sent(ids),
                 "waiting": ledger.outbox.counts()["waiting"],
-                "not read back": ledger.outbox.unverified(1000),
+                "not read back": ledger.outbox.states()["sent"],
                 "refused": {item.refusal.reason for item in ledger.refused.open()},
                 "held": {row["objectId"]: _lasting(row) for row in self.server.annotations()},
                 "is each object counted once a night": _counted_nights(ledger) == _scored_nights(ledger, ids),

@@ -36,7 +36,7 @@ def test_one_pass_scores_every_object_of_the_filter_and_annotates_what_stands_ou
     assert report.read == report.scored == len(rows) > 100
     assert report.problem == "" and report.refused == 0
     held = held_by(sandbox)
-    assert len(held) == report.delivery.sent == report.delivery.read_back == report.queued > 5
+    assert len(held) == report.delivery.sent == report.delivery.stored == report.queued > 5
     with Ledger(config.ledger) as ledger:
         for row in rows:
             (score,) = ledger.scores.history(row["objectId"])
@@ -248,7 +248,7 @@ def test_a_token_that_is_not_accepted_is_said_in_plain_words_and_nothing_is_lost
 def test_a_topic_of_somebody_else_stops_the_sending_early(sandbox, configure, models):
     report = run_pass(configure(sandbox, annotation__topic="aha_other"), models)
     assert "does not exist" in report.problem
-    assert report.delivery.failed == 2 and report.waiting > 5
+    assert report.delivery.failed == 0 and report.waiting > 5
 
 
 def test_a_cache_in_somebody_s_folder_stops_the_pass_before_anything_is_deleted_or_sent(

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import sys
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from annotator.annotation import Annotation
 from annotator.decision.config import DecisionConfig
 from annotator.errors import RecordError
 from annotator.lasair.api import LasairApi
+from annotator.lasair.breaker import Breakers
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.filters import FilterFile
 from annotator.ledger import Ledger
@@ -113,12 +115,16 @@ class Lasair:
 
     def __init__(self) -> None:
         self.survey, self.asked, self.taken = OTHER, [], []
+        self.budget, self.breakers = SimpleNamespace(left=lambda: (20, 30)), Breakers()
 
     def query(self, selected, tables, conditions, limit, offset=0):
         self.asked.append(conditions)
+        if tables == "objects":
+            return [{"diaObjectId": int(number)} for number in re.findall(r"\d+", conditions)]
         taken = {item.object_id: item for item in self.taken}
         return [
             {"diaObjectId": int(object_id), "classification": item.classification, "version": item.version}
+            | {"classdict": json.dumps(item.classdict)}
             | {"tns_prefix": "AT", "tns_name": "2099abc", "type": ""}
             for object_id, item in taken.items()
         ]
@@ -152,10 +158,13 @@ def test_a_pass_writes_it_down_sends_it_and_reads_it_back(other, its_models, mes
     run_pass(config, its_models, clock=lambda: NOW)
     its_lasair = Lasair()
     with Ledger(config.ledger) as ledger:
-        delivery = deliver(ledger.outbox, its_lasair, other.batch_annotations, lambda: NOW + 1e6, lambda: False)
+        sent, stored = (
+            deliver(ledger.outbox, its_lasair, other.batch_annotations, lambda: at, lambda: False)  # noqa: B023
+            for at in (NOW + 1e6, NOW + 1e6 + 600)
+        )
         entries = tns_entries(ledger.tns, its_lasair, [OBJECT_ID], NOW)
     assert {item.object_id for item in its_lasair.taken} == {OBJECT_ID, NEIGHBOUR}
-    assert (delivery.sent, delivery.read_back, delivery.lost, delivery.problem) == (2, 2, 0, "")
+    assert (sent.sent, stored.stored, sent.lost + stored.lost, sent.problem + stored.problem) == (2, 2, 0, "")
     assert all(re.fullmatch(r"objects\.diaObjectId IN \((\d+(, )?)+\)", asked) for asked in its_lasair.asked)
     assert entries[OBJECT_ID].name == "AT 2099abc"
     seen = read_night(config, its_models, NOW)

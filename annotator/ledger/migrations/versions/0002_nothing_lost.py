@@ -39,9 +39,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "sweeps",
-        sa.Column("sweep_id", NUMBER, primary_key=True),
-        sa.Column("swept_at", sa.Double, nullable=False),
-        _text("topic"),
+        sa.Column("topic", sa.Text, primary_key=True),
+        sa.Column("night", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("begun_at", sa.Double, nullable=False),
+        _number("ended_at"),
+        _text("after"),
         _text("counts"),
     )
     op.create_table(
@@ -50,8 +52,10 @@ def upgrade() -> None:
         _text("annotation"),
         sa.Column("found_at", sa.Double, nullable=False),
     )
-    for name in ("asked_at", "held_since", "visible_at"):
-        op.add_column("outbox", _number(name))
+    for column in (_number("asked_at"), sa.Column("under_way", sa.Text), _number("held_since"), _number("visible_at")):
+        op.add_column("outbox", column)
+    where = sa.text("sent_at IS NOT NULL AND verified_at IS NULL")
+    op.create_index("outbox_unverified", "outbox", ["score"], sqlite_where=where, postgresql_where=where)
     op.add_column("waiting", sa.Column("refused_nights", sa.Integer, nullable=False, server_default="0"))
     op.add_column("waiting", sa.Column("refused_night", sa.Integer))
     op.add_column("refused", sa.Column("part", sa.Text, nullable=False, server_default="record"))
