@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from annotator.config import FileSource, Source, StreamSource
-from annotator.ledger.pass_log import PassRecord
 from annotator.nights import DAY_S
 
 NEWS = "news"
@@ -29,7 +28,7 @@ class Silence:
     is_unusual: bool
 
 
-def silence(passes: Sequence[PassRecord], silent_nights: float) -> Silence | None:
+def silence(heard: Sequence[tuple[float, int]], silent_nights: float) -> Silence | None:
     """Look how long the source has been silent, and whether that is too long.
 
     Too long is two nights, or as many as are configured; and once four weeks are known, longer by an hour than it ever
@@ -37,8 +36,9 @@ def silence(passes: Sequence[PassRecord], silent_nights: float) -> Silence | Non
 
     Parameters
     ----------
-    passes
-        Those that ended by now, of :data:`MAX_WEEKS`, in any order.
+    heard
+        When passes ended that read the source to its end, in seconds since 1970 up to now, and how much news it gave
+        them; in any order, of :data:`MAX_WEEKS`.
     silent_nights
         Nights without anything, where no four weeks are known.
 
@@ -47,14 +47,14 @@ def silence(passes: Sequence[PassRecord], silent_nights: float) -> Silence | Non
     Silence or None
         None where no pass has read the source to its end.
     """
-    read = sorted((item for item in passes if NEWS in item.counts), key=lambda item: item.ended_at)
-    if not read:
+    if not heard:
         return None
-    ended = [item.ended_at for item in read]
+    heard = sorted(heard)
+    ended = [moment for moment, _ in heard]
     silent_s, since = [], ended[0]
-    for item in read:
-        since = item.ended_at if item.counts[NEWS] else since
-        silent_s.append(item.ended_at - since)
+    for moment, news in heard:
+        since = moment if news else since
+        silent_s.append(moment - since)
     at_this_hour = []
     for week in range(1, MAX_WEEKS + 1):
         moment = ended[-1] - week * WEEK_S

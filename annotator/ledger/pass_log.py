@@ -39,16 +39,23 @@ class PassLog:
     def end(self, pass_id: int, outcome: str, counts: Mapping[str, int], now: float) -> None:
         """Note how a pass ended: `outcome` is "done", or what went wrong in plain words."""
         this = update(passes).where(passes.c.pass_id == pass_id)
-        self._database.write(this.values(ended_at=now, outcome=outcome, counts=json.dumps(dict(counts))))
+        apart = {name: counts.get(name) for name in ("scored", "news")}
+        self._database.write(this.values(ended_at=now, outcome=outcome, counts=json.dumps(dict(counts)), **apart))
 
     def last(self, until: float | None = None) -> PassRecord | None:
         """Return the pass that ended last, None before the first; where a moment is given, of those ended by then."""
         row = self._database.row(self._newest_first(until).limit(1))
         return _record(row) if row else None
 
-    def newest_first(self, until: float) -> Iterator[PassRecord]:
-        """Yield the passes that ended by a moment, read as far as somebody asks."""
-        query = self._newest_first(until)
+    def heard(self, since: float, until: float) -> list[tuple[float, int]]:
+        """Return when passes ended that read the source to its end, in a span of time, and what news it gave them."""
+        in_span = (passes.c.ended_at >= since, passes.c.ended_at <= until, passes.c.news.is_not(None))
+        query = select(passes.c.ended_at, passes.c.news).where(*in_span).order_by(passes.c.ended_at)
+        return [(row.ended_at, row.news) for row in self._database.rows(query)]
+
+    def newest_first(self, until: float, scored: int) -> Iterator[PassRecord]:
+        """Yield the passes of so many scorings that ended by a moment, read as far as somebody asks."""
+        query = self._newest_first(until).where(passes.c.scored >= scored)
         for page in itertools.count():
             rows = self._database.rows(query.offset(page * PAGE).limit(PAGE))
             yield from map(_record, rows)

@@ -304,5 +304,9 @@ passes = Table(
     Column("ended_at", Double),
     Column("outcome", OutsideText),
     Column("counts", Text),
+    Column("scored", Integer),
+    Column("news", Integer),
+    Index("passes_by_time", "ended_at", "news"),
 )
-"""Passes and how they ended."""
+"""Passes and how they ended; of the counts (JSON), two that are looked for among many passes: the scorings, and the
+records that say something new of the source, null where it was not read to its end."""

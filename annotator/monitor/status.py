@@ -134,9 +134,9 @@ def ledger_status(config: Config, ledger: Ledger, now: float) -> LedgerStatus:
     silent = (
         None
         if isinstance(config.source, FileSource)
-        else silence(ledger.passes.between(now - MAX_WEEKS * WEEK_S, now), config.attention.silent_nights)
+        else silence(ledger.passes.heard(now - MAX_WEEKS * WEEK_S, now), config.attention.silent_nights)
     )
-    found = shares.shares(ledger.passes.newest_first(now))
+    found = shares.shares(ledger.passes.newest_first(now, shares.MIN_OBJECTS))
     told = [*silence_in_words(silent, config.source), *shares.in_words(found)]
     attention += [words for words in told if last is None or words not in last.outcome]
     if outbox["failed"]:

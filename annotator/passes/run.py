@@ -218,12 +218,12 @@ def _unusual(work: _Work) -> list[str]:
     passes, report, now = work.ledger.passes, work.report, work.clock()
     words = [*work.dates.in_words(), *clock_in_words(work.clock)]
     if report.news == 0:
-        known = [*passes.between(now - silence.MAX_WEEKS * silence.WEEK_S, now), PassRecord(now, "", counts(report))]
+        known = [*passes.heard(now - silence.MAX_WEEKS * silence.WEEK_S, now), (now, 0)]
         found = silence.silence(known, work.config.attention.silent_nights)
         words += silence.silence_in_words(found, work.config.source)
     if report.scored >= shares.MIN_OBJECTS:
         present = PassRecord(now, "", counts(report))
-        told = shares.in_words(shares.shares(itertools.chain([present], passes.newest_first(now))))
+        told = shares.in_words(shares.shares(itertools.chain([present], passes.newest_first(now, shares.MIN_OBJECTS))))
         report.is_unusual = bool(told)
         words += told
     return words

@@ -6,17 +6,16 @@ from hypothesis import strategies as st
 
 from annotator.attention.silence import HOUR_S, WEEK_S, silence, silence_in_words
 from annotator.config import FileSource, QuerySource, StreamSource
-from annotator.ledger.pass_log import PassRecord
 from annotator.nights import DAY_S
 
 NOW = 1.79e9
 STREAM = StreamSource(topic="lasair_1Any", group_id="any")
 
 
-def passes(until: float, days: float, news, every_s: float = HOUR_S) -> list[PassRecord]:
+def passes(until: float, days: float, news, every_s: float = HOUR_S) -> list[tuple[float, int]]:
     """Make passes that end regularly; `news` tells by the moment how much each was given."""
     moments = [until - n * every_s for n in range(int(days * DAY_S / every_s) + 1)]
-    return [PassRecord(moment, "done", {"news": news(moment)}) for moment in reversed(moments)]
+    return [(moment, news(moment)) for moment in reversed(moments)]
 
 
 @pytest.mark.parametrize(("hours", "is_unusual"), [(47, False), (49, True)])
@@ -58,9 +57,7 @@ def test_a_filter_that_rarely_gives_anything_is_not_unusual_when_it_never_gave_m
 def test_where_no_pass_was_made_nothing_could_be_heard():
     before = passes(NOW - 5 * DAY_S, 3, lambda moment: 1)
     assert silence(before, 2.0).hours == 0.0
-    unread = [PassRecord(NOW, "no answer", {"read": 0})]
-    assert silence(before + unread, 2.0).hours == 0.0
-    assert silence(unread, 2.0) is None
+    assert silence([], 2.0) is None
 
 
 def test_a_recorded_file_is_never_silent(tmp_path):
@@ -75,10 +72,9 @@ def test_a_recorded_file_is_never_silent(tmp_path):
     st.floats(0.1, 90),
 )
 def test_silence_is_as_long_as_since_the_last_news_in_whatever_order_passes_come(made, nights):
-    records = [PassRecord(moment, "done", {"news": news}) for moment, news in made]
-    found = silence(records, nights)
+    found = silence(made, nights)
     last = max(moment for moment, _ in made)
     heard = [moment for moment, news in made if news]
     assert found.hours == pytest.approx((last - (max(heard) if heard else min(m for m, _ in made))) / HOUR_S)
-    assert silence(records[::-1], nights).hours == found.hours
+    assert silence(made[::-1], nights).hours == found.hours
     assert not found.is_unusual or found.hours > 0

@@ -518,6 +518,15 @@ def test_a_flag_takes_its_class_along_in_place_while_it_waits_and_by_a_new_write
     assert ledger.announcements.to_announce() == [] and ledger.outbox.anomalies_sent_since(0.0, 9.0) == []
 
 
+def test_passes_are_found_by_their_news_and_by_how_much_they_scored(ledger):
+    for ended_at, counts in ((5.0, {"news": 3, "scored": 9}), (15.0, {"read": 4}), (25.0, {"news": 0, "scored": 60})):
+        ledger.passes.end(ledger.passes.begin(ended_at - 5), "done", counts, ended_at)
+    assert ledger.passes.heard(0.0, 25.0) == [(5.0, 3), (25.0, 0)] and ledger.passes.heard(6.0, 24.0) == []
+    assert [item.ended_at for item in ledger.passes.newest_first(99.0, 1)] == [25.0, 5.0]
+    assert [item.ended_at for item in ledger.passes.newest_first(99.0, 50)] == [25.0]
+    assert list(ledger.passes.newest_first(24.0, 50)) == [] and ledger.passes.last(24.0).ended_at == 15.0
+
+
 def test_passes_are_remembered_with_how_they_ended(ledger):
     assert ledger.passes.last() is None
     for number, outcome in enumerate(("done", "no answer")):

@@ -61,3 +61,6 @@ def upgrade() -> None:
     op.add_column("refused", sa.Column("part", sa.Text, nullable=False, server_default="record"))
     op.add_column("refused", sa.Column("kind", sa.Text, nullable=False, server_default="RecordError"))
     op.add_column("refused", _number("scored_at"))
+    op.add_column("passes", sa.Column("scored", sa.Integer))
+    op.add_column("passes", sa.Column("news", sa.Integer))
+    op.create_index("passes_by_time", "passes", ["ended_at", "news"])
