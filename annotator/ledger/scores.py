@@ -85,13 +85,17 @@ def _night_score(row: Row) -> NightScore:
 
 
 def _modalities(row: Row) -> dict[str, object]:
-    """Read what was said of each modality, and the numbers beside; without what is neither."""
+    """Read what was said of each modality, and the numbers and names beside; without what is none of these."""
     found = read_object(row.modalities, f"what scoring {row.score_id} of {row.object_id} says of modalities")
-    return {name: said for name, said in found.items() if _is_number(said) or _is_said(said)}
+    return {name: said for name, said in found.items() if _is_number(said) or _is_said(said) or _is_names(said)}
 
 
 def _is_number(value: object) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _is_said(said: object) -> bool:
