@@ -73,7 +73,7 @@ class _Kept(CutoutFetcher):
         super().__init__([HOST])
         self._files = files
 
-    def _download(self, url: str, should_stop: Callable[[], bool]) -> bytes:
+    def _download(self, url: str, subject: str, should_stop: Callable[[], bool]) -> bytes:
         return self._files[url]
 
 
