@@ -62,8 +62,8 @@ def state_dated_ahead(t: Try) -> Verdict:
 
 
 FAULTS = (
-    Fault("our clock wrong", 150, our_clock_wrong),
-    Fault("Lasair's clock wrong", 60, lasairs_clock_wrong),
-    Fault("row dated ahead", 60, row_dated_ahead),
-    Fault("state dated ahead", 60, state_dated_ahead),
+    Fault("our clock wrong", 100, our_clock_wrong),
+    Fault("Lasair's clock wrong", 40, lasairs_clock_wrong),
+    Fault("row dated ahead", 40, row_dated_ahead),
+    Fault("state dated ahead", 40, state_dated_ahead),
 )

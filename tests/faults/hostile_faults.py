@@ -1,10 +1,14 @@
-"""Hostile input at every door: stream, file, query, object, cutouts, annotate, TNS, verdicts."""
+"""Hostile input at every door: stream, file, query, object, cutouts, annotate, TNS, verdicts, the ledger's cells."""
 
+import contextlib
+import io
 import json
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
 
 import requests
 
+from annotator.cli import main
 from annotator.sandbox.lasair.wire import Request
 from annotator.sandbox.sky.stamps import KINDS
 from tests.faults import hostile
@@ -146,6 +150,45 @@ def verdicts(t: Try) -> Verdict:
         return judge(life)
 
 
+CELLS = (
+    *("scores.modalities", "scores.reasons", "snapshots.transient", "snapshots.model_scores", "snapshots.stamps"),
+    *("passes.counts", "night_counts.counts", "objects.numbers"),
+)
+"""Where the ledger keeps texts of JSON."""
+
+
+def cells_of_the_ledger(t: Try) -> Verdict:
+    """Let the ledger's texts of JSON be damaged, and everything be made of it that is for people."""
+    with begun_world(t.scenario, t.folder) as life:
+        life.publish(t.scenario.waves[1])
+        life.pass_()
+        for _ in range(INPUTS):
+            table, column = t.rng.choice(CELLS).split(".")
+            text = json.dumps(hostile.value(t.rng))[: t.rng.choice((1, 20, 10**6))]
+            damaged = f"(SELECT rowid FROM {table} ORDER BY rowid LIMIT 1 OFFSET ?)"
+            with contextlib.closing(sqlite3.connect(life.config.ledger)) as file, file:
+                place = (text, t.rng.randrange(30))
+                file.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = {damaged}", place)
+        notes = [note for command in COMMANDS if (note := _broken(life, command))]
+        life.pass_()
+        return Verdict(notes=(*notes, *life.complaints()), inputs=INPUTS)
+
+
+COMMANDS = (("report", "--digest"), ("report", "--format", "json"), ("status",))
+
+
+def _broken(life: World, command: Sequence[str]) -> str:
+    """Run a command; say how it was ended if it did not end by itself."""
+    out = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            status = main([*command, "-c", str(life.folder / "aha.yaml")])
+    except (Exception, SystemExit) as error:
+        return f"{' '.join(command)} was ended by {type(error).__name__}: {error}"
+    (life.folder / f"{command[0]}.txt").write_text(out.getvalue(), errors="backslashreplace")  # the secret's place, too
+    return f"{' '.join(command)} ended with {status}" if status not in (0, 1) else ""
+
+
 def _of_many(verdict: Verdict) -> Verdict:
     return Verdict(verdict.lost, verdict.changed, verdict.notes, INPUTS)
 
@@ -160,4 +203,5 @@ FAULTS = (
     Fault("hostile cutouts", 30, stamps),
     Fault("hostile rows of TNS", 30, classes_of_tns),
     Fault("hostile verdicts", 60, verdicts),
+    Fault("damaged ledger", 40, cells_of_the_ledger),
 )

@@ -129,9 +129,9 @@ def second_worker(t: Try) -> Verdict:
 
 
 FAULTS = (
-    Fault("killed before a step", 400, killed),
-    Fault("killed in the first pass", 100, killed_at_the_very_beginning),
-    Fault("power lost", 500, power_lost),
-    Fault("disk full", 150, disk_full),
-    Fault("second worker, same ledger", 30, second_worker),
+    Fault("killed before a step", 300, killed),
+    Fault("killed in the first pass", 60, killed_at_the_very_beginning),
+    Fault("power lost", 350, power_lost),
+    Fault("disk full", 100, disk_full),
+    Fault("second worker, same ledger", 20, second_worker),
 )

@@ -95,7 +95,7 @@ def not_visible(t: Try) -> Verdict:
 
 
 FAULTS = (
-    Fault("server slow", 40, _under(("delay", {"seconds": [0.05, 2 * TIMEOUT_S]}), ("hang", {}))),
+    Fault("server slow", 30, _under(("delay", {"seconds": [0.05, 2 * TIMEOUT_S]}), ("hang", {}))),
     Fault(
         "a byte at a time",
         10,
@@ -105,16 +105,14 @@ FAULTS = (
         ),
     ),
     Fault("endless body", 6, _under(("endless", {"size_bytes": 500_000_000, "times": 1}))),
-    Fault("server breaks off", 100, _under(("drop", {}), ("drop_after", {}), ("truncate", {}), ("garble", {}))),
-    Fault(
-        "server refuses", 100, _under(("refuse", {"status": list(STATUSES)}), ("page", {"status": [200, *STATUSES]}))
-    ),
-    Fault("answer of another shape", 200, _under(("answer", {"content": list(SHAPES)}))),
-    Fault("rows twice", 20, _under(("duplicate", {"endpoint": "query"}))),
-    Fault("lying success", 60, _under(("lie", {"endpoint": "annotate"}))),
-    Fault("hang after storing", 20, _under(("hang_after", {"endpoint": "annotate", "times": [1, 2, 3]}))),
-    Fault("applied in any order", 60, applied_in_any_order),
-    Fault("token repeated", 40, _under(("repeat_token", {"status": [200, 400, 401, 403, 500, 503]}))),
-    Fault("database away", 60, database_away),
-    Fault("object not visible", 60, not_visible),
+    Fault("server breaks off", 80, _under(("drop", {}), ("drop_after", {}), ("truncate", {}), ("garble", {}))),
+    Fault("server refuses", 80, _under(("refuse", {"status": list(STATUSES)}), ("page", {"status": [200, *STATUSES]}))),
+    Fault("answer of another shape", 120, _under(("answer", {"content": list(SHAPES)}))),
+    Fault("rows twice", 10, _under(("duplicate", {"endpoint": "query"}))),
+    Fault("lying success", 50, _under(("lie", {"endpoint": "annotate"}))),
+    Fault("hang after storing", 15, _under(("hang_after", {"endpoint": "annotate", "times": [1, 2, 3]}))),
+    Fault("applied in any order", 40, applied_in_any_order),
+    Fault("token repeated", 30, _under(("repeat_token", {"status": [200, 400, 401, 403, 500, 503]}))),
+    Fault("database away", 50, database_away),
+    Fault("object not visible", 50, not_visible),
 )

@@ -10,8 +10,7 @@ from tests.faults.laboratory import compare, make_try
 from tests.faults.scenario import Outcome, Scenario, make_scenario
 
 NOT_YET = (
-    *("a byte at a time", "lying success", "applied in any order", "token repeated", "object not visible"),
-    *("annotations lost", "annotations older", "hostile answers to annotate", "hostile cutouts"),
+    *("a byte at a time", "token repeated", "hostile cutouts"),
     *(fault.name for fault in FAULTS if fault.name.startswith("stream: ") or fault.name == "hostile messages"),
 )
 """Faults that the annotator does not yet bear."""
