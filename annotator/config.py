@@ -25,6 +25,12 @@ TOKEN_VARIABLE = "LASAIR_TOKEN"
 
 T = TypeVar("T")
 
+REMOVED = {
+    "source.session_timeout_s": "how far a stream was read stands in the ledger, and no session with the broker has to "
+    "time out before the next start reads on",
+}
+"""Keys that there once were, by their paths, and why there are none any longer."""
+
 Endpoint = Annotated[
     str,
     Meta(
@@ -85,6 +91,11 @@ class QuerySource(Typed, tag_field="kind", tag="query"):
     reread_days: Annotated[float, Meta(ge=0, le=30)] = 2.0
     """How far before the newest alert seen each pass starts again, so that late alerts are not lost."""
 
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+        return f"query {self.filter}"
+
 
 class FileSource(Typed, tag_field="kind", tag="file"):
     """Objects come from a file of recorded records."""
@@ -98,12 +109,16 @@ class StreamSource(Typed, tag_field="kind", tag="stream"):
     topic: Name
     """The filter's topic, as its page on Lasair names it: lasair_, the user's number, the filter's name."""
     group_id: Name
-    """Who is reading: Kafka remembers how far. Group ids are shared by all users of the broker, so make it unique."""
+    """Under which the broker is told how far was read, for whoever watches the lag; how far that is, the ledger knows.
+    Group ids are shared by all users of the broker, so make it unique."""
     broker: Broker = "kafka.lsst.ac.uk:9092"
-    session_timeout_s: Annotated[float, Meta(ge=1, le=300)] = 45.0
-    """After a crash the broker holds the partitions back this long."""
     batch_messages: Annotated[int, Meta(ge=1, le=10_000)] = 500
     """Messages that are scored and written to the ledger at a time."""
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+        return f"stream {self.topic}"
 
 
 Source = StreamSource | QuerySource | FileSource
@@ -219,6 +234,10 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         raise ConfigError(f"the configuration {path} has no keys; `annotator/example.yaml` is one to start from")
     if secret := _path_of_token(document):
         raise ConfigError(f"{path}: {secret} must not be in the file: set the environment variable {TOKEN_VARIABLE}")
+    for key, why in REMOVED.items():
+        section, _, name = key.partition(".")
+        if isinstance(part := document.get(section), Mapping) and name in part:
+            raise ConfigError(f"{path}: there is no {key} any longer: {why}. Delete the line.")
     try:
         content = _in_folder(decode(document, ConfigFile), path.parent)
     except ValueError as error:

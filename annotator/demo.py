@@ -51,7 +51,6 @@ source:
   topic: {topic}
   group_id: aha-demo
   broker: {broker}
-  session_timeout_s: 6
 cutouts:
   cache_megabytes: 0  # they come from next door
 annotation:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import annotator
-from annotator.config import Config, ConfigFile, FileSource, QuerySource, load_config
+from annotator.config import REMOVED, Config, ConfigFile, FileSource, QuerySource, load_config
 from annotator.errors import ConfigError
 
 EXAMPLE = Path(annotator.__file__).parent / "example.yaml"
@@ -156,6 +157,12 @@ def test_a_wrong_key_or_value_is_named(tmp_path, key, value, message):
         load(tmp_path, with_key(key, value))
     assert message in str(failure.value)
     assert str(tmp_path / "aha.yaml") in str(failure.value)
+
+
+@pytest.mark.parametrize("key", REMOVED)
+def test_a_key_that_there_once_was_is_told_with_the_reason_why_it_is_gone(tmp_path, key):
+    with pytest.raises(ConfigError, match=rf"there is no {re.escape(key)} any longer: .*\. Delete the line\."):
+        load(tmp_path, with_key(key, 45))
 
 
 @pytest.mark.parametrize("key", ["survey", "lasair", "lasair.endpoint", "source", "annotation", "annotation.topic"])

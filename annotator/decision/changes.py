@@ -9,10 +9,32 @@ import numpy as np
 from annotator.decision.objects import ScoredState, Seen
 from annotator.transient import Transient
 
+SENT_AT = "UTC"
+"""What Lasair adds to every message of a stream. The rows that it begins a new stream with, whatever they say, lack
+it."""
+
 
 def as_seen(transient: Transient, record: object) -> Seen:
     """Take the digest of an object, once."""
     return Seen(transient, record, state_digest(transient))
+
+
+def by_epoch(seen: Sequence[Seen]) -> list[Seen]:
+    """Put the states of each object in the order of their epochs, into the places where the object's states came.
+
+    A stream is read from several partitions, and nothing says which of them comes first. States without an epoch, or of
+    the same one, stay in the order of their source.
+    """
+    places: dict[str, list[int]] = {}
+    for number, item in enumerate(seen):
+        if item.transient.last_mjd is not None:
+            places.setdefault(item.transient.object_id, []).append(number)
+    ordered = list(seen)
+    for numbers in places.values():
+        in_order = sorted(numbers, key=lambda number: seen[number].transient.last_mjd)
+        for place, number in zip(numbers, in_order, strict=True):
+            ordered[place] = seen[number]
+    return ordered
 
 
 def changed(seen: Sequence[Seen], known: Mapping[str, ScoredState], model_set: str) -> list[Seen]:
@@ -28,7 +50,7 @@ def changed(seen: Sequence[Seen], known: Mapping[str, ScoredState], model_set: s
     known
         The objects of it that were scored before.
     model_set
-        Version of the models; an object that others scored counts as changed.
+        Version of the models; an object that others scored counts as changed, in the same state or a later one.
     """
     last = dict(known)
     states = [ScoredState(item.digest, model_set, item.transient.last_mjd, None) for item in seen]
@@ -48,13 +70,30 @@ def changed(seen: Sequence[Seen], known: Mapping[str, ScoredState], model_set: s
     return found
 
 
+def of_the_past(seen: Sequence[Seen], known: Mapping[str, ScoredState]) -> list[Seen]:
+    """Return the states that may tell of an earlier flag than is known, though a later state was scored before.
+
+    They came late, as from a partition that was read after another. The rows that Lasair begins a new stream with were
+    never sent, and tell nothing of the past.
+    """
+    return [
+        item
+        for item in seen
+        if (state := known.get(item.transient.object_id)) is not None
+        and is_older(item.transient.last_mjd, state.last_mjd)
+        and (state.first_flagged_mjd is None or item.transient.last_mjd < state.first_flagged_mjd)
+        and isinstance(item.record, Mapping)
+        and SENT_AT in item.record
+    ]
+
+
 def is_older(mjd: float | None, than_mjd: float | None) -> bool:
     """Tell whether an epoch is known to be before another."""
     return mjd is not None and than_mjd is not None and mjd < than_mjd
 
 
 def _is_changed(state: ScoredState, known: ScoredState | None) -> bool:
-    if known is None or known.model_set != state.model_set:
+    if known is None:
         return True
     return _is_other(state, known) and not is_older(state.last_mjd, known.last_mjd)
 

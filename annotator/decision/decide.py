@@ -49,8 +49,8 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
     transient, scores = case.transient, case.scores
     classification = overridden(case.classification, known.override, known.tns_type, rules.thresholds)
     first_mjd = known.state.first_flagged_mjd if known.state else None
-    if first_mjd is None and classification in FLAGS:
-        first_mjd = transient.last_mjd
+    if classification in FLAGS:
+        first_mjd = min((mjd for mjd in (first_mjd, transient.last_mjd) if mjd is not None), default=None)
     explanation = explain(transient, scores, case.classification, case.reasons or {})
     model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
     return ScoredObject(

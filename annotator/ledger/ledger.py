@@ -12,8 +12,6 @@ import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import sqlalchemy
-
 from annotator.decision.objects import Refusal, ScoredObject
 from annotator.errors import LedgerMissingError
 from annotator.ledger.announcements import Announcements
@@ -27,8 +25,9 @@ from annotator.ledger.lock import pass_lock
 from annotator.ledger.migrate import open_database
 from annotator.ledger.outbox import Outbox
 from annotator.ledger.pass_log import PassLog
+from annotator.ledger.positions import Positions, Progress
 from annotator.ledger.refused import Refused
-from annotator.ledger.schema import positions, scores
+from annotator.ledger.schema import scores
 from annotator.ledger.scores import Scores
 from annotator.ledger.sweeps import Sweeps
 from annotator.ledger.tns_cache import TnsCache
@@ -82,6 +81,7 @@ class Ledger:
         self.passes = PassLog(database)
         self.verdicts = Verdicts(database)
         self.counts = Counts(database)
+        self.positions = Positions(database)
         self.refused = Refused(database)
         self.identity = Identity(database)
 
@@ -122,7 +122,7 @@ class Ledger:
         scored_objects: Iterable[ScoredObject],
         refusals: Iterable[Refusal],
         now: float,
-        position: tuple[str, str] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Write one batch's results, outgoing annotations and the source's new position in one transaction.
 
@@ -134,8 +134,8 @@ class Ledger:
             The batch.
         now
             Seconds since 1970.
-        position
-            Name of the source and how far it was read.
+        progress
+            How far the source was read.
         """
         with self._database.transaction():
             self._database.exclude_writers(scores)  # numbers and nightly counts go on from what is there
@@ -146,12 +146,8 @@ class Ledger:
             self.outbox.queue([item.outgoing for item in scored_objects if item.outgoing is not None], now)
             self.announcements.note(scored_objects, score_ids)
             self.refused.add(list(refusals), now)
-            if position is not None:
-                self._database.replace(positions, [dict(zip(("source", "position"), position, strict=True))])
-
-    def position(self, source: str) -> str | None:
-        """Return how far a source was read, None if never."""
-        return self._database.value(sqlalchemy.select(positions.c.position).where(positions.c.source == source))
+            if progress is not None:
+                self.positions.note(progress, now)
 
 
 def open_or_begin(address: LedgerAddress) -> Ledger:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, or_, select, update
 
 from annotator.decision.objects import ScoredObject, ScoredState
 from annotator.decision.sending import FLAGS
@@ -156,6 +156,20 @@ class Scores:
         ]
         self._database.write_each(insert(scores), rows)
         return list(score_ids)
+
+    def epochs(self, object_ids: Sequence[str]) -> set[tuple[str, float | None]]:
+        """Return the objects and epochs (MJD) of every score these objects were ever given."""
+        query = select(scores.c.object_id, scores.c.last_mjd)
+        return {tuple(row) for row in self._database.rows_of(query, scores.c.object_id, object_ids)}
+
+    def note_flags(self, first_mjd: Mapping[str, float]) -> None:
+        """Note when objects were flagged first (MJD), where nothing earlier is known."""
+        kept = objects.c.first_flagged_mjd
+        earlier = update(objects).where(
+            objects.c.object_id == bindparam("of"), or_(kept.is_(None), kept > bindparam("mjd"))
+        )
+        rows = [{"of": object_id, "mjd": mjd} for object_id, mjd in first_mjd.items()]
+        self._database.write_each(earlier.values(first_flagged_mjd=bindparam("mjd")), rows)
 
     def history(self, object_id: str) -> list[Mapping[str, object]]:
         """Return every score an object was ever given, oldest first."""

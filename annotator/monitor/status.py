@@ -5,7 +5,7 @@ is ahead.
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from annotator.attention import shares
@@ -18,6 +18,7 @@ from annotator.errors import AhaError
 from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger, open_to_read
 from annotator.ledger.pass_log import PassRecord
+from annotator.ledger.positions import FoundGap
 from annotator.ledger.sweeps import Sweep
 from annotator.models import ModelSet, load_models
 from annotator.monitor import drift
@@ -30,6 +31,10 @@ SILENT_DAYS = 1.5
 """A job on a cron expression, or started from outside, should have ended a pass within this."""
 MAX_LAG_MINUTES = 24 * 60.0
 """Lasair keeps a stream's messages for seven days: a day behind is the time to look."""
+
+
+GAP_S = 7 * 86_400.0
+"""How long a gap in a stream needs a person."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,9 @@ def read_status(config: Config, now: float) -> Status:
             of_models = model_status(load_models(config.models, config.survey), config.decision, ledger, now)
         except AhaError as error:
             of_models = ModelStatus(attention=(str(error),))
-    return Status(of_ledger, of_models, stream_status(config, now))
+        position = None if isinstance(config.source, FileSource) else ledger.positions.of(config.source.name)
+        lacks = ledger.positions.gaps_since(now - GAP_S)
+    return Status(of_ledger, of_models, stream_status(config, position, lacks, now))
 
 
 def ledger_status(config: Config, ledger: Ledger, now: float) -> LedgerStatus:
@@ -215,21 +222,39 @@ def model_status(models: ModelSet, decision: DecisionConfig, ledger: Ledger, now
     )
 
 
-def stream_status(config: Config, now: float) -> StreamStatus:
-    """Ask the broker how far the stream is ahead; where the source is no stream, nobody is asked."""
+def stream_status(config: Config, position: str | None, gaps: Sequence[FoundGap], now: float) -> StreamStatus:
+    """Ask the broker how far the stream is ahead of the ledger; where the source is no stream, nobody is asked.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    position
+        How far the ledger is.
+    gaps
+        What was missing of late.
+    now
+        Seconds since 1970.
+    """
     if not isinstance(config.source, StreamSource):
         return StreamStatus()
+    attention = _gaps_in_words(gaps)
     try:
-        lag = read_lag(config.source)
+        lag = read_lag(config.source, position)
     except AhaError as error:
-        return StreamStatus(attention=(str(error),))
+        return StreamStatus(attention=(*attention, str(error)))
     minutes = None if lag.messages else 0.0
     if lag.oldest_at is not None:
         minutes = round(max(0.0, now - lag.oldest_at) / 60, 1)
-    attention = ()
     if (minutes or 0) > MAX_LAG_MINUTES:
-        attention = (f"{minutes / 60:.0f} hours behind the stream, which Lasair keeps for seven days",)
+        attention += (f"{minutes / 60:.0f} hours behind the stream, which Lasair keeps for seven days",)
     return StreamStatus(lag.messages, minutes, attention)
+
+
+def _gaps_in_words(gaps: Sequence[FoundGap]) -> tuple[str, ...]:
+    """Name the newest gap of each kind."""
+    newest = {(found.source, found.gap.reason): found for found in gaps}
+    return tuple(f"{found.source}, {_utc(found.found_at)} UTC: {found.gap}" for found in newest.values())
 
 
 def status_text(status: Status) -> str:

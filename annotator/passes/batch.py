@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from annotator.annotation import OBJECT_ID, Classification
 from annotator.attention.dates import Dates
-from annotator.decision.changes import as_seen, changed, is_older
+from annotator.decision.changes import as_seen, by_epoch, changed, is_older
 from annotator.decision.classify import decide
 from annotator.decision.decide import decide_batch
 from annotator.decision.objects import Case, Enriched, Known, Refusal, ScoredObject, ScoredState, Seen
@@ -19,8 +19,10 @@ from annotator.decision.rules import Rules
 from annotator.errors import RecordError
 from annotator.fences import Failure, failure_of, require_own_faults
 from annotator.ledger import Ledger
+from annotator.ledger.positions import Progress
 from annotator.models import ModelSet, Scores
 from annotator.passes.enrich import Enricher
+from annotator.passes.past import take_past
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import Reasons
 from annotator.sources.records import as_text, decoded, readable
@@ -66,12 +68,12 @@ Objects = Sequence[tuple[Seen, Enriched]]
 
 
 def take_batch(
-    records: Sequence[object], scoring: Scoring, enricher: Enricher, position: tuple[str, str] | None = None
+    records: Sequence[object], scoring: Scoring, enricher: Enricher, progress: Progress | None = None
 ) -> Taken:
     """Score the new and changed objects of one batch and write them down; what cannot be used is refused by name.
 
-    States of one object are taken one after the other, as if each had come in a batch of its own: what Lasair ends up
-    holding must not depend on where a batch happened to end.
+    States of one object are taken one after the other, by epoch, as if each had come in a batch of its own: what Lasair
+    ends up holding must not depend on where a batch happened to end.
 
     Parameters
     ----------
@@ -81,8 +83,8 @@ def take_batch(
         What is done with them.
     enricher
         Fetches what they lack.
-    position
-        Name of the source and how far it was read, written with the results.
+    progress
+        How far the source was read, written with the results.
 
     Raises
     ------
@@ -91,9 +93,10 @@ def take_batch(
     """
     seen, refusals = parse_batch(records, scoring.dates)
     states = scoring.states(seen)
-    fresh = changed(seen, states, scoring.models.version)
+    states, not_scored = take_past(seen, states, scoring)
+    fresh = changed(by_epoch(seen), states, scoring.models.version)
     objects, not_fetched = _enriched(fresh, enricher)
-    taken = take_objects(objects, scoring, states, [*refusals, *not_fetched], position)
+    taken = take_objects(objects, scoring, states, [*refusals, *not_scored, *not_fetched], progress)
     return replace(taken, read=len(records), unchanged=len(seen) - len(fresh))
 
 
@@ -124,9 +127,9 @@ def take_objects(
     scoring: Scoring,
     states: Mapping[str, ScoredState],
     refusals: Sequence[Refusal] = (),
-    position: tuple[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> Taken:
-    """Score objects, in order, decide, and write them down, with what was refused before and the source's position.
+    """Score objects, in order, decide, and write them down, with what was refused and how far the source was read.
 
     Raises
     ------
@@ -135,7 +138,7 @@ def take_objects(
     """
     try:
         scored, found = score_objects(objects, scoring, states)
-        scoring.ledger.record(scored, [*refusals, *found], scoring.clock(), position)
+        scoring.ledger.record(scored, [*refusals, *found], scoring.clock(), progress)
     except Exception as error:
         log.warning(
             "%d objects failed together, the halves are taken by themselves: %s", len(objects), failure_of(error)
@@ -144,7 +147,7 @@ def take_objects(
         parts.take(objects)
         require_own_faults(parts.failures, len(objects), "objects")
         scored, found = parts.scored_objects, parts.refusals
-        scoring.ledger.record([], [*refusals, *found], scoring.clock(), position)
+        scoring.ledger.record([], [*refusals, *found], scoring.clock(), progress)
     return Taken(scored, [*refusals, *found])
 
 

@@ -54,6 +54,8 @@ class PassReport:
     """What a person must look at, of every step but the delivery."""
     away: str = ""
     """Which of Lasair's endpoints are left alone since they answer nothing of use, and why; empty if none."""
+    remarks: list[str] = field(default_factory=list)
+    """What a person may want to know, and need not do anything about."""
     reading_pause: str = ""
     """Why reading ended early although nothing is wrong; empty if it did not."""
 

@@ -32,6 +32,7 @@ def summary(report: PassReport) -> str:
         lines.append(f"{report.judged} annotations rewritten since a person has judged otherwise")
     if report.demoted:
         lines.append(f"{report.demoted} anomalies made ones to watch since TNS has a class for them")
+    lines += [f"note: {remark}" for remark in report.remarks]
     lines += _announcement(report)
     lines += [f"waiting: {pause}" for pause in dict.fromkeys((report.reading_pause, delivery.pause)) if pause]
     return "\n".join([*lines, f"ATTENTION: {report.problem}"] if report.problem else lines)

@@ -12,7 +12,7 @@ from annotator.annotation import Annotation
 from annotator.attention import shares, silence
 from annotator.attention.dates import Dates, clock_in_words
 from annotator.clock import Clock
-from annotator.config import Config, FileSource, QuerySource, Source, StreamSource
+from annotator.config import Config, FileSource, Source, StreamSource
 from annotator.decision.announcement import Announcement, sort_out
 from annotator.decision.classify import exotic_threshold_of
 from annotator.decision.rules import Rules
@@ -25,6 +25,7 @@ from annotator.lasair.cutouts import CutoutFetcher
 from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger, open_for_pass, open_known
 from annotator.ledger.pass_log import PassRecord
+from annotator.ledger.positions import Progress
 from annotator.models import ModelSet
 from annotator.nights import night_of
 from annotator.passes.batch import Scoring, take_batch, take_waiting
@@ -181,13 +182,14 @@ def _read(work: _Work, enricher: Enricher, is_dry: bool) -> None:
     try:
         with contextlib.closing(_batches(source, work.api, work.ledger, work.should_stop, work.clock)) as batches:
             for batch in batches:
-                taken = take_batch(batch.records, work.scoring, enricher, _position(source, batch))
+                taken = take_batch(batch.records, work.scoring, enricher, _progress(source, batch))
                 add_taken(report, taken)
                 work.dates.note(taken.scored_objects)
                 if news := len(batch.records) - batch.repeated:
                     report.news = (report.news or 0) + news
-                if not is_dry:
-                    batch.commit()
+                report.remarks += map(str, batch.gaps)
+                if not is_dry and (remark := batch.commit()):
+                    report.remarks.append(remark)
                 log.info("%d read, %d scored, %d refused so far", report.read, report.scored, report.refused)
         if not work.should_stop():
             report.news = report.news or 0
@@ -318,11 +320,11 @@ def _batches(
     source: Source, api: LasairApi, ledger: Ledger, should_stop: Callable[[], bool], clock: Clock
 ) -> Iterator[Batch]:
     """Read the source until its present end, or until the batch in hand when it has to stop."""
-    if isinstance(source, StreamSource):
-        return stream_batches(source, should_stop)
     if isinstance(source, FileSource):
         return _until(should_stop, file_batches(source.path))
-    position = ledger.position(_name(source))
+    position = ledger.positions.of(source.name)
+    if isinstance(source, StreamSource):
+        return stream_batches(source, position, should_stop, clock)
     found = query_batches(
         api.query, api.survey, load_filter(source.filter), source.page_rows, source.reread_days, position, clock
     )
@@ -336,13 +338,9 @@ def _until(should_stop: Callable[[], bool], batches: Iterable[Batch]) -> Iterato
             return
 
 
-def _name(source: QuerySource) -> str:
-    return f"query {source.filter}"
-
-
-def _position(source: Source, batch: Batch) -> tuple[str, str] | None:
-    """Return how far the ledger keeps that a source was read; None where something else tells it."""
-    return (_name(source), batch.position) if batch.position else None
+def _progress(source: Source, batch: Batch) -> Progress | None:
+    """Return what the ledger keeps of how far a source was read; None where nothing is to be kept."""
+    return Progress(source.name, batch.position, batch.gaps) if batch.position else None
 
 
 def _announcement(ledger: Ledger, margin: float) -> Announcement:

@@ -1,192 +1,209 @@
 """The Kafka stream of an active Lasair filter, read so that no message is lost and none need be read twice.
 
-Offsets are committed only once the results of a batch are in the ledger. A pass ends when every assigned partition has
-said that it is at its end: silence is no sign of anything, since after a crash the broker holds the partitions back for
-the whole session timeout.
+How far it was read stands in the ledger, and nowhere else: partitions are assigned, not subscribed to, so that no other
+reader, no group and no session decides on what we read. What is committed to the broker is for the eye of whoever
+watches its groups. A pass ends when every partition has said that it is at its end: silence is no sign of anything.
 """
 
 import functools
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from annotator.clock import Clock
 from annotator.config import StreamSource
 from annotator.errors import SourceError
-from annotator.sources.kafka_client import POLL_S, _consumer, _record, error_text
+from annotator.ledger.positions import Gap
+from annotator.sources.ahead import Ahead
+from annotator.sources.kafka_client import (
+    ANSWER_S,
+    CLOSING_S,
+    POLL_S,
+    BoundedCalls,
+    consumer_of,
+    error_text,
+    mark_of,
+    onlooker,
+    record_of,
+    stream_now,
+    time_of,
+)
+from annotator.sources.kafka_commit import Committer
 from annotator.sources.records import Batch
+from annotator.sources.stream_position import PartitionPosition, StreamPosition, read_position, resume
 
 if TYPE_CHECKING:
     import confluent_kafka
 
 
 PATIENCE_S = 15.0
-"""How long beyond the session timeout the broker may take to assign partitions, or to show any sign of life."""
-CLOSING_S = 5.0
-"""How long leaving the group may take; a broker that is there takes milliseconds."""
+"""How long the broker may take to show any sign of life."""
 
 
-def stream_batches(source: StreamSource, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Batch]:
-    """Read a stream up to its present end.
+def stream_batches(
+    source: StreamSource,
+    position: str | None,
+    should_stop: Callable[[], bool] = lambda: False,
+    clock: Clock | None = None,
+) -> Iterator[Batch]:
+    """Read a stream from a position up to its present end.
 
-    Whoever has written a batch's results to the ledger calls its `commit`; what a dry run leaves uncommitted the next
-    pass reads again. A commit that the broker refuses is told when all was read.
+    Messages come in the order of their times, whatever their partition. A batch without any tells where
+    the stream begins, or what it lacks.
 
     Parameters
     ----------
     source
-        Where the stream is, and who reads it.
+        Where the stream is.
+    position
+        How far it was read, as the last batch said; None to read it from its oldest message.
     should_stop
         Asked all the time: the batch in hand is then the last, however small.
+    clock
+        Hears when messages were written.
 
     Raises
     ------
     SourceError
-        If no partition is assigned in time, the broker shows no sign of life, or it doesn't note how far the stream was
-        read; the message says what it last said.
+        If there is no such stream, or the broker shows no sign of life; the message says what it last said.
     """
-    reader = _Reader(source)
+    reader = _Reader(source, read_position(position), should_stop, clock)
     try:
-        while not (reader.at_end or should_stop()):
-            messages = reader.read(should_stop)
-            if messages.records:
-                yield Batch(messages.records, commit=functools.partial(reader.commit, messages.offsets))
-        reader.require_commits()
+        if reader.begin():
+            while not (reader.is_at_end or should_stop()):
+                if (batch := reader.read()).records or batch.gaps:
+                    position = batch.position
+                    yield batch
+            if (batch := reader.read(0)).position != position:
+                yield batch
     finally:
         reader.close()
 
 
-@dataclass
-class _Messages:
-    """The messages of one batch, and the offset after the last one of each partition."""
-
-    records: list[object] = field(default_factory=list)
-    offsets: dict[int, int] = field(default_factory=dict)
-
-
 class _Reader:
-    """One membership in a consumer group."""
+    """One reading of all partitions."""
 
-    def __init__(self, source: StreamSource) -> None:
+    def __init__(
+        self,
+        source: StreamSource,
+        position: StreamPosition | None,
+        should_stop: Callable[[], bool],
+        clock: Clock | None,
+    ) -> None:
         self._source = source
-        self._assigned: set[int] = set()
-        self._ended: set[int] = set()
+        self._position = position
+        self._should_stop = should_stop
+        self._clock = clock
+        self._gaps: list[Gap] = []
+        self._ahead = Ahead()
+        self._last: dict[int, confluent_kafka.Message] = {}
         self._complaint = ""
-        self._commit_failure = ""
-        self._last_call: threading.Thread | None = None
+        self._committer = Committer(source)
         self._alive_at = time.monotonic()
-        self._consumer = _consumer(source, self._hear_complaint)
-        self._consumer.subscribe(
-            [source.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
-        )
+        self._consumer = consumer_of(source, self._hear_complaint)
+
+    def begin(self) -> bool:
+        """Find out where to read on, and what is missing before it; return whether that was before a stop."""
+        import confluent_kafka
+
+        while not self._should_stop():
+            try:
+                with onlooker(self._source) as looking:
+                    now = stream_now(looking, self._source, ANSWER_S, self._position)
+            except SourceError as error:
+                self._complaint = str(error)
+                self._consumer.poll(POLL_S)
+                self._require_life()
+                continue
+            self._position, gaps = resume(self._position, now)
+            self._gaps += gaps
+            self._ahead = Ahead(self._position.partitions)
+            self._consumer.assign(
+                [
+                    confluent_kafka.TopicPartition(self._source.topic, number, partition.next)
+                    for number, partition in self._position.partitions.items()
+                ]
+            )
+            self._alive_at = time.monotonic()
+            return True
+        return False
 
     @property
-    def at_end(self) -> bool:
-        """Whether partitions are assigned and each has reached its end."""
-        return bool(self._assigned) and self._assigned <= self._ended
+    def is_at_end(self) -> bool:
+        """Whether every partition has reached its end."""
+        return self._ahead.is_at_end
 
-    def read(self, should_stop: Callable[[], bool] = lambda: False) -> _Messages:
+    def read(self, most: int | None = None) -> Batch:
         """Collect the next messages: as many as a batch holds, or fewer where the end is reached before."""
-        from confluent_kafka import KafkaError
-
-        batch = _Messages()
+        most = self._source.batch_messages if most is None else most
+        records: list[object] = []
         self._alive_at = time.monotonic()  # what was done with the batch before is not the broker's silence
-        while len(batch.records) < self._source.batch_messages and not (self.at_end or should_stop()):
-            wanted = self._source.batch_messages - len(batch.records)
-            for message in self._consumer.consume(wanted, timeout=POLL_S):
-                error = message.error()
-                if error is None:
-                    batch.records.append(_record(message.value()))
-                    batch.offsets[message.partition()] = message.offset() + 1
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    self._ended.add(message.partition())
-                else:
-                    self._hear_complaint(error)
-                    continue
-                self._alive_at = time.monotonic()
-            self._require_life()
-        return batch
+        while len(records) < most and not (self.is_at_end or self._should_stop()):
+            message = self._ahead.take()
+            if message is None:
+                try:
+                    self._fetch()
+                except SourceError:
+                    if not records:
+                        raise
+                    break  # what was read is worth writing down; the next batch tells what is wrong
+                continue
+            records.append(record_of(message))
+            self._last[message.partition()] = message
+        if self._clock is not None and self._last:
+            self._clock.hear_past("Kafka", max(map(time_of, self._last.values())))
+        self._note_read()
+        gaps, self._gaps = tuple(self._gaps), []
+        offsets = {number: partition.next for number, partition in self._position.partitions.items()}
+        commit = functools.partial(self._committer.commit, offsets)
+        return Batch(records, self._position.to_json(), commit=commit, gaps=gaps)
 
-    def commit(self, offsets: dict[int, int]) -> None:
-        """Commit a batch's offsets, where its partitions are still ours.
-
-        A commit that fails loses nothing: the messages come again, and the ledger knows their objects.
-        """
-        import confluent_kafka
+    def _fetch(self) -> None:
+        """Wait a moment for messages."""
         from confluent_kafka import KafkaError
 
-        topic = self._source.topic
-        ours = [confluent_kafka.TopicPartition(topic, p, o) for p, o in offsets.items() if p in self._assigned]
-        if not ours:
-            return
-        answer: list[KafkaError | None] = []
+        for message in self._consumer.consume(self._source.batch_messages, timeout=POLL_S):
+            error = message.error()
+            if error is None:
+                self._ahead.put(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._ahead.end(message.partition())
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                # Our place is not there: what comes after it in another partition may be of another stream.
+                self._note_read()
+                self.begin()
+                return
+            else:
+                self._hear_complaint(error)
+                continue
+            self._alive_at = time.monotonic()
+        self._require_life()
 
-        def ask() -> None:
-            try:
-                answer.extend(item.error for item in self._consumer.commit(offsets=ours, asynchronous=False))
-            except confluent_kafka.KafkaException as failure:
-                answer.append(failure.args[0])
-
-        self._call(ask, self._patience_s)
-        if not answer:
-            self._commit_failure = f"no broker answers at {self._source.broker}"
-            self.require_commits()
-        # Where the group moved on without us, another reader gets the messages again, or we do.
-        moved_on = (KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID)
-        failures = [error_text(error, self._source) for error in answer if error and error.code() not in moved_on]
-        self._commit_failure = failures[0] if failures else ""
-
-    def require_commits(self) -> None:
-        """Raise SourceError if the last batch's offsets could not be committed."""
-        if self._commit_failure:
-            raise SourceError(
-                f"how far the stream {self._source.topic} was read could not be noted, so that the next pass reads "
-                f"some of it again: {self._commit_failure}"
-            )
+    def _note_read(self) -> None:
+        """Move the position behind what was taken."""
+        partitions = dict(self._position.partitions)
+        for number, message in self._last.items():
+            before = partitions[number]
+            partitions[number] = PartitionPosition(message.offset() + 1, before.oldest, before.first, mark_of(message))
+        self._last.clear()
+        before = self._position
+        self._position = StreamPosition(before.cluster_id, before.topic, before.topic_id, partitions)
 
     def close(self) -> None:
-        """Leave the group, so that the next reader need not wait for the session to time out."""
-        self._call(self._consumer.close, CLOSING_S)
-
-    def _call(self, function: Callable[[], object], timeout_s: float) -> None:
-        """Call what may never return, and wait for it so long.
-
-        While a broker takes connections and says nothing, librdkafka ends neither a commit nor what comes after it
-        (its issue 3740), and it hears no signal meanwhile. What is not waited for goes on in a thread, one call after
-        the other, and ends when the broker is back or the process is gone.
-        """
-        before = self._last_call
-
-        def run() -> None:
-            if before is not None:
-                before.join()
-            function()
-
-        self._last_call = threading.Thread(target=run, name="aha-stream", daemon=True)
-        self._last_call.start()
-        self._last_call.join(timeout_s)
-
-    def _on_assign(self, _consumer: object, partitions: list) -> None:
-        self._assigned = {partition.partition for partition in partitions}
-        self._ended.clear()
-        self._alive_at = time.monotonic()
-
-    def _on_revoke(self, _consumer: object, partitions: list) -> None:
-        self._assigned -= {partition.partition for partition in partitions}
+        """Close the connections."""
+        self._committer.close()
+        BoundedCalls()(self._consumer.close, CLOSING_S)
 
     def _hear_complaint(self, error: "confluent_kafka.KafkaError") -> None:
         self._complaint = error_text(error, self._source)
 
-    @property
-    def _patience_s(self) -> float:
-        return self._source.session_timeout_s + PATIENCE_S
-
     def _require_life(self) -> None:
-        if time.monotonic() - self._alive_at < self._patience_s:
+        if time.monotonic() - self._alive_at < PATIENCE_S:
             return
-        guess = f"no reason was given; is another reader in the group {self._source.group_id}?"
+        if not self._ahead.is_empty:
+            self._ahead.wait_no_longer()
+            return
         raise SourceError(
-            f"the stream {self._source.topic} at {self._source.broker} gave nothing for {self._patience_s:g} s: "
-            f"{self._complaint or guess}"
+            f"the stream {self._source.topic} at {self._source.broker} gave nothing for {PATIENCE_S:g} s: "
+            f"{self._complaint or 'no reason was given'}"
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from annotator.errors import RecordError
+from annotator.ledger.positions import Gap
 
 
 def as_text(record: object) -> str:
@@ -20,8 +21,9 @@ class Unreadable:
     text: str
 
 
-def _nothing_to_commit() -> None:
-    """Do nothing: what is kept of how far a source was read is in the ledger."""
+def _nothing_to_commit() -> str:
+    """Do nothing: how far a source was read stands in the ledger."""
+    return ""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,11 @@ class Batch:
     position: str | None = None
     repeated: int = 0
     """Records that say nothing new of the source, since an earlier pass was given them or their date has not come."""
-    commit: Callable[[], None] = _nothing_to_commit
-    """Tells the source that the ledger has the results, so that nobody need read these records again. Who calls it
-    does so before asking for the next batch; of a batch that was not committed the source gives the records again, to
-    the next reader."""
+    commit: Callable[[], str] = _nothing_to_commit
+    """Tells the source that the ledger has the results, for whoever watches the source; returns what a person may want
+    to know of that, once, and nothing where it went well."""
+    gaps: tuple[Gap, ...] = ()
+    """What the source lacks before these records."""
 
 
 def decoded(text: str) -> object:

@@ -34,14 +34,13 @@ SAMPLE_MESSAGES = 20_000
 SHORT_PASSES = 10
 PARTITIONS = 128
 """The mock broker keeps 5 MB of each."""
-SESSION_TIMEOUT_S = 2.0
 TOKEN = "sandbox-token"
 TOPIC = "lasair_2replay"
 
 _CONFIGURATION = """
 survey: ztf
 lasair: {{endpoint: {endpoint}, calls_per_hour: 1000000}}
-source: {{kind: stream, topic: {topic}, group_id: {topic}, broker: "{broker}", session_timeout_s: {session_timeout_s}}}
+source: {{kind: stream, topic: {topic}, group_id: {topic}, broker: "{broker}"}}
 annotation: {{topic: aha_ztf}}
 decision: {{watch_score: 1.0, anomaly_score: 1.5}}  # so that a tenth is flagged
 """
@@ -56,9 +55,7 @@ def main(n_messages: int = MESSAGES, n_objects: int = OBJECTS) -> None:
     with tempfile.TemporaryDirectory() as folder:
         endpoint, broker = world.recv()
         path = Path(folder) / "aha.yaml"
-        path.write_text(
-            _CONFIGURATION.format(endpoint=endpoint, topic=TOPIC, broker=broker, session_timeout_s=SESSION_TIMEOUT_S)
-        )
+        path.write_text(_CONFIGURATION.format(endpoint=endpoint, topic=TOPIC, broker=broker))
         config = load_config(path, {"LASAIR_TOKEN": TOKEN})
         models = load_models(None, "ztf")
         # What is measured is the stream, the ledger and the outbox: nothing is fetched for the other models.

@@ -21,6 +21,7 @@ from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger, kept_objects
 from annotator.ledger.counts import MAX_NIGHTS, LifetimeCount
 from annotator.ledger.pass_log import PassRecord
+from annotator.ledger.positions import FoundGap, Gap, Progress
 from annotator.ledger.refused import MAX_REFUSED, MAX_TEXT, MAX_WHOLE, MAX_WHOLE_TEXT
 from annotator.nights import DAY_S as NIGHT_S
 from annotator.reasons.reason import Reason
@@ -55,13 +56,23 @@ def reopened(ledger: Ledger) -> Ledger:
     return Ledger(ledger.address)
 
 
+def test_what_a_source_lacks_is_kept_with_how_far_it_was_read(ledger):
+    gaps = (Gap("messages had expired", 200), Gap("the stream was made anew", None))
+    ledger.record([], [], 1000.0, progress=Progress("stream lasair_1X", "there", gaps))
+    ledger.record([], [], 2000.0, progress=Progress("stream lasair_1X", "further"))
+    with reopened(ledger) as again:
+        assert again.positions.of("stream lasair_1X") == "further"
+        assert again.positions.gaps_since(1000.0) == [FoundGap(1000.0, "stream lasair_1X", gap) for gap in gaps]
+        assert again.positions.gaps_since(1000.1) == []
+
+
 def test_what_was_recorded_is_there_after_reopening(ledger):
-    ledger.record([scored_object()], [Refusal("bad", "no sense", "{}")], 1000.0, ("query", "position"))
+    ledger.record([scored_object()], [Refusal("bad", "no sense", "{}")], 1000.0, Progress("query", "position"))
     with reopened(ledger) as again:
         state = again.scores.states(["ZTF99aaaaaaa", "unknown"])
         assert list(state) == ["ZTF99aaaaaaa"]
         assert state["ZTF99aaaaaaa"].first_flagged_mjd == 60990.0
-        assert again.position("query") == "position" and again.position("file") is None
+        assert again.positions.of("query") == "position" and again.positions.of("file") is None
         assert again.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
         assert [item.refusal for item in again.refused.open()] == [Refusal("bad", "no sense", "{}")]
         (score,) = again.scores.history("ZTF99aaaaaaa")
@@ -74,7 +85,7 @@ def test_scores_annotations_and_position_are_one_transaction(ledger):
         raise RuntimeError("the machine stops here")
 
     with pytest.raises(RuntimeError):
-        ledger.record(batch(), [], 1000.0, ("query", "position"))
+        ledger.record(batch(), [], 1000.0, Progress("query", "position"))
     assert_nothing_recorded(ledger)
 
 
@@ -94,14 +105,14 @@ def test_a_batch_that_fails_at_any_of_its_statements_leaves_nothing(ledger, stat
 
     item = scored_object(bins={"features": {"gmag": 2}}, transient=Transient("ZTF99aaaaaaa", "ztf"), waiting_record={})
     with fail_after(2 * statement), pytest.raises(RuntimeError):
-        ledger.record([item], [Refusal("bad", "no sense", "{}")], 1000.0, ("query", "position"))
+        ledger.record([item], [Refusal("bad", "no sense", "{}")], 1000.0, Progress("query", "position"))
     assert_nothing_recorded(ledger)
     ledger.record([item], [], 1000.0)
     assert len(ledger.scores.history("ZTF99aaaaaaa")) == 1
 
 
 def assert_nothing_recorded(ledger: Ledger) -> None:
-    assert ledger.position("query") is None
+    assert ledger.positions.of("query") is None
     assert ledger.scores.states(["ZTF99aaaaaaa"]) == {} and ledger.scores.history("ZTF99aaaaaaa") == []
     assert list(ledger.outbox.due(2000.0)) == [] and ledger.counts.of_bins("aha-ztf-1.0") == {}
     assert ledger.announcements.to_announce() == [] and ledger.refused.count() == 0
@@ -114,6 +125,7 @@ import os, signal, sys
 import sqlalchemy
 from sqlalchemy.engine import Engine
 from annotator.ledger import Ledger
+from annotator.ledger.positions import Progress
 from annotator.ledger_address import read_address
 from pathlib import Path
 from tests.ledger.test_ledger import scored_object
@@ -125,7 +137,7 @@ def die(connection, cursor, statement, *args):
     if statement.startswith("INSERT INTO outbox"):
         os.kill(os.getpid(), signal.SIGKILL)
 
-ledger.record([scored_object()], [], 1000.0, ("query", "position"))
+ledger.record([scored_object()], [], 1000.0, Progress("query", "position"))
 """
     died = subprocess.run([sys.executable, "-c", code, str(address)], timeout=120)
     assert died.returncode == -signal.SIGKILL
@@ -283,7 +295,9 @@ def test_a_dry_run_sees_what_is_there_and_leaves_the_ledger_as_it_was(ledger):
     ledger.record([scored_object()], [], 0.0)
     with ledger.for_dry_run() as dry:
         dry.passes.begin(1.0)
-        dry.record([scored_object("ZTF99aaaaaab")], [Refusal("bad", "no sense", "{}")], 1.0, ("query", "further"))
+        dry.record(
+            [scored_object("ZTF99aaaaaab")], [Refusal("bad", "no sense", "{}")], 1.0, Progress("query", "further")
+        )
         dry.announcements.leave_unannounced(["ZTF99aaaaaaa"])
         assert len(dry.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == 2
         ledger.calls.count("query", 1.0)  # a dry run's calls are calls like any other
@@ -292,7 +306,7 @@ def test_a_dry_run_sees_what_is_there_and_leaves_the_ledger_as_it_was(ledger):
             dry.record([scored_object("ZTF99aaaaaac"), scored_object("ZTF99aaaaaac", state=None)], [], 2.0)
         assert dry.scores.states(["ZTF99aaaaaac"]) == {} and dry.outbox.counts()["waiting"] == 2
     assert list(ledger.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == ["ZTF99aaaaaaa"]
-    assert ledger.position("query") is None and ledger.refused.count() == 0
+    assert ledger.positions.of("query") is None and ledger.refused.count() == 0
     assert len(ledger.announcements.to_announce()) == 1 and ledger.calls.last_hour(1.0) == (1, 0)
 
 

@@ -11,6 +11,7 @@ from annotator.cli import main
 from annotator.config import load_config
 from annotator.errors import ConfigError, LedgerError
 from annotator.ledger import Ledger, open_for_pass
+from annotator.ledger.positions import Progress
 from annotator.ledger_address import PASSWORD_VARIABLE, PostgresAddress
 from annotator.passes.run import run_pass
 from tests.conftest import TOKEN, write_config
@@ -95,11 +96,11 @@ def test_a_connection_that_the_server_ends_amid_a_batch_leaves_nothing_and_is_sa
 
     with Ledger(PostgresAddress(f"{postgres_address}&application_name=doomed")) as ledger:
         with pytest.raises(LedgerError, match="terminating connection"):
-            ledger.record(batch(), [], 1000.0, ("query", "position"))
+            ledger.record(batch(), [], 1000.0, Progress("query", "position"))
         with pytest.raises(LedgerError, match=r"connection to the ledger .* was lost"):
             ledger.outbox.counts()
     with Ledger(postgres_address) as ledger:
-        assert ledger.counts.objects() == 0 and ledger.position("query") is None
+        assert ledger.counts.objects() == 0 and ledger.positions.of("query") is None
 
 
 def test_a_whole_pass_after_a_dry_one_keeps_the_same_on_either_database(postgres_address, sandbox, configure, models):

@@ -70,7 +70,7 @@ def test_a_stream_is_looked_into_without_reading_it(sandbox, configure, tmp_path
         assert not in_order and "does not have jdmax, gmag" in said
         configure(sandbox, source=source("lasair_1empty"))
         assert "holds no object just now" in points(tmp_path)["source"][1]
-        assert read_lag(configure(sandbox, source=source("lasair_1full")).source).messages == 3
+        assert read_lag(configure(sandbox, source=source("lasair_1full")).source, None).messages == 3
 
 
 def test_a_wrong_endpoint_is_told_from_a_wrong_token(sandbox, configure, tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from annotator.cli import main
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger
-from annotator.monitor.status import read_status, status_text
+from annotator.ledger.positions import Gap, Progress
+from annotator.monitor.status import read_status, status_text, stream_status
 from annotator.passes.report_text import summary
 from annotator.passes.retract import retract
 from annotator.passes.run import run_pass
@@ -51,6 +52,21 @@ def test_a_stream_that_cannot_be_asked_is_said_and_leaves_the_other_parts_whole(
     status = read_status(configure(sandbox, source=gone), time.time())
     assert status.stream.lag_messages is None and status.stream.attention == status.attention != ()
     assert status.ledger.objects > 0 and status.models.drift
+
+
+def test_what_a_stream_lacks_needs_a_person_for_a_week(sandbox, configure, models):
+    gone = {"kind": "stream", "topic": "lasair_1Any", "group_id": "any", "broker": "127.0.0.1:1"}
+    config, now = configure(sandbox, source=gone), 1e9
+    gaps = [Gap("messages had expired before they were read", 200), Gap("the stream was made anew", None)]
+    with Ledger(config.ledger) as ledger:
+        ledger.record([], [], now, progress=Progress("stream lasair_1Any", "{}", gaps))
+        kept = ledger.positions.gaps_since(now - 1)
+    words = stream_status(config, None, kept, now).attention
+    assert words[0].endswith("01:46:40 UTC: messages had expired before they were read; 200 messages are lost")
+    assert words[1].endswith("the stream was made anew; nobody knows how many messages are lost")
+    for days, n_told in ((6.9, 2), (7.1, 0)):
+        told = read_status(config, now + days * 86_400).stream.attention
+        assert sum("lost" in line for line in told) == n_told
 
 
 def test_models_that_are_refused_are_said(sandbox, configure, models, tmp_path):

@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotator.config import Config
+from annotator.decision.objects import ScoredState
 from annotator.errors import SourceError
 from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger
@@ -38,7 +39,6 @@ from annotator.sources.records import Batch, Unreadable
 from tests.conftest import TOKEN, write_config
 from tests.sources.kafka_faults import FaultyBroker
 
-SESSION_S = 1.5
 Row = dict[str, object]
 
 
@@ -59,7 +59,7 @@ def streaming(broker, sandbox, configure, request) -> Config:
     """A configuration for a topic and a group of the test's own."""
     topic = f"lasair_2{request.node.name[:200]}"
     source = {"kind": "stream", "topic": topic, "group_id": topic, "broker": broker.bootstrap}
-    return configure(sandbox, source=source | {"session_timeout_s": SESSION_S, "batch_messages": 40})
+    return configure(sandbox, source=source | {"batch_messages": 40})
 
 
 @pytest.fixture
@@ -70,14 +70,20 @@ def after_batch(monkeypatch) -> Callable[[int, Callable[[], None]], None]:
         batches = itertools.count(1)
         record = Ledger.record
 
-        def record_and_happen(*arguments: object) -> None:
-            record(*arguments)
+        def record_and_happen(*arguments: object, **named: object) -> None:
+            record(*arguments, **named)
             if next(batches) == number:
                 happen()
 
         monkeypatch.setattr(Ledger, "record", record_and_happen)
 
     return arrange
+
+
+def behind(config: Config) -> int:
+    """Return how many messages the ledger has still to read."""
+    with Ledger(config.ledger) as ledger:
+        return read_lag(config.source, ledger.positions.of(config.source.name)).messages
 
 
 def held_by(server: Sandbox) -> dict[str, Row]:
@@ -130,7 +136,7 @@ def test_doubled_shuffled_and_between_rubbish_the_night_is_the_same(
     assert report.refused == len(rubbish) * 4
     assert held_by(sandbox) == undisturbed
     with Ledger(streaming.ledger) as ledger:
-        reasons = {item.record: item.refusal.reason for item in ledger.refused.open()}
+        reasons = {item.refusal.record: item.refusal.reason for item in ledger.refused.open()}
     assert len(reasons) == len(rubbish) and all(reasons.values())
 
 
@@ -142,7 +148,7 @@ def test_a_broker_that_goes_in_mid_pass_and_lasair_that_goes_too_change_nothing_
     after_batch(2, broker.go_down)
     with monkeypatch.context() as impatient:
         impatient.setattr("annotator.sources.kafka.PATIENCE_S", 0.5)
-        impatient.setattr("annotator.sources.kafka.CLOSING_S", 0.5)
+        impatient.setattr("annotator.sources.kafka_commit.ANSWER_S", 0.5)
         report = run_pass(streaming, models, clock=lambda: 1e9)
     broker.come_back()
     assert 80 <= report.read < len(rows) and "no broker answers" in report.problem
@@ -161,7 +167,7 @@ def test_a_stop_in_mid_pass_finishes_the_batch_in_hand_and_the_next_pass_goes_on
     after_batch(1, stop.set)
     report = run_pass(streaming, models, should_stop=stop.is_set)
     assert (report.read, report.delivery.sent, report.problem) == (40, 0, "")
-    assert read_lag(streaming.source).messages == len(rows) - 40
+    assert behind(streaming) == len(rows) - 40
     assert run_pass(streaming, models).read == len(rows) - 40
     assert held_by(sandbox) == undisturbed
 
@@ -181,7 +187,7 @@ def test_a_dry_run_leaves_offsets_and_ledger_and_says_what_would_be_sent(
     shown = []
     report = run_pass(streaming, models, on_dry_annotation=shown.append)
     assert report.scored == len(rows) and sandbox.annotations() == []
-    assert read_lag(streaming.source).messages == len(rows)
+    assert behind(streaming) == len(rows)
     with Ledger(streaming.ledger) as ledger:
         assert ledger.counts.objects() == 0 and ledger.outbox.counts()["waiting"] == 0
     assert {item.object_id: item.classification for item in shown} == {
@@ -266,6 +272,13 @@ class Replay:
 
         In the place of a batch an error may stand, which is raised there.
         """
+        held, reports, _ = self.with_states(*passes)
+        return held, reports
+
+    def with_states(
+        self, *passes: Iterable[Sequence[object]]
+    ) -> tuple[dict[str, Row], list[PassReport], dict[str, ScoredState]]:
+        """Return besides what the ledger knows of the objects."""
         with lasair() as server, pytest.MonkeyPatch.context() as patch:
             server.load(self.objects)
             source = {"kind": "stream", "topic": "lasair_2none", "group_id": "none"}
@@ -274,7 +287,9 @@ class Replay:
             for batches in passes:
                 patch.setattr(run_module, "stream_batches", lambda *_, batches=batches: _batches(batches))
                 reports.append(run_pass(config, self.models))
-            return held_by(server), reports
+            with Ledger(config.ledger) as ledger:
+                states = ledger.scores.states([row["objectId"] for row in self.objects])
+            return held_by(server), reports, states
 
 
 def _batches(batches: Iterable[Sequence[object]]) -> Iterator[Batch]:
@@ -394,17 +409,58 @@ def test_out_of_order_the_newest_state_wins(replay, states, only_the_newest, mod
         assert found["classdict"]["first_mjd"] <= newest["classdict"]["first_mjd"]
 
 
+@pytest.fixture(scope="module")
+def known_in_the_end(replay, states) -> dict[str, ScoredState]:
+    """What the ledger knows when each state comes alone, oldest first; every object was flagged at least once."""
+    known = replay.with_states([[row] for path in states for row in path])[2]
+    assert len(known) == N_OBJECTS and all(item.first_flagged_mjd for item in known.values())
+    return known
+
+
+def sent(row: Row) -> Row:
+    """Return a row as a stream gives it; those that a stream begins with look as a query gives them."""
+    return row | {"UTC": "2026-11-29 03:00:00"}
+
+
+@settings(max_examples=10, deadline=None)
+@given(messages=in_any_order(), ends=ENDS, pass_ends=st.lists(st.integers(1, 8), max_size=3))
+def test_in_any_order_the_ledger_ends_up_with_the_newest_state_and_the_earliest_flag(
+    replay, states, known_in_the_end, messages, ends, pass_ends
+):
+    records = [sent(states[number][step]) for number, step in messages]
+    _, _, known = replay.with_states(*cut(cut(records, ends), pass_ends))
+    assert known == known_in_the_end
+
+
+@settings(max_examples=5, deadline=None)
+@given(messages=in_any_order())
+def test_within_one_batch_any_order_leaves_what_the_order_of_the_epochs_leaves(replay, states, one_at_a_time, messages):
+    assert replay([[states[number][step] for number, step in messages]])[0] == one_at_a_time
+
+
+def test_an_earlier_flag_that_comes_late_is_told_with_the_next_annotation_and_not_by_itself(replay, states, models):
+    early, newest = (sent(states[1][step]) for step in (0, 2))
+    next_class = sent(states[0][4] | {"objectId": early["objectId"], "jdmax": newest["jdmax"] + 1})
+    late, reports, known = replay.with_states([[newest]], [[early]])
+    assert [report.delivery.sent for report in reports] == [1, 0] and reports[1].scored == 0
+    assert late == replay([[newest]])[0]
+    epoch_mjd = replay.with_states([[early]])[2][early["objectId"]].last_mjd
+    assert known[early["objectId"]].first_flagged_mjd == epoch_mjd < known[early["objectId"]].last_mjd
+    told = replay([[newest]], [[early]], [[next_class]])[0][early["objectId"]]
+    assert (told["classification"], told["classdict"]["first_mjd"]) == ("normal", round(epoch_mjd, 5))
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     order=st.permutations([(number, N_STATES - 1) for number in range(N_OBJECTS)] * 2),
     old=st.lists(st.tuples(st.integers(0, N_OBJECTS - 1), st.integers(0, N_STATES - 2)), max_size=10),
     ends=ENDS,
 )
-def test_once_the_newest_state_was_seen_older_ones_change_nothing_at_all(
+def test_once_the_newest_state_was_written_down_older_ones_change_nothing_at_all(
     replay, states, only_the_newest, order, old, ends
 ):
-    records = [states[number][step] for number, step in (*order, *old)]
-    assert replay(cut(records, ends))[0] == only_the_newest
+    newest, older = ([states[number][step] for number, step in messages] for messages in (order, old))
+    assert replay([*cut(newest, ends), *cut(older, ends)])[0] == only_the_newest
 
 
 def test_an_object_without_an_epoch_is_taken_as_it_comes(replay, states):

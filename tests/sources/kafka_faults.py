@@ -10,7 +10,7 @@ from typing import Self
 
 from annotator.sandbox.kafka import StreamBroker
 
-FETCH, OFFSET_COMMIT, FIND_COORDINATOR, JOIN_GROUP, HEARTBEAT = 1, 8, 10, 11, 12
+FETCH, OFFSET_COMMIT, FIND_COORDINATOR = 1, 8, 10
 """Requests, by their numbers in Kafka's protocol."""
 
 _FUNCTIONS = {
