@@ -50,9 +50,7 @@ def main() -> None:
             return load_config(folder / "aha.yaml", {"LASAIR_TOKEN": "sandbox-token"})
 
         source = configure("reader").source
-        print(
-            f"first message  {_first_after_a_kill_s(source):8.3f} s after the start that follows a SIGKILL"
-        )
+        print(f"first message  {_first_after_a_kill_s(source):8.3f} s after the start that follows a SIGKILL")
         first_s, reading_s = _read(source)
         print(f"stream alone   {MESSAGES / reading_s:8.0f} messages/s, the first batch after {first_s:.3f} s")
         began = time.perf_counter()

@@ -36,7 +36,7 @@ def main(kill_before: int, seconds_ahead: float, arguments: Sequence[str]) -> in
         (lasair.lasair_client, "annotate_list"),
         (stream._Reader, "__init__"),
         (stream._Reader, "read"),
-        (stream._Reader, "commit"),
+        (stream.Committer, "commit"),
         (stream._Reader, "close"),
         (fcntl, "flock"),
     ):
