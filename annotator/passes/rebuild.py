@@ -11,6 +11,7 @@ from annotator.decision.announcement import Anomaly
 from annotator.errors import QuotaError
 from annotator.lasair.held import held_after
 from annotator.ledger import Ledger, forget_known
+from annotator.ledger.positions import Progress
 from annotator.passes.run import recorded_pass
 from annotator.passes.sweep import PAGE_ROWS, SURE_ROWS, ours
 from annotator.reasons.sentence import verdict_in
@@ -57,7 +58,7 @@ def rebuild(config: Config, clock: Callable[[], float] = time.time) -> Rebuilt:
     place = f"rebuild {topic}"
     forget_known(config.ledger)
     with recorded_pass(config, clock) as (ledger, api, _):
-        after = ledger.position(place) or ""
+        after = ledger.positions.of(place) or ""
         while True:
             try:
                 page = held_after(api, topic, after, PAGE_ROWS)
@@ -74,7 +75,7 @@ def rebuild(config: Config, clock: Callable[[], float] = time.time) -> Rebuilt:
             rebuilt.unusable += len(page) - len(found)
             is_last = len(page) < SURE_ROWS
             after = "" if is_last else page[-1].object_id
-            ledger.record([], [], now, (place, after))
+            ledger.record([], [], now, Progress(place, after))
             if is_last:
                 return rebuilt
 

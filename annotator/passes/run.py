@@ -12,7 +12,7 @@ from annotator.annotation import Annotation
 from annotator.attention import shares, silence
 from annotator.attention.dates import Dates, clock_in_words
 from annotator.clock import Clock
-from annotator.config import Config, FileSource, Source, StreamSource
+from annotator.config import Config, FileSource, QuerySource, Source, StreamSource
 from annotator.decision.announcement import Announcement, sort_out
 from annotator.decision.classify import exotic_threshold_of
 from annotator.decision.rules import Rules
