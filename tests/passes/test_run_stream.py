@@ -203,11 +203,22 @@ def test_the_ten_old_rows_of_a_saved_filter_change_nothing_that_is_newer(
     """Lasair makes the topic anew and begins it with ten rows from long ago, which have no UTC."""
     broker.publish(streaming.source.topic, rows)
     run_pass(streaming, models)
-    old = [row | {"jdmax": row["jdmax"] - 20, "gmag": 15.0, "ncandgp": 0, "ncand": 9} for row in rows[:10]]
+    ids = [row["objectId"] for row in rows]
+    with Ledger(streaming.ledger) as ledger:
+        known = ledger.scores.states(ids)
+    never_flagged = [row for row in rows if known[row["objectId"]].first_flagged_mjd is None]
+    flag = next(row for row in rows if undisturbed.get(row["objectId"], {}).get("classification") == "anomaly")
+    old = [flag | {"objectId": row["objectId"], "jdmax": row["jdmax"] - 20} for row in never_flagged[:5]]
+    old += [row | {"jdmax": row["jdmax"] - 20, "gmag": 15.0, "ncandgp": 0, "ncand": 9} for row in rows[:5]]
+    broker.delete_topic(streaming.source.topic)
+    broker.create_topic(streaming.source.topic)
     broker.publish_raw(streaming.source.topic, [json.dumps(row).encode() for row in old])
     report = run_pass(streaming, models)
     assert (report.read, report.scored, report.unchanged) == (10, 0, 10)
+    assert any("the stream was made anew" in remark for remark in report.remarks)
     assert held_by(sandbox) == undisturbed
+    with Ledger(streaming.ledger) as ledger:
+        assert ledger.scores.states(ids) == known
 
 
 def test_the_ten_old_rows_of_a_saved_filter_are_overtaken_by_what_is_newer(
