@@ -7,6 +7,7 @@ The status is 1 where a fault has done harm. A try is repeated alone by its numb
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -28,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = [fault for fault in FAULTS if not chosen.only or fault.name in chosen.only]
     lines = run_all(faults, chosen.seed, float(round(time.time())), chosen.tries_scale, chosen.first)
     print(table(list(lines.values())))
-    print(f"seed {chosen.seed}, {sum(line.tries for line in lines.values())} tries in {time.monotonic() - begun:.0f} s")
+    n_tries, cpu = sum(line.tries for line in lines.values()), os.times()
+    cpu_s = cpu.children_user + cpu.children_system
+    print(f"seed {chosen.seed}: {n_tries} tries in {time.monotonic() - begun:.0f} s, {cpu_s:.0f} s of them computing")
     said = complaints(lines)
     print(*said, sep="\n", end="\n" if said else "")
     return 1 if said else 0
