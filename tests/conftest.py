@@ -30,6 +30,7 @@ TOKEN = "token-of-the-tests"
 
 LONGEST = (
     "passes/test_kill",
+    "faults/test_faults",
     "training/triplet/test_triplet",
     "training/features/test_features",
     "passes/test_run_stream",

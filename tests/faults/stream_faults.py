@@ -7,10 +7,12 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 from confluent_kafka import Consumer, Producer
 
+from annotator.sources import kafka
 from tests.faults.killing import in_a_process
 from tests.faults.laboratory import Fault, Try, Verdict, judge
 from tests.faults.process_faults import LEDGER
@@ -37,14 +39,14 @@ def broker() -> FaultyBroker:
 @contextlib.contextmanager
 def stream_world(t: Try, folder: Path, topic: str = "") -> Iterator[World]:
     """Bring about a world whose annotator reads a stream, about to make its first pass."""
-    kafka = broker()
+    server = broker()
     if not topic:
         topic = f"lasair_2fault{next(_TOPICS)}"
-        kafka.create_topic(topic, N_PARTITIONS)
-    source = {"kind": "stream", "topic": topic, "group_id": topic, "broker": kafka.bootstrap}
+        server.create_topic(topic, N_PARTITIONS)
+    source = {"kind": "stream", "topic": topic, "group_id": topic, "broker": server.bootstrap}
     source["batch_messages"] = t.rng.choice((5, 500))
     with world(t.scenario, folder, source=source) as alive:
-        alive.tell = functools.partial(kafka.publish, topic)
+        alive.tell = functools.partial(server.publish, topic)
         yield alive
 
 
@@ -140,7 +142,8 @@ def broker_away(t: Try) -> Verdict:
         life.publish(t.scenario.waves[1])
         broker().go_down()
         try:
-            life.pass_()
+            with mock.patch.object(kafka, "PATIENCE_S", 2.0):
+                life.pass_()
         finally:
             broker().come_back()
         life.settle(PAUSES_HOURS)
