@@ -49,6 +49,8 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
     transient, scores = case.transient, case.scores
     classification = overridden(case.classification, known.override, known.tns_type, rules.thresholds)
     first_mjd = known.state.first_flagged_mjd if known.state else None
+    if known.state is None and known.last_sent is not None:  # the ledger was made anew of what Lasair holds
+        first_mjd = known.last_sent.classdict.get("first_mjd")
     if classification in FLAGS:
         first_mjd = min((mjd for mjd in (first_mjd, transient.last_mjd) if mjd is not None), default=None)
     explanation = explain(transient, scores, case.classification, case.reasons or {})

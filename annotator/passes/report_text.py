@@ -20,8 +20,8 @@ def summary(report: PassReport) -> str:
     ]
     if delivery.unseen:
         lines.append(f"{delivery.unseen} sent though Lasair has lacked their objects for a day: filters may miss them")
-    if report.sweep and report.sweep.ended_at:
-        found = Counter(report.sweep.counts)
+    found = Counter(report.sweep.counts if report.sweep else {})
+    if found["missing"] or found["otherwise"] or found["strangers"]:
         lines.append(
             f"sweep: Lasair holds {found['held']} annotations, {found['missing']} are missing there, "
             f"{found['otherwise']} are not as they were sent, {found['strangers']} are not known here"

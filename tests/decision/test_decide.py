@@ -88,6 +88,12 @@ def test_when_it_was_first_flagged_is_what_was_known_of_it():
     assert found.first_flagged_mjd == found.outgoing.classdict["first_mjd"] == 59999.0
 
 
+def test_a_ledger_that_was_made_anew_goes_on_with_when_lasair_says_it_was_first_flagged():
+    known = Known(last_sent=dataclasses.replace(sent(), classdict=sent().classdict | {"first_mjd": 59999.0}))
+    found = decided(case(3.9), known)
+    assert found.first_flagged_mjd == found.outgoing.classdict["first_mjd"] == 59999.0
+
+
 def test_a_person_has_the_last_word_and_the_score_stays():
     found = decided(case(), Known(last_sent=sent(), verdict=REGULAR))
     assert (found.classification, found.score) == ("normal", 3.2)

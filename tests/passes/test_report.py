@@ -3,10 +3,11 @@
 import dataclasses
 
 from annotator.decision.objects import ScoredObject
+from annotator.passes.batch import Taken
 from annotator.passes.delivery import Delivery
 from annotator.passes.report import PassReport
 from annotator.passes.report_text import summary
-from annotator.passes.tally import add_scored, counts
+from annotator.passes.tally import add_taken, counts
 
 
 def assessed(object_id: str, classification: str, score: float) -> ScoredObject:
@@ -15,9 +16,11 @@ def assessed(object_id: str, classification: str, score: float) -> ScoredObject:
 
 def test_artefacts_are_counted_and_never_listed_among_the_flagged_however_high_they_score():
     report = PassReport()
-    add_scored(report, [assessed("a", "artefact", 9.0), assessed("b", "anomaly", 3.5), assessed("c", "anomaly", 4.0)])
+    add_taken(
+        report, Taken([assessed("a", "artefact", 9.0), assessed("b", "anomaly", 3.5), assessed("c", "anomaly", 4.0)])
+    )
     assert [item.object_id for item in report.flagged] == ["c", "b"]
-    add_scored(report, [assessed("c", "artefact", 4.0)])
+    add_taken(report, Taken([assessed("c", "artefact", 4.0)]))
     assert [item.object_id for item in report.flagged] == ["b"]
     assert report.classes == {"anomaly": 2, "artefact": 2}
     assert "2 artefact" in summary(report)
@@ -25,7 +28,10 @@ def test_artefacts_are_counted_and_never_listed_among_the_flagged_however_high_t
 
 def test_every_number_of_a_report_is_kept_under_its_own_name():
     numbers = [
-        field.name for kind in (PassReport, Delivery) for field in dataclasses.fields(kind) if field.default == 0
+        field.name
+        for kind in (PassReport, Delivery)
+        for field in dataclasses.fields(kind)
+        if repr(field.default) == "0"
     ]
     values = {name: number for number, name in enumerate(numbers, 1)}
     of_delivery = {field.name for field in dataclasses.fields(Delivery)}
@@ -34,4 +40,4 @@ def test_every_number_of_a_report_is_kept_under_its_own_name():
         delivery=Delivery(**{name: value for name, value in values.items() if name in of_delivery}),
         **{name: value for name, value in values.items() if name not in of_delivery},
     )
-    assert counts(report) == values | {"class_anomaly": 99}
+    assert counts(report) == values | {"class_anomaly": 99, "unusual": 0}
