@@ -20,6 +20,7 @@
     │   ├── UnauthorizedError         401: the token is not accepted
     │   ├── QuotaError                429, or the hour's calls are used up here
     │   └── RejectedError             400, 404, 405, 500: this request is refused, others may pass
+    ├── NoAnswerError             a server gave no whole answer within the time and size that it has
     └── WebhookError              a message could not be posted
 """
 
@@ -94,6 +95,10 @@ class QuotaError(LasairApiError):
 
 class RejectedError(LasairApiError):
     """Lasair refuses this request; others may pass."""
+
+
+class NoAnswerError(AhaError):
+    """A server gave no whole answer within the time and the size that it has; the message names no URL."""
 
 
 class WebhookError(AhaError):

@@ -1,21 +1,25 @@
-"""Lasair's API: the `lasair` client, wrapped once, its failures mapped and its calls counted."""
+"""Lasair's API: the `lasair` client, wrapped once, each endpoint's answers read as what they have to be.
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+Calls are counted, and made only while the endpoint's breaker lets them through. Whatever a server answers, what comes
+out is the answer in its own shape or a LasairApiError.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import lasair
+
 from annotator.annotation import Annotation
-from annotator.errors import LasairApiError, LasairUnreachableError, QuotaError, RejectedError, UnauthorizedError
+from annotator.clock import Clock
+from annotator.errors import LasairApiError, LasairUnreachableError, QuotaError, RejectedError
 from annotator.lasair.breaker import Breakers
 from annotator.lasair.budget import CallBudget
+from annotator.lasair.client import Client, words
 from annotator.ledger.calls import WRITING
 from annotator.surveys import Survey
 from annotator.transient import Transient
 
 T = TypeVar("T")
-
-MAX_REASON = 300
-"""Characters of Lasair's own words that go into an error."""
 
 
 class LasairApi:
@@ -30,19 +34,18 @@ class LasairApi:
     token
         The account's token; it travels in a header and appears in no message.
     timeout_s
-        Seconds to wait for an answer.
+        Seconds without a sign of life; a whole call has twice as many.
     budget
-        Counts every call, and raises QuotaError when the hour's calls are used up.
+        Counts every call, and raises QuotaError when the hour's calls are used up. Its clock hears Lasair's, if it is a
+        :class:`~annotator.clock.Clock`.
 
     All methods raise a subclass of :class:`~annotator.errors.LasairApiError`.
     """
 
     def __init__(self, survey: Survey, endpoint: str, token: str, timeout_s: float, budget: CallBudget) -> None:
-        import lasair
-
         self.survey = survey
         self.endpoint = endpoint
-        self._client = lasair.lasair_client(token, endpoint=endpoint, timeout=timeout_s)
+        self._client = Client(token, endpoint, timeout_s, self._hear)
         self.budget = budget
         self.breakers = Breakers(budget.ledger.breakers, budget.clock)
 
@@ -70,14 +73,16 @@ class LasairApi:
                 raise
             except Exception as error:  # whatever the parser stumbled over
                 kind = type(error).__name__
-                raise LasairUnreachableError(f"object answered what cannot be read: {kind}: {_words(error)}") from error
+                raise LasairUnreachableError(
+                    f"object answered what cannot be read: {kind}: {words(str(error))}"
+                ) from error
 
         return self._call("object", object_id, read, lambda: self._client.object(object_id))
 
     def _of(self, object_id: str) -> Callable[[object], dict[str, Any]]:
         def of_object(answer: object) -> dict[str, Any]:
             if not isinstance(answer, dict) or self.survey.object_id(answer) != object_id:
-                raise LasairUnreachableError(f"object answered {_words(answer)} instead of {object_id}")
+                raise LasairUnreachableError(f"object answered {words(answer)} instead of {object_id}")
             return answer
 
         return of_object
@@ -106,37 +111,32 @@ class LasairApi:
         else:
             self._call("annotatelist", subject, _success, lambda: self._client.annotate_list(fields))
 
-    def _call(self, name: str, subject: str, read: Callable[[object], T], method: Callable[[], object]) -> T:
+    def _call(self, name: str, subject: str, read: Callable[[object], T], ask: Callable[[], object]) -> T:
         """Make one call, unless its endpoint is left alone just now or the hour's calls are used up."""
         try:
             with self.breakers["annotate" if name in WRITING else name].call(subject):
                 self.budget.spend(name)
-                return read(self._answer(name, method))
+                return read(self._answer(name, ask))
         finally:
             self.breakers.save()
 
-    def _answer(self, name: str, method: Callable[[], object]) -> object:
-        import lasair
-        import requests
-
+    def _answer(self, name: str, ask: Callable[[], object]) -> object:
         try:
-            answer = method()
-        except lasair.LasairError as error:
-            failure = _mapped(name, error.message)
-            if isinstance(failure, QuotaError):
-                self.budget.throttled()
-            raise failure from error
-        except requests.RequestException as error:
-            reason = type(error).__name__
-            raise LasairUnreachableError(f"no answer from {self.endpoint} to {name}: {reason}") from error
-        if isinstance(answer, Mapping) and "error" in answer:
-            raise LasairUnreachableError(f"{name} answered {_words(answer['error'])}")
-        return answer
+            return ask()
+        except QuotaError:
+            self.budget.throttled()
+            raise
+        except lasair.LasairError as error:  # the client's own checks of what it is to send
+            raise RejectedError(f"{name}: {words(error.message)}") from error
+
+    def _hear(self, lasairs_s: float) -> None:
+        if isinstance(self.budget.clock, Clock):
+            self.budget.clock.hear("Lasair", lasairs_s)
 
 
 def _rows(answer: object) -> list[dict[str, Any]]:
     if not _is_rows(answer):
-        raise LasairUnreachableError(f"query answered {_words(answer)} instead of a list of rows")
+        raise LasairUnreachableError(f"query answered {words(answer)} instead of a list of rows")
     return answer
 
 
@@ -145,29 +145,7 @@ def _is_rows(value: object) -> bool:
 
 
 def _success(answer: object) -> None:
-    if not isinstance(answer, Mapping) or answer.get("status") != "success":
-        raise RejectedError(f"annotating answered {_words(answer)} instead of success")
-
-
-# The client has one exception and tells its cases apart only by their text (lasair 0.1.4).
-_CASES: tuple[tuple[str, type[LasairApiError], str], ...] = (
-    ("Unauthorized", UnauthorizedError, "Lasair does not accept the token: is LASAIR_TOKEN of this Lasair?"),
-    ("Request limit exceeded", QuotaError, "Lasair says that the hour's calls are used up"),
-    ("Request timed out", LasairUnreachableError, "no answer in time"),
-    ("Bad Request", RejectedError, ""),
-    ("Internal Server Error", RejectedError, ""),
-    ("HTTP return code 5", LasairUnreachableError, ""),
-)
-
-
-def _mapped(name: str, message: str) -> LasairApiError:
-    for beginning, kind, meaning in _CASES:
-        if message.startswith(beginning):
-            return kind(f"{name}: {meaning or _words(message)}")
-    return RejectedError(f"{name}: {_words(message)}")
-
-
-def _words(answer: object) -> str:
-    """Lasair's answer as one short line without mark-up."""
-    text = " ".join(re.sub(r"<[^>]*>", " ", str(answer)).split())
-    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
+    if not isinstance(answer, dict) or "status" not in answer:
+        raise LasairUnreachableError(f"annotating answered {words(answer)} instead of a status")
+    if answer["status"] != "success":
+        raise RejectedError(f"annotating answered {words(answer)} instead of success")

@@ -6,34 +6,32 @@ is not a stamp is a missing cutout with its reason. Fetched files are kept on di
 
 import logging
 import stat
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.errors import LasairUnreachableError, MissingModalityError, NotNowError, RejectedError
+from annotator.errors import (
+    LasairUnreachableError,
+    MissingModalityError,
+    NoAnswerError,
+    NotNowError,
+    RejectedError,
+)
 from annotator.lasair.breaker import Breaker, Breakers
 from annotator.lasair.cutout_cache import CutoutCache
+from annotator.lasair.http import Http
 from annotator.preprocess.fits import MAX_BYTES, read_stamp
 from annotator.transient import CutoutReference, Triplet
-
-if TYPE_CHECKING:
-    import requests
-
 
 log = logging.getLogger(__name__)
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 _RETRY_PAUSE_S = 0.5
-_MAX_REDIRECTS = 3
-_PATIENCE = 3  # times the timeout: for all parts of an answer together
-_CHUNK_BYTES = 65_536
 _KINDS = ("science", "template", "difference")
 
 _NONE = (b"", b"None")
@@ -56,7 +54,7 @@ class CutoutFetcher:
     parallel
         Requests under way at a time.
     timeout_s
-        Seconds to wait for a connection, and for each part of an answer.
+        Seconds without a sign of life; a whole stamp has twice as many.
     cache
         Where fetched files are kept; None to keep none.
     folder
@@ -76,10 +74,9 @@ class CutoutFetcher:
     ) -> None:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._parallel = parallel
-        self._timeout_s = timeout_s
+        self._http = Http(timeout_s, MAX_BYTES, keep_alive=True)
         self._cache = cache
         self._folder = folder
-        self._of_thread = threading.local()
         self._breakers = breakers or Breakers()
 
     def fetch(
@@ -170,34 +167,27 @@ class CutoutFetcher:
 
     def _get(self, url: str) -> bytes:
         """Make one request, and those that it is sent on to on the same host."""
-        import requests
-        import urllib3
-
         host = urlsplit(url).hostname
         try:
-            for _ in range(_MAX_REDIRECTS + 1):
-                with self._session().get(url, timeout=self._timeout_s, stream=True, allow_redirects=False) as response:
-                    if not response.is_redirect:
-                        return _body(response, time.monotonic() + _PATIENCE * self._timeout_s)
-                    url = urljoin(url, response.headers["Location"])
-                    if urlsplit(url).hostname != host:
-                        raise RejectedError("its host sends on to another host")
-                    try:
-                        check_url(url, self._hosts)
-                    except MissingModalityError as reason:
-                        raise RejectedError(f"its host sends on: {reason}") from reason
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise LasairUnreachableError(f"cutouts: no answer from {host}: {type(error).__name__}") from error
-        raise RejectedError("its host sends on without end")
+            reply = self._http.call("GET", url, follow=self._may_follow)
+        except NoAnswerError as error:
+            raise LasairUnreachableError(f"cutouts: no answer from {host}: {error}") from error
+        if reply.status >= 500 or reply.status == 429:
+            raise LasairUnreachableError(f"cutouts: their host answered {reply.status}")
+        if 300 <= reply.status < 400:
+            raise RejectedError("its host sends on to where no stamps are, or without end")
+        if reply.status != 200:
+            raise RejectedError(f"its host answered {reply.status}")
+        if reply.body not in _NONE and not reply.body.startswith(_STAMPS):
+            raise RejectedError(f"expected a FITS file, found {reply.body[:20]!r}")
+        return reply.body
 
-    def _session(self) -> "requests.Session":
-        import requests
-
-        # One a thread: a session is not made for several.
-        if not hasattr(self._of_thread, "session"):
-            self._of_thread.session = requests.Session()
-            self._of_thread.session.headers["Accept-Encoding"] = "identity"
-        return self._of_thread.session
+    def _may_follow(self, url: str, next_url: str) -> bool:
+        try:
+            check_url(next_url, self._hosts)
+        except MissingModalityError:
+            return False
+        return urlsplit(next_url).hostname == urlsplit(url).hostname
 
 
 def check_url(url: str, hosts: frozenset[str]) -> None:
@@ -220,24 +210,6 @@ def check_url(url: str, hosts: frozenset[str]) -> None:
         raise MissingModalityError("its address is not https")
     if parts.username is not None:
         raise MissingModalityError("its address names a user")
-
-
-def _body(response: "requests.Response", ends_at: float) -> bytes:
-    if response.status_code >= 500 or response.status_code == 429:
-        raise LasairUnreachableError(f"cutouts: their host answered {response.status_code}")
-    if response.status_code != 200:
-        raise RejectedError(f"its host answered {response.status_code}")
-    content = bytearray()
-    # Not decoded on the way: what is compressed is unpacked by the reader of stamps, within its limits.
-    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
-        content += chunk
-        if time.monotonic() > ends_at:
-            raise LasairUnreachableError("cutouts: their host is too slow")
-        if len(content) > MAX_BYTES:
-            raise RejectedError(f"it has more than {MAX_BYTES} bytes")
-    if content not in _NONE and not content.startswith(_STAMPS):
-        raise RejectedError(f"expected a FITS file, found {bytes(content[:20])!r}")
-    return bytes(content)
 
 
 def _read_local(place: str, folder: Path | None) -> bytes:

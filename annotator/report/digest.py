@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from urllib3 import BaseHTTPResponse, Retry
+from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
 from annotator.annotation import Classification
 from annotator.decision.announcement import Anomaly, is_to_be_announced
 from annotator.decision.sending import FLAGS
-from annotator.errors import ConfigError, WebhookError
+from annotator.errors import ConfigError, NoAnswerError, WebhookError
 from annotator.lasair.cutouts import LOCAL_HOSTS
+from annotator.lasair.http import Http
 from annotator.ledger import Ledger
 from annotator.report.night import Candidate, Night
 from annotator.surveys.links import links
@@ -26,6 +27,8 @@ FIRST_PAUSE_S = 2.0
 """Before the second try; it doubles from one to the next."""
 MAX_PAUSE_S = 60.0
 TIMEOUT_S = 15.0
+"""Without a sign of life; a whole try has twice as long."""
+MAX_REPLY_BYTES = 1_000_000
 
 
 def flagged(night: Night) -> list[Candidate]:
@@ -155,38 +158,36 @@ def post(text: str, url: str) -> None:
     WebhookError
         If it did not take it. The message names neither the address nor what is in it.
     """
-    import requests
-    from requests.adapters import HTTPAdapter
-
     # The three characters that Slack takes for its own signs, as its documentation asks for.
     message = {"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
-    with requests.Session() as session, _address_kept_out_of_logs():
-        session.mount(url, HTTPAdapter(max_retries=_Tries(TRIES - 1)))
-        try:
-            status = session.post(url, json=message, timeout=TIMEOUT_S, allow_redirects=False).status_code
-        except requests.RequestException as error:
-            failure = f"no answer ({type(error).__name__})"
-        else:
-            failure = "" if status == 200 else f"it answered {status}"
-    if failure:
-        raise WebhookError(
-            f"the digest was not posted: {failure}; its objects are in the next digest. Is {WEBHOOK_VARIABLE} right?"
-        )
+    http = Http(TIMEOUT_S, MAX_REPLY_BYTES)
+    with _address_kept_out_of_logs():
+        for number in range(TRIES):
+            asked_s, is_last = 0.0, number == TRIES - 1
+            try:
+                reply = http.call("POST", url, json=message)
+            except NoAnswerError as error:
+                failure = f"no answer ({error})"
+            else:
+                if reply.status == 200:
+                    return
+                failure = f"it answered {reply.status}"
+                is_last |= reply.status != 429 and reply.status < 500
+                asked_s = _asked_pause_s(reply.headers.get("Retry-After", ""))
+            if is_last:
+                break
+            time.sleep(min(max(asked_s, FIRST_PAUSE_S * 2**number), MAX_PAUSE_S))
+    raise WebhookError(
+        f"the digest was not posted: {failure}; its objects are in the next digest. Is {WEBHOOK_VARIABLE} right?"
+    )
 
 
-class _Tries(Retry):
-    """Tries again where another try might help, after a pause that doubles, or that was asked for, within bounds."""
-
-    def __init__(self, total: int, **others: object) -> None:
-        defaults = {"status_forcelist": (429, *range(500, 600)), "allowed_methods": None, "raise_on_status": False}
-        # What asks for a pause without being of these statuses is no reason to try again.
-        super().__init__(total, **defaults | {"respect_retry_after_header": False} | others)
-
-    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
-        asked_s = None
-        with contextlib.suppress(InvalidHeader):
-            asked_s = self.get_retry_after(response) if response is not None else None
-        time.sleep(min(max(asked_s or 0.0, FIRST_PAUSE_S * 2 ** (len(self.history) - 1)), MAX_PAUSE_S))
+def _asked_pause_s(retry_after: str) -> float:
+    """Return for how long a webhook asks to be left alone, 0 where it does not say."""
+    try:
+        return Retry().parse_retry_after(retry_after)
+    except InvalidHeader:
+        return 0.0
 
 
 @contextlib.contextmanager

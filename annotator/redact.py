@@ -1,0 +1,74 @@
+"""Secrets stay where they belong: nothing that is logged, kept, shown or posted repeats one.
+
+A server may repeat what it was sent. So what comes from one is cleaned of the secrets that it knows at the door, before
+anybody reads it, and every line of the log and of standard error once more, of all secrets there are.
+"""
+
+import logging
+import re
+import traceback
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, urlsplit
+
+HIDDEN = "(hidden)"
+MIN_CHARACTERS = 6
+"""A shorter secret is not looked for: it stands in ordinary words as well."""
+SECRETS = ("LASAIR_TOKEN", "AHA_LEDGER_PASSWORD", "AHA_WEBHOOK_URL", "AHA_INSPECT_PASSWORD")
+"""The environment variables that hold one."""
+
+
+class Redactor:
+    """Takes secrets out of texts.
+
+    Parameters
+    ----------
+    secrets
+        Also looked for as they are written in a URL, and of a secret that is a URL its path, which is what errors name.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets for form in _forms(secret) if len(form) >= MIN_CHARACTERS}
+        any_of = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+        self._pattern = re.compile(any_of) if forms else None
+        self._in_bytes = re.compile(any_of.encode(errors="surrogatepass")) if forms else None
+
+    def __call__(self, text: str) -> str:
+        """Return a text without secrets."""
+        return self._pattern.sub(HIDDEN, text) if self._pattern else text
+
+    def in_bytes(self, content: bytes) -> bytes:
+        """Return what a server sent without secrets."""
+        return self._in_bytes.sub(HIDDEN.encode(), content) if self._in_bytes else content
+
+
+def redactor_of(environ: Mapping[str, str]) -> Redactor:
+    """Return what takes out all secrets that the environment holds."""
+    return Redactor(environ.get(name, "").strip() for name in SECRETS)
+
+
+class RedactingFilter(logging.Filter):
+    """Takes secrets out of the log's records, tracebacks included; for handlers, which every record goes through."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Clean a record, and let it pass."""
+        try:
+            record.msg = self._redact(record.getMessage())
+        except (TypeError, ValueError):  # the arguments don't fit; logging says so by itself
+            record.msg = self._redact(str(record.msg))
+        record.args = ()
+        if record.exc_info and record.exc_info[1]:
+            record.exc_text = self._redact("".join(traceback.format_exception(record.exc_info[1])).rstrip())
+        if record.stack_info:
+            record.stack_info = self._redact(record.stack_info)
+        return True
+
+
+def _forms(secret: str) -> Iterable[str]:
+    parts = urlsplit(secret) if "://" in secret else None
+    for text in (secret, *((parts.path, parts.query) if parts else ())):
+        yield text
+        yield quote(text, safe="")
