@@ -4,12 +4,14 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from annotator import __version__
 from annotator.commands import passes, reports, samples, watch
 from annotator.commands.common import EXIT_ATTENTION, EXIT_OK, EXIT_USAGE
 from annotator.errors import AhaError, ConfigError
+from annotator.redact import RedactingFilter, redactor_of
 
 _DESCRIPTION = """Score the objects of a Lasair filter for anomaly, and write annotations back.
 
@@ -19,18 +21,21 @@ Exit status: 0 all done; 1 something a person must look at; 2 usage or configura
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = parser().parse_args(arguments)
+    redact = redactor_of(os.environ)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RedactingFilter(redact))
     try:
         return options.run(options)
     except ConfigError as error:
-        print(f"aha-annotator: {error}", file=sys.stderr)
+        print(redact(f"aha-annotator: {error}"), file=sys.stderr)
         return EXIT_USAGE
     except AhaError as error:
-        print(f"aha-annotator: {error}", file=sys.stderr)
+        print(redact(f"aha-annotator: {error}"), file=sys.stderr)
         return EXIT_ATTENTION
     except BrokenPipeError:
         # The reader went away, as `head` does; leave without a second complaint when standard output is flushed.
@@ -40,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             "aha-annotator: interrupted; what was written down stays, the next pass goes on from there", file=sys.stderr
         )
+        return EXIT_ATTENTION
+    except Exception:
+        # A fault of the program: its traceback helps whoever mends it, and may quote what a server said.
+        print(redact(traceback.format_exc()), file=sys.stderr, end="")
         return EXIT_ATTENTION
 
 

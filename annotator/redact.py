@@ -30,15 +30,10 @@ class Redactor:
         forms = {form for secret in secrets for form in _forms(secret) if len(form) >= MIN_CHARACTERS}
         any_of = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
         self._pattern = re.compile(any_of) if forms else None
-        self._in_bytes = re.compile(any_of.encode(errors="surrogatepass")) if forms else None
 
     def __call__(self, text: str) -> str:
         """Return a text without secrets."""
         return self._pattern.sub(HIDDEN, text) if self._pattern else text
-
-    def in_bytes(self, content: bytes) -> bytes:
-        """Return what a server sent without secrets."""
-        return self._in_bytes.sub(HIDDEN.encode(), content) if self._in_bytes else content
 
 
 def redactor_of(environ: Mapping[str, str]) -> Redactor:

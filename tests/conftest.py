@@ -109,8 +109,10 @@ def night() -> Night:
 
 @pytest.fixture
 def sandbox(night):
-    """A Lasair that holds the simulated night, at power quota."""
-    with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
+    """A Lasair that holds the simulated night, at power quota; what time it is the test's own clock says."""
+    with Sandbox(
+        night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False
+    ) as server:
         yield server
 
 

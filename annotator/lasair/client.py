@@ -95,7 +95,7 @@ class Client(lasair.lasair_client):
         if sum(body.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
             raise LasairUnreachableError(f"{method} answered with more than {MAX_VALUES} values")
         try:
-            answer = json.loads(self._redact.in_bytes(body))
+            answer = json.loads(self._redact(body.decode("utf-8-sig", errors="replace")))
             # Escaped, a token passes for something else, and halves of surrogate pairs pass for text.
             return self._clean(answer) if b"\\u" in body else answer
         except RecursionError:

@@ -90,6 +90,8 @@ class Http:
             try:
                 for _ in range(MAX_REDIRECTS + 1):
                     reply = self._one(method, url, end, request)
+                    if not self._keep_alive:
+                        self._session().close()  # the server is about to close it: the next call would run into that
                     next_url = _next(reply)
                     if next_url is None or not follow(url, next_url):
                         return reply

@@ -2,13 +2,14 @@
 
 import datetime
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from annotator.config import Config, FileSource, ScheduleConfig, StreamSource, load_config
-from annotator.errors import AhaError, ConfigError, LasairApiError, LedgerMissingError, UnauthorizedError
+from annotator.errors import AhaError, ConfigError, LasairApiError, LedgerMissingError, QuotaError, UnauthorizedError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutout_cache import KIND as CUTOUTS
@@ -23,6 +24,10 @@ from annotator.surveys import SURVEYS, Survey
 from annotator.verdicts import ahead_in_words, latest, read_verdicts
 
 SHOWN_RUNS = 3
+EXAMPLE_GROUP_ID = "my-aha-annotator"
+"""As `annotator/example.yaml` has it."""
+MAX_ROWS = 100
+"""Annotations of the topic that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
         yield Point("configuration", False, str(error))
         return
     yield Point("configuration", True, f"{path}: survey {config.survey}, source {type(config.source).__name__}")
-    yield _models(config)
+    models, version = _models(config)
+    yield models
     yield _folders(path, config)
     if config.verdicts:
         yield _verdicts(config.verdicts)
@@ -63,16 +69,18 @@ def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
         return
     with ledger:
         yield Point("ledger", True, words)
-        yield from _lasair(config, ledger)
+        yield from _lasair(config, ledger, version)
 
 
-def _models(config: Config) -> Point:
+def _models(config: Config) -> tuple[Point, str]:
+    """Look at the models; return their version, too, empty where there are none."""
     try:
         models = load_models(config.models, config.survey)
     except AhaError as error:
-        return Point("models", False, str(error))
+        return Point("models", False, str(error)), ""
     names = ", ".join(models.models)
-    return Point("models", True, f"{models.version} ({names}): unchanged, and their reference records reproduced")
+    words = f"{models.version} ({names}): unchanged, and their reference records reproduced"
+    return Point("models", True, words), models.version
 
 
 def _folders(path: Path, config: Config) -> Point:
@@ -116,7 +124,7 @@ def _schedule(schedule: ScheduleConfig) -> Point:
     return Point("schedule", True, f"{how}: `run` makes a pass when it begins, and at {when} UTC")
 
 
-def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
+def _lasair(config: Config, ledger: Ledger, version: str) -> Iterator[Point]:
     try:
         token = config.require_token()
     except AhaError as error:
@@ -130,6 +138,10 @@ def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
     except UnauthorizedError as error:
         yield Point("token", False, f"{error} Accounts and tokens of the two Lasairs are separate.")
         return
+    except QuotaError as error:
+        words = f"{error}; that says nothing against the token and the endpoint, so check again when there are calls"
+        yield Point("calls", False, words)
+        return
     except LasairApiError as error:
         hint = f"the {survey.name} Lasair is at {survey.endpoint}"
         yield Point("endpoint", False, f"{config.lasair.endpoint} did not answer as Lasair does: {error}; {hint}")
@@ -137,7 +149,7 @@ def _lasair(config: Config, ledger: Ledger) -> Iterator[Point]:
     yield Point("token", True, "accepted")
     yield _endpoint(survey, api, rows)
     yield _source(config, api)
-    yield _topic(config.annotation.topic, api)
+    yield _topic(config.annotation.topic, api, version)
 
 
 def _endpoint(survey: Survey, api: LasairApi, rows: list[dict]) -> Point:
@@ -159,6 +171,9 @@ def _source(config: Config, api: LasairApi) -> Point:
         if isinstance(source, FileSource):
             name, record = str(source.path), next(read_records(source.path), None)
         elif isinstance(source, StreamSource):
+            if source.group_id == EXAMPLE_GROUP_ID:
+                words = "is the example's, and groups are shared by all users of the broker: choose one of your own"
+                return Point("source", False, f"group_id {source.group_id} {words}")
             name, record = f"stream {source.topic}", peek(source)
         else:
             input_filter = load_filter(source.filter)
@@ -175,12 +190,38 @@ def _source(config: Config, api: LasairApi) -> Point:
     return Point("source", True, f"{name} can be read and has every column that the models use")
 
 
-def _topic(topic: str, api: LasairApi) -> Point:
-    survey = api.survey
+def _topic(topic: str, api: LasairApi, version: str) -> Point:
+    """Look whether the topic can be filtered on, and whether what it holds is somebody else's.
+
+    Who may write it Lasair does not tell; but what is neither in the ledger nor of our models' name is not ours.
+    """
+    survey, ledger = api.survey, api.budget.ledger
     try:
-        api.query(survey.id_sql, f"objects,annotator:{topic}", f"objects.{survey.count_column} > 0", 1)
+        rows = api.query(
+            f"{survey.id_sql}, {topic}.classification, {topic}.version",
+            f"objects, annotator:{topic}",
+            f"objects.{survey.count_column} > 0",
+            MAX_ROWS,
+        )
+    except QuotaError as error:
+        return Point("topic", False, f"{topic} was not looked at: {error}")
     except LasairApiError as error:
         return Point("topic", False, f"{topic} cannot be filtered on: {error}")
+    family = re.sub(r"[\d.]*\Z", "", version)
+    known = ledger.outbox.last_sent([survey.object_id(row) for row in rows])
+    foreign = [
+        row
+        for row in rows
+        if survey.object_id(row) not in known and not (family and str(row.get("version")).startswith(family))
+    ]
+    if foreign:
+        example = f"{survey.object_id(foreign[0])} as {foreign[0].get('classification')}"
+        words = f"this ledger does not know and other models made, such as {example} (version"
+        return Point(
+            "topic",
+            False,
+            f"{topic} holds {len(foreign)} annotations or more that {words} {foreign[0].get('version')}): is it yours?",
+        )
     return Point(
         "topic", True, f"{topic} can be filtered on; whether it is yours to write shows at the first annotation"
     )

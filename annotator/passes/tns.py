@@ -3,6 +3,7 @@
 The text comes from outside: it goes to Lasair, and to a terminal, through :func:`annotator.annotation.safe_text` alone.
 """
 
+import re
 from collections.abc import Sequence
 
 from annotator.decision.objects import TnsEntry
@@ -13,6 +14,13 @@ CACHED_S = 86_400.0
 """How long an answer is good for, no name included."""
 MAX_LOOKED_UP = 150
 """Objects in the one query of a pass, whose conditions Lasair takes up to 4,096 characters of."""
+MAX_ROWS = 1000
+"""Of that query: an object may have several names, and this is what Lasair gives to everybody."""
+NO_CLASSES = frozenset({"", "-", "--", "0", "n/a", "na", "nan", "none", "null", "other", "unclassified", "unknown"})
+"""What stands where there is no class, in small letters. TNS's `Other` is what none of its classes fitted: it makes
+nothing less of an anomaly."""
+MAX_CHARACTERS = 80
+"""Of a name or a class."""
 
 
 def tns_entries(cache: TnsCache, api: LasairApi, object_ids: Sequence[str], now: float) -> dict[str, TnsEntry]:
@@ -42,15 +50,31 @@ def tns_entries(cache: TnsCache, api: LasairApi, object_ids: Sequence[str], now:
             f"{survey.id_sql}, crossmatch_tns.tns_prefix, crossmatch_tns.tns_name, crossmatch_tns.type",
             "objects, crossmatch_tns",
             f"{survey.id_sql} IN ({ids})",
-            MAX_LOOKED_UP,
+            MAX_ROWS,
         )
-        found = {
-            object_id: TnsEntry(
-                " ".join(str(row[key]) for key in ("tns_prefix", "tns_name") if row.get(key)),
-                str(row.get("type") or "").strip(),
-            )
-            for row in rows
-            if (object_id := survey.object_id(row)) in unknown and row.get("tns_name")
-        }
+        of_object: dict[str, list[TnsEntry]] = {}
+        for row in rows:
+            name = _text(row.get("tns_name"))
+            if name and (object_id := survey.object_id(row)) in unknown:
+                entry = TnsEntry(f"{_text(row.get('tns_prefix'))} {name}".strip(), _text(row.get("type")))
+                of_object.setdefault(object_id, []).append(entry)
+        found = {object_id: max(entries, key=_precedence) for object_id, entries in of_object.items()}
         cache.remember({object_id: found.get(object_id) for object_id in unknown}, now)
     return cache.entries(object_ids)
+
+
+_NAME = re.compile(r"(\d{4})?([A-Za-z]*)\Z")
+
+
+def _text(value: object) -> str:
+    text = value.strip()[:MAX_CHARACTERS] if isinstance(value, str) else ""
+    return "" if text.lower() in NO_CLASSES else text
+
+
+def _precedence(entry: TnsEntry) -> tuple[bool, int, int, str]:
+    """Order an object's entries: one with a class before one without, then the newer before the older.
+
+    A name is a year and letters that count up in it, such as 2026xyz.
+    """
+    year, letters = _NAME.search(entry.name).groups()
+    return bool(entry.type), int(year or 0), len(letters), letters

@@ -1,9 +1,12 @@
 import re
+from pathlib import Path
 
+import lasair
 import pytest
 
+import annotator
 from annotator.cli import main
-from annotator.monitor.check import check
+from annotator.monitor.check import EXAMPLE_GROUP_ID, check
 from annotator.sandbox import Account, Sandbox
 from annotator.sandbox.kafka import StreamBroker
 from annotator.sources.kafka_lag import read_lag
@@ -87,6 +90,39 @@ def test_an_endpoint_that_serves_another_survey_is_found_out(configure, tmp_path
         configure(other)
         in_order, said = points(tmp_path)["endpoint"]
     assert not in_order and "169342390923427937" in said
+
+
+def test_calls_that_are_used_up_say_nothing_against_the_endpoint(sandbox, configure, tmp_path):
+    configure(sandbox)
+    sandbox.misbehave("query", "refuse", status=429)
+    found = points(tmp_path)
+    assert "endpoint" not in found and "token" not in found
+    in_order, said = found["calls"]
+    assert not in_order and "the hour's calls are used up" in said and "nothing against the token" in said
+
+
+def annotate(sandbox, object_id: str, version: str) -> None:
+    fields = {"topic": "aha_ztf", "objectId": object_id, "classification": "kilonova", "version": version}
+    client = lasair.lasair_client(TOKEN, endpoint=sandbox.url)
+    client.annotate(**fields, explanation="", classdict={}, url="")
+
+
+def test_a_topic_that_holds_what_others_wrote_is_told(sandbox, configure, tmp_path, night):
+    configure(sandbox)
+    names = [row["objectId"] for row in night.rows()[:2]]
+    annotate(sandbox, names[0], "aha-ztf-0.9")  # of an older release, by a ledger that is gone
+    assert points(tmp_path)["topic"][0]
+    annotate(sandbox, names[1], "fast-finder-2")
+    in_order, said = points(tmp_path)["topic"]
+    assert not in_order and "1 annotations or more" in said and f"{names[1]} as kilonova" in said
+
+
+def test_the_examples_group_is_nobodys(sandbox, configure, tmp_path):
+    example = (Path(annotator.__file__).parent / "example.yaml").read_text()
+    assert f"group_id: {EXAMPLE_GROUP_ID} " in example
+    configure(sandbox, source={"kind": "stream", "topic": "lasair_1Any", "group_id": EXAMPLE_GROUP_ID})
+    in_order, said = points(tmp_path)["source"]
+    assert not in_order and "choose one of your own" in said
 
 
 def test_a_broken_configuration_is_the_only_point(tmp_path):

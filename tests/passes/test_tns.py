@@ -1,5 +1,6 @@
 """Classes in TNS: looked up before sending, stated, and demoting where so configured; over HTTP."""
 
+import itertools
 import re
 
 import pytest
@@ -7,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import MAX_EXPLANATION, safe_text
+from annotator.decision.objects import TnsEntry
 from annotator.ledger import Ledger
 from annotator.passes.report_text import summary
 from annotator.passes.run import run_pass
+from annotator.passes.tns import tns_entries
 from annotator.reasons.sentence import MAX_TNS_TYPE, state_class
+from annotator.surveys import SURVEYS
 from tests.test_annotation import HOSTILE, SAFE
 
 SENTENCE = "At most 1 in 1000 classified supernovae is as odd in object features: r 24 mag."
@@ -67,6 +71,48 @@ def test_a_class_takes_the_place_of_the_one_before():
     assert state_class(SENTENCE, "SN Ia") == f"SN Ia in TNS. {SENTENCE}"
     assert state_class(state_class(SENTENCE, "SN"), "SN Ib-Ca-rich") == f"SN Ib-Ca-rich in TNS. {SENTENCE}"
     assert state_class(SENTENCE, "超新星") == f"Classified in TNS. {SENTENCE}"
+
+
+NAME = "ZTF99aaaaaaa"
+
+
+def row(name, tns_type, prefix="SN", object_id=NAME) -> dict[str, object]:
+    return {"objectId": object_id, "tns_prefix": prefix, "tns_name": name, "type": tns_type}
+
+
+def looked_up(rows) -> TnsEntry | None:
+    class Lasair:
+        survey = SURVEYS["ztf"]
+
+        def query(self, *_):
+            return rows
+
+    with Ledger(":memory:") as ledger:
+        return tns_entries(ledger.tns, Lasair(), [NAME], 1e9).get(NAME)
+
+
+@pytest.mark.parametrize(
+    ("rows", "entry"),
+    [
+        ([row("2026xyz", "SN Ia"), row("2019abc", None, "AT")], TnsEntry("SN 2026xyz", "SN Ia")),
+        ([row("2019abc", "SN II"), row("2026xyz", None, "AT")], TnsEntry("SN 2019abc", "SN II")),
+        ([row("2019abc", "SN II"), row("2026xyz", "SN Ia")], TnsEntry("SN 2026xyz", "SN Ia")),
+        ([row("2026zz", "SN II"), row("2026aaa", "SN Ia")], TnsEntry("SN 2026aaa", "SN Ia")),
+        ([row("2026aab", "-", "AT"), row("2026aaa", "", "AT")], TnsEntry("AT 2026aab", "")),
+        ([row("None", "SN Ia"), row("2026aaa", "Unknown", "AT")], TnsEntry("AT 2026aaa", "")),
+        ([row("2026aaa", "SN Ia", prefix=None)], TnsEntry("2026aaa", "SN Ia")),
+        ([row("2026aaa", "SN Ia", object_id="ZTF99aaaaaab"), row("", "SN Ia"), row(5, "SN Ia")], None),
+    ],
+)
+def test_of_several_rows_of_an_object_the_newest_with_a_class_counts_in_any_order(rows, entry):
+    assert all(looked_up(order) == entry for order in itertools.permutations(rows))
+
+
+@pytest.mark.parametrize(
+    "placeholder", ["", " ", "-", "None", "null", "NaN", "Unknown", "Other", "other ", None, 0, [], {}]
+)
+def test_what_stands_where_there_is_no_class_is_none(placeholder):
+    assert looked_up([row("2026aaa", placeholder)]) == TnsEntry("SN 2026aaa", "")
 
 
 @pytest.mark.parametrize("classification", ["anomaly", "watch"])

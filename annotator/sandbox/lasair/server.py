@@ -59,6 +59,8 @@ class Sandbox:
         Returns Unix seconds: the present of jdnow(), NOW(), timestamps, quotas and the header `Date`.
     batch_annotate
         Whether `annotatelist` exists; on Lasair-ZTF it doesn't (404).
+    tells_time
+        Whether answers have the header `Date`; without it a pass goes by its own clock.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Sandbox:
         port: int = 0,
         clock: Callable[[], float] = time.time,
         batch_annotate: bool = False,
+        tells_time: bool = True,
     ) -> None:
+        self.tells_time = tells_time
         self.database = Database(clock)
         self.clock = clock
         self.closing = threading.Event()
