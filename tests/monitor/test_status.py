@@ -98,7 +98,9 @@ def test_retracting_rewrites_what_a_bad_release_flagged_and_nothing_else(sandbox
 
 
 def test_names_from_the_tns_come_from_one_query_a_pass_and_are_kept(night, configure, models):
-    with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as sandbox:
+    with Sandbox(
+        night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False
+    ) as sandbox:
         config = configure(sandbox, decision__watch_score=0.0)
         report = run_pass(config, models)
         named = {item.object_id: item.tns for item in night.objects if item.tns}

@@ -38,7 +38,9 @@ def night():
 
 @pytest.fixture
 def sandbox(night):
-    with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
+    with Sandbox(
+        night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False
+    ) as server:
         yield server
 
 

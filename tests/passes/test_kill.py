@@ -158,7 +158,7 @@ class World:
 
 
 def _lasair(objects: Iterable[Mapping[str, object]]) -> Sandbox:
-    server = Sandbox(accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)])
+    server = Sandbox(accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False)
     server.load(objects)
     return server
 

@@ -188,7 +188,9 @@ def test_whatever_goes_wrong_the_next_passes_end_where_an_undisturbed_one_does(
 def undisturbed(night, models, tmp_path_factory) -> dict[str, dict]:
     """What Lasair holds after a pass in which nothing went wrong."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
+    with Sandbox(
+        night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False
+    ) as server:
         run_pass(write_config(folder, server), models)
         return {name: _lasting(row) for name, row in held_by(server).items()}
 
@@ -224,7 +226,7 @@ def test_where_the_server_takes_lists_they_cost_one_call_and_leave_the_same(
     night, configure, models, undisturbed, fault
 ):
     accounts, topics = [Account(TOKEN, "power")], [Topic("aha_ztf", TOKEN)]
-    with Sandbox(night, accounts=accounts, topics=topics, batch_annotate=True) as server:
+    with Sandbox(night, accounts=accounts, topics=topics, batch_annotate=True, tells_time=False) as server:
         config = configure(server, lasair__batch_annotations=20)
         if fault:
             server.misbehave("annotatelist", fault, times=1, status=500)
@@ -292,7 +294,7 @@ def databank(shared, models, tmp_path_factory):
     with open(shared / "data" / "object_features.csv", newline="") as table:
         rows = [{k: _number(v) for k, v in row.items() if v != ""} for row in csv.DictReader(table)]
     folder = tmp_path_factory.mktemp("databank")
-    with Sandbox(accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
+    with Sandbox(accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False) as server:
         server.load(rows)
         report = run_pass(write_config(folder, server), models)
         read = server.database.query(*_parts("input_ztf"), 10_000, 0)

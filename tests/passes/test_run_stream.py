@@ -94,7 +94,7 @@ def held_by(server: Sandbox) -> dict[str, Row]:
 
 
 def lasair(night=None) -> Sandbox:
-    return Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)])
+    return Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,9 @@ def config(tmp_path_factory, night, models):
     """A pass by the one model that needs no more than a row, so that reports are quick."""
     folder = tmp_path_factory.mktemp("operator")
     copy_features_model(folder)
-    with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
+    with Sandbox(
+        night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False
+    ) as server:
         config = write_config(folder, server, models="models")
         run_pass(config, models)
     return config

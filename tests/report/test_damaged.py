@@ -33,7 +33,7 @@ def ledger_folder(tmp_path_factory, night, models):
     """What a pass over 25 objects has left."""
     folder = tmp_path_factory.mktemp("operator")
     copy_features_model(folder)
-    with Sandbox(accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
+    with Sandbox(accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False) as server:
         server.load(night.rows()[:25])
         run_pass(write_config(folder, server, models="models"), models)
     return folder
@@ -74,7 +74,7 @@ def test_damaged_rows_end_neither_report_nor_digest_nor_status(folder, value):
 def test_a_pass_goes_on_over_damaged_rows(folder, models, value, night):
     for column in COLUMNS:
         damage(folder, column, value)
-    with Sandbox(accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
+    with Sandbox(accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False) as server:
         server.load(night.rows()[:30])
         text = (folder / "aha.yaml").read_text().splitlines()
         (folder / "aha.yaml").write_text(

@@ -19,7 +19,9 @@ def read(tmp_path_factory, night, models):
     from annotator.sandbox import Account, Sandbox, Topic
     from tests.conftest import TOKEN, write_config
 
-    with Sandbox(night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)]) as server:
+    with Sandbox(
+        night, accounts=[Account(TOKEN, "power")], topics=[Topic("aha_ztf", TOKEN)], tells_time=False
+    ) as server:
         config = write_config(tmp_path_factory.mktemp("night"), server)
         run_pass(config, models, clock=lambda: EVENING)
         return read_night(config, models, EVENING)
