@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 
+from annotator.sandbox import Sandbox
 from tests.faults.laboratory import Fault, Try, Verdict, judge
 from tests.faults.scenario import TIMEOUT_S, Row, World, begun_world
 
@@ -42,6 +43,20 @@ def bounded(life: World) -> Iterable[str]:
     life.server.closing.set()
     thread.join()
     return (f"a pass had not ended after {HANG_GUARD_S:.0f} s",)
+
+
+def sent_elsewhere(t: Try) -> Verdict:
+    """Let Lasair send the annotator on to another host, which must not hear of it."""
+    endpoint = t.rng.choice(ENDPOINTS)
+    with Sandbox() as elsewhere, begun_world(t.scenario, t.folder) as life:
+        life.publish(t.scenario.waves[1])
+        url = f"{elsewhere.url.replace('127.0.0.1', 'localhost')}/{endpoint}/"
+        status = t.rng.choice((301, 302, 303, 307, 308))
+        life.server.misbehave(endpoint, "redirect", status=status, content=url, share=t.rng.choice((0.3, 1.0)))
+        life.pass_()
+        life.server.behave()
+        life.settle()
+        return judge(life, *(["another host was asked"] if elsewhere.calls else []))
 
 
 def database_away(t: Try) -> Verdict:
@@ -113,6 +128,7 @@ FAULTS = (
     Fault("hang after storing", 15, _under(("hang_after", {"endpoint": "annotate", "times": [1, 2, 3]}))),
     Fault("applied in any order", 40, applied_in_any_order),
     Fault("token repeated", 30, _under(("repeat_token", {"status": [200, 400, 401, 403, 500, 503]}))),
+    Fault("sent elsewhere", 20, sent_elsewhere),
     Fault("database away", 50, database_away),
     Fault("object not visible", 50, not_visible),
 )
