@@ -46,6 +46,7 @@ survey: {survey}
 lasair:
   endpoint: {endpoint}
   calls_per_hour: 10000
+  object_share: {object_share}
 source:
   kind: stream
   topic: {topic}
@@ -93,7 +94,8 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
         print(f"An embedded Lasair is up at {sandbox.url}, with {what}.")
         where = f"{STREAM} at {broker.bootstrap}"
         print(f"Its filter {SURVEY.input_filter} has put {n_messages} messages into Kafka: {where}.")
-        config = _configure(folder, sandbox, broker)
+        # A recorded file is replayed as it is: the embedded Lasair knows no more of its objects.
+        config = _configure(folder, sandbox, broker, object_share=0.0 if records else 0.5)
         models = load_models(config.models, config.survey)
         report = run_pass(config, models)
         print("\nOne pass of the annotator over the stream, with Lasair's own client, over HTTP:")
@@ -135,10 +137,15 @@ def _replayed(path: Path, sandbox: Sandbox) -> tuple[int, list[Mapping[str, obje
     return sandbox.load(objects), messages
 
 
-def _configure(folder: Path, sandbox: Sandbox, broker: StreamBroker) -> Config:
+def _configure(folder: Path, sandbox: Sandbox, broker: StreamBroker, object_share: float) -> Config:
     path = folder / "aha.yaml"
     text = _CONFIGURATION.format(
-        survey=SURVEY.name, endpoint=sandbox.url, topic=STREAM, broker=broker.bootstrap, annotator=SURVEY.topic
+        survey=SURVEY.name,
+        endpoint=sandbox.url,
+        object_share=object_share,
+        topic=STREAM,
+        broker=broker.bootstrap,
+        annotator=SURVEY.topic,
     )
     write_file(path, text.encode())
     return load_config(path, {TOKEN_VARIABLE: _TOKEN})
