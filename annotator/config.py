@@ -159,7 +159,7 @@ class ScheduleConfig(Typed):
 
     every_minutes: Annotated[float, Meta(ge=0.01, le=7 * 24 * 60)] = 10.0
     cron: Text | None = None
-    """As crontab(5) has it (:mod:`annotator.cron`), in UTC; it replaces the interval."""
+    """As crontab(5) has it (:mod:`annotator.schedule`), in UTC; it replaces the interval."""
     pass_limit_minutes: Annotated[float, Meta(ge=0.01, le=7 * 24 * 60)] = 60.0
     """A pass that takes longer is a reason for attention."""
 

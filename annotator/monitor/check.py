@@ -17,7 +17,7 @@ from annotator.lasair.filters import load_filter
 from annotator.ledger import MEMORY, Ledger, open_known
 from annotator.models import load_models
 from annotator.owned_folder import kinds_of, refuse_foreign
-from annotator.passes.schedule import next_runs
+from annotator.schedule import next_runs
 from annotator.sources.files import read_records
 from annotator.sources.kafka_lag import peek
 from annotator.surveys import SURVEYS, Survey

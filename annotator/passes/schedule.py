@@ -8,19 +8,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from annotator.annotation import Annotation
-from annotator.config import Config, ScheduleConfig
-from annotator.cron import DAYS, parse_cron
+from annotator.config import Config
 from annotator.errors import AhaError
 from annotator.fences import printable
 from annotator.models import ModelSet
 from annotator.passes.report_text import pass_line
 from annotator.passes.run import note_announced, run_pass
-
-if TYPE_CHECKING:
-    from apscheduler.triggers.base import BaseTrigger
+from annotator.schedule import trigger
 
 log = logging.getLogger(__name__)
 
@@ -151,45 +147,3 @@ class _Passes:
             self._say(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC  {text}")
         except Exception as error:
             log.error("%s; standard output takes nothing: %s", text, error)
-
-
-def trigger(schedule: ScheduleConfig) -> "BaseTrigger":
-    """Make APScheduler's trigger of the configured interval or cron expression.
-
-    Raises
-    ------
-    ConfigError
-        If the cron expression is none, or never fires.
-    """
-    from apscheduler.triggers.combining import OrTrigger
-    from apscheduler.triggers.cron import CronTrigger
-    from apscheduler.triggers.interval import IntervalTrigger
-
-    if schedule.cron is None:
-        return IntervalTrigger(seconds=round(schedule.every_minutes * 60), timezone=datetime.UTC)
-    cron = parse_cron(schedule.cron)
-    of_month = {"day": _listed(cron.days)}
-    of_week = {"day_of_week": ",".join(DAYS[day] for day in sorted(cron.weekdays))}
-    others = {"minute": _listed(cron.minutes), "hour": _listed(cron.hours), "month": _listed(cron.months)}
-    if not cron.either_day:
-        return CronTrigger(**others, **of_month, **of_week, timezone=datetime.UTC)
-    return OrTrigger([CronTrigger(**others, **days, timezone=datetime.UTC) for days in (of_month, of_week)])
-
-
-def next_runs(schedule: ScheduleConfig, now: datetime.datetime, most: int) -> list[datetime.datetime]:
-    """Return when the next passes are due, in UTC, after the one that `run` makes when it begins.
-
-    Raises
-    ------
-    ConfigError
-        If the cron expression is none, or never fires.
-    """
-    due, last, found = trigger(schedule), None, []
-    for _ in range(most):
-        last = due.get_next_fire_time(last, now if last is None else last)
-        found.append(last)
-    return found
-
-
-def _listed(numbers: frozenset[int]) -> str:
-    return ",".join(map(str, sorted(numbers)))

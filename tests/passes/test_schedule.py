@@ -15,7 +15,8 @@ from annotator.errors import LedgerError
 from annotator.ledger import Ledger
 from annotator.passes import schedule
 from annotator.passes.run import run_pass
-from annotator.passes.schedule import run_on_schedule, trigger
+from annotator.passes.schedule import run_on_schedule
+from annotator.schedule import trigger
 from tests.conftest import TOKEN, copy_features_model
 
 

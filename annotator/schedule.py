@@ -1,16 +1,22 @@
-"""Cron expressions as crontab(5) means them.
+"""When passes are due: the configured interval, or a cron expression as crontab(5) means it.
 
 APScheduler's own reading of one counts Monday as day 0 and lets the day of the month and that of the week both have to
 match. So the fields are read here, and it is given the days by name.
 """
 
+import datetime
 import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from annotator.config import ScheduleConfig
 from annotator.errors import ConfigError
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.base import BaseTrigger
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -34,6 +40,48 @@ _FIELDS = (
 )
 _LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ITEM = re.compile(r"(?:(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d{1,3}))?", re.ASCII)
+
+
+def trigger(schedule: ScheduleConfig) -> "BaseTrigger":
+    """Make APScheduler's trigger of the configured interval or cron expression.
+
+    Raises
+    ------
+    ConfigError
+        If the cron expression is none, or never fires.
+    """
+    from apscheduler.triggers.combining import OrTrigger
+    from apscheduler.triggers.cron import CronTrigger
+    from apscheduler.triggers.interval import IntervalTrigger
+
+    if schedule.cron is None:
+        return IntervalTrigger(seconds=round(schedule.every_minutes * 60), timezone=datetime.UTC)
+    cron = parse_cron(schedule.cron)
+    of_month = {"day": _listed(cron.days)}
+    of_week = {"day_of_week": ",".join(DAYS[day] for day in sorted(cron.weekdays))}
+    others = {"minute": _listed(cron.minutes), "hour": _listed(cron.hours), "month": _listed(cron.months)}
+    if not cron.either_day:
+        return CronTrigger(**others, **of_month, **of_week, timezone=datetime.UTC)
+    return OrTrigger([CronTrigger(**others, **days, timezone=datetime.UTC) for days in (of_month, of_week)])
+
+
+def next_runs(schedule: ScheduleConfig, now: datetime.datetime, most: int) -> list[datetime.datetime]:
+    """Return when the next passes are due, in UTC, after the one that `run` makes when it begins.
+
+    Raises
+    ------
+    ConfigError
+        If the cron expression is none, or never fires.
+    """
+    due, last, found = trigger(schedule), None, []
+    for _ in range(most):
+        last = due.get_next_fire_time(last, now if last is None else last)
+        found.append(last)
+    return found
+
+
+def _listed(numbers: frozenset[int]) -> str:
+    return ",".join(map(str, sorted(numbers)))
 
 
 @dataclass(frozen=True)

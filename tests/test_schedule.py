@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.config import ScheduleConfig
-from annotator.cron import DAYS, MONTHS, NICKNAMES
 from annotator.errors import ConfigError
-from annotator.passes.schedule import next_runs, trigger
+from annotator.schedule import DAYS, MONTHS, NICKNAMES, next_runs, trigger
 
 NOW = datetime.datetime(2026, 11, 25, 3, 20, 30, tzinfo=datetime.UTC)
 """A Wednesday."""
