@@ -306,13 +306,16 @@ def _fetch_lightcurves(arguments: argparse.Namespace) -> None:
 
 
 def _fetch_cutouts(arguments: argparse.Namespace) -> None:
+    from annotator.lasair.breaker import Breakers
     from annotator.lasair.cutout_cache import CutoutCache
     from annotator.lasair.cutouts import CutoutFetcher
     from training.data.fetch_objects import fetch_cutouts
 
     cache = CutoutCache(arguments.out / "stamps", max_bytes=float("inf"))
     with _account(arguments) as (api, lasair):
-        cutouts = CutoutFetcher(lasair.allowed_cutout_hosts, arguments.parallel, cache=cache)
+        cutouts = CutoutFetcher(
+            lasair.allowed_cutout_hosts, arguments.parallel, cache=cache, breakers=Breakers(doubts_refusals=False)
+        )
         result = fetch_cutouts(api, cutouts, arguments.table, arguments.out, wait=arguments.wait)
     log.info("wrote %s: %d triplets; %d failed", arguments.out, result.found, len(result.failures))
 
@@ -322,6 +325,7 @@ def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "Lasa
     """Open one account's access to Lasair, its calls counted."""
     from annotator.config import TOKEN_VARIABLE, LasairConfig
     from annotator.lasair.api import LasairApi
+    from annotator.lasair.breaker import Breakers
     from annotator.lasair.budget import CallBudget
     from annotator.ledger import open_or_begin
     from annotator.surveys import SURVEYS
@@ -335,4 +339,5 @@ def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "Lasa
     )
     with open_or_begin(arguments.ledger) as ledger:
         budget = CallBudget(ledger, lasair.usable_calls_per_hour, read_share=0.98)  # nothing is written
-        yield LasairApi(survey, lasair.endpoint, token, lasair.timeout_s, budget), lasair
+        breakers = Breakers(ledger.breakers, budget.clock, doubts_refusals=False)  # who is asked for is often unknown
+        yield LasairApi(survey, lasair.endpoint, token, lasair.timeout_s, budget, breakers), lasair

@@ -38,16 +38,26 @@ class LasairApi:
     budget
         Counts every call, and raises QuotaError when the hour's calls are used up. Its clock hears Lasair's, if it is a
         :class:`~annotator.clock.Clock`.
+    breakers
+        Whether an endpoint is asked; None: those of the budget's ledger.
 
     All methods raise a subclass of :class:`~annotator.errors.LasairApiError`.
     """
 
-    def __init__(self, survey: Survey, endpoint: str, token: str, timeout_s: float, budget: CallBudget) -> None:
+    def __init__(
+        self,
+        survey: Survey,
+        endpoint: str,
+        token: str,
+        timeout_s: float,
+        budget: CallBudget,
+        breakers: Breakers | None = None,
+    ) -> None:
         self.survey = survey
         self.endpoint = endpoint
         self._client = Client(token, endpoint, timeout_s, self._hear)
         self.budget = budget
-        self.breakers = Breakers(budget.ledger.breakers, budget.clock)
+        self.breakers = breakers or Breakers(budget.ledger.breakers, budget.clock)
 
     def query(self, selected: str, tables: str, conditions: str, limit: int, offset: int = 0) -> list[dict[str, Any]]:
         """Run SQL; see Lasair's documentation for the three parts."""

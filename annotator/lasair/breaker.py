@@ -42,10 +42,20 @@ class Breaker:
         The one that an earlier pass left open, None if none.
     clock
         Seconds since 1970.
+    doubts_refusals
+        Whether refusals of different objects in a row are about the server; else each is believed, as where many are
+        asked for that Lasair never had, and a person looks at what came of it.
     """
 
-    def __init__(self, endpoint: str, pause: Pause | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        pause: Pause | None = None,
+        clock: Callable[[], float] = time.time,
+        doubts_refusals: bool = True,
+    ) -> None:
         self.endpoint = endpoint
+        self._doubts_refusals = doubts_refusals
         self.pause = pause
         self._clock = clock
         self._changed = threading.Condition()
@@ -75,7 +85,10 @@ class Breaker:
         try:
             yield
         except RejectedError as error:
-            self._note(subject, error, is_knock)
+            if self._doubts_refusals:
+                self._note(subject, error, is_knock)
+            else:
+                self._note_good()
             raise
         except (LasairUnreachableError, UnauthorizedError) as error:
             self._note(None, error, is_knock)
@@ -102,6 +115,8 @@ class Breaker:
 
         Ask at the end of a batch or a pass: what comes after an answer may tell that it was the server.
         """
+        if not self._doubts_refusals:
+            return True
         with self._changed:
             return subject in self._believed or (self._has_answered and self.pause is None and subject in self._doubted)
 
@@ -178,11 +193,19 @@ class Breakers:
         The ledger's; None to keep nothing.
     clock
         Seconds since 1970.
+    doubts_refusals
+        As for :class:`Breaker`.
     """
 
-    def __init__(self, kept: KeptBreakers | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        kept: KeptBreakers | None = None,
+        clock: Callable[[], float] = time.time,
+        doubts_refusals: bool = True,
+    ) -> None:
         self._kept = kept
         self._clock = clock
+        self._doubts_refusals = doubts_refusals
         self._lock = threading.Lock()
         self._saved = kept.pauses() if kept else {}
         self._breakers: dict[str, Breaker] = {}
@@ -190,7 +213,9 @@ class Breakers:
     def __getitem__(self, endpoint: str) -> Breaker:
         with self._lock:
             if endpoint not in self._breakers:
-                self._breakers[endpoint] = Breaker(endpoint, self._saved.get(endpoint), self._clock)
+                self._breakers[endpoint] = Breaker(
+                    endpoint, self._saved.get(endpoint), self._clock, self._doubts_refusals
+                )
             return self._breakers[endpoint]
 
     def save(self) -> None:

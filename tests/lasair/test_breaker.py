@@ -177,3 +177,9 @@ def test_no_refusal_is_believed_of_a_server_that_never_gave_a_good_answer_and_ca
     if breaker.pause:
         last = names[:asked][-MAX_IN_A_ROW:]
         assert "good" not in last and not breaker.has_answered
+
+
+def test_where_many_are_asked_for_that_were_never_there_each_refusal_is_believed(clock):
+    breaker = Breaker("object", clock=clock, doubts_refusals=False)
+    assert {ask(breaker, name, REFUSED) for name in "abcdef"} == {"raised"} and breaker.believes("a")
+    assert [ask(breaker, name, SILENT) for name in "abcd"] == ["raised", "raised", "opened", "not asked"]
