@@ -71,10 +71,11 @@ class Life:
         """Return how many seconds the next process has to be ahead for every pause after a failure to be over."""
         return next(self._hours) * 3700.0
 
-    def publish(self, wave: Iterable[tuple[str, bytes]]) -> None:
-        """Add messages; an object's states share a key, so a partition, so that all lives read them in one order."""
-        for key, message in wave:
-            self.producer.produce(self.topic, message, key)
+    def publish(self, wave: Sequence[tuple[str, bytes]]) -> None:
+        """Add messages, each a millisecond after the other, so that all lives read them in one order."""
+        first_ms = round(time.time() * 1000) - len(wave)
+        for number, (key, message) in enumerate(wave):
+            self.producer.produce(self.topic, message, key, timestamp=first_ms + number)
         assert self.producer.flush(30) == 0
 
     def run(self, *command: str, kill_before: int = 0, seconds_ahead: float = 0.0) -> Run:
