@@ -63,6 +63,11 @@ class Line:
     failures: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     """The numbers of the tries that did harm, and what was noted."""
 
+    @property
+    def verdict(self) -> str:
+        """What people read of it."""
+        return f"FAILS in {len(self.failures)}" if self.failures else "holds"
+
     def add(self, number: int, verdict: Verdict, seconds: float) -> None:
         """Add one try."""
         self.tries += verdict.inputs
@@ -117,8 +122,7 @@ def table(lines: Sequence[Line]) -> str:
     head = f"{'fault':<{width}}  {'tries':>6}  {'lost':>5}  {'changed':>7}  verdict"
     rows = [
         f"{line.fault:<{width}}  {line.tries:>6}  {line.lost:>5}  {line.changed:>7}  "
-        + (f"FAILS in {len(line.failures)}" if line.failures else "holds")
-        + f"  {line.seconds:.0f} s"
+        f"{line.verdict}, {line.seconds:.0f} s"
         for line in lines
     ]
     return "\n".join([head, "-" * len(head), *rows])

@@ -1,6 +1,7 @@
 """Make the tries of many faults, in three processes at a time."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -15,13 +16,18 @@ _PROCESSES = 3
 
 
 def run_all(faults: Iterable[Fault], seed: int, now_s: float, scale: float, first: int = 0) -> dict[str, Line]:
-    """Make a share of the tries of each fault, at least one, beginning with a number; return what came of them."""
+    """Make a share of the tries of each fault, at least one, beginning with a number; return what came of them.
+
+    Each is named on standard error when it is done.
+    """
     faults = list(faults)
     lines = {fault.name: Line(fault.name) for fault in faults}
+    tries_of = {fault.name: max(1, round(fault.tries * scale)) for fault in faults}
+    done_of = dict.fromkeys(lines, 0)
     jobs = [
-        (fault.name, seed, now_s, numbers)
-        for fault in faults
-        for numbers in _batched(range(first, first + max(1, round(fault.tries * scale))))
+        (name, seed, now_s, numbers)
+        for name, n_tries in tries_of.items()
+        for numbers in _batched(range(first, first + n_tries))
     ]
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
@@ -29,6 +35,9 @@ def run_all(faults: Iterable[Fault], seed: int, now_s: float, scale: float, firs
             name, verdicts = done.result()
             for number, verdict, seconds in verdicts:
                 lines[name].add(number, verdict, seconds)
+            done_of[name] += len(verdicts)
+            if done_of[name] == tries_of[name]:
+                print(f"{name}: {lines[name].verdict}", file=sys.stderr, flush=True)
     return lines
 
 
