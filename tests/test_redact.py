@@ -73,7 +73,7 @@ def test_a_server_that_repeats_the_token_brings_it_nowhere(tmp_path, monkeypatch
     monkeypatch.setenv("AHA_WEBHOOK_URL", f"https://hooks.example.org/{MARKER}/hook")
     monkeypatch.setattr(digest, "post", lambda text, url: posted.append(text))
     models = str(copy_features_model(tmp_path))
-    night = simulate_night(seed=5, n_objects=15)
+    night = simulate_night(seed=5, n_objects=30)
     with Sandbox(night, accounts=[Account(MARKER, "power")], topics=[Topic("aha_ztf", MARKER)]) as server:
         write_config(tmp_path, server, MARKER, models=models)
         where = ["-c", str(tmp_path / "aha.yaml")]

@@ -10,6 +10,7 @@ import pytest
 from annotator.attention.shares import PASSES
 from annotator.cli import main
 from annotator.ledger import Ledger
+from annotator.ledger.positions import Progress
 from annotator.models import ModelSet
 from annotator.monitor.status import read_status
 from annotator.nights import DAY_S
@@ -125,7 +126,7 @@ def test_a_ledger_that_believed_a_date_ahead_before_recovers(sandbox, configure,
     config = configure(sandbox)
     run_pass(config, models)
     with Ledger(config.ledger) as ledger:
-        ledger.record([], [], time.time(), ("query input_ztf", json.dumps({"jdmax": 2465000.5})))
+        ledger.record([], [], time.time(), Progress("query input_ztf", json.dumps({"jdmax": 2465000.5})))
     sandbox.load([next(row for row in night.rows() if row["ncandgp"]) | {"objectId": "ZTF99zzzzzzz"}])
     report = run_pass(config, models)
     assert report.scored == 1 and report.problem == ""
