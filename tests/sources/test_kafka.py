@@ -152,8 +152,7 @@ def test_a_partition_that_says_nothing_does_not_hold_the_others_back_for_ever(br
         patch.setattr(stream.Ahead, "end", end_of_others)
         seen: list[int] = []
         with pytest.raises(SourceError, match="gave nothing"):
-            for batch in reader.read():
-                seen += [record["n"] for record in batch.records]
+            seen.extend(record["n"] for batch in reader.read() for record in batch.records)
     assert sorted(seen) == list(range(100)) and list(reader.read()) == []
 
 
