@@ -1,6 +1,5 @@
 """The `lasair` client over calls that end, its answers told apart by their status and read as what they have to be."""
 
-import json
 import re
 import reprlib
 from collections.abc import Callable
@@ -13,12 +12,14 @@ from annotator.errors import (
     LasairUnreachableError,
     NoAnswerError,
     QuotaError,
+    RecordError,
     RejectedError,
     UnauthorizedError,
 )
 from annotator.fences import printable
 from annotator.lasair.http import Http, Reply, is_same_origin
 from annotator.redact import Redactor
+from annotator.surveys.json_values import decode
 
 MAX_BYTES = 32_000_000
 """Of an answer: 10,000 rows of every column there is have half of it."""
@@ -95,14 +96,14 @@ class Client(lasair.lasair_client):
         if sum(body.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
             raise LasairUnreachableError(f"{method} answered with more than {MAX_VALUES} values")
         try:
-            answer = json.loads(self._redact(body.decode("utf-8-sig", errors="replace")))
+            answer = decode(self._redact(body.decode("utf-8-sig", errors="replace")))
             # Escaped, a token passes for something else, and halves of surrogate pairs pass for text.
             return self._clean(answer) if b"\\u" in body else answer
         except RecursionError:
             raise LasairUnreachableError(f"{method} answered with JSON that is nested too deeply") from None
-        except ValueError as error:
+        except RecordError as error:
             said = words(self._redact(body[:4000].decode(errors="replace")))
-            raise LasairUnreachableError(f"{method} answered what is no JSON: {said}") from error
+            raise LasairUnreachableError(f"{method} answered what is {words(str(error))}: {said}") from error
 
     def _clean(self, value: Any) -> Any:
         match value:

@@ -219,7 +219,7 @@ def time_of(message: "confluent_kafka.Message") -> float:
 def record_of(message: "confluent_kafka.Message") -> object:
     """Read what a message says."""
     value = message.value()
-    return decoded(value.decode("utf-8", errors="replace")) if value else Unreadable("empty message", "")
+    return decoded(value) if value else Unreadable("empty message", "")
 
 
 def error_text(error: "confluent_kafka.KafkaError", source: StreamSource) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from annotator.errors import RecordError
 from annotator.ledger.positions import Gap
+from annotator.surveys.json_values import decode
 
 
 def as_text(record: object) -> str:
@@ -42,16 +43,12 @@ class Batch:
     """What the source lacks before these records."""
 
 
-def decoded(text: str) -> object:
+def decoded(text: str | bytes) -> object:
     """Decode JSON as Lasair writes it, literal NaN included."""
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        return Unreadable(f"not JSON: {error}", text)
-    except RecursionError:
-        return Unreadable("not JSON that can be read: nested too deeply", text)
-    except ValueError as error:  # a number of more digits than Python converts
-        return Unreadable(f"not JSON that can be read: {str(error).split(';')[0]}", text)
+        return decode(text)
+    except RecordError as error:
+        return Unreadable(str(error), text if isinstance(text, str) else text.decode(errors="replace"))
 
 
 def readable(record: object) -> object:

@@ -1,0 +1,69 @@
+"""JSON as brokers write it: one result, whichever of the two ways a text took."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotator.errors import RecordError
+from annotator.surveys.json_values import decode
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.booleans())
+def test_what_is_decoded_is_what_the_standard_library_reads_to_the_last_digit(value, escaped):
+    text = json.dumps(value, ensure_ascii=escaped)
+    for written in (text, text.encode(), "\ufeff" + text):
+        assert repr(decode(written)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", '"\\ud800"', "9" * 400])
+def test_one_value_that_strict_json_has_not_changes_nothing_of_the_others(word):
+    strict = {"candid": 2**63 - 1, "jd": 2461000.7000000002, "texts": ["NaN, 1", "é", "\U0001f52d"], "none": None}
+    text = json.dumps(strict)
+    found = decode(f'{text[:-1]}, "odd": {word}}}')
+    assert repr(found.pop("odd")) == repr(json.loads(word)) and found == strict
+
+
+def test_a_number_beyond_all_floats_is_infinite_and_one_of_many_digits_whole():
+    assert decode("[1e400, -1e400]") == [math.inf, -math.inf]
+    assert decode("9" * 400) == int("9" * 400)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not JSON: Expecting value"),
+        ('{"a": nan}', "not JSON: Expecting value"),
+        ('{"a": 1,}', "not JSON: "),
+        ("9" * 5000, "not JSON that can be read: Exceeds the limit"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_json_is_refused_with_the_true_reason(text, reason):
+    for written in (text, text.encode()):
+        with pytest.raises(RecordError, match=reason):
+            decode(written)
+
+
+def test_bytes_that_are_no_text_spoil_themselves_alone():
+    assert decode(b'{"objectId": "ZTF99aaaaaaa", "x": "\xff"}') == {"objectId": "ZTF99aaaaaaa", "x": "\ufffd"}
+
+
+def test_recorded_streams_with_nan_are_read_whole(shared):
+    for path in sorted((shared / "fixtures").rglob("*.json")):
+        text = path.read_text(encoding="utf-8")
+        try:
+            expected = json.loads(text)
+        except ValueError:
+            with pytest.raises(RecordError):
+                decode(text)
+        else:
+            assert repr(decode(text)) == repr(expected)
