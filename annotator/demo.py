@@ -153,7 +153,7 @@ def _configure(folder: Path, sandbox: Sandbox, broker: StreamBroker, object_shar
 
 def _community_filters() -> list[FilterFile]:
     """Return the filters on annotations, what most people run first, what an operator checks last."""
-    filters = [item for item in list_filters() if "annotator:" in item.tables]
+    filters = [item for item in list_filters() if item.annotators]
     return sorted(filters, key=lambda item: (item.name != "tonights_anomalies", item.name == "artefacts"))
 
 

@@ -2,7 +2,8 @@
 -- No cut on brightness, colour, host or latitude. Sherlock's variable stars (VS) are out, as in AHA; AHA says nothing of
 -- bright stars (BS), and classified supernovae have that class, so they stay: bad subtractions are told by their detections.
 -- What was detected once beside a known solar-system object is taken for it. A transient that one passes by stays in.
--- The labels of SELECT are the keys of the record: add columns if you like, but rename none.
+-- The labels of SELECT are the keys of the record: add columns if you like, but rename none, and leave each behind the
+-- name of its table: Lasair joins what is named there, and there alone it leaves a word of SQL as it is typed.
 SELECT
 objects.objectId,
 objects.ramean, objects.decmean, objects.glatmean,

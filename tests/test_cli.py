@@ -54,13 +54,13 @@ def test_wrong_usage_is_exit_status_2(capsys):
     assert "there are" in capsys.readouterr().err
 
 
-def test_the_filters_are_listed_and_printed_ready_to_paste(capsys):
+def test_the_filters_are_listed_and_printed_as_the_form_takes_them(capsys):
     assert main(["filters"]) == 0
     listing = capsys.readouterr().out
     assert "input_ztf" in listing and "tonights_anomalies" in listing
     assert main(["filters", "tonights_anomalies", "--topic", "aha_mine"]) == 0
     printed = capsys.readouterr().out
-    assert printed.index("SELECT") < printed.index("FROM") < printed.index("WHERE")
+    assert printed.index("= SELECT =") < printed.index("= WHERE =") < printed.index("menu =====\naha_mine\n")
     assert "annotator:aha_mine" in printed and "aha_ztf" not in printed.partition("SELECT")[2]
 
 

@@ -14,7 +14,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "filters",
         _filters,
         is_configured=False,
-        help="list the SQL filters, or print one ready to paste into Lasair",
+        help="list the SQL filters, or print one as Lasair's form takes it",
     )
     command.add_argument("name", nargs="?", help="which filter to print")
     command.add_argument("--topic", help="the annotator's topic in it (default: that of the shipped filters)")
@@ -32,15 +32,15 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _filters(options: argparse.Namespace) -> int:
-    from annotator.lasair.filters import boxes, for_topic, list_filters, load_filter
+    from annotator.lasair.filters import as_form, for_topic, list_filters, load_filter
 
     if options.name:
         shown = load_filter(options.name)
-        print(boxes(shown if options.topic is None else for_topic(shown, options.topic)))
+        print(as_form(shown if options.topic is None else for_topic(shown, options.topic)))
         return EXIT_OK
     for item in list_filters():
         print(f"{item.name}\n    " + item.summary.strip().replace("\n", "\n    "))
-    print("\nPrint one ready to paste with: aha-annotator filters NAME")
+    print("\nPrint one as Lasair's form takes it with: aha-annotator filters NAME")
     return EXIT_OK
 
 

@@ -1,7 +1,8 @@
-"""The SQL filters: read, listed, fitted to another topic, and printed as the three boxes of Lasair's web form.
+"""The SQL filters: read, listed, fitted to another topic, and printed as Lasair's web form takes them.
 
 A file is a header of ``--`` lines for people, then ``SELECT``, ``FROM`` (Lasair's list of tables, not SQL's) and
-``WHERE``, each at the start of a line. Lasair keeps the three in separate fields, so that a file is never pasted whole.
+``WHERE``, each at the start of a line. Lasair's API takes the three. Its form has no box for the tables: it joins those
+of which SELECT names a column, and the annotators that are chosen from a menu.
 """
 
 import re
@@ -31,6 +32,18 @@ class FilterFile:
     """Lasair's list: tables, and annotators as ``annotator:TOPIC``, separated by commas."""
     conditions: str
     """May end in ORDER BY."""
+
+    @property
+    def annotators(self) -> tuple[str, ...]:
+        """The topics whose annotations it reads."""
+        chosen = re.findall(r"\bannotator:([\w&]+)", self.tables)
+        return tuple(topic for topics in chosen for topic in topics.split("&"))
+
+    @property
+    def unselected_tables(self) -> tuple[str, ...]:
+        """The tables that the form would not join, since SELECT names no column of theirs."""
+        tables = (name.strip() for name in self.tables.split(","))
+        return tuple(name for name in tables if ":" not in name and f"{name}." not in self.selected)
 
 
 def parse_filter(name: str, text: str) -> FilterFile:
@@ -89,10 +102,9 @@ def for_topic(filter_file: FilterFile, topic: str) -> FilterFile:
         If Lasair's SQL could not carry the name.
     """
     check_topic(topic)
-    shipped = re.search(r"\bannotator:(\w+)", filter_file.tables)
-    if shipped is None:
+    if not filter_file.annotators:
         return filter_file
-    name = re.compile(rf"\b{shipped[1]}\b")
+    name = re.compile(rf"\b{filter_file.annotators[0]}\b")
     return replace(
         filter_file,
         selected=name.sub(topic, filter_file.selected),
@@ -101,11 +113,17 @@ def for_topic(filter_file: FilterFile, topic: str) -> FilterFile:
     )
 
 
-def boxes(filter_file: FilterFile) -> str:
-    """Lay a filter out for a person: its header, then what goes into each box of Lasair's form."""
-    return (
+def as_form(filter_file: FilterFile) -> str:
+    """Lay a filter out for a person: its header, then what goes into Lasair's form, and what the API takes besides."""
+    tables = filter_file.tables.replace("\n", " ")
+    text = (
         f"{filter_file.name}\n\n{filter_file.summary}\n\n"
         f"===== SELECT =====\n{filter_file.selected}\n\n"
-        f"===== FROM =====\n{filter_file.tables}\n\n"
-        f"===== WHERE =====\n{filter_file.conditions}\n"
+        f"===== WHERE =====\n{filter_file.conditions}\n\n"
+        f"===== annotators, to be chosen from the menu =====\n{', '.join(filter_file.annotators) or 'none'}\n\n"
+        "The form has no box for the tables: it joins those of which SELECT names a column.\n"
+        f"The API takes them as a third part: {tables}\n"
     )
+    for table in filter_file.unselected_tables:
+        text += f"SELECT names no column of {table}: the form would not join it.\n"
+    return text

@@ -26,6 +26,11 @@ from annotator.verdicts import ahead_in_words, latest, read_verdicts
 SHOWN_RUNS = 3
 EXAMPLE_GROUP_ID = "my-aha-annotator"
 """As `annotator/example.yaml` has it."""
+CAPITALS = (
+    "capitals count, and Lasair's form changes those of the words of SQL when it saves a filter, unless they stand "
+    "behind their table's name, as objects.ncand does"
+)
+"""Why a stream may have a column under another name than the filter."""
 MAX_ROWS = 100
 """Annotations of the topic that are looked at."""
 
@@ -183,10 +188,14 @@ def _source(config: Config, api: LasairApi) -> Point:
         return Point("source", False, str(error))
     if not isinstance(record, Mapping):
         return Point("source", True, f"{name} can be read; it holds no object just now, so its columns were not seen")
-    missing = [name for name in api.survey.needed_columns if name not in record]
-    if missing:
-        words = f"{name} does not have {', '.join(missing)}: objects would be scored without; select them in the filter"
-        return Point("source", False, words)
+    renamed = api.survey.in_other_case(record)
+    missing = [column for column in api.survey.needed_columns if column not in record and column not in renamed]
+    if renamed or missing:
+        words = [f"does not have {', '.join(missing)}: select them in the filter"] if missing else []
+        if renamed:
+            found = ", ".join(f"{found} instead of {column}" for column, found in renamed.items())
+            words.append(f"has {found}: {CAPITALS}")
+        return Point("source", False, f"{name} {'; and it '.join(words)}. Objects would be scored without")
     return Point("source", True, f"{name} can be read and has every column that the models use")
 
 

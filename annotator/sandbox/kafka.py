@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from annotator.errors import SourceError
 from annotator.lasair.filters import FilterFile
 from annotator.sandbox.lasair.database import Database
+from annotator.sandbox.lasair.filter_form import form_tables
 
 if TYPE_CHECKING:
     import confluent_kafka
@@ -116,9 +117,13 @@ class StreamBroker:
 def filter_rows(database: Database, filter_file: FilterFile) -> list[dict[str, object]]:
     """Run a filter as an active one is run on a batch of alerts: its columns, and at most :data:`ROWS_PER_BATCH` rows.
 
+    Its tables are those that Lasair's form makes of SELECT. Its labels are as they were typed, which the shipped
+    filters' are in Lasair's streams, too.
+
     Raises
     ------
     RejectedError
         If Lasair's rules or the database refuse it.
     """
-    return database.query(filter_file.selected, filter_file.tables, filter_file.conditions, ROWS_PER_BATCH)
+    tables = form_tables(filter_file.selected, filter_file.annotators)
+    return database.query(filter_file.selected, tables, filter_file.conditions, ROWS_PER_BATCH)

@@ -113,8 +113,10 @@ def _page_keys(survey: Survey, rows: list[dict[str, Any]], filter_name: str) -> 
         and OBJECT_ID.fullmatch(object_id := survey.object_id(row))  # it goes into SQL text
     ]
     if not keys:
+        renamed = survey.in_other_case(rows[0])
+        found = f" (they have {', '.join(renamed.values())}; capitals count)" if renamed else ""
         raise SourceError(
-            f"rows of the input filter {filter_name} have no {survey.epoch_column} and {survey.id_column}: select both "
-            "under these names"
+            f"rows of the input filter {filter_name} have no {survey.epoch_column} and {survey.id_column}{found}: "
+            "select both under these names"
         )
     return keys

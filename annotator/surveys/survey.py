@@ -77,6 +77,15 @@ class Survey:
         errors = (feature.error for feature in self.features if feature.error)
         return (self.id_column, self.epoch_column, *(feature.name for feature in self.features), *errors)
 
+    def in_other_case(self, record: Mapping[str, object]) -> dict[str, str]:
+        """Return the needed columns that a record has under a name of other capitals only, and that name."""
+        names = {name.lower(): name for name in record if isinstance(name, str)}
+        return {
+            column: names[column.lower()]
+            for column in self.needed_columns
+            if column not in record and column.lower() in names
+        }
+
     @property
     def id_sql(self) -> str:
         """The object id's column in Lasair's SQL."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlparse
 import yaml
 
 from annotator.lasair.filters import FilterFile, for_topic, list_filters, load_filter
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 CASES = yaml.safe_load((Path(__file__).parent / "filter_cases.yaml").read_text())
+SAVED_OR_NOT = pytest.mark.parametrize("is_saved", [False, True], ids=["by the API", "saved"])
 COMMUNITY = [name for name in CASES["filters"] if name != "input_ztf"]
 
 DOUBLES = "ramean decmean glatmean jdmin jdmax jdgmax jdrmax jd_g_minus_r"
@@ -168,8 +170,11 @@ def plant(server: Server, name: str) -> list[str]:
     return object_ids[: len(cases["missed"]) - 1 : -1]
 
 
-def lasair_sql(query: FilterFile, triggered_by: str | None = None, rows: int = 1000) -> str:
-    """Build the statement as Lasair-ZTF does: implicit joins, then the user's WHERE after AND, without brackets."""
+def lasair_sql(query: FilterFile, triggered_by: str | None = None, rows: int = 1000, is_saved: bool = False) -> str:
+    """Build the statement as Lasair-ZTF does: implicit joins, then the user's WHERE after AND, without brackets.
+
+    The form has its words of SQL in capitals when it saves it.
+    """
     tables, joins = ["objects"], []
     for name in (part.strip().lower() for part in query.tables.split(",")):
         if name == "sherlock_classifications":
@@ -185,6 +190,8 @@ def lasair_sql(query: FilterFile, triggered_by: str | None = None, rows: int = 1
             joins += [f"objects.objectId={topic}.objectId", f'{topic}.topic="{topic}"']
     where = " AND\n".join([*joins, query.conditions])
     sql = f"SELECT {query.selected}\nFROM {', '.join(tables)}\nWHERE {where}".replace("'", '"')
+    if is_saved:
+        sql = sqlparse.format(sql, reindent=True, keyword_case="upper", strip_comments=True)
     if triggered_by:
         before, order, after = sql.partition("ORDER BY")
         sql = f'{before} AND objects.objectId="{triggered_by}" {order}{after}'
@@ -199,17 +206,39 @@ def test_every_filter_has_planted_rows():
     assert {query.name for query in list_filters()} == set(CASES["filters"])
 
 
+@SAVED_OR_NOT
 @pytest.mark.parametrize("name", COMMUNITY)
-def test_a_community_filter_finds_its_rows_in_order_and_no_near_miss(server, name):
+def test_a_community_filter_finds_its_rows_in_order_and_no_near_miss(server, name, is_saved):
     expected = plant(server, name)
 
-    assert ids(server.run(lasair_sql(load_filter(name)))) == expected
+    assert ids(server.run(lasair_sql(load_filter(name), is_saved=is_saved))) == expected
 
 
-def test_the_input_filter_finds_its_rows_and_no_near_miss(server):
+@SAVED_OR_NOT
+def test_the_input_filter_finds_its_rows_and_no_near_miss(server, is_saved):
     expected = plant(server, "input_ztf")
 
-    assert sorted(ids(server.run(lasair_sql(load_filter("input_ztf"))))) == sorted(expected)
+    assert sorted(ids(server.run(lasair_sql(load_filter("input_ztf"), is_saved=is_saved)))) == sorted(expected)
+
+
+@pytest.mark.parametrize("name", CASES["filters"])
+def test_a_filter_gives_the_same_rows_with_the_same_labels_saved_or_by_the_api(server, name):
+    plant(server, name)
+
+    by_api, saved = (server.run(lasair_sql(load_filter(name), is_saved=is_saved)) for is_saved in (False, True))
+
+    assert sorted(map(str, saved)) == sorted(map(str, by_api))
+
+
+def test_a_label_that_is_a_word_of_sql_comes_out_in_capitals_once_the_filter_is_saved(server):
+    plant(server, "like_known_exotics")
+    ours = load_filter("like_known_exotics")
+    query = replace(ours, selected=ours.selected.replace("AS prior_score", "AS prior"))
+
+    by_api, saved = (server.run(lasair_sql(query, is_saved=is_saved))[0] for is_saved in (False, True))
+
+    assert by_api["prior"] == saved["PRIOR"] == "10.5"
+    assert "prior" not in saved
 
 
 @pytest.mark.parametrize("name", CASES["filters"])
@@ -233,11 +262,11 @@ def test_a_filter_survives_a_server_that_lowers_the_whole_statement(server, name
 
 
 @pytest.mark.parametrize("name", COMMUNITY)
-def test_a_filter_that_an_annotation_triggers_gives_that_object_alone(server, name):
+def test_a_saved_filter_that_an_annotation_triggers_gives_that_object_alone(server, name):
     *_, last = plant(server, name)
 
-    assert ids(server.run(lasair_sql(load_filter(name), triggered_by=last))) == [last]
-    assert ids(server.run(lasair_sql(load_filter(name), triggered_by="ZTF99aaaaaaa"))) == []
+    assert ids(server.run(lasair_sql(load_filter(name), triggered_by=last, is_saved=True))) == [last]
+    assert ids(server.run(lasair_sql(load_filter(name), triggered_by="ZTF99aaaaaaa", is_saved=True))) == []
 
 
 @pytest.mark.parametrize("name", COMMUNITY)

@@ -65,12 +65,19 @@ def test_a_stream_is_looked_into_without_reading_it(sandbox, configure, tmp_path
     with StreamBroker() as broker:
         broker.publish("lasair_1full", night.rows()[:3])
         broker.publish("lasair_1thin", [{"objectId": "ZTF99aaaaaaa"}])
+        row = night.rows()[0]
+        renamed = {name.upper() if name in ("gmag", "rmag") else name: value for name, value in row.items()}
+        broker.publish("lasair_1capitals", [renamed])
         broker.create_topic("lasair_1empty")
         configure(sandbox, source=source("lasair_1full"))
         assert points(tmp_path)["source"][0]
         configure(sandbox, source=source("lasair_1thin"))
         in_order, said = points(tmp_path)["source"]
         assert not in_order and "does not have jdmax, gmag" in said
+        configure(sandbox, source=source("lasair_1capitals"))
+        in_order, said = points(tmp_path)["source"]
+        assert not in_order and "has GMAG instead of gmag, RMAG instead of rmag: capitals count" in said
+        assert "does not have" not in said
         configure(sandbox, source=source("lasair_1empty"))
         assert "holds no object just now" in points(tmp_path)["source"][1]
         assert read_lag(configure(sandbox, source=source("lasair_1full")).source, None).messages == 3

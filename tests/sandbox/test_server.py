@@ -266,11 +266,9 @@ def test_what_only_looks_forbidden_passes_the_rules(conditions):
 
 
 def test_conditions_are_appended_with_and_and_without_brackets():
-    sql = build_query("objectId", "sherlock_classifications", "gmag < 1 OR gmag > 2", 10, 0)
-    assert sql.endswith(
-        "objects.objectId=sherlock_classifications.objectId AND\n gmag < 1 OR gmag > 2 LIMIT 10 OFFSET 0"
-    )
-    assert "WHERE" not in build_query("objectId", "objects", "ORDER BY gmag", 10, 0)
+    sql = build_query("objectId", "sherlock_classifications", "gmag < 1 OR gmag > 2")
+    assert sql.endswith("objects.objectId=sherlock_classifications.objectId AND\n gmag < 1 OR gmag > 2")
+    assert "WHERE" not in build_query("objectId", "objects", "ORDER BY gmag")
 
 
 # Objects, cones and cutouts

@@ -241,6 +241,7 @@ def test_a_row_that_was_read_before_or_is_dated_ahead_is_no_news():
         ([{"objectId": "ZTF99aaaaaaa"}], "have no jdmax and objectId"),
         ([{"objectId": "x' OR 1=1", "jdmax": 2461000.0}], "have no jdmax and objectId"),
         ([{"objectId": "ZTF99aaaaaaa", "jdmax": float("nan")}], "have no jdmax and objectId"),
+        ([{"objectId": "ZTF99aaaaaaa", "JDMAX": 2461000.0}], "they have JDMAX; capitals count"),
     ],
 )
 def test_rows_that_cannot_be_paged_are_an_error(rows, message):

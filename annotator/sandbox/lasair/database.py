@@ -85,7 +85,17 @@ class Database:
             If Lasair's rules or the database refuse it; the message is what the server would answer.
         """
         check_query(selected, tables, conditions)
-        sql = build_query(selected, tables, conditions, limit, offset)
+        return self.run(build_query(selected, tables, conditions), limit, offset)
+
+    def run(self, sql: str, limit: int = 1000, offset: int = 0) -> list[dict[str, object]]:
+        """Run a statement that Lasair has put together: of a query, or of a filter that was saved.
+
+        Raises
+        ------
+        RejectedError
+            If the database refuses it; the message is what the server would answer.
+        """
+        sql = f"{sql} LIMIT {limit} OFFSET {offset}"
         try:
             if limit < 0 or offset < 0:  # SQLite takes a negative limit for none
                 raise sqlite3.OperationalError("You have an error in your SQL syntax: negative LIMIT or OFFSET")

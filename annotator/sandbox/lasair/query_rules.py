@@ -106,7 +106,7 @@ def _argument(table: str) -> str:
     return argument
 
 
-def build_query(selected: str, tables: str, conditions: str, limit: int, offset: int) -> str:
+def build_query(selected: str, tables: str, conditions: str) -> str:
     """Put the three parts together as Lasair does: MariaDB's SQL, the user's WHERE appended without brackets."""
     selected, conditions = selected.replace("'", '"'), conditions.replace("'", '"')
     from_list, where = joined_tables(tables)
@@ -118,4 +118,4 @@ def build_query(selected: str, tables: str, conditions: str, limit: int, offset:
     sql = f"SELECT {selected} \nFROM {', '.join(from_list)}"
     if where:
         sql += " \nWHERE\n " + " AND\n ".join(where)
-    return f"{sql}{order} LIMIT {limit} OFFSET {offset}"
+    return f"{sql}{order}"
