@@ -283,7 +283,7 @@ def test_a_topic_that_is_no_plain_name_of_its_own_is_refused(topic):
         for_topic(EXAMPLE, topic)
 
 
-@pytest.mark.parametrize("topic", ["select", "or", "in", "order", "mag_limit", "offsets"])
+@pytest.mark.parametrize("topic", ["select", "or", "in", "order", "mag_limit", "offsets", "system", "prior"])
 def test_a_topic_that_lasair_would_refuse_in_a_filter_is_refused(topic):
     with pytest.raises(ConfigError, match="topic must be a lower-case SQL name"):
         for_topic(EXAMPLE, topic)

@@ -16,6 +16,7 @@ import pytest
 import sqlparse
 import yaml
 
+from annotator.errors import ConfigError
 from annotator.lasair.filters import FilterFile, for_topic, list_filters, load_filter
 
 BINARIES = {
@@ -291,6 +292,20 @@ def test_no_column_of_a_filter_is_a_decimal(server, name):
 
     assert not {label: kind for label, kind in kinds.items() if kind.startswith("decimal")}
     assert {kinds[label] for label in kinds if label.endswith("score")} <= {"double"}
+
+
+@pytest.mark.parametrize("topic", ["system", "source", "variable"])
+def test_a_topic_that_is_a_word_of_sql_makes_a_filter_that_cannot_be_saved(server, topic):
+    plant(server, "tonights_anomalies")
+    ours = load_filter("tonights_anomalies")
+    parts = (ours.selected, ours.tables, ours.conditions)
+    query = FilterFile(ours.name, ours.summary, *(part.replace("aha_ztf", topic) for part in parts))
+
+    assert server.run(lasair_sql(query)) == []
+    with pytest.raises(AssertionError, match="Unknown column"):
+        server.run(lasair_sql(query, is_saved=True))
+    with pytest.raises(ConfigError, match="no word of SQL"):
+        for_topic(ours, topic)
 
 
 def test_scores_sort_as_numbers_where_the_bare_json_value_sorts_as_text(server):
