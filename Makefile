@@ -4,8 +4,8 @@
 # make faults  let everything go wrong that can, thousands of times, and print what was lost: twenty minutes
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
-# make bench   measure objects per second, where the time goes, and memory, against the straightforward way; stream,
-#              ledger and outbox; and seconds for a report of a thousand objects
+# make bench   measure objects per second, where the time goes, and memory, against the straightforward way and, where it
+#              can be installed, a peer's; stream, ledger and outbox; and seconds for a report of a thousand objects
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,6 +49,7 @@ recipes: $(VENV)/.development
 	$(BIN)/aha-train triplet --recipe aha --data $(DATA)/cutouts.npz --out build/aha_triplet --epochs 10
 
 bench: $(VENV)/.development
+	-$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python tests/benchmarks/bench_modalities.py
 	$(BIN)/python tests/benchmarks/bench_stream.py
 	$(BIN)/python -m tests.benchmarks.bench_report

@@ -11,24 +11,29 @@ import json
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from annotator.annotation import Classification
 from annotator.attention.dates import Dates
 from annotator.config import TOKEN_VARIABLE, Config, load_config
 from annotator.decision.changes import state_digest
-from annotator.decision.objects import ScoredObject
+from annotator.decision.classify import decide
+from annotator.decision.decide import decide_batch
+from annotator.decision.objects import Case, Enriched, ScoredObject, Seen
 from annotator.errors import MissingModalityError
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
-from annotator.models import Model, ModelSet, load_models
-from annotator.models.inputs import PREPARATIONS
-from annotator.passes.batch import Scoring, take_batch
+from annotator.models import ModalityScore, Model, ModelSet, load_models
+from annotator.models.inputs import PREPARATIONS, Prepared
+from annotator.models.model_set import head_numbers
+from annotator.passes.batch import Scoring, find_reasons, known_of, take_batch
 from annotator.passes.enrich import Enricher
 from annotator.passes.run import rules_of
 from annotator.preprocess.fits import read_stamp
@@ -39,11 +44,15 @@ from annotator.sandbox.sky.stamps import KINDS, render
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient, Triplet
 
+sys.path.append(str(Path(__file__).parent))  # its neighbours, whether this file is run by its path or by its module
+
 BATCH = 500
 """Objects: the default of a stream."""
 ROUNDS = 9
 STRAIGHTFORWARD_OBJECTS = 60
 IN_ONE_BATCH = 64
+MIN_SAMPLES = 4
+"""Of memory, from which on a slope has an uncertainty."""
 OUTPUTS = ("error", "residual", "latent")
 HOST = "stamps.simulated"
 SEED = 1
@@ -99,8 +108,11 @@ class Bench:
     def annotate(self, texts: Sequence[str]) -> list[ScoredObject]:
         """Take one batch from text to the ledger."""
         records = [json.loads(text) for text in texts]
-        scoring = Scoring(self.ledger, self.models, self.rules, {}, lambda: NOW, Dates(self.config.survey, lambda: NOW))
-        return list(take_batch(records, scoring, self.enricher).scored_objects)
+        return list(take_batch(records, self.scoring(), self.enricher).scored_objects)
+
+    def scoring(self) -> Scoring:
+        """Return what a pass scores and decides by."""
+        return Scoring(self.ledger, self.models, self.rules, {}, lambda: NOW, Dates(self.config.survey, lambda: NOW))
 
 
 def main() -> None:
@@ -121,6 +133,7 @@ def main() -> None:
         _print_steps(bench)
         _print_batching(bench)
         _print_ratio(bench)
+        _print_peer(bench)
         bench.ledger.close()
 
 
@@ -150,20 +163,45 @@ def _stamps(item: SimulatedObject) -> dict[str, bytes]:
 
 def _print_steps(bench: Bench) -> None:
     """Time the whole, and each step by itself on what the one before made."""
-    models, files = bench.models, bench.batch.files
+    models, files, rules = bench.models, bench.batch.files, bench.rules
     records = [json.loads(text) for text in bench.batch.texts]
     parsed = [parse(record) for record in records]
     complete = [_enrich(transient, files) for transient in parsed]
+    scored = models.score(complete)
+    present = [_present(scores.modalities) for scores in scored]
+    classes = [
+        decide(transient, scores, rules.thresholds, rules.exotic_threshold)
+        for transient, scores in zip(complete, scored, strict=True)
+    ]
+    flagged = [number for number, name in enumerate(classes) if name != Classification.NORMAL]
+    reasons = {number: find_reasons(complete[number], scored[number], models)[0] for number in flagged}
+    seen = [Seen(*item, "") for item in zip(parsed, records, strict=True)]
+    cases = [
+        Case(item, Enriched(transient, waits=False), scores, name, reasons.get(number))
+        for number, (item, transient, scores, name) in enumerate(zip(seen, complete, scored, classes, strict=True))
+    ]
     scored_objects = bench.annotate(bench.new_objects())
     scratch = Ledger(bench.ledger.address.parent / "scratch.sqlite")
+    scoring = bench.scoring()
+    known = known_of(seen, {}, scoring)
     steps: dict[str, Callable[[], object]] = {
         "decode JSON": lambda: [json.loads(text) for text in bench.batch.texts],
         "parse to Transient": lambda: [parse(record) for record in records],
         "digest of the state": lambda: [state_digest(transient) for transient in parsed],
-        "read three stamps": lambda: [_enrich(transient, files) for transient in parsed],
+        "look up what is known": lambda: known_of(seen, scoring.states(seen), scoring),
+        "fetch and read three stamps": lambda: bench.enricher.changed(parsed),
     }
     for name, model in models.models.items():
         steps |= _model_steps(name, model, complete)
+    steps["numbers for the heads"] = lambda: [
+        head_numbers(transient, found) for transient, found in zip(complete, present, strict=True)
+    ]
+    for name, head in models.heads.items():
+        steps[f"head {name}"] = lambda head=head: [head.probability(scores.numbers) for scores in scored]
+    steps[f"reasons of {len(flagged)} flagged objects"] = lambda: [
+        find_reasons(complete[number], scored[number], models) for number in flagged
+    ]
+    steps["decision, annotation and bins for drift"] = lambda: decide_batch(cases, known, rules)
     steps["ledger, one transaction"] = lambda: scratch.record(scored_objects, [], NOW)
     whole, *parts = _medians(
         Step(bench.annotate, bench.new_objects), *(Step(lambda _, step=step: step()) for step in steps.values())
@@ -178,6 +216,10 @@ def _print_steps(bench: Bench) -> None:
     print(f"  {'objects a second':56} {BATCH / whole.processor_s:8.0f} {BATCH / whole.wall_s:8.0f}")
 
 
+def _present(modalities: Mapping[str, object]) -> dict[str, ModalityScore]:
+    return {name: found for name, found in modalities.items() if isinstance(found, ModalityScore)}
+
+
 def _enrich(transient: Transient, files: dict[str, bytes]) -> Transient:
     place = transient.cutouts
     if place is None:
@@ -190,18 +232,18 @@ def _enrich(transient: Transient, files: dict[str, bytes]) -> Transient:
 
 
 def _model_steps(name: str, model: Model, transients: Sequence[Transient]) -> dict[str, Callable[[], object]]:
-    made = _tensors(name, transients)
+    made = _prepared(name, transients)
     return {
-        f"{name}: tensors": lambda: _tensors(name, transients),
-        f"{name}: graph": lambda: [model.session.run(OUTPUTS, tensors) for tensors in made],
+        f"{name}: tensors": lambda: _prepared(name, transients),
+        f"{name}: graph and scores": lambda: [model.score_prepared(prepared, "") for prepared in made],
     }
 
 
-def _tensors(name: str, transients: Sequence[Transient]) -> list[dict[str, np.ndarray]]:
+def _prepared(name: str, transients: Sequence[Transient]) -> list[Prepared]:
     made = []
     for transient in transients:
         with contextlib.suppress(MissingModalityError):
-            made.append(PREPARATIONS[name](transient).tensors)
+            made.append(PREPARATIONS[name](transient))
     return made
 
 
@@ -209,7 +251,7 @@ def _print_batching(bench: Bench) -> None:
     """Say what scoring each object alone costs, which keeps scores the same to the bit in any company."""
     transients = [_enrich(parse(json.loads(text)), bench.batch.files) for text in bench.batch.texts[:IN_ONE_BATCH]]
     for name, model in bench.models.models.items():
-        made = _tensors(name, transients)
+        made = [prepared.tensors for prepared in _prepared(name, transients)]
         together = {key: np.concatenate([tensors[key] for tensors in made]) for key in made[0]}
         alone, at_once = _medians(
             Step(lambda _, made=made, run=model.session.run: [run(OUTPUTS, tensors) for tensors in made]),
@@ -227,10 +269,13 @@ def _print_memory(bench: Bench, n_objects: int) -> None:
         seen.append(BATCH * (len(seen) + 1))
         resident_mb.append(_resident_mb())
     late = len(seen) // 2  # after caches and pools have filled
-    slope, deviation = _slope(np.array(seen[late:]) / 1e6, np.array(resident_mb[late:]))
+    growth = "too few to tell its growth"
+    if len(seen) - late >= MIN_SAMPLES:
+        slope, deviation = _slope(np.array(seen[late:]) / 1e6, np.array(resident_mb[late:]))
+        growth = f"{slope:+.1f} +- {deviation:.1f} MB a million objects"
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # Linux counts it in KiB
     print(f"memory over {seen[-1]} different objects: {resident_mb[late]:.0f} MB after {seen[late]}, at last ", end="")
-    print(f"{resident_mb[-1]:.0f} MB, peak {peak_mb:.0f} MB; {slope:+.1f} +- {deviation:.1f} MB a million objects")
+    print(f"{resident_mb[-1]:.0f} MB, peak {peak_mb:.0f} MB; {growth}")
     on_disk = sum(path.stat().st_size for path in bench.ledger.address.parent.glob("ledger.sqlite*"))
     print(f"ledger: {on_disk / bench.n_objects:.0f} bytes an object on disk")
 
@@ -254,10 +299,16 @@ def _resident_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
+def _print_peer(bench: Bench) -> None:
+    from peer import print_peer
+
+    print_peer([json.loads(text)["candidates"] for text in bench.batch.texts], ROUNDS)
+
+
 def _print_ratio(bench: Bench) -> None:
     """Time the straightforward way and the annotator in turns, on the same objects."""
     import torch
-    from straightforward import Straightforward  # beside this file
+    from straightforward import Straightforward
 
     torch.set_num_threads(1)
     other = Straightforward()
