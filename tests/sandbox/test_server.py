@@ -3,7 +3,6 @@
 import json
 import math
 import threading
-import time
 
 import lasair
 import pytest
@@ -12,35 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.errors import RejectedError
-from annotator.sandbox import Account, Sandbox, Topic, simulate_night
+from annotator.sandbox import Sandbox
 from annotator.sandbox.lasair.query_rules import build_query, check_query
 from annotator.sandbox.lasair.wire import Request
+from tests.sandbox.conftest import NIGHT
 
-NIGHT = simulate_night(7, 60)
 FIRST = NIGHT.objects[0]
-
-
-class Clock:
-    """A clock that only moves when told to."""
-
-    def __init__(self):
-        self.now = time.time()
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def sandbox(clock):
-    accounts = (Account("power", "power"), Account("user", "user", "Jane Doe"), Account("other", "power"))
-    topics = (Topic("aha_ztf", "power"), Topic("second", "power"), Topic("asleep", "power", active=0))
-    with Sandbox(NIGHT, accounts=accounts, topics=topics, clock=clock) as running:
-        yield running
 
 
 def client(sandbox, token="power", timeout=60.0):

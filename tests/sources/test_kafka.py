@@ -26,23 +26,8 @@ from annotator.sources import kafka_client, kafka_commit
 from annotator.sources.kafka import stream_batches
 from annotator.sources.kafka_lag import Lag, peek, read_lag
 from annotator.sources.records import Unreadable
-from tests.sources.kafka_faults import FETCH, FIND_COORDINATOR, OFFSET_COMMIT, FaultyBroker
+from tests.sources.kafka_faults import FETCH, FIND_COORDINATOR, OFFSET_COMMIT
 from tests.sources.kafka_reader import Reader, numbered, numbers
-
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[FaultyBroker]:
-    with FaultyBroker() as faulty:
-        yield faulty
-
-
-@pytest.fixture
-def source(broker) -> StreamSource:
-    """A topic and a group of the test's own; the topic is not there yet."""
-    number = next(_numbers)
-    return StreamSource(f"lasair_2test{number}", f"group-{number}", broker.bootstrap, 30)
 
 
 @pytest.fixture(autouse=True)
@@ -100,11 +85,6 @@ def _left_over() -> list[threading.Thread]:
 def impatient() -> Iterator[None]:
     with impatience():
         yield
-
-
-@pytest.fixture
-def reader(source) -> Reader:
-    return Reader(source)
 
 
 # --- what a pass reads

@@ -10,7 +10,6 @@ from confluent_kafka import Consumer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.config import StreamSource
 from annotator.errors import SourceError
 from annotator.ledger.positions import Gap
 from annotator.sources import kafka as stream
@@ -25,24 +24,10 @@ from annotator.sources.stream_position import (
     read_position,
     resume,
 )
-from tests.sources.kafka_faults import FaultyBroker
 from tests.sources.kafka_reader import Reader, numbered, numbers
 
 MESSAGES = 400
 ANEW = "the stream was made anew, and is read from the oldest message"
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[FaultyBroker]:
-    with FaultyBroker() as faulty:
-        yield faulty
-
-
-@pytest.fixture
-def reader(broker) -> Reader:
-    number = next(_numbers)
-    return Reader(StreamSource(f"lasair_2gap{number}", f"group-{number}", broker.bootstrap, 100))
 
 
 # --- over the wire
