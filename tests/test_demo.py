@@ -13,7 +13,7 @@ from annotator.cli import main
 from annotator.lasair.filters import list_filters
 from annotator.sandbox import simulate_night
 
-COMMUNITY = [item.name for item in list_filters() if "annotator:" in item.tables]
+COMMUNITY = [item.name for item in list_filters() if item.annotators]
 
 
 def test_the_demo_annotates_a_night_and_every_community_filter_finds_something(tmp_path, capsys):

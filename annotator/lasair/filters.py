@@ -121,6 +121,7 @@ def as_form(filter_file: FilterFile) -> str:
         f"===== SELECT =====\n{filter_file.selected}\n\n"
         f"===== WHERE =====\n{filter_file.conditions}\n\n"
         f"===== annotators, to be chosen from the menu =====\n{', '.join(filter_file.annotators) or 'none'}\n\n"
+        "The menu shows your own annotators and the public ones.\n"
         "The form has no box for the tables: it joins those of which SELECT names a column.\n"
         f"The API takes them as a third part: {tables}\n"
     )

@@ -275,9 +275,7 @@ def test_a_file_that_is_not_there_ends_the_pass_with_a_problem(sandbox, configur
     assert "cannot read" in report.problem
 
 
-@pytest.mark.parametrize(
-    "community_filter", [f for f in list_filters() if "annotator:" in f.tables], ids=lambda f: f.name
-)
+@pytest.mark.parametrize("community_filter", [f for f in list_filters() if f.annotators], ids=lambda f: f.name)
 def test_every_row_of_the_databank_goes_through_query_score_annotate_and_filter(community_filter, databank):
     server, n_rows, report = databank
     assert report.read == report.scored == n_rows > 4000
