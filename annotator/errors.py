@@ -6,6 +6,7 @@
     ├── ConfigError               the configuration, the command line or the environment; exit status 2
     ├── RecordError               a record cannot be understood: refused by name, the rest goes on
     ├── MissingModalityError      the object lacks what one modality needs; the message is the reason
+    │   └── DamagedFileError          its file is broken off or damaged: the file, not the object, lacks it
     ├── ModelError                a model is damaged, changed, or does not reproduce its references
     ├── AnnotationError           an annotation that Lasair's SQL would not survive
     ├── SourceError               objects cannot be read from where the configuration says
@@ -39,6 +40,10 @@ class RecordError(AhaError):
 
 class MissingModalityError(AhaError):
     """The object lacks what a modality needs; the message is the reason, for people."""
+
+
+class DamagedFileError(MissingModalityError):
+    """A file is broken off or damaged; another copy of it may be whole."""
 
 
 class ModelError(AhaError):

@@ -21,6 +21,10 @@ from annotator.transient import Transient
 
 T = TypeVar("T")
 
+SURE_ROWS = 1000
+"""Rows of a query that Lasair gives to everybody; it caps them by the account's level, and says so nowhere. Only an
+answer that is shorter, and than what was asked for, is surely whole."""
+
 
 class LasairApi:
     """One account's access to one Lasair.

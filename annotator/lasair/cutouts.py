@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import (
+    DamagedFileError,
     LasairUnreachableError,
     MissingModalityError,
     NoAnswerError,
@@ -136,10 +137,7 @@ class CutoutFetcher:
                 except MissingModalityError:
                     self._cache.forget(place)
             check_url(place, self._hosts)
-            content = self._download(place, reference.science, should_stop)
-            if content in _NONE:
-                raise MissingModalityError("its host has an empty file")
-            stamp = read_stamp(content)
+            content, stamp = self._download(place, reference.science, should_stop)
         except MissingModalityError as reason:
             raise MissingModalityError(f"{kind} cutout: {reason}") from reason
         except RejectedError as reason:
@@ -148,7 +146,7 @@ class CutoutFetcher:
             self._cache.put(place, content)
         return stamp
 
-    def _download(self, url: str, subject: str, should_stop: Callable[[], bool]) -> bytes:
+    def _download(self, url: str, subject: str, should_stop: Callable[[], bool]) -> tuple[bytes, NDArray[np.float32]]:
         try:
             return self._attempt(url, subject, should_stop)
         except NotNowError:
@@ -159,11 +157,15 @@ class CutoutFetcher:
             time.sleep(_RETRY_PAUSE_S)
             return self._attempt(url, subject, should_stop)
 
-    def _attempt(self, url: str, subject: str, should_stop: Callable[[], bool]) -> bytes:
+    def _attempt(self, url: str, subject: str, should_stop: Callable[[], bool]) -> tuple[bytes, NDArray[np.float32]]:
         if should_stop():
             raise LasairUnreachableError("cutouts: no time left to fetch them")
         with self._breaker(url).call(subject):
-            return self._get(url)
+            content = self._get(url)
+            found = _stamp_or_reason(content)
+        if isinstance(found, MissingModalityError):
+            raise found
+        return content, found
 
     def _get(self, url: str) -> bytes:
         """Make one request, and those that it is sent on to on the same host."""
@@ -210,6 +212,18 @@ def check_url(url: str, hosts: frozenset[str]) -> None:
         raise MissingModalityError("its address is not https")
     if parts.username is not None:
         raise MissingModalityError("its address names a user")
+
+
+def _stamp_or_reason(content: bytes) -> NDArray[np.float32] | MissingModalityError:
+    """Read what a host sent, or say why there is no stamp; a file that breaks off is no answer of the host's."""
+    if content in _NONE:
+        return MissingModalityError("its host has an empty file")
+    try:
+        return read_stamp(content)
+    except DamagedFileError as reason:
+        raise RejectedError(str(reason)) from reason
+    except MissingModalityError as reason:
+        return reason
 
 
 def _read_local(place: str, folder: Path | None) -> bytes:

@@ -70,7 +70,7 @@ def held_of(api: LasairApi, annotations: Sequence[Annotation]) -> dict[str, Held
     found: dict[str, Held] = {}
     for topic in dict.fromkeys(annotation.topic for annotation in annotations):
         object_ids = [annotation.object_id for annotation in annotations if annotation.topic == topic]
-        rows = api.query(_selected(api.survey, topic), _tables(topic), _one_of(api.survey, object_ids), MAX_ASKED)
+        rows = api.query(_selected(api.survey, topic), _tables(topic), one_of(api.survey, object_ids), MAX_ASKED)
         found |= {held.object_id: held for held in _read(rows, api.survey)}
     return found
 
@@ -109,7 +109,7 @@ def objects_in_main(api: LasairApi, object_ids: Sequence[str]) -> set[str]:
     LasairApiError
         If there is no answer.
     """
-    rows = api.query(api.survey.id_sql, "objects", _one_of(api.survey, object_ids), MAX_ASKED)
+    rows = api.query(api.survey.id_sql, "objects", one_of(api.survey, object_ids), MAX_ASKED)
     return {api.survey.object_id(row) for row in rows} & set(object_ids)
 
 
@@ -122,7 +122,8 @@ def _tables(topic: str) -> str:
     return f"objects, annotator:{topic}"
 
 
-def _one_of(survey: Survey, object_ids: Iterable[str]) -> str:
+def one_of(survey: Survey, object_ids: Iterable[str]) -> str:
+    """Write in SQL that an object is one of these, at most :data:`MAX_ASKED`."""
     return f"{survey.id_sql} IN ({', '.join(map(survey.id_literal, object_ids))})"
 
 

@@ -240,10 +240,7 @@ class Database:
 
     def rows_of(self, statement: Select, column: Column, object_ids: Sequence[str]) -> list[Row]:
         """Return the rows whose column is one of these objects, in the statement's order for each :data:`MAX_IDS`."""
-        rows: list[Row] = []
-        for start in range(0, len(object_ids), MAX_IDS):
-            rows += self.rows(statement.where(column.in_(object_ids[start : start + MAX_IDS])))
-        return rows
+        return [row for part in _parts(object_ids) for row in self.rows(statement.where(column.in_(part)))]
 
     def write(self, statement: Executable) -> int:
         """Execute a statement that changes rows; return how many it has changed."""
@@ -294,12 +291,21 @@ class Database:
 
     def delete_of(self, table: Table, object_ids: Sequence[str]) -> None:
         """Delete the rows of these objects."""
-        for start in range(0, len(object_ids), MAX_IDS):
-            part = object_ids[start : start + MAX_IDS]
+        for part in _parts(object_ids):
             self.write(table.delete().where(table.c.object_id.in_(part)))
+
+    def update_of(self, table: Table, object_ids: Sequence[str], **changes: object) -> None:
+        """Change the rows of these objects."""
+        for part in _parts(object_ids):
+            self.write(table.update().where(table.c.object_id.in_(part)).values(**changes))
 
     @property
     def _problem(self) -> str:
         if self.connection.invalidated:
             return f"the connection to the ledger {self.address} was lost"
         return f"the ledger {self.address} cannot be used"
+
+
+def _parts(object_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut objects into as many as one statement takes."""
+    return (object_ids[start : start + MAX_IDS] for start in range(0, len(object_ids), MAX_IDS))

@@ -5,15 +5,21 @@ its object began and nobody knows how it ended; `sent`, acknowledged; `stored`, 
 shows an annotation only beside its object, so that what is stored for us to see is visible to everybody.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, bindparam, case, cast, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, bindparam, case, cast, func, or_, select, update
 
 from annotator.annotation import Annotation, Classification
 from annotator.decision.sending import FLAGS
+from annotator.errors import AnnotationError
 from annotator.ledger.database import INSERT, MAX_IDS, Database
 from annotator.ledger.schema import outbox, tns, to_announce
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_PAUSE_S = 21_600.0
 PAUSES_S = {attempts: 60.0 * 2**attempts for attempts in range(9)}
@@ -60,16 +66,31 @@ class ClassifiedFlag:
 
 
 class Outbox:
-    """What Lasair holds, or will hold once the outbox is empty: the newest annotation of each object."""
+    """What Lasair holds, or will hold once the outbox is empty: the newest annotation of each object.
+
+    An annotation that cannot be read ends nothing: it is told in the log, remembered in :attr:`damaged`, and left out
+    until it is taken out and made anew.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.damaged: dict[str, None] = {}
+        """Objects whose annotation was found to be damaged, in the order in which they were met."""
 
     def last_sent(self, object_ids: Sequence[str]) -> dict[str, Annotation]:
         """Look up what Lasair holds, or will hold once the outbox is empty."""
         query = select(outbox.c.object_id, outbox.c.annotation)
         rows = self._database.rows_of(query, outbox.c.object_id, object_ids)
-        return {row.object_id: Annotation.from_json(row.annotation) for row in rows}
+        return {annotation.object_id: annotation for annotation in self._readable(rows, _annotation)}
+
+    def take_out(self, object_ids: Sequence[str]) -> None:
+        """Forget the annotations of objects, as if nothing of them had ever been sent."""
+        self._database.delete_of(outbox, object_ids)
+        self._forget_damage(object_ids)
+
+    def _forget_damage(self, object_ids: Iterable[str]) -> None:
+        for object_id in object_ids:
+            self.damaged.pop(object_id, None)
 
     def due(self, now: float) -> Iterator[Annotation]:
         """Yield the annotations that wait and may be tried now, highest score first."""
@@ -204,24 +225,21 @@ class Outbox:
 
     def mark_visible(self, object_ids: Sequence[str], now: float) -> None:
         """Note that Lasair's main database has objects."""
-        self._change(object_ids, visible_at=now, held_since=None)
+        self._database.update_of(outbox, object_ids, visible_at=now, held_since=None)
 
     def hold(self, object_ids: Sequence[str], now: float, until: float = 0.0) -> None:
         """Note that Lasair's main database lacks objects, which are not looked at again until then."""
-        self._change(object_ids, held_since=func.coalesce(outbox.c.held_since, now), next_try_at=until)
+        self._database.update_of(
+            outbox, object_ids, held_since=func.coalesce(outbox.c.held_since, now), next_try_at=until
+        )
 
     def look_again(self, object_ids: Sequence[str], at: float) -> None:
         """Note when to look again for what Lasair does not show yet, in seconds since 1970."""
-        self._change(object_ids, next_try_at=at)
+        self._database.update_of(outbox, object_ids, next_try_at=at)
 
     def doubt(self, object_ids: Sequence[str]) -> None:
         """Note that annotations were not found as they had been read back: they are read back again."""
-        self._change(object_ids, verified_at=None, next_try_at=0.0)
-
-    def _change(self, object_ids: Sequence[str], **changes: object) -> None:
-        for start in range(0, len(object_ids), MAX_IDS):
-            part = object_ids[start : start + MAX_IDS]
-            self._database.write(update(outbox).where(outbox.c.object_id.in_(part)).values(**changes))
+        self._database.update_of(outbox, object_ids, verified_at=None, next_try_at=0.0)
 
     def _mark(self, annotations: Sequence[Annotation], **changes: object) -> None:
         """Change what is kept of annotations that are still those of their objects."""
@@ -238,9 +256,9 @@ class Outbox:
 
     def of_version(self, version: str) -> list[Annotation]:
         """Return what Lasair holds, or will hold, of one model set."""
-        rows = self._database.rows(select(outbox.c.annotation).order_by(outbox.c.object_id))
-        annotations = (Annotation.from_json(row.annotation) for row in rows)
-        return [annotation for annotation in annotations if annotation.version == version]
+        query = select(outbox.c.object_id, outbox.c.annotation).order_by(outbox.c.object_id)
+        rows = self._database.rows(query)
+        return [annotation for annotation in self._readable(rows, _annotation) if annotation.version == version]
 
     def queue(self, annotations: Sequence[Annotation], now: float) -> None:
         """Put annotations into the outbox, each in the place of what was there for its object.
@@ -259,9 +277,10 @@ class Outbox:
                 insert.on_conflict_do_update(index_elements=["object_id"], set_=replaced), list(last.values())
             )
             self._database.delete_of(to_announce, _no_anomalies(annotations))
+        self._forget_damage(last)
 
-    def adopt(self, annotations: Sequence[tuple[Annotation, float]], now: float) -> int:
-        """Take in what Lasair holds, of objects that are not in the outbox; return how many those are.
+    def adopt(self, annotations: Sequence[tuple[Annotation, float]], now: float) -> None:
+        """Take in what Lasair holds, of objects that are not in the outbox.
 
         Parameters
         ----------
@@ -270,19 +289,16 @@ class Outbox:
         now
             When they were read, in seconds since 1970.
         """
-        before = set(self.last_sent([annotation.object_id for annotation, _ in annotations]))
         rows = [
             _row(annotation) | {"queued_at": stored_at, "sent_at": stored_at, "verified_at": now, "visible_at": now}
             for annotation, stored_at in annotations
-            if annotation.object_id not in before
         ]
         self._database.write_each(INSERT[self._database.kind](outbox), rows)
-        return len(rows)
 
     def classified_flags(self) -> list[ClassifiedFlag]:
         """Return the flags with a class in TNS that still wait, and the anomalies among those that were sent."""
         rows = self._database.rows(
-            select(outbox.c.annotation, tns.c.type, waits.label("waits"))
+            select(outbox.c.object_id, outbox.c.annotation, tns.c.type, waits.label("waits"))
             .select_from(tns.join(outbox, tns.c.object_id == outbox.c.object_id))
             .where(
                 tns.c.type != "",
@@ -292,7 +308,7 @@ class Outbox:
                 ),
             )
         )
-        return [ClassifiedFlag(Annotation.from_json(row.annotation), row.type, row.waits) for row in rows]
+        return self._readable(rows, lambda row: ClassifiedFlag(_annotation(row), row.type, row.waits))
 
     def amend(self, changes: Iterable[tuple[Annotation, Annotation]], now: float) -> None:
         """Replace annotations: in place where they still wait, with their failures and pauses; else by a new write."""
@@ -353,7 +369,23 @@ class Outbox:
         return dict(row._mapping)
 
     def _entries(self, query: Select) -> list[Entry]:
-        return [_entry(row) for row in self._database.rows(query)]
+        """Return the entries that can be read; none only where there are none, since that is taken for the end."""
+        while True:
+            rows = self._database.rows(query.where(outbox.c.object_id.not_in(list(self.damaged))))
+            if entries := self._readable(rows, _entry):
+                return entries
+            if not rows:
+                return []
+
+    def _readable(self, rows: Iterable[Row], read: Callable[[Row], T]) -> list[T]:
+        found = []
+        for row in rows:
+            try:
+                found.append(read(row))
+            except _DAMAGES as error:
+                log.warning("the annotation of %s in the ledger is damaged: %s", row.object_id, error)
+                self.damaged[row.object_id] = None
+        return found
 
 
 def _is_due(now: float) -> ColumnElement[bool]:
@@ -365,8 +397,19 @@ def _is_its_time(now: float) -> ColumnElement[bool]:
     return or_(outbox.c.next_try_at <= now, outbox.c.next_try_at > now + MAX_PAUSE_S)
 
 
-def _entry(row: object) -> Entry:
+_DAMAGES = (AnnotationError, ValueError, TypeError, AttributeError, RecursionError)
+"""What reading an annotation raises of a text that is none: of JSON, of its shape, of what it holds."""
+
+
+def _annotation(row: Row) -> Annotation:
     annotation = Annotation.from_json(row.annotation)
+    if annotation.object_id != row.object_id:
+        raise AnnotationError("it is of another object")
+    return annotation
+
+
+def _entry(row: Row) -> Entry:
+    annotation = _annotation(row)
     return Entry(
         annotation=annotation,
         queued_at=row.queued_at,

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, select, update
 
 from annotator.annotation import Annotation
 from annotator.ledger.database import Database
 from annotator.ledger.schema import strangers, sweeps
+from annotator.nights import DAY_S, MAX_AHEAD_DAYS
 
 MAX_STRANGERS = 1000
 """As many are kept to be looked at; all are counted."""
@@ -38,9 +39,10 @@ class Sweeps:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def last(self, topic: str) -> Sweep | None:
-        """Return the sweep of a topic that began last."""
-        query = select(sweeps).where(sweeps.c.topic == topic).order_by(sweeps.c.begun_at.desc(), sweeps.c.night.desc())
+    def last(self, topic: str, now: float) -> Sweep | None:
+        """Return the sweep of a topic that began last; one that a wrong clock dated later than now never did."""
+        is_ours = and_(sweeps.c.topic == topic, sweeps.c.begun_at <= now + MAX_AHEAD_DAYS * DAY_S)
+        query = select(sweeps).where(is_ours).order_by(sweeps.c.begun_at.desc(), sweeps.c.night.desc())
         row = self._database.row(query.limit(1))
         return row and Sweep(row.topic, row.night, row.begun_at, row.after, json.loads(row.counts), row.ended_at)
 

@@ -23,6 +23,7 @@ from annotator.ledger.sweeps import Sweep
 from annotator.models import ModelSet, load_models
 from annotator.monitor import drift
 from annotator.monitor.flag_rate import FlagRate, flag_rate, flags_text
+from annotator.nights import DAY_S
 from annotator.sources.kafka_lag import read_lag
 
 SILENT_INTERVALS = 3
@@ -31,9 +32,7 @@ SILENT_DAYS = 1.5
 """A job on a cron expression, or started from outside, should have ended a pass within this."""
 MAX_LAG_MINUTES = 24 * 60.0
 """Lasair keeps a stream's messages for seven days: a day behind is the time to look."""
-
-
-GAP_S = 7 * 86_400.0
+GAP_DAYS = 7.0
 """How long a gap in a stream needs a person."""
 
 
@@ -49,6 +48,12 @@ class LedgerStatus:
     outbox_waiting: int
     outbox_failed: int
     outbox_sent: int
+    outbox_held: int
+    """They wait for Lasair's main database to have their objects."""
+    outbox_unsure: int
+    """Written perhaps: they are read back before anything else of their objects is sent."""
+    outbox_stored: int
+    """Read back as they were sent; of those sent."""
     reads_left: int
     writes_left: int
     refused_records: int
@@ -61,12 +66,6 @@ class LedgerStatus:
     """Of the newest pass of enough objects: those that lack a view, or are flagged."""
     attention: tuple[str, ...]
     """What needs a person, in plain words; empty if nothing."""
-    outbox_held: int = 0
-    """They wait for Lasair's main database to have their objects."""
-    outbox_unsure: int = 0
-    """Written perhaps: they are read back before anything else of their objects is sent."""
-    outbox_stored: int = 0
-    """Read back as they were sent; of those sent."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def read_status(config: Config, now: float) -> Status:
         except AhaError as error:
             of_models = ModelStatus(attention=(str(error),))
         position = None if isinstance(config.source, FileSource) else ledger.positions.of(config.source.name)
-        lacks = ledger.positions.gaps_since(now - GAP_S)
+        lacks = ledger.positions.gaps_since(now - GAP_DAYS * DAY_S)
     return Status(of_ledger, of_models, stream_status(config, position, lacks, now))
 
 
@@ -150,7 +149,7 @@ def ledger_status(config: Config, ledger: Ledger, now: float) -> LedgerStatus:
         why = ledger.outbox.last_failure()
         attention.append(f"{outbox['failed']} annotations were not taken, the last because: {why}")
     states = ledger.outbox.states()
-    attention += _attention_to_sweep(ledger.sweeps.last(config.annotation.topic), ledger.sweeps.strangers())
+    attention += _attention_to_sweep(ledger.sweeps.last(config.annotation.topic, now), ledger.sweeps.strangers())
     budget = CallBudget(ledger, config.lasair.usable_calls_per_hour, config.lasair.read_share, lambda: now)
     reads_left, writes_left = budget.left()
     return LedgerStatus(

@@ -9,8 +9,9 @@ from annotator.decision.objects import TnsEntry
 from annotator.decision.sending import with_tns_class
 from annotator.errors import LasairApiError
 from annotator.lasair.api import LasairApi
+from annotator.lasair.held import MAX_ASKED
 from annotator.ledger import Ledger
-from annotator.passes.tns import MAX_LOOKED_UP, tns_entries
+from annotator.passes.tns import tns_entries
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def take_classes(
         Seconds since 1970.
     """
     object_ids = [anomaly.object_id for anomaly in ledger.announcements.to_announce()]
-    object_ids += [*ledger.outbox.waiting_flags(MAX_LOOKED_UP), *flagged]
+    object_ids += [*ledger.outbox.waiting_flags(MAX_ASKED), *flagged]
     if thresholds.classified == "demote":
         object_ids += ledger.outbox.anomalies_sent_since(now - CLASSIFIED_WITHIN_S, now)
     object_ids = list(dict.fromkeys(object_ids))

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 NO_CALL = "no call left to fetch it"
 NO_ANSWER = "Lasair did not answer; it is asked again"
 MAX_BATCH_S = 120.0
-"""Longest time for what a batch lacks: a stream's reader that is silent for five minutes loses its place."""
+"""Longest time for what a batch lacks: nothing of a batch is written down before all of it has been asked for."""
 MAX_STAMP_TURNS = 500
 """Objects of a recorded file that have another try in a pass at stamps whose host did not answer; it costs no calls."""
 MAX_REFUSED_NIGHTS = 3

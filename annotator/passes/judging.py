@@ -1,6 +1,6 @@
-"""What people's verdicts change in what Lasair holds."""
+"""What is judged anew though no record asks for it: for people's verdicts, and where the ledger is damaged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from annotator.decision.objects import Enriched, Seen
 from annotator.decision.sending import with_verdict
@@ -25,17 +25,33 @@ def apply_verdicts(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) 
 
 
 def take_back(scoring: Scoring) -> int:
-    """Rescore, by what is kept of them, the objects whose verdict was taken back.
-
-    An object that waits for a modality is scored again anyway. Returns how many annotations are rewritten.
-    """
+    """Rescore, by what is kept of them, the objects whose verdict was taken back; return how many are rewritten."""
     ledger, verdicts = scoring.ledger, scoring.verdicts
     ever_judged = dict.fromkeys((*ledger.verdicts.ever_judged(), *verdicts))
     free = [name for name in ever_judged if name not in verdicts or verdicts[name].override is None]
     held = ledger.outbox.last_sent(free)
     stale = [name for name, annotation in held.items() if is_verdict(annotation.explanation)]
-    waiting = ledger.kept.waiting_of(stale)
-    kept = [transient for name, (_, transient) in ledger.kept.snapshots(stale).items() if name not in waiting]
+    return _rescore(stale, scoring)
+
+
+def make_anew(scoring: Scoring) -> int:
+    """Take annotations that the ledger's damage has made unreadable out of the outbox, and rescore their objects.
+
+    One of which nothing is kept is annotated with its next state. Returns how many annotations are made.
+    """
+    damaged = list(scoring.ledger.outbox.damaged)
+    scoring.ledger.outbox.take_out(damaged)
+    return _rescore(damaged, scoring)
+
+
+def _rescore(object_ids: Sequence[str], scoring: Scoring) -> int:
+    """Rescore objects by what is kept of them; return how many annotations are to be sent.
+
+    An object that waits for a modality is scored again anyway.
+    """
+    ledger = scoring.ledger
+    waiting = ledger.kept.waiting_of(object_ids)
+    kept = [transient for name, (_, transient) in ledger.kept.snapshots(object_ids).items() if name not in waiting]
     if not kept:
         return 0
     states = ledger.scores.states([transient.object_id for transient in kept])

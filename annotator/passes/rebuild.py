@@ -9,11 +9,12 @@ from annotator.clock import Clock
 from annotator.config import Config
 from annotator.decision.announcement import Anomaly
 from annotator.errors import QuotaError
+from annotator.lasair.api import SURE_ROWS
 from annotator.lasair.held import held_after
 from annotator.ledger import Ledger, forget_known
 from annotator.ledger.positions import Progress
 from annotator.passes.run import recorded_pass
-from annotator.passes.sweep import PAGE_ROWS, SURE_ROWS, ours
+from annotator.passes.sweep import PAGE_ROWS, ours
 from annotator.reasons.sentence import verdict_in
 
 NEVER_SCORED = 0
@@ -88,9 +89,9 @@ def _adopt(ledger: Ledger, found: list[tuple[Annotation, float]], now: float) ->
         if verdict := verdict_in(annotation.object_id, annotation.explanation):
             ledger.verdicts.add(verdict)
     ledger.announcements.mark_announced(anomalies, [], now)
-    adopted = ledger.outbox.adopt(new, now)
+    ledger.outbox.adopt(new, now)
     ledger.sweeps.acquaint([annotation.object_id for annotation, _ in found])
-    return adopted
+    return len(new)
 
 
 def _anomaly(annotation: Annotation) -> Anomaly:

@@ -32,7 +32,7 @@ from annotator.passes.batch import Scoring, take_batch, take_waiting
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
 from annotator.passes.enrich import Enricher
-from annotator.passes.judging import apply_verdicts, take_back
+from annotator.passes.judging import apply_verdicts, make_anew, take_back
 from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.report import PassReport
 from annotator.passes.sweep import sweep
@@ -84,7 +84,7 @@ def run_pass(
     clock = Clock(clock)
     with recorded_pass(config, clock, is_dry=on_dry_annotation is not None) as (ledger, api, report):
         scoring = scoring_of(config, models, ledger, report, clock)
-        work = _Work(config, scoring, ledger, api, report, clock, should_stop, scoring.dates)
+        work = _Work(config, scoring, api, report, clock, should_stop)
         with _step(report, "applying the verdicts"):
             _judge(work)
         with _step(report, "preparing to read"):
@@ -111,6 +111,8 @@ def run_pass(
                     should_stop,
                     objects_are_in_main=isinstance(config.source, QuerySource),
                 )
+            with _step(report, "making damaged annotations anew"):
+                _mend(work)
         with _step(report, "the announcement"):
             report.announcement = _announcement(ledger, config.decision.announce_margin)
         if not on_dry_annotation:
@@ -127,12 +129,20 @@ class _Work:
 
     config: Config
     scoring: Scoring
-    ledger: Ledger
     api: LasairApi
     report: PassReport
     clock: Clock
     should_stop: Callable[[], bool]
-    dates: Dates
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where all is written down."""
+        return self.scoring.ledger
+
+    @property
+    def dates(self) -> Dates:
+        """Which dates are believed."""
+        return self.scoring.dates
 
 
 @contextlib.contextmanager
@@ -195,6 +205,16 @@ def _read(work: _Work, enricher: Enricher, is_dry: bool) -> None:
             report.news = report.news or 0
     except QuotaError as error:
         report.reading_pause = str(error)
+
+
+def _mend(work: _Work) -> None:
+    """Make anew what the steps before have found damaged; the next pass sends it."""
+    if damaged := list(work.ledger.outbox.damaged):
+        work.report.queued += make_anew(work.scoring)
+        work.report.problems.append(
+            f"{len(damaged)} annotations in the ledger are damaged, such as that of {damaged[0]}: they are made anew "
+            "of what is kept of their objects, or with their next states; look at the disk that holds the ledger"
+        )
 
 
 def _score_waiting(work: _Work, enricher: Enricher) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from annotator.annotation import Annotation
 from annotator.errors import AnnotationError, QuotaError
-from annotator.lasair.api import LasairApi
+from annotator.lasair.api import SURE_ROWS, LasairApi
 from annotator.lasair.held import Held, held_after
 from annotator.ledger import Ledger
 from annotator.ledger.sweeps import Sweep
@@ -20,9 +20,6 @@ from annotator.nights import night_of
 
 PAGE_ROWS = 10_000
 """Annotations to ask for in one call."""
-SURE_ROWS = 1000
-"""Lasair caps the rows of an answer by the account's level, 1,000 at the least: only a shorter page is surely the
-last."""
 
 
 def sweep(
@@ -54,7 +51,7 @@ def sweep(
         If Lasair does not answer; the next pass goes on.
     """
     tonight = night_of(clock())
-    current = ledger.sweeps.last(topic)
+    current = ledger.sweeps.last(topic, clock())
     if current is not None and current.ended_at is not None and current.night == tonight:
         return None
     if current is None or current.ended_at is not None:

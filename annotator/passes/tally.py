@@ -9,9 +9,9 @@ from annotator.attention.shares import SCORED, UNUSUAL, WITH
 from annotator.attention.silence import NEWS
 from annotator.decision.sending import FLAGS
 from annotator.errors import RecordError
+from annotator.lasair.held import MAX_ASKED
 from annotator.passes.batch import Taken
 from annotator.passes.report import PassReport
-from annotator.passes.tns import MAX_LOOKED_UP
 
 
 def add_taken(report: PassReport, taken: Taken) -> None:
@@ -32,7 +32,7 @@ def add_taken(report: PassReport, taken: Taken) -> None:
                 report.views[name] = report.views.get(name, 0) + ("score" in said)
     latest = {item.object_id: item for item in (*report.flagged, *scored_objects)}
     flagged = (item for item in latest.values() if item.classification in FLAGS)
-    report.flagged = heapq.nlargest(MAX_LOOKED_UP, flagged, key=lambda item: item.score)
+    report.flagged = heapq.nlargest(MAX_ASKED, flagged, key=lambda item: item.score)
 
 
 def note_demoted(report: PassReport, object_ids: Collection[str]) -> None:

@@ -7,15 +7,12 @@ import re
 from collections.abc import Sequence
 
 from annotator.decision.objects import TnsEntry
-from annotator.lasair.api import LasairApi
+from annotator.lasair.api import SURE_ROWS, LasairApi
+from annotator.lasair.held import MAX_ASKED, one_of
 from annotator.ledger.tns_cache import TnsCache
 
 CACHED_S = 86_400.0
 """How long an answer is good for, no name included."""
-MAX_LOOKED_UP = 150
-"""Objects in the one query of a pass, whose conditions Lasair takes up to 4,096 characters of."""
-MAX_ROWS = 1000
-"""Of that query: an object may have several names, and this is what Lasair gives to everybody."""
 NO_CLASSES = frozenset({"", "-", "--", "0", "n/a", "na", "nan", "none", "null", "other", "unclassified", "unknown"})
 """What stands where there is no class, in small letters. TNS's `Other` is what none of its classes fitted: it makes
 nothing less of an anomaly."""
@@ -42,15 +39,14 @@ def tns_entries(cache: TnsCache, api: LasairApi, object_ids: Sequence[str], now:
     dict
         The objects that have a name; an object without one is as good as any other.
     """
-    unknown = cache.without_between(object_ids, now - CACHED_S, now)[:MAX_LOOKED_UP]
+    unknown = cache.without_between(object_ids, now - CACHED_S, now)[:MAX_ASKED]
     if unknown:
         survey = api.survey
-        ids = ", ".join(map(survey.id_literal, unknown))
         rows = api.query(
             f"{survey.id_sql}, crossmatch_tns.tns_prefix, crossmatch_tns.tns_name, crossmatch_tns.type",
             "objects, crossmatch_tns",
-            f"{survey.id_sql} IN ({ids})",
-            MAX_ROWS,
+            one_of(survey, unknown),
+            SURE_ROWS,
         )
         of_object: dict[str, list[TnsEntry]] = {}
         for row in rows:

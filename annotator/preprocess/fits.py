@@ -13,7 +13,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.errors import MissingModalityError
+from annotator.errors import DamagedFileError, MissingModalityError
 
 MAX_BYTES = 2_000_000
 """Of a file after decompression; a ZTF stamp has 20,000."""
@@ -45,8 +45,10 @@ def read_stamp(content: bytes) -> NDArray[np.float32]:
 
     Raises
     ------
+    DamagedFileError
+        If it is truncated or damaged; the message is the reason.
     MissingModalityError
-        If it is empty, truncated, too large, or no image; the message is the reason.
+        If it is empty, too large, or no image; the message is the reason.
     """
     if not content:
         raise MissingModalityError("its file is empty")
@@ -64,7 +66,7 @@ def read_stamp(content: bytes) -> NDArray[np.float32]:
     n_needed = math.prod(shape) * np.dtype(dtype).itemsize
     n_found = max(0, len(content) - offset)
     if n_found < n_needed:
-        raise MissingModalityError(f"it is truncated: expected {n_needed} bytes of pixels, found {n_found}")
+        raise DamagedFileError(f"it is truncated: expected {n_needed} bytes of pixels, found {n_found}")
     return _as_float32(np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape))
 
 
@@ -73,11 +75,11 @@ def _unpacked(content: bytes) -> bytes:
     try:
         plain = unpacker.decompress(content, MAX_BYTES + 1)
     except zlib.error as failure:
-        raise MissingModalityError(f"its gzip is damaged: {failure}") from failure
+        raise DamagedFileError(f"its gzip is damaged: {failure}") from failure
     if len(plain) > MAX_BYTES:
         raise MissingModalityError(f"it has more than {MAX_BYTES} bytes when unpacked")
     if not unpacker.eof:
-        raise MissingModalityError("it is truncated: its gzip does not end")
+        raise DamagedFileError("it is truncated: its gzip does not end")
     return plain
 
 
@@ -123,7 +125,7 @@ def _read_with_astropy(content: bytes) -> NDArray[np.float32]:
     except MissingModalityError:
         raise
     except Exception as failure:  # a damaged file raises what the damaged part happens to make of it
-        raise MissingModalityError(f"its FITS cannot be read: {type(failure).__name__}") from failure
+        raise DamagedFileError(f"its FITS cannot be read: {type(failure).__name__}") from failure
     raise MissingModalityError("expected an image in the FITS file, found none")
 
 

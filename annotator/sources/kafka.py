@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from annotator.clock import Clock
 from annotator.config import StreamSource
 from annotator.errors import SourceError
@@ -30,7 +32,7 @@ from annotator.sources.kafka_client import (
 )
 from annotator.sources.kafka_commit import Committer
 from annotator.sources.records import Batch
-from annotator.sources.stream_position import PartitionPosition, StreamPosition, read_position, resume
+from annotator.sources.stream_position import StreamPosition, read_position, resume
 
 if TYPE_CHECKING:
     import confluent_kafka
@@ -183,11 +185,9 @@ class _Reader:
         """Move the position behind what was taken."""
         partitions = dict(self._position.partitions)
         for number, message in self._last.items():
-            before = partitions[number]
-            partitions[number] = PartitionPosition(message.offset() + 1, before.oldest, before.first, mark_of(message))
+            partitions[number] = replace(partitions[number], next=message.offset() + 1, last=mark_of(message))
         self._last.clear()
-        before = self._position
-        self._position = StreamPosition(before.cluster_id, before.topic, before.topic_id, partitions)
+        self._position = replace(self._position, partitions=partitions)
 
     def close(self) -> None:
         """Close the connections."""

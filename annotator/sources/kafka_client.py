@@ -25,9 +25,7 @@ ANSWER_S = 5.0
 """How long one question to the broker may take."""
 CLOSING_S = 5.0
 """How long it may take to close a connection; a broker that is there takes milliseconds."""
-_AHEAD_KB = (
-    8192  # what waits in the library's memory: seconds of work; its default of 64 MB would be half of all we use
-)
+_AHEAD_KB = 8192  # waits in the library's memory: seconds of work; its default of 64 MB is half of all that we use
 _END_AFTER_MS = 100  # how long the broker waits for more before it says that a partition is at its end
 
 

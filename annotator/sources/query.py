@@ -8,6 +8,7 @@ from typing import Any
 
 from annotator.annotation import OBJECT_ID
 from annotator.errors import SourceError
+from annotator.lasair.api import SURE_ROWS
 from annotator.lasair.filters import FilterFile
 from annotator.nights import MAX_AHEAD_DAYS, mjd_of
 from annotator.sources.records import Batch
@@ -15,9 +16,6 @@ from annotator.surveys import Survey
 
 Query = Callable[[str, str, str, int], list[dict[str, Any]]]
 """selected, tables, conditions, limit -> rows."""
-
-_SURE_ROWS = 1000
-# Lasair caps the rows of an answer by the token's level, 1,000 at the least: only a shorter page is surely the last.
 
 
 def query_batches(
@@ -82,7 +80,7 @@ def query_batches(
             None if newest is None else json.dumps({survey.epoch_column: newest}),
             repeated=len(rows) - sum(before is None or epoch > before for epoch in passed),
         )
-        if len(rows) < min(page_rows, _SURE_ROWS):
+        if len(rows) < min(page_rows, SURE_ROWS):
             return
         is_later_id = f"{survey.id_sql} > {survey.id_literal(object_id)}"
         after = f"({survey.epoch_sql} > {epoch!r} OR ({survey.epoch_sql} = {epoch!r} AND {is_later_id}))"

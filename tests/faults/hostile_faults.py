@@ -153,6 +153,7 @@ def verdicts(t: Try) -> Verdict:
 CELLS = (
     *("scores.modalities", "scores.reasons", "snapshots.transient", "snapshots.model_scores", "snapshots.stamps"),
     *("passes.counts", "night_counts.counts", "objects.numbers"),
+    *("outbox.annotation", "sweeps.counts", "strangers.annotation", "positions.position", "waiting.record"),
 )
 """Where the ledger keeps texts of JSON."""
 

@@ -9,18 +9,13 @@ from tests.faults.disk import Step, after_power_loss
 from tests.faults.laboratory import compare, make_try
 from tests.faults.scenario import Outcome, Scenario, make_scenario
 
-NOT_YET = ("hostile cutouts",)
-"""Faults that the annotator does not yet bear."""
-
 
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
     return make_scenario(1, float(round(time.time())))
 
 
-@pytest.mark.parametrize(
-    "fault", [fault for fault in FAULTS if fault.name not in NOT_YET], ids=lambda fault: fault.name
-)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_loses_and_changes_nothing(fault, scenario):
     verdict, _ = make_try(fault, scenario, seed=1, number=1)
     assert verdict.holds, verdict

@@ -116,7 +116,7 @@ def test_gzip_is_unpacked_and_a_small_file_that_unpacks_to_a_huge_one_is_refused
     [
         ((200, {}, b""), "empty"),
         ((200, {}, b"None"), "empty"),
-        ((200, {}, FITS["x"][:5000]), "truncated"),
+        ((200, {}, to_fits(np.zeros((501, 2), np.float32), "science")), "at most 500 pixels"),
     ],
 )
 def test_what_is_no_stamp_is_missing_and_says_which_and_why(host, answer, reason):
@@ -127,6 +127,10 @@ def test_what_is_no_stamp_is_missing_and_says_which_and_why(host, answer, reason
 
 
 REFUSALS = [
+    ((200, {}, FITS["x"][:5000]), "truncated"),
+    ((200, {}, FITS["x"][:200]), "cannot be read"),
+    ((200, {}, gzip.compress(FITS["x"])[:100]), "truncated"),
+    ((200, {}, gzip.compress(FITS["x"])[:40] + bytes(400)), "damaged"),
     ((200, {}, b"<html>sorry</html>"), "expected a FITS file"),
     ((404, {}, b""), "answered 404"),
     ((403, {}, FITS["x"]), "answered 403"),

@@ -5,11 +5,13 @@ import json
 import sqlite3
 
 import pytest
+from sqlalchemy import update
 
 from annotator.annotation import Annotation
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger
+from annotator.ledger.schema import outbox
 from annotator.passes import delivery as delivering
 from annotator.passes.delivery import Delivery, deliver
 from annotator.passes.sweep import sweep
@@ -297,6 +299,16 @@ def test_an_annotation_whose_object_the_main_database_lost_is_not_lost(site):
     assert site.deliver(DAY_S).stored == 8 and site.writes() == 8
 
 
+def test_a_sweep_under_a_wrong_clock_brings_no_sweep_a_pass_afterwards(site):
+    site.queue(annotation())
+    site.deliver()
+    right = site.now[0]
+    site.now[0] += 400 * DAY_S
+    assert site.sweep().ended_at is not None
+    site.now[0] = right
+    assert [site.sweep(HOUR_S) is not None for _ in range(3)] == [True, False, False]
+
+
 def test_what_the_ledger_does_not_know_is_told_until_it_is_gone(site):
     site.queue(annotation())
     site.deliver()
@@ -331,3 +343,32 @@ def test_an_answer_that_lies_makes_nothing_be_written(site):
     assert site.sweep(DAY_S).counts == {"missing": 8}
     site.deliver()
     assert site.states() == {"stored": 8} and site.writes() == 8
+
+
+# --- an outbox that is damaged
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "null", "5", "[]", "{}", '{"objectId": 1}', "[" * 100_000),
+        annotation(NAMES[7]).to_json(),
+        annotation().to_json().replace('"Why."', '"O\'Neill"'),
+        annotation().to_json().replace("3.2", '"much"'),
+        json.dumps(json.loads(annotation().to_json()) | {"classdict": [1]}),
+    ],
+    ids=(
+        *("empty", "broken JSON", "null", "a number", "a list", "an empty object", "another object", "a deep list"),
+        *("another object's", "an apostrophe", "text for a number", "a list of numbers"),
+    ),
+)
+def test_an_annotation_that_nobody_can_read_ends_nothing_and_is_told(site, text, monkeypatch):
+    monkeypatch.setattr(delivering, "MAX_ASKED", 1)  # a page of nothing but damage is not the end
+    site.queue(*(annotation(name) for name in NAMES))
+    site.ledger.outbox._database.write(update(outbox).where(outbox.c.object_id == NAMES[0]).values(annotation=text))
+    done = site.deliver()
+    assert (done.sent, done.stored) == (7, 7) and set(site.held()) == set(NAMES[1:])
+    assert site.sweep().counts == {"held": 7} and list(site.ledger.outbox.damaged) == [NAMES[0]]
+    assert list(site.ledger.outbox.last_sent(NAMES)) == list(NAMES[1:])
+    site.ledger.outbox.take_out([NAMES[0]])
+    assert site.states() == {"stored": 7} and not site.ledger.outbox.damaged

@@ -1,8 +1,10 @@
 """The whole job over the wire: the real client, real HTTP, real SQL, against the sandbox."""
 
+import contextlib
 import csv
 import dataclasses
 import json
+import sqlite3
 import time
 
 import pytest
@@ -139,6 +141,26 @@ def lines_nan() -> str:
     return (
         '{"objectId": "ZTF99zzzzzzy", "gmag": NaN, "rmag": null, "sgmag1": -999, "dmdt_g": 1e300, "maggmin": "faint"}'
     )
+
+
+def test_an_annotation_that_the_ledger_holds_damaged_is_made_anew_and_told(sandbox, configure, models, night):
+    config = configure(sandbox)
+    run_pass(config, models)
+    before = {row["objectId"]: row for row in sandbox.annotations()}
+    waits, seen_again = sorted(before)[:2]
+    with contextlib.closing(sqlite3.connect(config.ledger)) as file, file:
+        file.execute("UPDATE outbox SET annotation = 'no JSON' WHERE object_id IN (?, ?)", (waits, seen_again))
+        file.execute("UPDATE outbox SET sent_at = NULL WHERE object_id = ?", (waits,))
+    row = next(row for row in night.rows() if row["objectId"] == seen_again)
+    sandbox.update([row | {"jdmax": max(item["jdmax"] for item in night.rows()) + 0.01}])
+    report = run_pass(config, models)
+    assert f"1 annotations in the ledger are damaged, such as that of {waits}" in report.problem
+    assert (report.queued, report.delivery.sent, report.waiting) == (2, 1, 1)
+    report = run_pass(config, models)
+    assert (report.delivery.sent, report.problem) == (1, "")
+    assert {row["objectId"]: row["classification"] for row in sandbox.annotations()} == {
+        name: row["classification"] for name, row in before.items()
+    }
 
 
 def test_a_batch_that_comes_again_after_a_crash_scores_nothing_twice_even_without_epochs(
