@@ -1,5 +1,6 @@
 """A page of a real browser, in which an error on the page or its console fails the test."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request
 
 CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_S = 60.0
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -44,6 +46,14 @@ def page(browser: "Browser") -> Iterator["Page"]:
     yield opened
     context.close()
     assert errors == []
+
+
+def wait_until(page: "Page", expression: str) -> None:
+    """Wait until an expression is true on a page; Playwright's own way makes code of text, which its policy forbids."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while not page.evaluate(expression):
+        assert time.monotonic() < ends_at, f"not so within {PATIENCE_S:g} s: {expression}"
+        page.wait_for_timeout(20)
 
 
 def _note_failure(request: "Request", errors: list[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from annotator.report.pages.render import page_name
 from annotator.report.pages.write import write_pages
+from tests.browser.conftest import wait_until
 from tests.report.report_nights import MODELS_FOLDER, make_night
 
 N_OBJECTS = 26
@@ -103,7 +104,7 @@ def test_filters_leave_what_they_say(opened, night):
     opened.select_option("#class", "flagged")
     assert shown_ids(opened) == [i.object_id for i in night.candidates if i.classification in ("anomaly", "watch")]
     opened.click("#reset")
-    opened.wait_for_function(f"document.getElementById('count').textContent === '{N_OBJECTS} of {N_OBJECTS}'")
+    wait_until(opened, f"document.getElementById('count').textContent === '{N_OBJECTS} of {N_OBJECTS}'")
     opened.fill("#min", "1.5")
     assert shown_ids(opened) == [i.object_id for i in night.candidates if round(i.score, 2) >= 1.5]
     opened.fill("#min", "")
@@ -238,12 +239,12 @@ def test_the_theme_follows_the_system_until_the_button_is_pressed_and_is_kept(op
 
 def test_every_picture_loads(opened, index, night):
     opened.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; })")
-    opened.wait_for_function("[...document.images].every(image => image.complete)")
+    wait_until(opened, "[...document.images].every(image => image.complete)")
     widths = opened.evaluate("[...document.images].map(image => image.naturalWidth)")
     assert len(widths) > N_OBJECTS and min(widths) > 0
     with_stamps = next(item for item in night.candidates if item.transient and item.transient.triplet)
     opened.goto((index.parent / "objects" / page_name(with_stamps.object_id)).as_uri())
-    opened.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    wait_until(opened, "[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert opened.evaluate("document.images.length") == 1
 
 
