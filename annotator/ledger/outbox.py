@@ -7,15 +7,15 @@ shows an annotation only beside its object, so that what is stored for us to see
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, bindparam, case, cast, func, or_, select, update
 
 from annotator.annotation import Annotation, Classification
 from annotator.decision.sending import FLAGS
-from annotator.errors import AnnotationError
+from annotator.errors import LedgerValueError
 from annotator.ledger.database import INSERT, MAX_IDS, Database
+from annotator.ledger.outbox_entry import ClassifiedFlag, Entry, read_annotation, read_entry
 from annotator.ledger.schema import outbox, tns, to_announce
 
 log = logging.getLogger(__name__)
@@ -34,37 +34,6 @@ _replaced = case((is_under_way, func.coalesce(outbox.c.under_way, outbox.c.annot
 """What a write under way writes, once a newer annotation has taken the place of its own."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An annotation in the outbox, and what is known of it; times are in seconds since 1970, None where it was not."""
-
-    annotation: Annotation
-    queued_at: float
-    sent_at: float | None
-    verified_at: float | None
-    asked_at: float | None
-    held_since: float | None
-    is_visible: bool
-    """Whether Lasair's main database is known to have the object."""
-    written: Annotation
-    """What was written last: the annotation itself, unless it took the place of one whose write was under way."""
-
-    @property
-    def object_id(self) -> str:
-        """Of which object it is."""
-        return self.annotation.object_id
-
-
-@dataclass(frozen=True)
-class ClassifiedFlag:
-    """An `anomaly` or `watch` in the outbox whose object has a spectroscopic class in TNS."""
-
-    annotation: Annotation
-    tns_type: str
-    waits: bool
-    """Whether it has still to be sent."""
-
-
 class Outbox:
     """What Lasair holds, or will hold once the outbox is empty: the newest annotation of each object.
 
@@ -81,7 +50,7 @@ class Outbox:
         """Look up what Lasair holds, or will hold once the outbox is empty."""
         query = select(outbox.c.object_id, outbox.c.annotation)
         rows = self._database.rows_of(query, outbox.c.object_id, object_ids)
-        return {annotation.object_id: annotation for annotation in self._readable(rows, _annotation)}
+        return {annotation.object_id: annotation for annotation in self._readable(rows, read_annotation)}
 
     def take_out(self, object_ids: Sequence[str]) -> None:
         """Forget the annotations of objects, as if nothing of them had ever been sent."""
@@ -258,7 +227,7 @@ class Outbox:
         """Return what Lasair holds, or will hold, of one model set."""
         query = select(outbox.c.object_id, outbox.c.annotation).order_by(outbox.c.object_id)
         rows = self._database.rows(query)
-        return [annotation for annotation in self._readable(rows, _annotation) if annotation.version == version]
+        return [annotation for annotation in self._readable(rows, read_annotation) if annotation.version == version]
 
     def queue(self, annotations: Sequence[Annotation], now: float) -> None:
         """Put annotations into the outbox, each in the place of what was there for its object.
@@ -308,7 +277,7 @@ class Outbox:
                 ),
             )
         )
-        return self._readable(rows, lambda row: ClassifiedFlag(_annotation(row), row.type, row.waits))
+        return self._readable(rows, lambda row: ClassifiedFlag(read_annotation(row), row.type, row.waits))
 
     def amend(self, changes: Iterable[tuple[Annotation, Annotation]], now: float) -> None:
         """Replace annotations: in place where they still wait, with their failures and pauses; else by a new write."""
@@ -372,7 +341,7 @@ class Outbox:
         """Return the entries that can be read; none only where there are none, since that is taken for the end."""
         while True:
             rows = self._database.rows(query.where(outbox.c.object_id.not_in(list(self.damaged))))
-            if entries := self._readable(rows, _entry):
+            if entries := self._readable(rows, read_entry):
                 return entries
             if not rows:
                 return []
@@ -382,8 +351,8 @@ class Outbox:
         for row in rows:
             try:
                 found.append(read(row))
-            except _DAMAGES as error:
-                log.warning("the annotation of %s in the ledger is damaged: %s", row.object_id, error)
+            except LedgerValueError as error:
+                log.warning("%s", error)
                 self.damaged[row.object_id] = None
         return found
 
@@ -395,31 +364,6 @@ def _is_due(now: float) -> ColumnElement[bool]:
 def _is_its_time(now: float) -> ColumnElement[bool]:
     """Say that no pause goes on; one that is longer than any can be was made by a wrong clock."""
     return or_(outbox.c.next_try_at <= now, outbox.c.next_try_at > now + MAX_PAUSE_S)
-
-
-_DAMAGES = (AnnotationError, ValueError, TypeError, AttributeError, RecursionError)
-"""What reading an annotation raises of a text that is none: of JSON, of its shape, of what it holds."""
-
-
-def _annotation(row: Row) -> Annotation:
-    annotation = Annotation.from_json(row.annotation)
-    if annotation.object_id != row.object_id:
-        raise AnnotationError("it is of another object")
-    return annotation
-
-
-def _entry(row: Row) -> Entry:
-    annotation = _annotation(row)
-    return Entry(
-        annotation=annotation,
-        queued_at=row.queued_at,
-        sent_at=row.sent_at,
-        verified_at=row.verified_at,
-        asked_at=row.asked_at,
-        held_since=row.held_since,
-        is_visible=row.visible_at is not None,
-        written=Annotation.from_json(row.under_way) if row.under_way else annotation,
-    )
 
 
 def _score(annotation: Annotation) -> float:

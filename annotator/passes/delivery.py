@@ -29,7 +29,8 @@ from annotator.errors import (
 from annotator.lasair.api import LasairApi
 from annotator.lasair.breaker import MAX_IN_A_ROW
 from annotator.lasair.held import MAX_ASKED, Held, held_of, objects_in_main
-from annotator.ledger.outbox import MAX_PAUSE_S, Entry, Outbox
+from annotator.ledger.outbox import MAX_PAUSE_S, Outbox
+from annotator.ledger.outbox_entry import Entry
 
 log = logging.getLogger(__name__)
 
