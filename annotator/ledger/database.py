@@ -113,11 +113,38 @@ def as_ledger_errors(problem: str) -> Iterator[None]:
         yield
     except SQLAlchemyError as error:
         # What the driver says itself, without the statement that SQLAlchemy adds.
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        cause = getattr(error, "orig", None) or error
+        reason = " ".join(f"{cause}{_advice(cause)}".split())
         is_of_a_value = isinstance(error, DataError | IntegrityError) or (
             isinstance(error, StatementError) and not isinstance(error, DBAPIError)
         )
         raise (LedgerValueError if is_of_a_value else LedgerError)(f"{problem}: {reason}") from error
+
+
+_ADVICE = (
+    (
+        ("SQLITE_IOERR", "SQLITE_PROTOCOL"),
+        "its disk fails, or it lies on a network file system, which lacks what SQLite needs: put `ledger` on a local "
+        "disk, or name a database of PostgreSQL",
+    ),
+    (("SQLITE_FULL",), "make room on its disk"),
+    (
+        ("SQLITE_CORRUPT", "SQLITE_NOTADB"),
+        "it is damaged: restore it from a backup, or put it aside and make a new one of what Lasair holds by "
+        "`aha-annotator rebuild`",
+    ),
+    (
+        ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"),
+        "this user must be able to write to it and to the folder that it lies in",
+    ),
+)
+"""Beginnings of SQLite's names of what went wrong, and what to do."""
+
+
+def _advice(cause: BaseException) -> str:
+    """Say what to do about an error of SQLite's, whose own words are few; of others nothing."""
+    name = getattr(cause, "sqlite_errorname", None) or ""
+    return next((f" ({advice})" for beginnings, advice in _ADVICE if name.startswith(beginnings)), "")
 
 
 class Database:
