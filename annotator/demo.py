@@ -130,7 +130,9 @@ def _report(config: Config, models: ModelSet, folder: Path) -> Path | str:
 
 def _replayed(path: Path, sandbox: Sandbox) -> tuple[int, list[Mapping[str, object]]]:
     """Read recorded records and load those that are objects; the others are left for the annotator to refuse."""
-    messages = [record if isinstance(record, Mapping) else {"unreadable": str(record)} for record in read_records(path)]
+    messages = [
+        record if isinstance(record, Mapping) else {"unreadable": str(record)} for record in read_records(path, SURVEY)
+    ]
     objects = [row for row in messages if SURVEY.object_id(row)]
     if not objects:
         raise ConfigError(f"{path} holds no record with an {SURVEY.id_column} to replay")

@@ -9,6 +9,7 @@
     │   └── DamagedFileError          its file is broken off or damaged: the file, not the object, lacks it
     ├── ModelError                a model is damaged, changed, or does not reproduce its references
     ├── AnnotationError           an annotation that Lasair's SQL would not survive
+    ├── TableError                a table that somebody gives cannot be read, or lacks the columns that are needed
     ├── SourceError               objects cannot be read from where the configuration says
     ├── GeneralFaultError         nearly all of many failed alike: the fault is not theirs, none is refused
     ├── LedgerError               the ledger cannot be opened, or is of another version
@@ -52,6 +53,10 @@ class ModelError(AhaError):
 
 class AnnotationError(AhaError):
     """An annotation would break Lasair's contract or its SQL."""
+
+
+class TableError(AhaError):
+    """A table that somebody gives cannot be read, or lacks the columns that are needed."""
 
 
 class SourceError(AhaError):

@@ -82,7 +82,9 @@ def place(night, tmp_path_factory) -> Iterator[Path]:
     accounts, topics = [Account(TOKEN, "power")], [Topic("aha_ztf", TOKEN)]
     with Sandbox(night, accounts=accounts, topics=topics) as server:
         write_config(folder, server)
-        (folder / "night.jsonl").write_text(f'{{"objectId": "{NAMED}", "gmag": 19.0, "rmag": 19.1, "ncand": 3}}\n')
+        (folder / "night.jsonl").write_text(
+            f'{{"objectId": "{NAMED}", "gmag": 19.0, "rmag": 19.1, "maggmin": 19.0, "ncand": 3}}\n'
+        )
         shutil.copytree(annotator.onnx_models.__path__[0], folder / "models")
         tool = folder / "bin" / "aha-annotator"
         tool.parent.mkdir()

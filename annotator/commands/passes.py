@@ -38,7 +38,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--cutout-cache", type=Path, metavar="DIR", help="keep fetched cutouts here (default: nowhere)"
     )
     command.add_argument(
-        "files", nargs="+", metavar="FILE", help="JSON lines, a JSON array, one object, a .csv of flat rows, or -"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="JSON lines, a JSON array, one object, a table (CSV and its kin, VOTable, ECSV, FITS, Parquet), or -",
     )
 
     command = add_command(commands, "once", _once, help="make one pass over the source, annotate, and exit")
@@ -95,17 +98,22 @@ def _score(options: argparse.Namespace) -> int:
     models = load_models(options.models, options.survey)
     hosts = options.cutout_host or SURVEYS[options.survey].cutout_hosts
     cache = CutoutCache(options.cutout_cache, MAX_CACHE_BYTES) if options.cutout_cache else None
+    status = EXIT_OK
     for name in options.files:
         folder = None if name == "-" else Path(name).parent
         cutouts = CutoutFetcher(hosts, cache=cache, folder=folder)
-        count = 0
-        for line in score_lines(read_records(name), models, DecisionConfig(), cutouts):
-            print(line)
+        count = refused = 0
+        for line in score_lines(read_records(name, SURVEYS[options.survey]), models, DecisionConfig(), cutouts):
+            print(line.text)
             count += 1
+            refused += line.is_refused
         if not count:
             print(f"aha-annotator: {name} holds no records", file=sys.stderr)
+        elif refused:
+            print(f"aha-annotator: {refused} of the {count} records of {name} refused", file=sys.stderr)
+            status = EXIT_ATTENTION if refused == count else status
     sys.stdout.flush()
-    return EXIT_OK
+    return status
 
 
 def _once(options: argparse.Namespace) -> int:

@@ -81,6 +81,8 @@ def _outgoing(
 ) -> Annotation | None:
     """Write the annotation, where Lasair has to hear of the object."""
     last_sent = known.last_sent
+    if case.scores.why_none and known.override is None:  # its 0 is no score
+        return None
     if last_sent is None and classification not in rules.classes:
         return None
     if rules.leaves_judged and known.override is None and last_sent is not None and is_verdict(last_sent.explanation):

@@ -43,7 +43,8 @@ class Scores:
     """What the model set says of one object."""
 
     score: float
-    """All present modalities combined (:func:`annotator.models.calibration.combined_score`); 0 when there are none."""
+    """All present modalities combined (:func:`annotator.models.calibration.combined_score`); 0 when there are none,
+    which is no score (:attr:`why_none`)."""
     modalities: Mapping[str, ModalityScore | Missing]
     """By the model set's modalities, each of them present."""
     prior: float | None = None
@@ -56,3 +57,11 @@ class Scores:
     """What the heads were given, by name (:func:`head_numbers`)."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """What could not be said of it, by modality or head, and why: faults, not what the object lacks."""
+
+    @property
+    def why_none(self) -> str:
+        """Why no model could score anything of the object; empty where one could."""
+        missing = {name: item.why for name, item in self.modalities.items() if isinstance(item, Missing)}
+        if len(missing) < len(self.modalities):
+            return ""
+        return f"nothing of it can be scored ({'; '.join(f'{name}: {why}' for name, why in missing.items())})"

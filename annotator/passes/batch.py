@@ -333,7 +333,8 @@ def score_objects(
 ) -> tuple[list[ScoredObject], list[Refusal]]:
     """Run the models on objects, in order, ask for the reasons of what is not normal, and decide; nothing is written.
 
-    What a model, a head or finding the reasons fails at in one object is missing of that one, and refused.
+    What a model, a head or finding the reasons fails at in one object is missing of that one, and refused; so is an
+    object of which nothing can be scored and that waits for nothing.
     """
     if not objects:
         return [], []
@@ -341,6 +342,9 @@ def score_objects(
     scored = models.score([item.transient for _, item in objects])
     cases, refusals, failures = [], [], []
     for (seen, item), scores in zip(objects, scored, strict=True):
+        if scores.why_none and not item.waits and not scores.failures:
+            refusals.append(_refusal(seen, "record", Failure(RecordError.__name__, scores.why_none)))
+            continue
         classification = decide(item.transient, scores, rules.thresholds, rules.exotic_threshold)
         reasons = None
         if classification != Classification.NORMAL:

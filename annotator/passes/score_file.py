@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.decision.classify import decide, exotic_threshold_of, learned, modality_summary
@@ -16,9 +17,18 @@ from annotator.surveys import SURVEYS
 from annotator.transient import Modality, Transient
 
 
+@dataclass(frozen=True)
+class ScoredLine:
+    """What is said of one record."""
+
+    text: str
+    """A JSON object on one line."""
+    is_refused: bool
+
+
 def score_lines(
     records: Iterable[object], models: ModelSet, decision: DecisionConfig, cutouts: CutoutFetcher | None = None
-) -> Iterator[str]:
+) -> Iterator[ScoredLine]:
     """Score records one by one.
 
     Parameters
@@ -34,25 +44,29 @@ def score_lines(
 
     Yields
     ------
-    str
-        A JSON object for each record, in order: its object id, score, classification, exotic and prior where there are
-        any, and each modality; or its object id and refused. Plain ASCII, and never null, NaN or Infinity.
+    ScoredLine
+        For each record, in order: its object id, score, classification, exotic and prior where there are any, and each
+        modality; or its object id and why it is refused, as one is of which no model can score anything. Plain ASCII,
+        and never null, NaN or Infinity.
     """
     survey = SURVEYS[models.survey]
     for record in records:
         try:
-            line = _scored(survey.parse(readable(record)), models, decision, cutouts)
+            yield ScoredLine(_scored(survey.parse(readable(record)), models, decision, cutouts), is_refused=False)
+            continue
         except RecordError as error:
-            line = json.dumps({OBJECT_ID_KEY: survey.object_id(record), "refused": str(error)})
+            reason = str(error)
         except Exception as error:
-            line = json.dumps({OBJECT_ID_KEY: survey.object_id(record), "refused": str(failure_of(error))})
-        yield line
+            reason = str(failure_of(error))
+        yield ScoredLine(json.dumps({OBJECT_ID_KEY: survey.object_id(record), "refused": reason}), is_refused=True)
 
 
 def _scored(transient: Transient, models: ModelSet, decision: DecisionConfig, cutouts: CutoutFetcher | None) -> str:
     if cutouts and Modality.TRIPLET in models.models:
         transient = with_stamps(transient, cutouts)
     scores = models.score([transient])[0]
+    if scores.why_none:
+        raise RecordError(scores.why_none)
     line = {
         OBJECT_ID_KEY: transient.object_id,
         "score": round(scores.score, 4),

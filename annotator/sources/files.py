@@ -1,100 +1,129 @@
 """Recorded files of records."""
 
-import csv
-import io
+import codecs
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO
 
 from annotator.errors import SourceError
+from annotator.preprocess.features import MIN_FEATURES
 from annotator.sources.records import Batch, Unreadable, decoded
+from annotator.surveys.survey import Survey
+from annotator.tables import contents
+from annotator.tables.contents import Kind
+from annotator.tables.header import Columns
+from annotator.tables.read import BadRow, table_in
 
 BATCH_RECORDS = 500
 """Records of a file that are scored and written to the ledger at a time."""
 
 
-def read_records(path: Path | str, stdin: BinaryIO | None = None) -> Iterator[object]:
+def read_records(path: Path | str, survey: Survey, stdin: BinaryIO | None = None) -> Iterator[object]:
     """Read a file of records one by one, in order.
 
     Parameters
     ----------
     path
-        JSON lines, a JSON array, one JSON object, a table of flat rows (`.csv`), or "-" for standard input.
+        JSON lines, a JSON array or one JSON object; or a table of flat rows (:mod:`annotator.tables`); packed by gzip
+        or not. "-" stands for standard input.
+    survey
+        Whose records they are: a table must have columns of its own.
     stdin
         What "-" means.
 
     Yields
     ------
     object
-        Each record, or :class:`Unreadable` for a line that is not JSON.
+        Each record, or :class:`Unreadable` for a line that is none. Cells of a table are text.
 
     Raises
     ------
     SourceError
         If the file cannot be opened, or holds nothing that is JSON.
+    TableError
+        If it is a table that cannot be read, or none of the survey's.
     """
-    if str(path) == "-":
-        lines = io.TextIOWrapper(stdin or sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
-        try:
-            yield from _read_json("standard input", lines)
-        finally:
-            lines.detach()  # standard input is not ours to close
-        return
+    name = "standard input" if str(path) == "-" else str(path)
     try:
-        with open(path, encoding="utf-8-sig", errors="replace", newline="") as lines:
-            read = _read_table if Path(path).suffix.lower() == ".csv" else _read_json
-            yield from read(str(path), lines)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from error
+        if str(path) == "-":
+            yield from _read(name, contents.unpacked(stdin or sys.stdin.buffer), survey, is_kept=False)
+            return
+        with open(path, "rb", contents.HEAD_BYTES) as file:
+            yield from _read(name, contents.unpacked(file), survey)
+    except (OSError, EOFError) as error:  # what is packed may be cut off
+        raise SourceError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _read_table(name: str, lines: TextIO) -> Iterator[object]:
-    csv.field_size_limit(10_000_000)
-    rows = csv.DictReader(lines)
-    try:
-        if not rows.fieldnames:
-            raise SourceError(f"{name} has no header line: its first line must name the columns")
-        for row in rows:
-            # An empty cell is an absent value; cells beyond the header's have no name.
-            yield {column: value for column, value in row.items() if column is not None and value not in ("", None)}
-    except csv.Error as error:
-        raise SourceError(f"{name} is not a table, line {rows.line_num}: {error}") from error
+def _read(name: str, stream: BinaryIO, survey: Survey, is_kept: bool = True) -> Iterator[object]:
+    head = contents.head_of(stream)
+    kind = contents.kind_of(name, head)
+    if kind is not Kind.JSON:
+        if head.strip():
+            yield from _read_table(name, stream if is_kept else contents.kept(stream), kind, survey)
+    elif (encoding := contents.encoding_of_head(head)) in (None, "utf-8-sig"):
+        yield from _read_json(name, stream)
+    else:  # JSON has to be UTF-8; what some shells save is UTF-16
+        lines = contents.lines_of(stream, encoding, newline="\n")
+        yield from _read_json(name, (line.encode(errors="surrogatepass") for line in lines))
 
 
-def _read_json(name: str, lines: TextIO) -> Iterator[object]:
+def columns_of(survey: Survey) -> Columns:
+    """Return what is looked for in a table of a survey's objects."""
+    return Columns(
+        needed=(survey.id_column,),
+        some_of=tuple(feature.name for feature in survey.features),
+        least=MIN_FEATURES,
+        optional=(*survey.needed_columns, *survey.other_columns),
+    )
+
+
+def _read_table(name: str, stream: BinaryIO, kind: Kind, survey: Survey) -> Iterator[object]:
+    for row in table_in(name, stream, kind, columns_of(survey)).with_points().rows:
+        if isinstance(row, BadRow):
+            yield Unreadable(f"{row.place}: {row.reason}", row.text)
+        else:  # an empty cell is an absent value
+            yield {column: value for column, value in row.cells.items() if value != ""}
+
+
+def _read_json(name: str, lines: Iterable[bytes]) -> Iterator[object]:
     """Decide by the first line whether this is JSON lines, which are read one at a time, or one document."""
-    first = next((line for line in lines if line.strip()), "")
+    lines = iter(lines)
+    first = next((line for line in lines if _bare(line)), b"")
     if not first:
         return
-    record = decoded(first)
+    record = decoded(_bare(first))
     if not isinstance(record, Unreadable | list):
         yield record
         yield from _json_lines(lines)
         return
-    text = first + lines.read()
-    document = decoded(text)
+    others = list(lines)
+    document = decoded(_bare(b"".join([first, *others])))
     if isinstance(document, list):
         yield from document
     elif not isinstance(document, Unreadable):
         yield document
-    elif first.lstrip().startswith("["):
+    elif _bare(first).startswith(b"["):
         raise SourceError(f"{name} begins as a JSON array but is none: {document.reason}")
     else:
-        records = list(_json_lines(text.splitlines()))
+        records = [record, *_json_lines(others)]
         if all(isinstance(record, Unreadable) for record in records):
             raise SourceError(f"{name} is neither JSON lines nor one JSON document: {document.reason}")
         yield from records
 
 
-def _json_lines(lines: Iterable[str]) -> Iterator[object]:
-    return (decoded(line.strip()) for line in lines if line.strip())
+def _json_lines(lines: Iterable[bytes]) -> Iterator[object]:
+    return (decoded(bare) for line in lines if (bare := _bare(line)))
 
 
-def file_batches(path: Path) -> Iterator[Batch]:
+def _bare(line: bytes) -> bytes:
+    return line.strip().removeprefix(codecs.BOM_UTF8)
+
+
+def file_batches(path: Path, survey: Survey) -> Iterator[Batch]:
     """Read a recorded file in batches; unchanged objects are skipped later, so it has no position to keep."""
     records: list[object] = []
-    for record in read_records(path):
+    for record in read_records(path, survey):
         records.append(record)
         if len(records) == BATCH_RECORDS:
             yield Batch(records)

@@ -51,6 +51,8 @@ class Survey:
 
     features: tuple[Feature, ...]
     """Its columns that are inputs of the object-feature model, in order."""
+    other_columns: tuple[str, ...]
+    """Further columns that `parse` reads of a flat row."""
     parse: Callable[..., Transient]
     """Reads a record (a row of a query, a message of a stream, an answer of `object`), in which no date is later than a
     second argument (MJD; infinity where it is left out); raises RecordError."""

@@ -384,7 +384,7 @@ def test_score_reads_stamps_by_path_and_by_url_and_says_why_there_are_none(folde
         {"objectId": "d"},
     ]
     lines = [
-        json.loads(line)
+        json.loads(line.text)
         for line in score_lines(
             records,
             with_stand_ins(models, "lightcurve", "triplet"),
@@ -393,7 +393,7 @@ def test_score_reads_stamps_by_path_and_by_url_and_says_why_there_are_none(folde
         )
     ]
     assert lines[0]["triplet"] == lines[1]["triplet"] == {"score": 1.0, "error": 6.0}
-    assert "out of the record's folder" in lines[2]["triplet"]["missing"]
-    assert lines[3]["triplet"] == {"missing": "the record has no cutouts"}
-    assert all(line["lightcurve"] == {"missing": "the record has no light curve"} for line in lines)
+    assert all(line["lightcurve"] == {"missing": "the record has no light curve"} for line in lines[:2])
+    assert "triplet: " in lines[2]["refused"] and "out of the record's folder" in lines[2]["refused"]
+    assert "triplet: the record has no cutouts" in lines[3]["refused"]
     assert parse(records[1]).cutouts.difference == f"{host.url}/x"

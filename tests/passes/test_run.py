@@ -129,12 +129,34 @@ def test_recorded_records_are_annotated_from_a_file_and_bad_ones_are_kept_for_in
     (tmp_path / "night.jsonl").write_text("\n".join(lines))
     config = configure(sandbox, source={"kind": "file", "path": "night.jsonl"})
     report = run_pass(config, models)
-    assert (report.read, report.scored, report.refused) == (len(rows) + 5, len(rows) + 1, 4)
+    assert (report.read, report.scored, report.refused) == (len(rows) + 5, len(rows), 5)
     with Ledger(config.ledger) as ledger:
         refused = [item.refusal for item in ledger.refused.open()]
-    assert [item.object_id for item in refused] == ["O'Neill", "", "", ""]
+    assert [item.object_id for item in refused] == ["O'Neill", "", "", "", "ZTF99zzzzzzy"]
     assert "letters and digits" in refused[0].reason and "not JSON" in refused[1].reason
     assert refused[1].record == "{broken"
+    assert "nothing of it can be scored (features: 0 of 21 object features" in refused[4].reason
+    assert "ZTF99zzzzzzy" not in held_by(sandbox) and report.problem == ""
+
+
+def test_what_nothing_can_be_scored_of_any_longer_is_refused_and_what_was_sent_stands(
+    sandbox, configure, models, night, tmp_path
+):
+    row = night.rows()[0]
+    config = configure(
+        sandbox,
+        source={"kind": "file", "path": "night.jsonl"},
+        decision__watch_score=0.0,
+        annotation__classes=["anomaly", "watch", "normal"],
+    )
+    (tmp_path / "night.jsonl").write_text(json.dumps(row))
+    assert run_pass(config, models).delivery.sent == 1
+    before = held_by(sandbox)
+    blank = {"objectId": row["objectId"], "jdmax": row["jdmax"] + 1, "ncand": row["ncand"] + 1}
+    (tmp_path / "night.jsonl").write_text(json.dumps(blank))
+    report = run_pass(config, dataclasses.replace(models, version="aha-ztf-9.9"))
+    assert (report.scored, report.refused, report.queued) == (0, 1, 0)
+    assert held_by(sandbox) == before
 
 
 def lines_nan() -> str:
@@ -401,7 +423,7 @@ def test_a_batch_is_committed_once_the_ledger_has_it_and_by_a_dry_run_never(
         done.append("written down")
 
     monkeypatch.setattr(Ledger, "record", record_and_note)
-    monkeypatch.setattr(run, "file_batches", lambda _: batches)
+    monkeypatch.setattr(run, "file_batches", lambda *_: batches)
     report = run_pass(configure(sandbox, source={"kind": "file", "path": "x"}), models, on_dry_annotation=dry)
     assert (report.read, done) == (10, expected)
 

@@ -26,7 +26,7 @@ def rows() -> list[dict]:
 
 
 def scored(records, models) -> list[dict]:
-    return [json.loads(line) for line in score_lines(records, models, DecisionConfig())]
+    return [json.loads(line.text) for line in score_lines(records, models, DecisionConfig())]
 
 
 def test_every_record_gets_its_line_in_order_repeats_included(rows, models):
@@ -75,16 +75,20 @@ def test_a_value_that_is_none_scores_as_if_its_column_were_absent(rows, models, 
 @given(st.dictionaries(st.sampled_from(FEATURE_NAMES), st.floats(allow_nan=True) | st.integers() | st.text(max_size=5)))
 def test_no_combination_of_values_gives_a_huge_or_an_unfinite_score(models, values):
     (line,) = scored([{"objectId": "any"} | values], models)
+    if "refused" in line:
+        assert set(line) == {"objectId", "refused"}
+        return
     assert line["classification"] in ("anomaly", "watch", "normal")
     assert 0 <= line["score"] < 6
-    assert "missing" in line["features"] or 0 <= line["features"]["error"] < 1000
+    assert 0 <= line["features"]["error"] < 1000
 
 
-def test_unphysical_values_all_over_are_missing_and_not_an_anomaly(models):
+def test_an_object_of_which_nothing_can_be_scored_is_refused_and_says_of_each_view_why(models):
     for value in (SENTINEL, 0, 1e9, None):
         (line,) = scored([{"objectId": "x"} | dict.fromkeys(FEATURE_NAMES, value)], models)
-        assert line["score"] == 0 and line["classification"] == "normal"
-        assert "physical value" in line["features"]["missing"]
+        assert set(line) == {"objectId", "refused"} and line["objectId"] == "x"
+        assert "nothing of it can be scored (features: 0 of 21 object features have a physical" in line["refused"]
+        assert "lightcurve: " in line["refused"] and "triplet: no cutouts" in line["refused"]
 
 
 def test_an_object_without_one_band_is_scored_all_the_same(rows, models):
@@ -102,8 +106,10 @@ def test_an_object_without_one_band_is_scored_all_the_same(rows, models):
     )
 )
 def test_any_json_gets_a_line_without_null_nan_or_infinity(models, record):
-    (line,) = score_lines([record], models, DecisionConfig())
+    (scored,) = score_lines([record], models, DecisionConfig())
+    line = scored.text
     parsed = json.loads(line, parse_constant=pytest.fail)
+    assert scored.is_refused is ("refused" in parsed)
     assert parsed.keys() >= {"objectId", "refused"} or parsed.keys() >= {"objectId", "score"}
     assert "null" not in line.replace(json.dumps(parsed["objectId"]), "").replace(
         json.dumps(parsed.get("refused", "")), ""
@@ -112,7 +118,7 @@ def test_any_json_gets_a_line_without_null_nan_or_infinity(models, record):
 
 @given(st.text(min_size=1))
 def test_any_non_empty_text_is_an_id(models, object_id):
-    (line,) = scored([{"objectId": object_id, "gmag": 19.0}], models)
+    (line,) = scored([{"objectId": object_id, "gmag": 19.0, "maggmin": 19.0, "maggmax": 19.0}], models)
     assert line["objectId"] == object_id and "refused" not in line
 
 
@@ -149,9 +155,20 @@ def test_the_command_prints_lines_and_nothing_else(tmp_path, rows, capsys):
     (tmp_path / "night.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n{broken\n")
     (tmp_path / "night.json").write_text(json.dumps(rows[:2]))
     assert main(["score", str(tmp_path / "night.jsonl"), str(tmp_path / "night.json")]) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr()
+    lines = [json.loads(line) for line in printed.out.splitlines()]
     assert len(lines) == len(rows) + 1 + 2
     assert lines[len(rows)]["refused"].startswith("not JSON")
+    assert f"1 of the {len(rows) + 1} records of {tmp_path / 'night.jsonl'} refused" in printed.err
+
+
+def test_a_file_of_which_every_record_is_refused_needs_attention_and_the_others_are_scored(tmp_path, rows, capsys):
+    (tmp_path / "none.jsonl").write_text('{"objectId": "a"}\n{"objectId": "b", "gmag": 19.5}\n')
+    (tmp_path / "good.jsonl").write_text(json.dumps(rows[0]))
+    assert main(["score", str(tmp_path / "none.jsonl"), str(tmp_path / "good.jsonl")]) == 1
+    printed = capsys.readouterr()
+    assert ["refused" in json.loads(line) for line in printed.out.splitlines()] == [True, True, False]
+    assert "2 of the 2 records" in printed.err
 
 
 def test_a_file_that_is_not_there_is_usage_and_a_broken_one_needs_attention(tmp_path, capsys):

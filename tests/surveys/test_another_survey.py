@@ -77,6 +77,7 @@ OTHER = dataclasses.replace(
         )
         for feature in ZTF.features
     ),
+    other_columns=tuple(map(_renamed, ZTF.other_columns)),
     parse=_parse,
     real_bogus=("reliability",),
     batch_annotations=50,
@@ -134,8 +135,8 @@ class Lasair:
 
 
 def test_its_records_are_scored_as_the_same_numbers_of_ztf_are(other, its_models, all_models, messages, night):
-    lines = [json.loads(line) for line in score_lines(map(decoded, messages), its_models, DecisionConfig())]
-    of_ztf = [json.loads(line) for line in score_lines(night.rows()[:2], all_models, DecisionConfig())]
+    lines = [json.loads(line.text) for line in score_lines(map(decoded, messages), its_models, DecisionConfig())]
+    of_ztf = [json.loads(line.text) for line in score_lines(night.rows()[:2], all_models, DecisionConfig())]
     assert [line.pop("objectId") for line in lines] == [OBJECT_ID, NEIGHBOUR]
     assert lines == [{key: value for key, value in line.items() if key != "objectId"} for line in of_ztf]
 
@@ -143,7 +144,7 @@ def test_its_records_are_scored_as_the_same_numbers_of_ztf_are(other, its_models
 @pytest.mark.parametrize("wire", ["1.5e18", "-3", "0", "9223372036854775808", '"12a"', "null", "true"])
 def test_what_is_no_number_of_64_bits_is_refused_and_claims_no_name(other, its_models, wire):
     (line,) = score_lines([decoded(f'{{"diaObjectId": {wire}}}')], its_models, DecisionConfig())
-    assert json.loads(line) == {"objectId": "", "refused": "expected diaObjectId to be a number"}
+    assert json.loads(line.text) == {"objectId": "", "refused": "expected diaObjectId to be a number"}
 
 
 def test_a_number_and_its_text_are_one_id(other):

@@ -8,6 +8,7 @@ from annotator.surveys.survey import Survey
 from annotator.surveys.ztf.candidates import JD_MINUS_MJD
 from annotator.surveys.ztf.columns import FEATURES
 from annotator.surveys.ztf.parse import PIXEL_ARCSEC, parse
+from annotator.surveys.ztf.tables import OTHER_COLUMNS
 
 ZTF = Survey(
     name="ztf",
@@ -31,6 +32,7 @@ ZTF = Survey(
     now_sql="jdnow()",
     input_filter="input_ztf",
     features=FEATURES,
+    other_columns=OTHER_COLUMNS,
     parse=parse,
     stamp_tensor=stamp_tensor,
     pixel_arcsec=PIXEL_ARCSEC,

@@ -109,6 +109,9 @@ SURROUNDINGS = (
 BESIDE_FEATURES = ("ncand", "jdmin", "jd_g_minus_r", "classification", "physical_separation_kpc", "distance")
 """What the derived features and the sampling are computed from, beside the model's own columns."""
 
+OTHER_COLUMNS = (*BESIDE_FEATURES, "jdmax", "ncandgp", "ramean", "decmean")
+"""All that is read of a flat row, beside the model's own columns."""
+
 DATABANK_TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "objects": (
