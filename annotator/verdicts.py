@@ -3,11 +3,10 @@
 Verdicts that are given on the inspection page are kept in the ledger, count like those of the file, and can be exported
 in its format.
 
-Four columns, the object id, `verdict,person,when`, and a fifth, `note`, for whoever likes. The file is people's work:
-it is read strictly, so that a verdict is never lost in silence, and the names in it never leave this machine.
+Four columns, the object id, `verdict,person,when`, and a fifth, `note`, for whoever likes. The file is people's work: a
+line that is no verdict is told by name, so that none is lost in silence, and the names in it never leave this machine.
 """
 
-import contextlib
 import csv
 import datetime
 import enum
@@ -21,8 +20,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from annotator.annotation import OBJECT_ID, OBJECT_ID_KEY, Classification
-from annotator.errors import ConfigError
+from annotator.errors import ConfigError, TableError
 from annotator.nights import DAY_S, MAX_AHEAD_DAYS
+from annotator.tables.header import Columns
+from annotator.tables.moments import moments
+from annotator.tables.read import BadRow, Row, read_table
 
 COLUMNS = (OBJECT_ID_KEY, "verdict", "person", "when")
 _OPTIONAL = ("note",)
@@ -80,72 +82,67 @@ def _require(condition: object, column: str, expected: str, found: object) -> No
         raise ConfigError(f"{column} must be {expected}; found {str(found)[:80]!r}")
 
 
-def read_verdicts(path: Path) -> list[Verdict]:
-    """Read a file of verdicts, in its order.
+@dataclass(frozen=True)
+class VerdictFile:
+    """What a file of verdicts says."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    """In its order."""
+    refused: tuple[str, ...] = ()
+    """Its lines that are no verdicts, each with the file's name, where it is and why, in words for people."""
+
+
+MAX_TOLD = 5
+"""Refused lines of a file that are told one by one."""
+
+
+def read_verdicts(path: Path) -> VerdictFile:
+    """Read a file of verdicts, as a spreadsheet or an editor saved it (:mod:`annotator.tables`).
+
+    A line that breaks the rules costs that line: it is named, and the others count.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read or a line of it breaks the rules; the message names the line and the reason.
+        If the file cannot be read, or lacks a column.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # spreadsheets put a mark before the header
-    except OSError as error:
+        table = read_table(path, Columns(COLUMNS, optional=_OPTIONAL))
+    except TableError as error:
         raise ConfigError(
-            f"cannot read the verdicts {path}: {error.strerror}; begin the file with the line {_HEADER}, or take the "
-            "key `verdicts` out of the configuration"
+            f"the verdicts: {error}; begin the file with the line {_HEADER}, with `note` if you like, or take the key "
+            "`verdicts` out of the configuration"
         ) from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"the verdicts {path}, line {line}: not UTF-8 text; save the file as UTF-8") from error
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = _header(next(rows, []))
-        return [_verdict(header, row) for row in rows if row]
-    except (ConfigError, csv.Error) as error:
-        raise ConfigError(f"the verdicts {path}, line {max(1, rows.line_num)}: {error}") from error
+    rows = list(table.rows)
+    whens = iter(moments([str(row.cells["when"]) for row in rows if isinstance(row, Row)]))
+    verdicts, refused = [], []
+    for row in rows:
+        try:
+            if isinstance(row, BadRow):
+                raise ConfigError(row.reason)
+            verdicts.append(_verdict(row.cells, next(whens)))
+        except ConfigError as error:
+            refused.append(f"the verdicts {path}, {row.place}: {error}")
+    return VerdictFile(tuple(verdicts), tuple(refused))
 
 
-def read_if_any(path: Path | None) -> list[Verdict]:
+def read_if_any(path: Path | None) -> VerdictFile:
     """Read the configured file of verdicts, as :func:`read_verdicts` does; none where none is configured."""
-    return read_verdicts(path) if path else []
+    return read_verdicts(path) if path else VerdictFile()
 
 
-def _header(row: Sequence[str]) -> list[str]:
-    header = [name.strip() for name in row]
-    if missing := [name for name in COLUMNS if name not in header]:
-        raise ConfigError(f"no column {', '.join(missing)}; the first line must be {_HEADER}, with `note` if you like")
-    for number, name in enumerate(header):
-        if name not in (*COLUMNS, *_OPTIONAL):
-            raise ConfigError(f"unknown column {name[:40]!r}; known: {', '.join((*COLUMNS, *_OPTIONAL))}")
-        if name in header[:number]:
-            raise ConfigError(f"column {name} is repeated; name each once")
-    return header
+def refused_in_words(refused: Sequence[str]) -> list[str]:
+    """Name refused lines, the first of them each."""
+    left = len(refused) - MAX_TOLD
+    return [*refused[:MAX_TOLD], *([f"and {left} more of its lines are no verdicts"] if left > 0 else [])]
 
 
-def _verdict(header: Sequence[str], row: Sequence[str]) -> Verdict:
-    values = [value.strip() for value in row]
-    if values == list(header):
-        raise ConfigError("the header is repeated; keep the first line alone")
-    if len(values) != len(header):
-        raise ConfigError(f"expected {len(header)} values, found {len(values)}; put a value with a comma in quotes")
-    named = dict(zip(header, values, strict=True))
-    return Verdict(
-        named[OBJECT_ID_KEY], named["verdict"], named["person"], _moment(named["when"]), named.get("note", "")
-    )
-
-
-def _moment(text: str) -> datetime.datetime:
-    try:
-        datetime.date.fromisoformat(text)
-    except ValueError:
-        with contextlib.suppress(ValueError, OverflowError):  # the first days of the year 1 have no UTC
-            moment = datetime.datetime.fromisoformat(text)
-            return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
-    raise ConfigError(
-        f"when must be an ISO 8601 date and time, such as 2026-11-24T09:30Z (UTC where it names no zone); found "
-        f"{text[:80]!r}"
-    )
+def _verdict(cells: Mapping[str, object], when: datetime.datetime | str) -> Verdict:
+    object_id, verdict, person, written = (str(cells[name]) for name in COLUMNS)
+    if isinstance(when, str):
+        raise ConfigError(f"when: {when}; found {written[:80]!r}")
+    note = " ".join(str(cells.get("note", "")).split())  # a cell of a spreadsheet may have several lines
+    return Verdict(object_id, verdict.lower(), person, when, note)
 
 
 def latest(verdicts: Iterable[Verdict], now: float | None = None) -> dict[str, Verdict]:

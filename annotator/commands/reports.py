@@ -13,6 +13,7 @@ from annotator.errors import AhaError, ConfigError
 if TYPE_CHECKING:
     from annotator.config import Config
     from annotator.report.night import Night
+    from annotator.verdicts import VerdictFile
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -130,7 +131,6 @@ def _inspect(options: argparse.Namespace) -> int:
     from annotator.report.inspect.night_at_hand import NightAtHand
     from annotator.report.inspect.serve import serve
     from annotator.report.read import read_night
-    from annotator.verdicts import read_if_any
 
     password = password_for(options.host, os.environ)
     person = options.person or getpass.getuser()
@@ -148,7 +148,7 @@ def _inspect(options: argparse.Namespace) -> int:
         person=person,
         password=password,
         allowed_hosts=[options.host, *options.allowed_host],
-        in_file=read_if_any(config.verdicts),
+        in_file=_in_file(config).verdicts,
     )
     serve(app, options.host, options.port)
     return EXIT_OK
@@ -186,12 +186,23 @@ def _explain(options: argparse.Namespace) -> int:
 def _verdicts(options: argparse.Namespace) -> int:
     from annotator.config import load_config
     from annotator.ledger import open_to_read
-    from annotator.verdicts import merge, read_if_any, verdicts_csv
+    from annotator.verdicts import merge, verdicts_csv
 
     config = load_config(options.config, os.environ)
     with open_to_read(config.ledger) as ledger:
-        print(verdicts_csv(merge(read_if_any(config.verdicts), ledger.verdicts.holding())), end="")
-    return EXIT_OK
+        in_file = _in_file(config)
+        print(verdicts_csv(merge(in_file.verdicts, ledger.verdicts.holding())), end="")
+    return EXIT_ATTENTION if in_file.refused else EXIT_OK
+
+
+def _in_file(config: "Config") -> "VerdictFile":
+    """Read the configured file of verdicts, and name on standard error what in it is none."""
+    from annotator.verdicts import read_if_any, refused_in_words
+
+    read = read_if_any(config.verdicts)
+    for words in refused_in_words(read.refused):
+        print(f"aha-annotator: {words}", file=sys.stderr)
+    return read
 
 
 def _refuse_used(path: Path | None, options: argparse.Namespace, config: "Config") -> None:

@@ -27,4 +27,4 @@ class Rules:
     """What is watched for drift."""
     leaves_judged: bool = False
     """Whether an annotation that says what a person judged stands although no verdict of its object is known: the file
-    of verdicts cannot be read."""
+    of verdicts, or a line of it, cannot be read."""

@@ -21,7 +21,7 @@ from annotator.schedule import next_runs
 from annotator.sources.files import read_records
 from annotator.sources.kafka_lag import peek
 from annotator.surveys import SURVEYS, Survey
-from annotator.verdicts import ahead_in_words, latest, read_verdicts
+from annotator.verdicts import ahead_in_words, latest, read_verdicts, refused_in_words
 
 SHOWN_RUNS = 3
 EXAMPLE_GROUP_ID = "my-aha-annotator"
@@ -110,11 +110,12 @@ def _folders(path: Path, config: Config) -> Point:
 
 def _verdicts(path: Path) -> Point:
     try:
-        verdicts = read_verdicts(path)
+        read = read_verdicts(path)
     except AhaError as error:
         return Point("verdicts", False, str(error))
-    if ahead := ahead_in_words(verdicts, path, time.time()):
-        return Point("verdicts", False, ahead[0])
+    verdicts = read.verdicts
+    if wrong := [*refused_in_words(read.refused), *ahead_in_words(verdicts, path, time.time())]:
+        return Point("verdicts", False, "; ".join(wrong))
     return Point("verdicts", True, f"{path}: {len(verdicts)} verdicts on {len(latest(verdicts))} objects")
 
 

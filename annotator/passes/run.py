@@ -42,7 +42,7 @@ from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
 from annotator.sources.records import Batch
 from annotator.surveys import SURVEYS
-from annotator.verdicts import ahead_in_words, latest, merge, read_if_any
+from annotator.verdicts import ahead_in_words, latest, merge, read_if_any, refused_in_words
 
 log = logging.getLogger(__name__)
 
@@ -162,21 +162,23 @@ def _step(report: PassReport, name: str) -> Iterator[None]:
 def scoring_of(config: Config, models: ModelSet, ledger: Ledger, report: PassReport, clock: Clock) -> Scoring:
     """Gather what the objects of a pass are scored and decided by.
 
-    Where the file of verdicts cannot be read, which is a problem of the report, those in the ledger apply, and what
-    people judged otherwise stands.
+    Where a line of the file of verdicts, or all of it, cannot be read, which is a problem of the report, all other
+    verdicts apply, and what people judged otherwise stands.
     """
     rules, kept, dates, now = rules_of(config, models), ledger.verdicts.holding(), Dates(config.survey, clock), clock()
     with _step(report, "reading the verdicts"):
         in_file = read_if_any(config.verdicts)
-        report.problems += ahead_in_words(in_file, config.verdicts, now)
-        return Scoring(ledger, models, rules, latest(merge(in_file, kept), now), clock, dates)
+        report.problems += [*refused_in_words(in_file.refused), *ahead_in_words(in_file.verdicts, config.verdicts, now)]
+        if in_file.refused:
+            rules = dataclasses.replace(rules, leaves_judged=True)
+        return Scoring(ledger, models, rules, latest(merge(in_file.verdicts, kept), now), clock, dates)
     return Scoring(ledger, models, dataclasses.replace(rules, leaves_judged=True), latest(kept, now), clock, dates)
 
 
 def _judge(work: _Work) -> None:
     """Rewrite what Lasair holds against people's verdicts.
 
-    Nothing is taken back while the file of verdicts cannot be read: it may hold the verdict.
+    Nothing is taken back while a line of the file of verdicts cannot be read: it may hold the verdict.
     """
     report, scoring = work.report, work.scoring
     report.judged = report.queued = apply_verdicts(scoring.verdicts, work.ledger, work.clock())

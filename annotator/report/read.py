@@ -101,7 +101,7 @@ def _candidates(scored: Sequence[NightScore], config: Config, ledger: Ledger, un
     object_ids = [item.object_id for item in scored]
     kept, model_scores = ledger.kept.snapshots(object_ids), ledger.kept.model_scores(object_ids)
     histories, tns = ledger.scores.histories(object_ids), ledger.tns.entries(object_ids)
-    verdicts = latest(merge(read_if_any(config.verdicts), ledger.verdicts.holding()))
+    verdicts = latest(merge(read_if_any(config.verdicts).verdicts, ledger.verdicts.holding()))
     candidates = []
     for rank, item in enumerate(scored, 1):
         entry, verdict = tns.get(item.object_id), verdicts.get(item.object_id)

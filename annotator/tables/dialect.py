@@ -19,6 +19,7 @@ ENOUGH_NAMES = 2
 """So many in one line that is no comment, and it is the header."""
 
 _DECLARED = re.compile(r'\s*"?sep=(?P<sign>[^"])"?[\s,;]*\Z', re.IGNORECASE)
+_GUARDED = re.compile(r'="(\w+)"')
 _RULER = re.compile(r"(?=.*[-=]{2})[-=+|:\s]+\Z")
 
 
@@ -48,7 +49,8 @@ class Dialect:
 def trimmed(cell: str) -> str:
     """Return a cell without blanks around it, a mark of the byte order, and what keeps spreadsheets from its digits."""
     cell = cell.strip().strip("\ufeff\u200b").strip()
-    return cell[2:-1] if cell.startswith('="') and cell.endswith('"') and len(cell) > 2 else cell
+    guarded = _GUARDED.fullmatch(cell)
+    return guarded[1] if guarded else cell
 
 
 @dataclass(frozen=True)

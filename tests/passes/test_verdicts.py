@@ -1,6 +1,8 @@
 """Verdicts: the file, and what becomes of them in whole passes over HTTP."""
 
+import csv
 import datetime
+import io
 import time
 from pathlib import Path
 from string import ascii_letters, digits
@@ -18,7 +20,17 @@ from annotator.monitor.check import check
 from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from annotator.reasons.sentence import explain_verdict
-from annotator.verdicts import Verdict, VerdictKind, ahead_in_words, latest, merge, read_verdicts, verdicts_csv
+from annotator.verdicts import (
+    Verdict,
+    VerdictFile,
+    VerdictKind,
+    ahead_in_words,
+    latest,
+    merge,
+    read_verdicts,
+    refused_in_words,
+    verdicts_csv,
+)
 from tests.conftest import TOKEN
 
 HEADER = "objectId,verdict,person,when\n"
@@ -27,8 +39,8 @@ PERSON = "Ada O'Hara"
 
 
 NO_MOMENTS = [
-    *("", "yesterday", "NaN", "1e9", "2025-03-01", "2025-W09-7", "01/03/2099 09:30", "2025-03-01T09:30 CET"),
-    *("2025-13-01T00:00", "2025-03-01T25:00", "0001-01-01T00:00+14:00"),
+    *("", "yesterday", "NaN", "1e9", "46350.4", "24.11.26", "2025-03-01T09:30 CET"),
+    *("2025-13-01T00:00", "2025-03-01T25:00", "31/11/2026", "24 nov. 2026 13:00 PM", "0001-01-01T00:00+14:00"),
 ]
 
 
@@ -45,7 +57,7 @@ def verdict(name="regular", object_id="ZTF99aaaaaaa", person=PERSON, hour=0, not
 
 def write_down(path, item: Verdict) -> None:
     """Add a line to a file of verdicts, as people do."""
-    path.write_text(verdicts_csv([*read_verdicts(path), item]))
+    path.write_text(verdicts_csv([*read_verdicts(path).verdicts, item]))
 
 
 # --- the file
@@ -59,7 +71,7 @@ def test_a_file_is_read_line_by_line_with_its_times_in_utc(tmp_path, before, bet
         '2025-03-01 08:00,"Hara, O\'",ZTF99aaaaaab,"a moving source, twice",artefact',
         "",
     ]
-    first, second = read_verdicts(file_of(tmp_path, before + between.join(lines)))
+    first, second = read_verdicts(file_of(tmp_path, before + between.join(lines))).verdicts
     assert first == Verdict(
         "ZTF99aaaaaaa", "regular", "Ada Ångström", datetime.datetime(2025, 3, 1, 7, 30, tzinfo=datetime.UTC)
     )
@@ -68,44 +80,85 @@ def test_a_file_is_read_line_by_line_with_its_times_in_utc(tmp_path, before, bet
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "reason"),
+    ("line", "reason"),
     [
-        ("", 1, "no column objectId, verdict, person, when"),
-        ("objectId,verdict,person\n", 1, "no column when; the first line must be objectId,verdict,person,when"),
-        (GOOD, 1, "no column"),
-        ("objectId,verdict,person,when,mood\n", 1, "unknown column 'mood'"),
-        ("objectId,verdict,person,when,person\n", 1, "column person is repeated"),
-        (HEADER + GOOD + HEADER + GOOD, 3, "the header is repeated"),
-        (HEADER + GOOD.replace("regular", "boring"), 2, "verdict must be one of anomaly, regular, artefact, unknown"),
-        (HEADER + GOOD.replace("regular", "Regular"), 2, "verdict must be one of"),
-        (HEADER + GOOD.replace("ZTF99aaaaaaa", "O'Neill"), 2, "objectId must be 1 to 19 letters and digits; found"),
-        (HEADER + GOOD.replace("ZTF99aaaaaaa", "Z" * 20), 2, "objectId must be"),
-        (HEADER + GOOD.replace("ZTF99aaaaaaa", "ＺＴＦ９９"), 2, "objectId must be"),
-        (HEADER + GOOD.replace("Ada Ångström", " "), 2, "person must be a name on one line"),
-        (HEADER + GOOD.replace("Ada Ångström", '"Ada\nEve"'), 3, "person must be a name on one line"),
-        (HEADER + GOOD.replace("Ada Ångström", "Ada\x1b[2J"), 2, "person must be a name on one line"),
-        (
-            HEADER + GOOD.replace("Ada Ångström", "Ada, Countess"),
-            2,
-            "expected 4 values, found 5; put a value with a comma",
-        ),
-        (HEADER + GOOD + "ZTF99aaaaaab,regular\n", 3, "expected 4 values, found 2"),
-        (HEADER + GOOD + 'ZTF99aaaaaab,"regular\n', 3, "unexpected end of data"),
-        (HEADER + GOOD + "x" * 11_000_000 + "\n", 3, "field larger than field limit"),
-        *(
-            (HEADER + GOOD + f"ZTF99aaaaaab,unknown,Ada,{when}\n", 3, "when must be an ISO 8601 date and time")
-            for when in NO_MOMENTS
-        ),
-        pytest.param((HEADER + GOOD).encode("latin-1"), 2, "not UTF-8 text", id="Latin-1"),
-        pytest.param((HEADER + GOOD).encode("utf-16"), 1, "not UTF-8 text", id="UTF-16"),
+        (GOOD.replace("regular", "boring"), "verdict must be one of anomaly, regular, artefact, unknown"),
+        (GOOD.replace("ZTF99aaaaaaa", "O'Neill"), "objectId must be 1 to 19 letters and digits; found"),
+        (GOOD.replace("ZTF99aaaaaaa", "Z" * 20), "objectId must be"),
+        (GOOD.replace("ZTF99aaaaaaa", ""), "objectId must be"),
+        (GOOD.replace("ZTF99aaaaaaa", "ＺＴＦ９９"), "objectId must be"),
+        (GOOD.replace("Ada Ångström", " "), "person must be a name on one line"),
+        (GOOD.replace("Ada Ångström", '"Ada\nEve"'), "person must be a name on one line"),
+        (GOOD.replace("Ada Ångström", "Ada\x1b[2J"), "person must be a name on one line"),
+        (GOOD.replace("Ada Ångström", "Ada, Countess"), "expected 4 values, found 5; put a value with a comma"),
+        ("ZTF99aaaaaab,regular\n", "when: expected a date and time"),
+        ('ZTF99aaaaaab,"regular\n', "a quote is not closed"),
+        ("x" * 11_000_000 + "\n", "field larger than field limit"),
+        *((f"ZTF99aaaaaab,unknown,Ada,{when}\n", "when: expected a date and time such as") for when in NO_MOMENTS),
+        ("ZTF99aaaaaab,unknown,Ada,05/11/2026\n", "write 2026-11-05 or 2026-05-11; found '05/11/2026'"),
     ],
 )
-def test_what_breaks_the_rules_is_named_by_line_and_reason(tmp_path, content, line, reason):
+def test_a_line_that_breaks_the_rules_costs_that_line_and_is_named(tmp_path, line, reason):
+    others = [GOOD.replace("ZTF99aaaaaaa", f"ZTF99aaaaaa{letter}") for letter in "xyz"]
+    path = file_of(tmp_path, HEADER + others[0] + line + "".join(others[1:]))
+    read = read_verdicts(path)
+    assert [item.object_id for item in read.verdicts] == ["ZTF99aaaaaax", "ZTF99aaaaaay", "ZTF99aaaaaaz"]
+    (words,) = read.refused
+    assert words.startswith(f"the verdicts {path}, line 3: ") and reason in words
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "no header line"),
+        ("objectId,verdict,person\n", "no column when"),
+        ("object,verdict,person,when\n", "no column objectId; nearest: 'object' for objectId"),
+        (GOOD, "no column objectId, verdict, person, when"),
+        ("objectId,verdict,person,when,person\n", "column person is repeated"),
+        ('{"objectId": "ZTF99aaaaaaa"}\n', "is JSON"),
+    ],
+)
+def test_a_file_without_its_columns_is_an_error_that_says_how_to_begin_one(tmp_path, content, reason):
     path = file_of(tmp_path, content)
     with pytest.raises(ConfigError) as failure:
         read_verdicts(path)
-    assert f"{path}, line {line}: " in str(failure.value)
-    assert reason in str(failure.value)
+    assert str(path) in str(failure.value) and reason in str(failure.value)
+    assert "begin the file with the line objectId,verdict,person,when" in str(failure.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_file_is_read_as_spreadsheets_save_it(tmp_path, encoding, separator):
+    rows = [
+        ("objectId", "Verdict", "person", "when", "note", ""),
+        ("ZTF99aaaaaaa", "Regular", "Ada Ångström", "24/11/2026 09:30", "a moving source,\ntwice", ""),
+        ("ZTF99aaaaaab", "artefact", "Bo", "05/11/2026", "", ""),
+        ("", "", "", "", "", ""),
+        ("ZTF99aaaaaac", "ANOMALY", "Bo", "2026-11-24 09:30:00", "", ""),
+        ("ZTF99aaaaaad", "unknown", "Bo", "24.11.2026", "", ""),
+        ("ZTF99aaaaaae", "unknown", "Bo", "Nov 24, 2026", "", ""),
+        ("", "", "", "", "", ""),
+    ]
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=separator).writerows(rows)
+    read = read_verdicts(file_of(tmp_path, text.getvalue().encode(encoding)))
+    assert read.refused == ()
+    noon, midnight = "2026-11-24T09:30:00+00:00", "2026-11-24T00:00:00+00:00"
+    assert [(item.object_id[-1], item.verdict, item.when.isoformat()) for item in read.verdicts] == [
+        ("a", "regular", noon),
+        ("b", "artefact", "2026-11-05T00:00:00+00:00"),
+        ("c", "anomaly", noon),
+        ("d", "unknown", midnight),
+        ("e", "unknown", midnight),
+    ]
+    assert (read.verdicts[0].person, read.verdicts[0].note) == ("Ada Ångström", "a moving source, twice")
+
+
+def test_many_bad_lines_are_told_in_a_few_words(tmp_path):
+    read = read_verdicts(file_of(tmp_path, HEADER + GOOD.replace("regular", "boring") * 9))
+    told = refused_in_words(read.refused)
+    assert len(told) == 6 and told[-1] == "and 4 more of its lines are no verdicts"
+    assert refused_in_words(read.refused[:5]) == list(read.refused[:5])
 
 
 def test_a_file_that_is_not_there_is_an_error_that_says_how_to_begin_one(tmp_path):
@@ -121,8 +174,10 @@ def test_any_file_is_verdicts_or_a_clear_error(tmp_path_factory, content):
     except ConfigError as error:
         read, complaint = [], str(error)
     else:
-        complaint = f"the verdicts {path}, line "
-    assert f"the verdicts {path}, line " in complaint
+        complaint = "the verdicts: "
+        assert all(f"the verdicts {path}, line " in words for words in read.refused)
+        read = read.verdicts
+    assert "the verdicts: " in complaint
     assert all(item.verdict in tuple(VerdictKind) and item.when.tzinfo for item in read)
 
 
@@ -141,7 +196,7 @@ verdict_objects = st.builds(
 def test_what_was_exported_is_read_again(tmp_path_factory, verdicts):
     path = tmp_path_factory.getbasetemp() / "exported.csv"
     path.write_text(verdicts_csv(verdicts), encoding="utf-8", newline="")
-    assert read_verdicts(path) == verdicts
+    assert read_verdicts(path) == VerdictFile(tuple(verdicts))
 
 
 @given(st.lists(verdict_objects, max_size=5), st.lists(verdict_objects, max_size=5))
@@ -379,6 +434,17 @@ def test_while_the_file_is_broken_all_else_is_done_and_what_was_judged_stands(
     (point,) = (item for item in check(tmp_path / "aha.yaml", {}) if item.name == "verdicts")
     assert point.in_order and "1 verdicts on 1 objects" in point.words
     assert run_pass(config, models).problem == ""
+
+
+def test_one_bad_line_costs_that_line_and_what_others_say_is_done(sandbox, config, models, verdicts_file):
+    run_pass(config, models)
+    silenced, other = (of_class(sandbox, name)["objectId"] for name in ("watch", "anomaly"))
+    write_down(verdicts_file, verdict("regular", silenced))
+    verdicts_file.write_text(verdicts_file.read_text() + f",,,,\n{other},boring,Ada,2025-03-01T09:30Z,\n,,,,\n")
+    report = run_pass(config, models)
+    assert "verdicts.csv, line 4: verdict must be one of" in report.problem and report.judged == 1
+    assert held(sandbox)[silenced]["classification"] == "normal"
+    assert held(sandbox)[other]["classification"] == "anomaly"
 
 
 def test_a_verdict_in_a_dry_run_is_shown_and_nothing_kept(sandbox, config, models, verdicts_file):

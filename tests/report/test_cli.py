@@ -98,7 +98,7 @@ def test_verdicts_are_printed_as_training_reads_them(run, config, tmp_path):
         ledger.verdicts.add(said)
     status, printed, _ = run("verdicts")
     (tmp_path / "verdicts.csv").write_text(printed, encoding="utf-8")
-    assert status == 0 and read_verdicts(tmp_path / "verdicts.csv") == [said]
+    assert status == 0 and read_verdicts(tmp_path / "verdicts.csv").verdicts == (said,)
 
 
 @pytest.mark.parametrize(

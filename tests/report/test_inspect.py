@@ -218,7 +218,7 @@ def test_the_export_holds_the_verdicts_of_ledger_and_file_as_they_are_read_again
     assert answer.headers["Content-Disposition"] == "attachment; filename=verdicts.csv"
     assert (answer.mimetype, answer.headers["Cache-Control"]) == ("text/csv", "no-store")
     (tmp_path / "exported.csv").write_bytes(answer.data)
-    read = read_verdicts(tmp_path / "exported.csv")
+    read = read_verdicts(tmp_path / "exported.csv").verdicts
     assert [(item.object_id, item.verdict, item.note) for item in read] == [
         (LAST, "artefact", 'a "dipole", twice'),
         (FIRST, "anomaly", ""),

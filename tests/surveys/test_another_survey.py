@@ -177,9 +177,9 @@ def test_a_page_and_a_verdict_go_by_all_its_digits(tmp_path):
     assert page_name(OBJECT_ID) == f"{OBJECT_ID}.html"
     path = tmp_path / "verdicts.csv"
     path.write_text(f"objectId,verdict,person,when\n{OBJECT_ID},anomaly,Ada,2026-11-28T20:00Z\n")
-    read = read_verdicts(path)
+    read = read_verdicts(path).verdicts
     path.write_text(verdicts_csv(read))
-    assert [item.object_id for item in read_verdicts(path)] == [OBJECT_ID]
+    assert [item.object_id for item in read_verdicts(path).verdicts] == [OBJECT_ID]
 
 
 def test_its_query_is_paged_by_its_columns_and_ids_are_compared_as_numbers(other):

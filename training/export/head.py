@@ -14,7 +14,7 @@ from annotator.errors import ModelError
 from annotator.models import ModelSet
 from annotator.models.heads import Head, HeadManifest, HeadReference, load_head
 from annotator.preprocess import PREPROCESS_VERSION
-from annotator.verdicts import latest, read_verdicts
+from annotator.verdicts import latest, read_verdicts, refused_in_words
 from training.export.files import write_files
 from training.export.graph import check_parity, describe_graph, export_graph, manifest_json, narrow
 from training.metrics.intervals import interval_of, resamplings
@@ -44,8 +44,16 @@ def export_head(model: nn.Module, numbers: NDArray[np.float32]) -> bytes:
 
 
 def verdicts_in(path: Path | None) -> dict[str, str]:
-    """Return the newest verdict of each object in a file, by object id; none where there is no file."""
-    return {item.object_id: item.verdict for item in latest(read_verdicts(path)).values()} if path else {}
+    """Return the newest verdict of each object in a file, by object id; none where there is no file.
+
+    Lines of it that are no verdicts are named in the log.
+    """
+    if path is None:
+        return {}
+    read = read_verdicts(path)
+    for words in refused_in_words(read.refused):
+        log.warning("%s", words)
+    return {item.object_id: item.verdict for item in latest(read.verdicts).values()}
 
 
 def head_reference(model: nn.Module, names: Sequence[str], numbers: Mapping[str, float]) -> HeadReference:
