@@ -5,6 +5,7 @@
     AhaError
     ├── ConfigError               the configuration, the command line or the environment; exit status 2
     ├── RecordError               a record cannot be understood: refused by name, the rest goes on
+    │   └── SolarSystemObjectError    all that was detected is a known solar-system object
     ├── MissingModalityError      the object lacks what one modality needs; the message is the reason
     │   └── DamagedFileError          its file is broken off or damaged: the file, not the object, lacks it
     ├── ModelError                a model is damaged, changed, or does not reproduce its references
@@ -37,6 +38,10 @@ class ConfigError(AhaError):
 
 class RecordError(AhaError):
     """A record cannot be understood."""
+
+
+class SolarSystemObjectError(RecordError):
+    """All that was detected of the object is a known solar-system object, passing by."""
 
 
 class MissingModalityError(AhaError):

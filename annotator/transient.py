@@ -46,6 +46,9 @@ class Triplet:
     difference: NDArray[np.float32]
     time_mjd: float | None = None
     """Epoch of the science and difference stamps (MJD, UTC)."""
+    x_pixel: float | None = None
+    y_pixel: float | None = None
+    """Where the object is on the detector, column and row from 1: a stamp is smaller where the detector ends."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ class CutoutReference:
     template: str
     difference: str
     time_mjd: float | None = None
+    x_pixel: float | None = None
+    y_pixel: float | None = None
+    """As in :class:`Triplet`."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,11 @@ class Transient:
     """Modality to the reason why the record's source has nothing for it, where that is known."""
     dates_ahead: tuple[str, ...] = ()
     """Names of the dates in the record that are later than now can be, and count as missing."""
+    left_out: tuple[str, ...] = ()
+    """What the record has and no view does, and why, a phrase each: detections at known solar-system objects, values
+    that nobody understands."""
+    n_solar_system: int = 0
+    """Detections in its record that are of known solar-system objects, and none of its own."""
     extras: Mapping[str, float] = field(default_factory=dict)
     """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; and the
     survey's own scores of how real the detection is, 0 to 1."""

@@ -16,6 +16,8 @@ from annotator.transient import Modality, Transient
 UNKNOWN = Known()
 DATES_AHEAD = "dates_ahead"
 """Beside the modalities of a scoring: names of the dates that counted as missing."""
+LEFT_OUT = "left_out"
+"""The same of what else no view has, and why."""
 
 
 def decide_batch(cases: Sequence[Case], known: Mapping[str, Known], rules: Rules) -> list[ScoredObject]:
@@ -108,6 +110,8 @@ def _with_dates(summary: dict[str, object], transient: Transient) -> dict[str, o
     """Add to a triplet's score which epoch it is of, and to all which dates were no dates."""
     if transient.dates_ahead:
         summary = summary | {DATES_AHEAD: transient.dates_ahead}
+    if transient.left_out:
+        summary = summary | {LEFT_OUT: transient.left_out}
     stamps, said = transient.triplet, summary.get(Modality.TRIPLET, {})
     if stamps is None or stamps.time_mjd is None or "score" not in said:
         return summary

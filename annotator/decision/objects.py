@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from annotator.annotation import Annotation
+from annotator.errors import RecordError
 from annotator.models.scores import ModalityScore, Scores
 from annotator.reasons.reason import Reasons
 from annotator.transient import Transient
@@ -30,6 +31,8 @@ class Enriched:
     """Whether a modality is still to be fetched, in a later pass."""
     gained: bool = False
     """Whether Lasair was asked and answered."""
+    refused: RecordError | None = None
+    """Why it is not to be scored, by what was fetched."""
 
 
 @dataclass(frozen=True)

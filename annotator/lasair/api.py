@@ -11,7 +11,13 @@ import lasair
 
 from annotator.annotation import Annotation
 from annotator.clock import Clock
-from annotator.errors import LasairApiError, LasairUnreachableError, QuotaError, RejectedError
+from annotator.errors import (
+    LasairApiError,
+    LasairUnreachableError,
+    QuotaError,
+    RejectedError,
+    SolarSystemObjectError,
+)
 from annotator.lasair.breaker import Breakers
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.client import Client, words
@@ -74,10 +80,16 @@ class LasairApi:
         return self._call("object", object_id, self._of(object_id), lambda: self._client.object(object_id))
 
     def transient(self, object_id: str, parse: Callable[[object], Transient]) -> Transient:
-        """Ask for all of one object, as it is parsed; what cannot be is no answer."""
+        """Ask for all of one object, as it is parsed; what cannot be is no answer.
+
+        Raises
+        ------
+        SolarSystemObjectError
+            If the answer says that it is one.
+        """
         of_object = self._of(object_id)
 
-        def read(answer: object) -> Transient:
+        def read(answer: object) -> Transient | SolarSystemObjectError:
             whole = of_object(answer)
             if not any(_is_rows(value) for value in whole.values()):
                 raise LasairUnreachableError(f"object answered {object_id} without a list of measurements")
@@ -85,13 +97,18 @@ class LasairApi:
                 return parse(whole)
             except LasairApiError:
                 raise
+            except SolarSystemObjectError as error:  # as good an answer as any
+                return error
             except Exception as error:  # whatever the parser stumbled over
                 kind = type(error).__name__
                 raise LasairUnreachableError(
                     f"object answered what cannot be read: {kind}: {words(str(error))}"
                 ) from error
 
-        return self._call("object", object_id, read, lambda: self._client.object(object_id))
+        found = self._call("object", object_id, read, lambda: self._client.object(object_id))
+        if isinstance(found, SolarSystemObjectError):
+            raise found
+        return found
 
     def _of(self, object_id: str) -> Callable[[object], dict[str, Any]]:
         def of_object(answer: object) -> dict[str, Any]:

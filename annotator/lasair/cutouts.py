@@ -100,7 +100,7 @@ class CutoutFetcher:
                 stamps = [self._stamp(reference, kind, should_stop) for kind in _KINDS]
             except (MissingModalityError, RejectedError, LasairUnreachableError) as reason:
                 return reason
-            return Triplet(*stamps, time_mjd=reference.time_mjd)
+            return Triplet(*stamps, reference.time_mjd, reference.x_pixel, reference.y_pixel)
 
         with ThreadPoolExecutor(min(self._parallel, len(references)), thread_name_prefix="cutouts") as pool:
             outcomes = list(pool.map(outcome, references))

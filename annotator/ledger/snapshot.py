@@ -15,6 +15,7 @@ from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 _CURVE_KINDS = {field.name: np.str_ if "band" in field.name else np.float64 for field in dataclasses.fields(LightCurve)}
 _CURVE_KINDS["is_positive"] = np.bool_
 _STAMPS = ("science", "template", "difference")
+_BESIDE_STAMPS = ("time_mjd", "x_pixel", "y_pixel")
 
 
 def transient_json(transient: Transient) -> str:
@@ -24,7 +25,9 @@ def transient_json(transient: Transient) -> str:
     if transient.light_curve is not None:
         plain["light_curve"] = {name: _plain(values) for name, values in vars(transient.light_curve).items()}
     if transient.triplet is not None:
-        plain["triplet"] = {"shape": transient.triplet.science.shape, "time_mjd": transient.triplet.time_mjd}
+        plain["triplet"] = {"shape": transient.triplet.science.shape} | {
+            name: getattr(transient.triplet, name) for name in _BESIDE_STAMPS
+        }
     if transient.cutouts is not None:
         plain["cutouts"] = vars(transient.cutouts)
     return json.dumps(plain, allow_nan=False, separators=(",", ":"))
@@ -52,7 +55,8 @@ def read_snapshot(text: str, stamps: bytes | None) -> Transient:
             values["light_curve"] = LightCurve(
                 **{name: _array(name, column) for name, column in values["light_curve"].items()}
             )
-        values["dates_ahead"] = tuple(values.get("dates_ahead", ()))
+        for name in ("dates_ahead", "left_out"):
+            values[name] = tuple(values.get(name, ()))
         if values["cutouts"] is not None:
             values["cutouts"] = CutoutReference(**values["cutouts"])
         if values["triplet"] is not None:
@@ -105,4 +109,4 @@ def _array(name: str, column: list) -> NDArray:
 
 def _triplet(said: dict, stamps: bytes) -> Triplet:
     pixels = np.frombuffer(stamps, dtype="<f4").astype(np.float32).reshape(len(_STAMPS), *said["shape"])
-    return Triplet(*pixels, time_mjd=said["time_mjd"])
+    return Triplet(*pixels, **{name: said.get(name) for name in _BESIDE_STAMPS})

@@ -109,7 +109,9 @@ def take_waiting(scoring: Scoring, enricher: Enricher) -> Taken:
     seen, refusals = parse_batch([decoded(text) for text in drawn.values()], scoring.dates)
     fetched, not_fetched = _fetched([item.transient for item in seen], enricher.waiting)
     refusals += [_refusal(seen[number], Modality.TRIPLET, failure) for number, failure in not_fetched.items()]
-    joined = [(item, got) for item, got in zip(seen, fetched, strict=True) if not got.waits or got.gained]
+    asked = list(zip(seen, fetched, strict=True))
+    refusals += _refused_by_answers(asked)
+    joined = [(item, got) for item, got in asked if (not got.waits or got.gained) and got.refused is None]
     if not joined and not refusals:
         return Taken()
     states = scoring.states(item for item, _ in joined)
@@ -297,7 +299,15 @@ def _enriched(seen: Sequence[Seen], enricher: Enricher) -> tuple[Objects, list[R
     for number, item in zip(last, fetched, strict=True):
         enriched[number] = item
     refusals = [_refusal(seen[last[place]], "views", failure) for place, failure in failures.items()]
-    return list(zip(seen, enriched, strict=True)), refusals
+    objects = list(zip(seen, enriched, strict=True))
+    refused = {item.transient.object_id for item in enriched if item.refused is not None}
+    kept = [(item, got) for item, got in objects if item.transient.object_id not in refused]
+    return kept, [*refusals, *_refused_by_answers(objects)]
+
+
+def _refused_by_answers(objects: Objects) -> list[Refusal]:
+    """Refuse what Lasair's own answer says is nothing to score."""
+    return [_refusal(seen, "record", failure_of(item.refused)) for seen, item in objects if item.refused is not None]
 
 
 def _fetched(

@@ -16,7 +16,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from annotator.config import LasairConfig
 from annotator.decision.objects import Enriched
-from annotator.errors import LasairApiError, LasairUnreachableError, MissingModalityError, RejectedError
+from annotator.errors import (
+    LasairApiError,
+    LasairUnreachableError,
+    MissingModalityError,
+    RejectedError,
+    SolarSystemObjectError,
+)
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
@@ -151,11 +157,13 @@ class Enricher:
             found = self._api.transient(transient.object_id, self._parse)
         except RejectedError:
             raise
+        except SolarSystemObjectError as error:
+            return Enriched(transient, waits=False, gained=True, refused=error)
         except LasairApiError as error:
             log.info("%s waits: %s", transient.object_id, error)
             reason = NO_ANSWER if isinstance(error, LasairUnreachableError) else NO_CALL
             return Enriched(self._without(transient, reason), waits=True)
-        return Enriched(_joined(transient, found), waits=False, gained=True)
+        return Enriched(_joined(transient, found, self._api.survey.surroundings), waits=False, gained=True)
 
     def _refused_one(self, transient: Transient, error: RejectedError, nights: Mapping[str, int]) -> Enriched:
         """Say of an object that Lasair refused whether it waits."""
@@ -226,14 +234,31 @@ def with_stamps(transient: Transient, cutouts: CutoutFetcher) -> Transient:
     return _with_reason(transient, Modality.TRIPLET, str(outcome))
 
 
-def _joined(transient: Transient, found: Transient) -> Transient:
-    """Add what `object` has; what the record itself said stays, its features above all."""
+def _joined(transient: Transient, found: Transient, surroundings: Collection[str]) -> Transient:
+    """Add what `object` has; what the record itself said stays, its features above all.
+
+    But for what Lasair had computed of detections at known solar-system objects, too.
+    """
+    if found.n_solar_system and not transient.n_solar_system:
+        around = {name: value for name, value in transient.features.items() if name in surroundings}
+        transient = dataclasses.replace(
+            transient,
+            features=dict(found.features) | around,
+            n_det=found.n_det,
+            n_det_good=found.n_det_good,
+            last_mjd=found.last_mjd,
+            ra_deg=found.ra_deg,
+            dec_deg=found.dec_deg,
+            n_solar_system=found.n_solar_system,
+            extras={name: value for name, value in transient.extras.items() if name not in found.extras},
+        )
     return dataclasses.replace(
         transient,
         light_curve=transient.light_curve or found.light_curve,
         cutouts=transient.cutouts or found.cutouts,
         why_missing=dict(found.why_missing) | dict(transient.why_missing),
         dates_ahead=tuple(dict.fromkeys((*transient.dates_ahead, *found.dates_ahead))),
+        left_out=tuple(dict.fromkeys((*transient.left_out, *found.left_out))),
         extras=dict(found.extras) | dict(transient.extras),
     )
 

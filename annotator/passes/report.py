@@ -23,6 +23,8 @@ class PassReport:
     scored: int = 0
     refused: int = 0
     """Records of which nothing could be used."""
+    solar_system: int = 0
+    """Those of them of which all that was detected is a known solar-system object."""
     faults: dict[str, int] = field(default_factory=dict)
     """Refusals of records, or of parts of them, that are no fault of what the record says, by the kind of exception."""
     classes: dict[str, int] = field(default_factory=dict)

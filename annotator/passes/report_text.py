@@ -14,7 +14,7 @@ def summary(report: PassReport) -> str:
     delivery = report.delivery
     lines = [
         f"read {report.read} records: {report.scored} scored ({classes}), {report.unchanged} unchanged, "
-        f"{report.refused} refused",
+        f"{_refused(report)}",
         f"annotations: {report.queued} new, {delivery.sent} sent, {delivery.failed} failed, {report.waiting} waiting; "
         f"{delivery.stored} read back as sent, {delivery.lost} lost, {delivery.held} held, {delivery.unsure} unsure",
     ]
@@ -36,6 +36,12 @@ def summary(report: PassReport) -> str:
     lines += _announcement(report)
     lines += [f"waiting: {pause}" for pause in dict.fromkeys((report.reading_pause, delivery.pause)) if pause]
     return "\n".join([*lines, f"ATTENTION: {report.problem}"] if report.problem else lines)
+
+
+def _refused(report: PassReport) -> str:
+    if not report.solar_system:
+        return f"{report.refused} refused"
+    return f"{report.refused} refused, {report.solar_system} of them known solar-system objects"
 
 
 def pass_line(report: PassReport, began_at: float, ended_at: float) -> str:

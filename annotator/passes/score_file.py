@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.decision.classify import decide, exotic_threshold_of, learned, modality_summary
 from annotator.decision.config import DecisionConfig
+from annotator.decision.decide import LEFT_OUT
 from annotator.errors import RecordError
 from annotator.fences import failure_of
 from annotator.lasair.cutouts import CutoutFetcher
@@ -45,9 +46,9 @@ def score_lines(
     Yields
     ------
     ScoredLine
-        For each record, in order: its object id, score, classification, exotic and prior where there are any, and each
-        modality; or its object id and why it is refused, as one is of which no model can score anything. Plain ASCII,
-        and never null, NaN or Infinity.
+        For each record, in order: its object id, score, classification, exotic and prior where there are any, each
+        modality, and what was left out of all of them; or its object id and why it is refused, as one is of which no
+        model can score anything. Plain ASCII, and never null, NaN or Infinity.
     """
     survey = SURVEYS[models.survey]
     for record in records:
@@ -73,5 +74,6 @@ def _scored(transient: Transient, models: ModelSet, decision: DecisionConfig, cu
         "classification": decide(transient, scores, decision, exotic_threshold_of(models, decision)),
         **learned(scores),
         **modality_summary(scores),
+        **({LEFT_OUT: transient.left_out} if transient.left_out else {}),
     }
     return json.dumps(line, allow_nan=False)

@@ -8,10 +8,13 @@ from annotator.annotation import Classification
 from annotator.attention.shares import SCORED, UNUSUAL, WITH
 from annotator.attention.silence import NEWS
 from annotator.decision.sending import FLAGS
-from annotator.errors import RecordError
+from annotator.errors import RecordError, SolarSystemObjectError
 from annotator.lasair.held import MAX_ASKED
 from annotator.passes.batch import Taken
 from annotator.passes.report import PassReport
+
+_OF_THE_RECORD = (RecordError.__name__, SolarSystemObjectError.__name__)
+"""Refusals that are what a record asks for."""
 
 
 def add_taken(report: PassReport, taken: Taken) -> None:
@@ -20,7 +23,8 @@ def add_taken(report: PassReport, taken: Taken) -> None:
     report.unchanged += taken.unchanged
     for refusal in taken.refusals:
         report.refused += refusal.part == "record"
-        if refusal.kind != RecordError.__name__:
+        report.solar_system += refusal.kind == SolarSystemObjectError.__name__
+        if refusal.kind not in _OF_THE_RECORD:
             report.faults[refusal.kind] = report.faults.get(refusal.kind, 0) + 1
     scored_objects = taken.scored_objects
     report.scored += len(scored_objects)
@@ -53,6 +57,7 @@ def counts(report: PassReport) -> dict[str, int]:
         "unchanged": report.unchanged,
         SCORED: report.scored,
         "refused": report.refused,
+        "solar_system": report.solar_system,
         "completed_later": report.completed_later,
         "queued": report.queued,
         "waiting": report.waiting,

@@ -18,6 +18,12 @@ from annotator.errors import DamagedFileError, MissingModalityError
 MAX_BYTES = 2_000_000
 """Of a file after decompression; a ZTF stamp has 20,000."""
 
+MAX_MEMBERS = 100
+"""Parts that a gzip file may be made of; programs that pack in parallel make one of each 128 kB."""
+
+MAX_REASON = 100
+"""Characters of what astropy says of a file that it cannot read."""
+
 MAX_SIDE = 500
 """Rows or columns; a ZTF stamp has 63."""
 
@@ -27,6 +33,7 @@ _DTYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _NEEDED = (b"BITPIX  ", b"NAXIS   ", b"NAXIS1  ", b"NAXIS2  ")
 _UNUSUAL = (b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  ", b"INHERIT ")
 _READ = frozenset((*_NEEDED, *_UNUSUAL))
+_GZIP_MAGIC = b"\x1f\x8b"
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's code for "with gzip's header"
 
 
@@ -52,7 +59,7 @@ def read_stamp(content: bytes) -> NDArray[np.float32]:
     """
     if not content:
         raise MissingModalityError("its file is empty")
-    if content.startswith(b"\x1f\x8b"):
+    if content.startswith(_GZIP_MAGIC):
         content = _unpacked(content)
     if len(content) > MAX_BYTES:
         raise MissingModalityError(f"it has more than {MAX_BYTES} bytes")
@@ -71,16 +78,33 @@ def read_stamp(content: bytes) -> NDArray[np.float32]:
 
 
 def _unpacked(content: bytes) -> bytes:
+    """Unpack all members of a gzip file, one after the other; what follows the last of them is ignored (RFC 1952)."""
+    plain, rest = _first_member(content, MAX_BYTES)
+    if not rest:
+        return plain
+    members, left = [plain], MAX_BYTES - len(plain)
+    for _ in range(MAX_MEMBERS):
+        rest = rest.lstrip(b"\0")  # padding to a block
+        if not rest.startswith(_GZIP_MAGIC):
+            break
+        plain, rest = _first_member(rest, left)
+        members.append(plain)
+        left -= len(plain)
+    return b"".join(members)
+
+
+def _first_member(content: bytes, most: int) -> tuple[bytes, bytes]:
+    """Unpack the first member of a gzip file; return what is in it and what follows it."""
     unpacker = zlib.decompressobj(_GZIP)
     try:
-        plain = unpacker.decompress(content, MAX_BYTES + 1)
+        plain = unpacker.decompress(content, most + 1)
     except zlib.error as failure:
         raise DamagedFileError(f"its gzip is damaged: {failure}") from failure
-    if len(plain) > MAX_BYTES:
+    if len(plain) > most:
         raise MissingModalityError(f"it has more than {MAX_BYTES} bytes when unpacked")
     if not unpacker.eof:
         raise DamagedFileError("it is truncated: its gzip does not end")
-    return plain
+    return plain, unpacker.unused_data
 
 
 def _simple_layout(content: bytes) -> tuple[int, tuple[int, int], str] | None:
@@ -94,6 +118,8 @@ def _simple_layout(content: bytes) -> tuple[int, tuple[int, int], str] | None:
             offset = (start // _BLOCK + 1) * _BLOCK
             break
     else:
+        if len(content) < _MAX_HEADER:
+            raise DamagedFileError("its FITS cannot be read: its header does not end")
         return None
     if any(keyword in cards for keyword in _UNUSUAL) or not all(keyword in cards for keyword in _NEEDED):
         return None
@@ -104,6 +130,13 @@ def _simple_layout(content: bytes) -> tuple[int, tuple[int, int], str] | None:
     if n_axes != 2 or bitpix not in _DTYPES:
         return None
     return offset, (n_rows, n_columns), _DTYPES[bitpix]
+
+
+def _plane(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Leave out axes of one pixel in front of rows and columns."""
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
@@ -120,12 +153,14 @@ def _read_with_astropy(content: bytes) -> NDArray[np.float32]:
             with fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=True) as file:
                 for part in file:
                     if part.is_image and len(part.shape) >= 2:
-                        _check_shape(part.shape)
-                        return _as_float32(part.data)
+                        shape = _plane(part.shape)
+                        _check_shape(shape)
+                        return _as_float32(part.data.reshape(shape))
     except MissingModalityError:
         raise
     except Exception as failure:  # a damaged file raises what the damaged part happens to make of it
-        raise DamagedFileError(f"its FITS cannot be read: {type(failure).__name__}") from failure
+        said = str(failure).partition("\n")[0][:MAX_REASON] or type(failure).__name__
+        raise DamagedFileError(f"its FITS cannot be read: {said}") from failure
     raise MissingModalityError("expected an image in the FITS file, found none")
 
 

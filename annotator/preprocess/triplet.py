@@ -11,6 +11,9 @@ SIDE = 63
 
 CENTRE = SIDE // 2
 
+DETECTOR = (3080, 3072)
+"""Rows and columns of a quadrant of ZTF's camera, beyond which no stamp reaches (Masci et al. 2019)."""
+
 CHANNELS = ("science", "template", "difference")
 """In the order of the tensor; the same order again for the masks."""
 
@@ -41,7 +44,8 @@ def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
     stamp, and how noisy an image is does not show. The scale is asinh(x / 2 sigma), clipped at +-8.
 
     A stamp cut by the detector's edge is padded with missing pixels, never stretched: along an axis with fewer than 63
-    pixels the object is 31 pixels from one of its ends, the one around which the difference stamp is brighter.
+    pixels the object is 31 pixels from one of its ends. Which one the object's place on the detector says; where that
+    is not known, it is the one around which the difference stamp is brighter.
 
     Parameters
     ----------
@@ -62,7 +66,7 @@ def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
     stamps = np.stack(_same_shape(triplet)).astype(np.float32, copy=False)
     with np.errstate(invalid="ignore"):
         present = np.abs(stamps) < MAX_PHYSICAL_FLUX  # False for NaN too
-    stamps, present = _padded(stamps, present)
+    stamps, present = _padded(stamps, present, (triplet.y_pixel, triplet.x_pixel))
     _check_present(present)
     known = [stamp.ravel() if mask.all() else stamp[mask] for stamp, mask in zip(stamps, present, strict=True)]
     science_sky, template_sky = (float(_sorted_at_middle(values)[len(values) // 2]) for values in known[:2])
@@ -105,13 +109,15 @@ def _middle_range(values: NDArray[np.float32]) -> tuple[float, float, float]:
     return float(low), float(halves[middle]), float(high)
 
 
-def _padded(stamps: NDArray[np.float32], present: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _padded(
+    stamps: NDArray[np.float32], present: NDArray[np.bool_], place: tuple[float | None, float | None]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Lay ``(3, rows, columns)`` into ``(3, 63, 63)`` with the object in the middle."""
     rows, columns = stamps.shape[1:]
     if rows == columns == SIDE:
         return stamps, present
     difference = np.where(present[2], stamps[2], -np.inf)
-    starts = [(0, SIDE - side) if side < SIDE else (0,) for side in (rows, columns)]
+    starts = [_starts(*axis) for axis in zip((rows, columns), place, DETECTOR, strict=True)]
 
     def brightness(start: tuple[int, int]) -> float:
         row, column = CENTRE - start[0], CENTRE - start[1]
@@ -122,6 +128,17 @@ def _padded(stamps: NDArray[np.float32], present: NDArray[np.bool_]) -> tuple[ND
     whole[:, row : row + rows, column : column + columns] = stamps
     mask[:, row : row + rows, column : column + columns] = present
     return whole, mask
+
+
+def _starts(side: int, pixel: float | None, n_pixels: int) -> tuple[int, ...]:
+    """Return where the first of some rows or columns may be among the 63."""
+    if side == SIDE:
+        return (0,)
+    if pixel is not None and round(pixel) <= CENTRE:
+        return (SIDE - side,)
+    if pixel is not None and round(pixel) > n_pixels - CENTRE:
+        return (0,)
+    return 0, SIDE - side
 
 
 def _check_present(present: NDArray[np.bool_]) -> None:

@@ -58,15 +58,16 @@ def explain(transient: Transient, scores: Scores, classification: Classification
     reasons
         What :func:`annotator.reasons.reasons_of` found; only a flag needs any.
     """
+    left_out = f" Left out: {'; '.join(transient.left_out)}." if transient.left_out else ""
     if classification == Classification.ARTEFACT:
-        return safe_text(_artefact_reason(transient, scores))
+        return _with_what_fits(_artefact_reason(transient, scores), left_out)
     present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
     if not present:
-        return "Not scored: no modality has what it needs."
+        return _with_what_fits("Not scored: no modality has what it needs.", left_out)
     ranked = sorted(present, key=lambda modality: -present[modality].score)
     rarity = _rarity(present[ranked[0]], ranked[0])
     if classification == Classification.NORMAL:
-        return f"Not unusual: {rarity[0].lower()}{rarity[1:]}."
+        return _with_what_fits(f"Not unusual: {rarity[0].lower()}{rarity[1:]}.", left_out)
     named = [reason.words for reason in _to_name(reasons.get(ranked[0], ()))] or [_AS_A_WHOLE[ranked[0]]]
     others = [
         f" Also odd in its {_ALSO[name]}: {reasons[name][0].words}."
@@ -78,7 +79,15 @@ def explain(transient: Transient, scores: Scores, classification: Classification
     if exotic and present[ranked[0]].score < ALSO_ODD:
         # It is a flag for being like them, and not for being rare: that comes first.
         rarity, exotic = f"{exotic.strip()} {rarity}", ""
-    return safe_text(_fitted(rarity, named, others, exotic))
+    if len(safe_text(left_out)) > MAX_EXPLANATION // 2:  # why it is odd comes first
+        left_out = ""
+    return safe_text(_fitted(rarity, named, others, f"{exotic}{left_out}"))
+
+
+def _with_what_fits(sentence: str, more: str) -> str:
+    """Add a sentence where it fits."""
+    whole = safe_text(f"{sentence}{more}", len(sentence) + len(more))
+    return whole if len(whole) <= MAX_EXPLANATION else safe_text(sentence)
 
 
 def _to_name(reasons: Sequence[Reason]) -> list[Reason]:

@@ -53,6 +53,8 @@ class Survey:
     """Its columns that are inputs of the object-feature model, in order."""
     other_columns: tuple[str, ...]
     """Further columns that `parse` reads of a flat row."""
+    surroundings: tuple[str, ...]
+    """Its columns of what surrounds an object, which no detection changes; some of them are features."""
     parse: Callable[..., Transient]
     """Reads a record (a row of a query, a message of a stream, an answer of `object`), in which no date is later than a
     second argument (MJD; infinity where it is left out); raises RecordError."""

@@ -10,7 +10,7 @@ from annotator.clock import Clock
 from annotator.decision.changes import as_seen, changed
 from annotator.decision.objects import ScoredState
 from annotator.nights import DAY_S, mjd_of
-from annotator.surveys.ztf.candidates import JD_MINUS_MJD
+from annotator.surveys.values import JD_MINUS_MJD
 
 NOW = 1.79e9
 NOW_JD = mjd_of(NOW) + JD_MINUS_MJD

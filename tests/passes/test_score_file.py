@@ -69,7 +69,9 @@ def test_numbers_as_text_score_as_numbers(rows, models):
 def test_a_value_that_is_none_scores_as_if_its_column_were_absent(rows, models, value):
     for name in FEATURE_NAMES:
         damaged, absent = scored([rows[0] | {name: value}, {k: v for k, v in rows[0].items() if k != name}], models)
+        named = damaged.pop("left_out", [])
         assert damaged == absent
+        assert all(words.startswith(f"{name} is no number but ") for words in named)
 
 
 @given(st.dictionaries(st.sampled_from(FEATURE_NAMES), st.floats(allow_nan=True) | st.integers() | st.text(max_size=5)))

@@ -181,3 +181,51 @@ def _member(packed):
     if not unpacker.eof or not plain.startswith(b"SIMPLE"):
         raise EOFError
     return plain
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        pytest.param(lambda whole: gzip.compress(whole[:3000]) + gzip.compress(whole[3000:]), id="two members"),
+        pytest.param(
+            lambda whole: b"".join(gzip.compress(whole[at : at + 500]) for at in range(0, len(whole), 500)),
+            id="many members",
+        ),
+        pytest.param(lambda whole: gzip.compress(b"") + gzip.compress(whole), id="an empty member first"),
+        pytest.param(lambda whole: gzip.compress(whole) + bytes(512), id="zeros behind it"),
+        pytest.param(lambda whole: gzip.compress(whole) + b"--boundary\r\n", id="other bytes behind it"),
+        pytest.param(
+            lambda whole: gzip.compress(whole[:999]) + bytes(7) + gzip.compress(whole[999:]), id="zeros between"
+        ),
+        pytest.param(lambda whole: _named(whole), id="a header with a name, a comment and a checksum"),
+    ],
+)
+def test_whatever_gzip_allows_is_unpacked(pack):
+    np.testing.assert_array_equal(read_stamp(pack(PLAIN)), STAMP)
+
+
+def _named(whole):
+    """Write a member with all of the optional fields of RFC 1952."""
+    packed = gzip.compress(whole)
+    header = packed[:3] + bytes([2 + 4 + 8 + 16]) + packed[4:10] + b"\x03\x00abc" + b"stamp.fits\0" + b"a comment\0"
+    return header + (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little") + packed[10:]
+
+
+def test_members_that_unpack_to_much_are_refused_together():
+    member = gzip.compress(bytes(MAX_BYTES // 3))
+    refused(member * 4, f"more than {MAX_BYTES} bytes", "unpacked")
+    assert stamp_or_reason(gzip.compress(b"x") * 50_000)  # and many that hold nothing take no time
+
+
+def test_a_second_member_that_breaks_off_or_is_damaged_is_what_the_reason_says():
+    packed = gzip.compress(PLAIN[:3000]) + gzip.compress(PLAIN[3000:])
+    refused(packed[:-40], "truncated", "gzip does not end")
+    refused(packed[:-6] + bytes(6), "gzip is damaged")
+
+
+def test_an_image_with_axes_of_one_pixel_in_front_is_an_image():
+    np.testing.assert_array_equal(read_stamp(written(fits.PrimaryHDU(STAMP[np.newaxis, np.newaxis]))), STAMP)
+
+
+def test_a_header_that_does_not_end_is_said_to_be_that():
+    refused(PLAIN[:240], "FITS cannot be read", "header does not end")

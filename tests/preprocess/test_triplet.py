@@ -178,3 +178,33 @@ def test_every_real_triplet_can_be_scored(shared):
     # Half a unit is a noise level, by the choice of the scale.
     spread = (np.percentile(tensors[:, 2], 84.13) - np.percentile(tensors[:, 2], 15.87)) / 2
     assert spread == pytest.approx(np.arcsinh(1 / SOFTENING_SIGMA), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "x_pixel", "y_pixel"),
+    [
+        (slice(5, None), slice(None), 1500.0, 26.8),
+        (slice(0, 50), slice(None), 1500.0, 3080.0 - 18.2),
+        (slice(None), slice(31, None), 1.2, 1500.0),
+        (slice(None), slice(0, 40), 3072 - 8.4, None),
+        (slice(20, None), slice(0, 33), 3071.0, 11.6),
+    ],
+)
+def test_a_stamp_is_laid_out_by_where_the_object_is_on_the_detector_whatever_is_brightest(
+    rows, columns, x_pixel, y_pixel
+):
+    stamps = triplet(9, flux=3000.0)
+    for row, column in ((13, 13), (13, 49), (49, 13), (49, 49), (31, 58), (58, 31), (4, 31), (31, 4)):
+        stamps.difference[row, column] = 1e5  # bright at every place where the object could be
+    cut = changed(stamps, lambda stamp: stamp[rows, columns])
+    found = stamp_tensor(Triplet(cut.science, cut.template, cut.difference, None, x_pixel, y_pixel))
+    there = np.zeros((SIDE, SIDE), bool)
+    there[rows, columns] = True
+    np.testing.assert_array_equal(found[3:].astype(bool), np.broadcast_to(there, (3, SIDE, SIDE)))
+
+
+def test_a_place_that_is_at_no_edge_says_nothing_of_a_cut_stamp():
+    stamps = triplet(6, flux=3000.0)
+    cut = changed(stamps, lambda stamp: stamp[:, :50])
+    with_place = Triplet(cut.science, cut.template, cut.difference, None, 1500.0, 1500.0)
+    np.testing.assert_array_equal(stamp_tensor(with_place), stamp_tensor(cut))

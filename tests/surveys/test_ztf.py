@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.errors import SolarSystemObjectError
 from annotator.sandbox.lasair.answers import candidate
-from annotator.surveys.ztf.candidates import JD_MINUS_MJD
+from annotator.surveys.values import JD_MINUS_MJD
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import CutoutReference, LightCurve
 
@@ -147,6 +148,7 @@ def test_a_real_bogus_score_that_cannot_be_is_absent(score):
 
 def test_an_alert_s_real_bogus_scores_are_read(shared):
     packet = json.loads((shared / "fixtures/lasair_ztf/alert_no_prv_cand.json").read_text())
+    packet["candidate"]["ssdistnr"] = -999.0  # it is an asteroid's
     assert real_bogus_of(packet) == {
         "rb": packet["candidate"]["rb"],
         "drb": packet["candidate"]["drb"],
@@ -251,7 +253,12 @@ def test_recorded_alert_packets_of_lasair_are_read(shared):
     paths = sorted((shared / "fixtures" / "lasair_ztf").glob("alert_*.json"))
     assert len(paths) >= 4
     for path in paths:
-        transient = parse(json.loads(path.read_text()))
+        packet = json.loads(path.read_text())
+        if packet["candidate"]["ssdistnr"] == 0.0:  # two are of asteroids
+            with pytest.raises(SolarSystemObjectError, match=packet["candidate"]["ssnamenr"]):
+                parse(packet)
+            continue
+        transient = parse(packet)
         assert transient.object_id.startswith("ZTF") and transient.features
         assert transient.light_curve is not None and transient.n_det >= 1
 

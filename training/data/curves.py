@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, usable_detections, within_grid
-from annotator.surveys.ztf.candidates import BANDS, JD_MINUS_MJD
+from annotator.surveys.values import JD_MINUS_MJD
+from annotator.surveys.ztf.candidates import BANDS
 from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS, POSITIVE
 from annotator.transient import LightCurve
 from training.data.folds import Split, fold_of, rotated, rotation_of

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from annotator.annotation import OBJECT_ID_KEY
-from annotator.errors import AhaError, ConfigError, LasairUnreachableError, RejectedError
+from annotator.errors import AhaError, ConfigError, LasairUnreachableError, RejectedError, SolarSystemObjectError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.preprocess.triplet import CHANNELS
-from annotator.surveys.ztf.candidates import BANDS, JD_MINUS_MJD
+from annotator.surveys.values import JD_MINUS_MJD
+from annotator.surveys.ztf.candidates import BANDS
 from annotator.surveys.ztf.record import ZTF
 from annotator.surveys.ztf.tables import (
     DETECTION,
@@ -239,10 +240,13 @@ def _fetch_answers(
 def _parsed(answers: Mapping[str, Mapping[str, Any]], result: Fetched) -> dict[str, Transient]:
     transients = {}
     for object_id, answer in answers.items():
-        if isinstance(answer["candidates"], list):
-            transients[object_id] = ZTF.parse(answer)
-        else:
+        if not isinstance(answer["candidates"], list):
             result.failures[object_id] = "Lasair's answer holds no candidates"
+            continue
+        try:
+            transients[object_id] = ZTF.parse(answer)
+        except SolarSystemObjectError as refusal:
+            result.failures[object_id] = str(refusal)
     return transients
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError, MissingModalityError
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
-from annotator.surveys.ztf.candidates import number
+from annotator.surveys.values import number
 from annotator.surveys.ztf.tables import CUTOUT_COLUMNS, DETECTION
 from annotator.transient import Triplet
 from training.data.folds import N_FOLDS, Split, fold_of

@@ -16,7 +16,7 @@ from annotator.models.calibration import Sampling
 from annotator.preprocess.features import feature_row
 from annotator.preprocess.quantities import quantity_row
 from annotator.surveys import SURVEYS
-from annotator.surveys.ztf.candidates import number
+from annotator.surveys.values import number
 from annotator.surveys.ztf.columns import FEATURES, QUALITY_NAMES
 from annotator.transient import Transient
 from training.data.folds import Split, fold_of, rotated, rotation_of

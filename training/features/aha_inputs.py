@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import ConfigError
-from annotator.surveys.ztf.candidates import number
+from annotator.surveys.values import number
 from annotator.surveys.ztf.columns import FEATURE_NAMES
 from annotator.surveys.ztf.parse import SENTINEL
 from training.data.table import Table

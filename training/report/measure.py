@@ -17,7 +17,7 @@ from annotator.models.calibration import Sampling
 from annotator.models.inputs import sampling_of
 from annotator.preprocess.lightcurve import Detections, grid
 from annotator.surveys import SURVEYS
-from annotator.surveys.ztf.candidates import number
+from annotator.surveys.values import number
 from annotator.surveys.ztf.tables import DETECTION, OBJECT
 from training.data.curves import CurveTable, read_curves
 from training.data.partial_light_curves import no_partial_light_curves, partial_light_curves

@@ -1,25 +1,35 @@
-"""What Lasair-ZTF's `object` answers beside columns: the light curve in its candidates, and where the stamps are."""
+"""What ZTF measured of one object, as Lasair answers it or an alert packet carries it: one table of detections.
 
+Each value is checked once, here, and each exposure counted once; light curve, columns, stamps, real-bogus scores and
+the mean position are views of this table (:mod:`annotator.surveys.ztf.views`).
+"""
+
+import itertools
 import math
-from collections.abc import Iterable, Mapping
-from operator import attrgetter, itemgetter
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from annotator.errors import MissingModalityError
-from annotator.surveys.ztf.columns import Detection
-from annotator.transient import CutoutReference, LightCurve
-
-JD_MINUS_MJD = 2400000.5
-JD_RANGE = (2447892.5, 2488069.5)
-"""1990 to 2100: outside, it is no date of this survey."""
-
-GOOD_REAL_BOGUS = 0.75
-"""Lasair's own threshold on rb or drb for its count of good detections."""
+from annotator.surveys.detections import SOLAR_SYSTEM_ARCSEC, Measurement, each_once, of_solar_system
+from annotator.surveys.values import (
+    JD_RANGE,
+    Bands,
+    floats,
+    is_absent,
+    julian_date,
+    number,
+    physical,
+    shown,
+    sign_of,
+    whole_number,
+)
 
 BANDS = {1: "g", 2: "r", 3: "i"}
 """ZTF's filter numbers."""
+SPELLINGS = Bands(BANDS, ("ztf", "z", "p48", "palomarztf", "filter", "band"))
+"""g, ztfg (sncosmo), zg (IRSA), p48g (SkyPortal), g-ZTF (TNS), Palomar/ZTF.g (SVO)."""
 
 MAGNITUDE_RANGE = (5.0, 26.0)
 MAX_MAGNITUDE_ERROR = 2.0
@@ -28,233 +38,261 @@ MAX_MAGNITUDE_ERROR = 2.0
 SAME_EXPOSURE_DAYS = 10 / 86400
 """ZTF exposes for 30 s: two measurements in one band closer than this are of one exposure."""
 
+PREDICTED_RANGE = (-30.0, 40.0)
+"""Of the magnitude of a solar-system object."""
+
+LEAST_CANDID = 10**15
+"""ZTF's candids are made of the night, the moment, the detector and a count; a smaller number tells nothing apart."""
+
 _MAPPING = (dict, Mapping)  # what is a dict, nearly all, is told in a tenth of the time
-_KINDS = ("Science", "Template", "Difference")
-_SIGNS = {"t": True, "true": True, "f": False, "false": False}
+_POSITIVE_NUMBER = np.nextafter(0.0, 1.0)
+
+_RANGES = {
+    "jd": JD_RANGE,
+    "magpsf": MAGNITUDE_RANGE,
+    "sigmapsf": (_POSITIVE_NUMBER, MAX_MAGNITUDE_ERROR),
+    "ra": (0.0, 360.0),
+    "dec": (-90.0, 90.0),
+    "rb": (0.0, 1.0),
+    "drb": (0.0, 1.0),
+    "ssdistnr": (0.0, 3600.0),
+}
+"""In which a value of a detection is physical."""
+_DATE, _MAGNITUDE, _ERROR, _RA, _DEC, _RB, _DRB, _SOLAR_SYSTEM = range(len(_RANGES))
+_LOW, _HIGH = np.array([*_RANGES.values()]).T[:, :, None]
+_USUAL_SIGNS = {"t": 1, "f": -1}
+_EXPECTED = {
+    "jd": "no date from 1990 to 2100",
+    "magpsf": f"no magnitude from {MAGNITUDE_RANGE[0]:g} to {MAGNITUDE_RANGE[1]:g}",
+    "fid": f"none of {SPELLINGS.expected}",
+    "isdiffpos": "neither t nor f",
+}
+
+Item = Mapping[str, object]
 
 
-def number(value: object) -> float | None:
-    """Return a finite number, or None for anything that is not one; text that is a number counts."""
-    if type(value) is float:  # nearly all of them
-        return value if math.isfinite(value) else None
-    if value is None or type(value) is bool or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        result = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return result if math.isfinite(result) else None
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """What was measured of one object, detections or upper limits: arrays of one length ``(n,)``, NaN where unknown."""
+
+    items: Sequence[Item]
+    """What they were read from; of several copies of one what any of them has."""
+    numbers: NDArray[np.float64]
+    """``(k, n)``: date, magnitude; and of detections what else is in the table of ranges, in its order."""
+    band: NDArray[np.str_]
+    """One letter: g, r, i; empty where the item names none of them."""
+    sign: NDArray[np.int8]
+    """1 where the object was brighter than in the template, -1 where it was fainter, 0 where that is not said."""
+
+    time_jd = property(lambda self: self.numbers[_DATE])
+    magnitude = property(lambda self: self.numbers[_MAGNITUDE])
+    magnitude_error = property(lambda self: self.numbers[_ERROR])
+    ra_deg = property(lambda self: self.numbers[_RA])
+    dec_deg = property(lambda self: self.numbers[_DEC])
+    rb = property(lambda self: self.numbers[_RB])
+    drb = property(lambda self: self.numbers[_DRB])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def at(self, places: NDArray[np.int64] | slice) -> "Measurements":
+        """Return those at some places."""
+        items = self.items[places] if isinstance(places, slice) else [self.items[place] for place in places.tolist()]
+        return Measurements(items, self.numbers[:, places], self.band[places], self.sign[places])
 
 
-def within(value: float | None, low: float, high: float) -> float | None:
-    """Return a value that lies between two others, both included, else None."""
-    return value if value is not None and low <= value <= high else None
+@dataclass(frozen=True, eq=False)
+class DetectionTable:
+    """What was measured of one object, each exposure once, in time order; each with a date, a magnitude and a band."""
+
+    detections: Measurements
+    limits: Measurements
+    has_later: bool = False
+    """Whether something was left out because its date has not come."""
+    left_out: tuple[str, ...] = ()
+    """What else was left out, and why, a phrase each."""
+    solar_system: Sequence[Item] = ()
+    """Detections at known solar-system objects, which are not the object's own."""
 
 
-def is_detection(candidate: Mapping[str, object]) -> bool:
-    """Tell a detection from an upper limit, which has no candid, and no error of its magnitude either."""
-    return candidate.get("candid") is not None or number(candidate.get("sigmapsf")) is not None
-
-
-def is_positive(candidate: Mapping[str, object]) -> bool | None:
-    """Tell whether the object was brighter than in the template; None where it is not said."""
-    sign = candidate.get("isdiffpos")
-    if sign == "t":
-        return True
-    if isinstance(sign, str) and sign.strip().lower() in _SIGNS:
-        return _SIGNS[sign.strip().lower()]
-    return sign if isinstance(sign, bool) else {1.0: True, 0.0: False}.get(number(sign))
-
-
-def column_detections(candidates: Iterable[object]) -> list[Detection]:
-    """Take out what Lasair computes its columns from: detections of any filter."""
-    detections = []
-    for candidate in candidates:
-        if not isinstance(candidate, _MAPPING) or not is_detection(candidate):
-            continue
-        jd, magnitude = number(candidate.get("jd")), number(candidate.get("magpsf"))
-        if jd is None or magnitude is None:
-            continue
-        detections.append(
-            Detection(
-                jd=jd,
-                is_g=number(candidate.get("fid")) == 1,
-                magnitude=magnitude,
-                magnitude_error=number(candidate.get("sigmapsf")),
-                is_positive=is_positive(candidate) is True,
-                is_good=_is_good(candidate.get("drb")) or _is_good(candidate.get("rb")),
-                ra_deg=number(candidate.get("ra")),
-                dec_deg=number(candidate.get("dec")),
-            )
-        )
-    return detections
-
-
-def _is_good(real_bogus: object) -> bool:
-    score = number(real_bogus)
-    return score is not None and score > GOOD_REAL_BOGUS
-
-
-class _Point(NamedTuple):
-    """One usable item, ordered so that of two of one exposure the better comes first, whatever their order was."""
-
-    band: str
-    time_mjd: float
-    is_limit: bool
-    magnitude_error: float
-    """Infinity where it is unknown."""
-    magnitude: float
-    is_positive: bool
-
-
-def light_curve(candidates: Iterable[object]) -> LightCurve:
-    """Read a light curve.
+def read_candidates(candidates: Iterable[object], latest_jd: float = math.inf) -> DetectionTable:
+    """Read an object's measurements, in any order.
 
     Parameters
     ----------
     candidates
-        Items as Lasair gives them: detections, and upper limits, which have no candid. Dates are ``jd``, or ``mjd``
-        where that is absent.
-
-    Returns
-    -------
-    LightCurve
-        In time order, each exposure once. An item without a date, a filter or a magnitude that can be, or a detection
-        without a sign, is left out; an error that cannot be is NaN.
+        Items as Lasair gives them: detections, and upper limits, which have neither a candid nor an error of their
+        magnitude. Dates are ``jd``, or ``mjd`` or ``utc`` where that is none.
+    latest_jd
+        What is dated later is left out.
     """
-    points = [point for item in candidates if isinstance(item, _MAPPING) and (point := _point(item)) is not None]
-    kept: list[_Point] = []
-    for point in sorted(points):
-        is_same = kept and kept[-1].band == point.band and point.time_mjd - kept[-1].time_mjd < SAME_EXPOSURE_DAYS
-        if not is_same:
-            kept.append(point)
-        elif kept[-1].is_limit and not point.is_limit:
-            kept[-1] = point
-    kept.sort(key=attrgetter("time_mjd", "band"))
-    seen = [point for point in kept if not point.is_limit]
-    limits = [point for point in kept if point.is_limit]
-    errors = np.array([point.magnitude_error for point in seen], dtype=np.float64)
-    return LightCurve(
-        time_mjd=np.array([point.time_mjd for point in seen], dtype=np.float64),
-        band=np.array([point.band for point in seen], dtype="<U1"),
-        magnitude=np.array([point.magnitude for point in seen], dtype=np.float64),
-        magnitude_error=np.where(np.isinf(errors), np.nan, errors),
-        is_positive=np.array([point.is_positive for point in seen], dtype=np.bool_),
-        limit_time_mjd=np.array([point.time_mjd for point in limits], dtype=np.float64),
-        limit_band=np.array([point.band for point in limits], dtype="<U1"),
-        limit_magnitude=np.array([point.magnitude for point in limits], dtype=np.float64),
-    )
+    detections, limits = _told_apart(candidates)
+    left_out = _unreadable(detections)
+    has_later = False
+    if latest_jd < math.inf:
+        has_later = any((measured.time_jd > latest_jd).any() for measured in (detections, limits))
+    detections, limits = _each_once(_usable(detections, latest_jd), _usable(limits, latest_jd))
+    is_theirs = _of_solar_system(detections)
+    if not is_theirs.any():
+        return DetectionTable(detections, limits, has_later, left_out)
+    theirs = detections.at(np.flatnonzero(is_theirs)).items
+    left_out = (_at_solar_system_objects(theirs, len(detections)), *left_out)
+    return DetectionTable(detections.at(np.flatnonzero(~is_theirs)), limits, has_later, left_out, theirs)
 
 
-def _point(item: Mapping[str, object]) -> _Point | None:
-    fid = item.get("fid")
-    band = BANDS.get(fid if type(fid) is int else number(fid))
-    time_mjd = _time_mjd(item)
-    if band is None or time_mjd is None:
-        return None
-    if not is_detection(item):
-        # Lasair copies the limit to magpsf; a packet has it in diffmaglim alone.
-        limit = _magnitude(item.get("diffmaglim"))
-        limit = _magnitude(item.get("magpsf")) if limit is None else limit
-        return None if limit is None else _Point(band, time_mjd, True, math.inf, limit, True)
-    magnitude, sign = _magnitude(item.get("magpsf")), is_positive(item)
-    if magnitude is None or sign is None:
-        return None
-    error = number(item.get("sigmapsf"))
-    usable = error is not None and 0 < error <= MAX_MAGNITUDE_ERROR
-    return _Point(band, time_mjd, False, error if usable else math.inf, magnitude, sign)
+def _told_apart(candidates: Iterable[object]) -> tuple[Measurements, Measurements]:
+    """Tell detections from upper limits."""
+    seen, limits = [], []
+    for item in candidates:
+        if isinstance(item, _MAPPING):
+            may_be_seen = item.get("candid") is not None or item.get("sigmapsf") is not None
+            (seen if may_be_seen else limits).append(item)
+    numbers = _physical(seen)
+    is_seen = _have_candid(seen)
+    if not is_seen.all():
+        is_seen |= np.isfinite(numbers[_ERROR])
+        limits += itertools.compress(seen, ~is_seen)
+        seen, numbers = list(itertools.compress(seen, is_seen)), numbers[:, is_seen]
+    return _measurements(seen, numbers), _limits(limits)
 
 
-def _magnitude(value: object) -> float | None:
-    magnitude = number(value)
-    return magnitude if magnitude is not None and MAGNITUDE_RANGE[0] <= magnitude <= MAGNITUDE_RANGE[1] else None
+def _physical(items: Sequence[Item]) -> NDArray[np.float64]:
+    """Lay numbers of detections out as ``(8, n)``, NaN where one is not within its range."""
+    values: list[object] = []
+    for item in items:
+        values.extend(map(item.get, _RANGES))
+    found = floats(values).reshape(len(items), len(_RANGES)).T
+    return np.where((found >= _LOW) & (found <= _HIGH), found, np.nan)
 
 
-def is_after(candidate: object, jd: float) -> bool:
-    """Tell whether a candidate is dated later."""
-    own_jd = _jd(candidate) if isinstance(candidate, _MAPPING) else None
-    return own_jd is not None and own_jd > jd
+def _limits(items: Sequence[Item]) -> Measurements:
+    """Read upper limits; Lasair copies the limit to magpsf, a packet has it by itself."""
+    values = [item.get("jd") for item in items]
+    values += [item.get("diffmaglim") for item in items]
+    found = floats(values).reshape(2, len(items))
+    found = np.where((found >= _LOW[:_ERROR]) & (found <= _HIGH[:_ERROR]), found, np.nan)
+    if np.isnan(found[_MAGNITUDE]).any():
+        copied = physical(floats([item.get("magpsf") for item in items]), *MAGNITUDE_RANGE)
+        found[_MAGNITUDE] = np.where(np.isnan(found[_MAGNITUDE]), copied, found[_MAGNITUDE])
+    return _measurements(items, found, sign=np.ones(len(items), dtype=np.int8))
 
 
-def _jd(item: Mapping[str, object]) -> float | None:
-    jd = number(item.get("jd"))
-    if jd is None and (mjd := number(item.get("mjd"))) is not None:
-        jd = mjd + JD_MINUS_MJD
-    return jd
+def _measurements(
+    items: Sequence[Item], numbers: NDArray[np.float64], sign: NDArray[np.int8] | None = None
+) -> Measurements:
+    fids = [item.get("fid") for item in items]
+    letter = BANDS.get if {int}.issuperset(map(type, fids)) else SPELLINGS.letter
+    band = np.array([letter(fid) or "" for fid in fids], dtype="<U1")
+    for place in np.flatnonzero(np.isnan(numbers[_DATE])).tolist():
+        jd = julian_date(*map(items[place].get, ("jd", "mjd", "utc")))
+        numbers[_DATE, place] = np.nan if jd is None else jd
+    return Measurements(items, numbers, band, _signs(items) if sign is None else sign)
 
 
-def _time_mjd(item: Mapping[str, object]) -> float | None:
-    jd = _jd(item)
-    return jd - JD_MINUS_MJD if jd is not None and JD_RANGE[0] <= jd <= JD_RANGE[1] else None
+def _have_candid(items: Sequence[Item]) -> NDArray[np.bool_]:
+    """Tell which items name a candidate; a float does, though it holds too few digits to say which."""
+    candids = [item.get("candid") for item in items]
+    return np.array([(type(value) is int and value > 0) or (number(value) or 0.0) > 0 for value in candids], dtype=bool)
 
 
-def cutouts(record: Mapping[str, object]) -> CutoutReference | None:
-    """Find where a record's stamps are.
-
-    Its own ``cutouts`` (paths or URLs) come first; then the brightest positive detection that has ``image_urls``; and
-    only where no detection has any, the record's own ``image_urls``, which Lasair fills from the last detection
-    whatever its sign.
-
-    Returns
-    -------
-    CutoutReference
-        None where the record does not speak of stamps.
-
-    Raises
-    ------
-    MissingModalityError
-        If it does, and yet there are none to use.
-    """
-    given, candidates = record.get("cutouts"), record.get("candidates")
-    if given is not None:
-        places = given if isinstance(given, Mapping) else {}
-        return _reference({kind: places.get(kind.lower()) for kind in _KINDS}, None)
-    shown = [
-        item
-        for item in (candidates if isinstance(candidates, list) else ())
-        if isinstance(item, _MAPPING) and isinstance(item.get("image_urls"), _MAPPING) and is_detection(item)
-    ]
-    if not shown:
-        urls = record.get("image_urls")
-        return _reference(urls, None) if isinstance(urls, Mapping) and urls else None
-    item = _brightest(shown)
-    if item is None:
-        raise MissingModalityError("no positive detection has cutouts")
-    return _reference(item["image_urls"], _time_mjd(item))
+def _signs(items: Sequence[Item]) -> NDArray[np.int8]:
+    values = [item.get("isdiffpos") for item in items]
+    try:
+        signs = [_USUAL_SIGNS[value] for value in values]
+    except (KeyError, TypeError):
+        signs = [{True: 1, False: -1, None: 0}[sign_of(value)] for value in values]
+    return np.array(signs, dtype=np.int8)
 
 
-def _brightest(detections: Iterable[Mapping[str, object]]) -> Mapping[str, object] | None:
-    """Return the brightest positive detection, the earlier of two as bright; None where there is none."""
-    usable = [
-        ((magnitude, time_mjd), item)
-        for item in detections
-        if is_positive(item)
-        and (magnitude := _magnitude(item.get("magpsf"))) is not None
-        and (time_mjd := _time_mjd(item)) is not None
-    ]
-    return min(usable, key=itemgetter(0))[1] if usable else None
+def _usable(measured: Measurements, latest_jd: float) -> Measurements:
+    """Keep what has a date that has come, a magnitude and a band."""
+    is_usable = (measured.time_jd <= latest_jd) & (measured.magnitude > 0) & (measured.band != "")
+    return measured if is_usable.all() else measured.at(np.flatnonzero(is_usable))
 
 
-def real_bogus(candidates: Iterable[object]) -> dict[str, float]:
-    """Read the survey's own scores of how real a detection is, ``rb`` and ``drb``, 0 to 1, those that there are.
-
-    They are those of the epoch whose stamps are scored (:func:`cutouts`). A score that this epoch lacks, or all where
-    no epoch has stamps, is the best over the positive detections: in favour of the object.
-    """
-    positive = [item for item in candidates if isinstance(item, _MAPPING) and is_detection(item) and is_positive(item)]
-    of_stamps = _brightest(item for item in positive if isinstance(item.get("image_urls"), _MAPPING)) or {}
-    scores = {}
-    for name in ("rb", "drb"):
-        best = [score for item in positive if (score := within(number(item.get(name)), 0.0, 1.0)) is not None]
-        if best:
-            own = within(number(of_stamps.get(name)), 0.0, 1.0)
-            scores[name] = max(best) if own is None else own
-    return scores
+def _each_once(detections: Measurements, limits: Measurements) -> tuple[Measurements, Measurements]:
+    """Take each exposure once, in time order."""
+    n_seen = len(detections)
+    times = np.concatenate([detections.time_jd, limits.time_jd])
+    order = np.argsort(times)
+    candids = [item.get("candid") for item in detections.items]
+    all_differ = {int}.issuperset(map(type, candids)) and len(set(candids)) == n_seen
+    if not all_differ or (np.diff(times[order]) < SAME_EXPOSURE_DAYS).any():
+        detections, limits = _without_repeats(detections, limits)
+        return tuple(item.at(np.lexsort((item.band, item.time_jd))) for item in (detections, limits))
+    return detections.at(order[order < n_seen]), limits.at(order[order >= n_seen] - n_seen)
 
 
-def _reference(places: Mapping[str, object], time_mjd: float | None) -> CutoutReference:
-    named = {kind: place for kind in _KINDS if isinstance(place := places.get(kind), str) and place}
-    if len(named) < len(_KINDS):
-        absent = ", ".join(kind.lower() for kind in _KINDS if kind not in named)
-        raise MissingModalityError(f"the record names no {absent} stamp")
-    return CutoutReference(*named.values(), time_mjd)
+def _without_repeats(detections: Measurements, limits: Measurements) -> tuple[Measurements, Measurements]:
+    """Put copies together; what the one that is kept lacks is filled in from the others."""
+    n_seen = len(detections)
+    entries = []
+    for measured, is_limit in ((detections, False), (limits, True)):
+        errors = measured.numbers[_ERROR] if not is_limit else np.full(len(measured), np.nan)
+        for place, item in enumerate(measured.items):
+            error = math.inf if math.isnan(errors[place]) else float(errors[place])
+            entries.append(
+                Measurement(
+                    band=str(measured.band[place]),
+                    time_days=float(measured.time_jd[place]),
+                    is_limit=is_limit,
+                    error_mag=error,
+                    magnitude=float(measured.magnitude[place]),
+                    sign=int(measured.sign[place]),
+                    identity=None if is_limit else _identity(item),
+                )
+            )
+    seen, kept_limits = [], []
+    for group in each_once(entries, SAME_EXPOSURE_DAYS):
+        if group[0] >= n_seen:
+            kept_limits.append(group[0] - n_seen)
+            continue
+        copies = [detections.items[place] for place in group if place < n_seen]
+        seen.append(copies[0] if len(copies) == 1 else _joined(copies))
+    return _measurements(seen, _physical(seen)), limits.at(np.array(kept_limits, dtype=np.int64))
+
+
+def _joined(copies: Sequence[Item]) -> Item:
+    joined = dict(copies[0])
+    for copy in copies[1:]:
+        joined |= {name: value for name, value in copy.items() if is_absent(joined.get(name))}
+    return joined
+
+
+def _identity(item: Item) -> int | None:
+    candid = whole_number(item.get("candid"))
+    return candid if candid is not None and candid >= LEAST_CANDID else None
+
+
+def _of_solar_system(detections: Measurements) -> NDArray[np.bool_]:
+    separation = detections.numbers[_SOLAR_SYSTEM]
+    if not (separation <= SOLAR_SYSTEM_ARCSEC).any():
+        return np.zeros(len(detections), dtype=bool)
+    predicted = physical(floats([item.get("ssmagnr") for item in detections.items]), *PREDICTED_RANGE)
+    return of_solar_system(separation, detections.magnitude - predicted, detections.ra_deg, detections.dec_deg)
+
+
+def _unreadable(detections: Measurements) -> tuple[str, ...]:
+    """Name the values without which a detection is in none of the views, or not in all."""
+    is_known = {
+        "jd": ~np.isnan(detections.time_jd),
+        "magpsf": ~np.isnan(detections.magnitude),
+        "fid": detections.band != "",
+        "isdiffpos": detections.sign != 0,
+    }
+    phrases = []
+    for name, known in is_known.items():
+        if known.all():
+            continue
+        values = [item.get(name) for item in itertools.compress(detections.items, ~known)]
+        said = next((value for value in values if not is_absent(value)), None)
+        what = f"{name} is missing" if said is None else f"{name} is {_EXPECTED[name]} but {shown(said)}"
+        phrases.append(f"{what} in {len(values)} of {len(detections)} detections")
+    return tuple(phrases)
+
+
+def _at_solar_system_objects(items: Sequence[Item], n_detections: int) -> str:
+    named = [item.get("ssnamenr") for item in items]
+    known = dict.fromkeys(str(name).strip() for name in named if isinstance(name, str | int) and not is_absent(name))
+    which = f"the known solar-system object {', '.join(known)}" if known else "a known solar-system object"
+    return f"{len(items)} of {n_detections} detections, at {which}"

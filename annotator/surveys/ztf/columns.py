@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from annotator.preprocess.features import Feature
+from annotator.surveys.detections import mean_direction
 
 
 def _magnitude(name: str, quantity: str, meaning: str, between: tuple[str, ...] = ()) -> Feature:
@@ -125,12 +126,11 @@ def lasair_columns(
         "ncandgp_7": sum(d.jd > last_jd - 7 for d in positive_good),
         "ncandgp_14": sum(d.jd > last_jd - 14 for d in positive_good),
     }
-    for column, values in (
-        ("ramean", [d.ra_deg for d in packet if d.ra_deg is not None]),
-        ("decmean", [d.dec_deg for d in packet if d.dec_deg is not None]),
-    ):
-        columns[column] = sum(values) / len(values) if values else None
-    return {name: None if value == 0 else value for name, value in columns.items()}  # Lasair stores 0 as NULL
+    known = [(d.ra_deg, d.dec_deg) for d in packet if d.ra_deg is not None and d.dec_deg is not None]
+    columns = {name: None if value == 0 else value for name, value in columns.items()}  # Lasair stores 0 as NULL
+    # A mean of numbers, as Lasair takes it, is on the other side of the sky for an object on the meridian of 0 h.
+    columns["ramean"], columns["decmean"] = mean_direction(known) or (None, None)
+    return columns
 
 
 def _band_columns(band: str, detections: Sequence[Detection]) -> dict[str, float | None]:

@@ -3,21 +3,14 @@
 import math
 from collections.abc import Mapping
 
-from annotator.errors import MissingModalityError, RecordError
+from annotator.errors import MissingModalityError, RecordError, SolarSystemObjectError
 from annotator.preprocess.features import physical_features
 from annotator.preprocess.quantities import MAX_AGE_DAYS
-from annotator.surveys.ztf.candidates import (
-    JD_MINUS_MJD,
-    JD_RANGE,
-    column_detections,
-    cutouts,
-    is_after,
-    light_curve,
-    number,
-    real_bogus,
-    within,
-)
-from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, QUALITY_NAMES, lasair_columns
+from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, number, shown, within
+from annotator.surveys.ztf.candidates import read_candidates
+from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, MISSING_TOGETHER, QUALITY_NAMES
+from annotator.surveys.ztf.views import columns as columns_of
+from annotator.surveys.ztf.views import cutouts, light_curve, real_bogus
 from annotator.transient import Modality, Transient
 
 SENTINEL = -999.0
@@ -44,6 +37,8 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     ------
     RecordError
         If it is no mapping, or has no object id. Anything else that is wrong with a value makes that value missing.
+    SolarSystemObjectError
+        If all its detections are at known solar-system objects.
     """
     if not isinstance(record, Mapping):
         raise RecordError(f"expected a record with named values, found {_kind(record)}")
@@ -54,49 +49,74 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     if isinstance(record.get("candidate"), Mapping):
         record = _as_object_answer(record)
     latest_jd = latest_mjd + JD_MINUS_MJD
-    record, dates_ahead = _without_candidates_after(record, latest_jd)
-    columns = _columns(record)
+    candidates = record.get("candidates")
+    table = read_candidates(candidates, latest_jd) if isinstance(candidates, list) else None
+    left_out = () if table is None else table.left_out
+    has_none = table is not None and not len(table.detections)
+    if has_none and table.solar_system and len(left_out) == 1:
+        raise SolarSystemObjectError(f"no detection is the object's own: {left_out[0]}")
+    computed = {} if table is None else columns_of(table)
+    columns = _columns(record, computed)
     values = {name: value for name in _NUMBERS if (value := _known(columns.get(name))) is not None}
+    dates_ahead = ("candidates",) if table is not None and table.has_later else ()
     for name in [name for name in _DATES if values.get(name, 0.0) > latest_jd]:
         del values[name]
         dates_ahead += (name,)
     # Lasair stores a count of 0 as NULL: no good detections, not an unknown number of them.
     n_good = values.get("ncandgp", 0.0 if "ncandgp" in columns and "ncand" in values else None)
     last_jd = within(values.get("jdmax"), *JD_RANGE)
+    ra_deg, dec_deg = _position(record, computed)
     sherlock_class = columns.get("classification")
-    candidates = record.get("candidates")
+    features = physical_features(FEATURES, values)
     reference, why_missing = None, {}
+    if has_none and left_out and _OF_DETECTIONS.isdisjoint(features):
+        # What surrounds an object of which nothing could be read is no view of it.
+        features, why_missing = {}, dict.fromkeys((Modality.FEATURES, Modality.LIGHTCURVE), "; ".join(left_out))
     try:
-        reference = cutouts(record)
+        reference = cutouts(record, table)
     except MissingModalityError as reason:
         why_missing[Modality.TRIPLET] = str(reason)
     return Transient(
         object_id=object_id,
         survey="ztf",
-        features=physical_features(FEATURES, values),
+        features=features,
         n_det=_count(values.get("ncand")),
         n_det_good=_count(n_good),
         last_mjd=None if last_jd is None else last_jd - JD_MINUS_MJD,
-        ra_deg=within(values.get("ramean"), 0.0, 360.0),
-        dec_deg=within(values.get("decmean"), -90.0, 90.0),
+        ra_deg=ra_deg,
+        dec_deg=dec_deg,
         sherlock_class=sherlock_class if isinstance(sherlock_class, str) and sherlock_class else None,
-        light_curve=light_curve(candidates) if isinstance(candidates, list) else None,
+        light_curve=None if table is None else light_curve(table),
         cutouts=reference,
         why_missing=why_missing,
         dates_ahead=dates_ahead,
-        extras=_extras(values) | (real_bogus(candidates) if isinstance(candidates, list) else {}),
+        n_solar_system=0 if table is None else len(table.solar_system),
+        left_out=(*left_out, *_wrong_kinds(record, columns)),
+        extras=_extras(values) | ({} if table is None else real_bogus(table)),
     )
 
 
-def _without_candidates_after(
-    record: Mapping[str, object], latest_jd: float
-) -> tuple[Mapping[str, object], tuple[str, ...]]:
-    """Leave out candidates dated later; return the record, and the name of what was dated so."""
-    candidates = record.get("candidates")
-    if not isinstance(candidates, list):
-        return record, ()
-    kept = [item for item in candidates if not is_after(item, latest_jd)]
-    return (record, ()) if len(kept) == len(candidates) else ({**record, "candidates": kept}, ("candidates",))
+def _position(record: Mapping[str, object], computed: Mapping[str, float | None]) -> tuple[float | None, float | None]:
+    """Return the record's own position, or else that of its detections."""
+    ra_deg = within(_known(record.get("ramean")), 0.0, 360.0)
+    dec_deg = within(_known(record.get("decmean")), -90.0, 90.0)
+    if computed and (ra_deg is None or dec_deg is None):
+        return computed["ramean"], computed["decmean"]
+    return ra_deg, dec_deg
+
+
+def _wrong_kinds(record: Mapping[str, object], columns: Mapping[str, object]) -> list[str]:
+    """Name the values that are of another kind than they have to be, and count as missing."""
+    found = [
+        f"{name} is no number but {shown(value)}"
+        for name in _NUMBERS
+        if (value := columns.get(name)) is not None and number(value) is None and not is_absent(value)
+    ]
+    for name, kind, expected in (("candidates", list, "list"), ("sherlock", Mapping, "mapping")):
+        value = record.get(name)
+        if not isinstance(value, kind) and not is_absent(value):
+            found.append(f"{name} is no {expected} but {shown(value)}")
+    return found
 
 
 def _extras(values: Mapping[str, float]) -> dict[str, float]:
@@ -123,6 +143,7 @@ _HOST_NUMBERS = ("separationArcsec", "major_axis_arcsec", "physical_separation_k
 _DATES = ("jdmin", "jdmax", "jd_g_minus_r")
 _NUMBERS = (*FEATURE_NAMES, *QUALITY_NAMES, *_HOST_NUMBERS[2:], *_DATES, "ncand", "ncandgp", "ramean", "decmean")
 _SHERLOCK = ("classification", *_HOST_NUMBERS)
+_OF_DETECTIONS = frozenset((*MISSING_TOGETHER["g"], *MISSING_TOGETHER["r"]))
 _PS1 = ("distpsnr1", "sgmag1", "srmag1")
 
 
@@ -133,20 +154,20 @@ def _as_object_answer(packet: Mapping[str, object]) -> Mapping[str, object]:
     return {
         **{name: candidate.get(name) for name in _PS1},
         "objectId": packet["objectId"],
+        "candidate": candidate,
+        "cutouts": packet.get("cutouts"),
         "candidates": [candidate, *(earlier if isinstance(earlier, list) else [])],
         "sherlock": sherlock[0] if isinstance(sherlock, list) and sherlock else None,
     }
 
 
-def _columns(record: Mapping[str, object]) -> dict[str, object]:
+def _columns(record: Mapping[str, object], computed: Mapping[str, object]) -> dict[str, object]:
     """Return the record's own columns, and for what it lacks its Sherlock part's and those of its candidates."""
     columns = {name: record[name] for name in (*_NUMBERS, *_SHERLOCK) if record.get(name) is not None}
-    sherlock, candidates = record.get("sherlock"), record.get("candidates")
+    sherlock = record.get("sherlock")
     if isinstance(sherlock, Mapping):
         columns = {name: sherlock.get(name) for name in _SHERLOCK} | columns
-    if isinstance(candidates, list):
-        columns = lasair_columns(column_detections(candidates)) | columns
-    return {name: record[name] for name in _NUMBERS if name in record} | columns
+    return {name: record[name] for name in _NUMBERS if name in record} | dict(computed) | columns
 
 
 def _known(value: object) -> float | None:

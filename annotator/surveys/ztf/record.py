@@ -5,10 +5,10 @@ from types import MappingProxyType
 
 from annotator.preprocess.triplet import stamp_tensor
 from annotator.surveys.survey import Survey
-from annotator.surveys.ztf.candidates import JD_MINUS_MJD
+from annotator.surveys.values import JD_MINUS_MJD
 from annotator.surveys.ztf.columns import FEATURES
 from annotator.surveys.ztf.parse import PIXEL_ARCSEC, parse
-from annotator.surveys.ztf.tables import OTHER_COLUMNS
+from annotator.surveys.ztf.tables import OTHER_COLUMNS, SURROUNDINGS
 
 ZTF = Survey(
     name="ztf",
@@ -33,6 +33,7 @@ ZTF = Survey(
     input_filter="input_ztf",
     features=FEATURES,
     other_columns=OTHER_COLUMNS,
+    surroundings=SURROUNDINGS,
     parse=parse,
     stamp_tensor=stamp_tensor,
     pixel_arcsec=PIXEL_ARCSEC,

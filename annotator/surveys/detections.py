@@ -1,0 +1,125 @@
+"""What holds for the detections of any survey: each exposure counts once, and not all of them are the object's own."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SOLAR_SYSTEM_ARCSEC, SOLAR_SYSTEM_MAG = 5.0, 1.5
+"""A detection so near to where a known solar-system object was, and as bright as that within so much, is of it."""
+NAMELESS_ARCSEC = 2.0
+"""As near it has to be where nobody says how bright that object was."""
+SAME_PLACE_ARCSEC = 0.5
+"""Another detection so near speaks for a source that stays; what moves is seen once at a place."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What tells one measurement from another, ordered: of two of one exposure the better one comes first."""
+
+    band: str
+    time_days: float
+    is_limit: bool
+    error_mag: float
+    """Infinity where it is unknown."""
+    magnitude: float
+    sign: int
+    identity: int | None
+    """The survey's own number, where it is known to the last digit."""
+
+    @property
+    def order(self) -> tuple:
+        """By band and time, limits after detections, then by how well it is known."""
+        return (self.band, self.time_days, self.is_limit, self.error_mag, self.magnitude, self.sign)
+
+
+def each_once(measurements: Sequence[Measurement], exposure_days: float) -> list[list[int]]:
+    """Put together what is one and the same: of one identity, or of one band within the time of an exposure.
+
+    Parameters
+    ----------
+    measurements
+        In any order, which changes nothing.
+    exposure_days
+        Two measurements in one band closer than this are of one exposure.
+
+    Returns
+    -------
+    list
+        For each exposure the places of its measurements, the one to keep first. A limit is kept only where its exposure
+        has no detection.
+    """
+    places = sorted(range(len(measurements)), key=lambda place: measurements[place].order)
+    groups: list[list[int]] = []
+    of_identity: dict[int, list[int]] = {}
+    for place in places:
+        this = measurements[place]
+        group = of_identity.get(this.identity) if this.identity is not None else None
+        if group is None and groups:
+            kept = measurements[groups[-1][0]]
+            if kept.band == this.band and this.time_days - kept.time_days < exposure_days:
+                group = groups[-1]
+        if group is None:
+            group = []
+            groups.append(group)
+        if group and measurements[group[0]].is_limit and not this.is_limit:
+            group.insert(0, place)
+        else:
+            group.append(place)
+        if this.identity is not None:
+            of_identity.setdefault(this.identity, group)
+    return groups
+
+
+def mean_direction(places_deg: Iterable[tuple[float, float]]) -> tuple[float, float] | None:
+    """Return the direction of the mean of unit vectors, right ascension and declination in deg; None of none."""
+    x, y, z = [], [], []
+    for ra_deg, dec_deg in places_deg:
+        ra, dec = math.radians(ra_deg), math.radians(dec_deg)
+        x.append(math.cos(dec) * math.cos(ra))
+        y.append(math.cos(dec) * math.sin(ra))
+        z.append(math.sin(dec))
+    total_x, total_y, total_z = math.fsum(x), math.fsum(y), math.fsum(z)
+    if not (total_x or total_y or total_z):
+        return None
+    ra_deg = math.degrees(math.atan2(total_y, total_x)) % 360.0
+    # The remainder of what is a rounding below 0 is 360 itself.
+    return 0.0 if ra_deg == 360.0 else ra_deg, math.degrees(math.atan2(total_z, math.hypot(total_x, total_y)))
+
+
+def of_solar_system(
+    separation_arcsec: NDArray[np.float64],
+    magnitude_difference: NDArray[np.float64],
+    ra_deg: NDArray[np.float64],
+    dec_deg: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Tell which detections are of a known solar-system object that passed by, and not of the object itself.
+
+    Parameters
+    ----------
+    separation_arcsec
+        Of each detection to the nearest known solar-system object at that moment, ``(n,)``; NaN where none is known.
+    magnitude_difference
+        The detection's magnitude less the one predicted for that object, ``(n,)``; NaN where none is predicted.
+    ra_deg, dec_deg
+        Of each detection, ``(n,)``; NaN where it is unknown.
+    """
+    is_theirs = separation_arcsec <= SOLAR_SYSTEM_ARCSEC
+    if not is_theirs.any():
+        return is_theirs
+    is_theirs &= np.isnan(magnitude_difference) | (np.abs(magnitude_difference) <= SOLAR_SYSTEM_MAG)
+    for number in np.flatnonzero(is_theirs & np.isnan(magnitude_difference)):
+        separations = _separations_arcsec(ra_deg, dec_deg, number)
+        # An unknown place may be the same one.
+        is_alone = np.all(np.delete(separations, number) > SAME_PLACE_ARCSEC)
+        is_theirs[number] = separation_arcsec[number] <= NAMELESS_ARCSEC and is_alone
+    return is_theirs
+
+
+def _separations_arcsec(ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64], number: int) -> NDArray[np.float64]:
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    half = np.sin((dec - dec[number]) / 2) ** 2
+    half += np.cos(dec) * np.cos(dec[number]) * np.sin((ra - ra[number]) / 2) ** 2
+    return np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1)))) * 3600

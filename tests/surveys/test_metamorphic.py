@@ -1,0 +1,346 @@
+"""Changes of a record that have no meaning change nothing of what is read, for any survey and any record there is.
+
+What a survey's fields mean stands in MEANINGS: a survey that is added has its own entry, and the same statements hold.
+"""
+
+import copy
+import csv
+import dataclasses
+import datetime
+import itertools
+import json
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from annotator.errors import RecordError
+from annotator.sandbox.lasair.answers import candidate
+from annotator.surveys import SURVEYS
+from annotator.surveys.json_values import decode
+from annotator.transient import LightCurve, Transient
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+ABSENCES = (None, math.nan, "", " ", "None", "null", "NaN", "nan", -999, -999.0, "-999", -9999.0, -99.0)
+LIMITS = ("limit_time_mjd", "limit_band", "limit_magnitude")
+
+
+@dataclasses.dataclass(frozen=True)
+class Meaning:
+    """What the fields of a survey's records mean."""
+
+    lists: tuple[str, ...]
+    """Where measurements are."""
+    one: str
+    """Where a single one is."""
+    numbers: tuple[str, ...]
+    """Fields of a measurement."""
+    band: str
+    bands: tuple[tuple[object, ...], ...]
+    """Spellings of each."""
+    sign: str
+    signs: tuple[tuple[object, ...], ...]
+    dates: tuple[tuple[str, float], ...]
+    """The field, and the days by which it is more than the first."""
+    may_lack: tuple[str, ...]
+    """Fields of a detection that another spelling of "none" leaves as they are where they say none."""
+    of_detections: tuple[str, ...]
+    """Fields that upper limits lack."""
+    limit: Mapping[str, object]
+    """An upper limit that says nothing."""
+    row_numbers: tuple[str, ...]
+    """Fields of a flat row."""
+
+
+MEANINGS = {
+    "ztf": Meaning(
+        lists=("candidates", "prv_candidates"),
+        one="candidate",
+        numbers=("jd", "magpsf", "sigmapsf", "ra", "dec", "rb", "drb", "diffmaglim", "ssdistnr", "ssmagnr"),
+        band="fid",
+        bands=(
+            (1, "1", 1.0, "1.0", "g", "G", "ztfg", "ZTF_g", "zg", "g-ZTF", "ZTF g"),
+            (2, "2", 2.0, "2.0", "r", "R", "ztfr", "ZTF_r", "zr", "r-ZTF", " r "),
+            (3, "3", 3.0, "3.0", "i", "I", "ztfi", "ztf-i", "zi", "i-ZTF", "ztfI"),
+        ),
+        sign="isdiffpos",
+        signs=(
+            ("t", "T", "true", "True", " TRUE ", "1", 1, 1.0, "+", True, "positive"),
+            ("f", "F", "false", "False", " f ", "0", 0, -1, "-1", "-", False, "negative"),
+        ),
+        dates=(("jd", 0.0), ("mjd", -2400000.5)),
+        may_lack=("rb", "drb", "ssdistnr", "ssmagnr", "ssnamenr", "sigmapsf", "xpos", "ypos"),
+        of_detections=("candid", "sigmapsf", "isdiffpos", "rb", "drb", "ra", "dec", "ssdistnr"),
+        limit={"jd": 2458000.7, "fid": 1},
+        row_numbers=(*(feature.name for feature in SURVEYS["ztf"].features), "ncand", "jdmin", "jdmax", "ramean"),
+    )
+}
+
+
+def test_every_survey_says_what_its_fields_mean():
+    assert MEANINGS.keys() == SURVEYS.keys()
+
+
+# Records
+
+
+def simulated(night) -> Iterator[dict]:
+    for item in night.objects[:25]:
+        answer = {"objectId": item.object_id, "sherlock": dict(item.sherlock)}
+        yield answer | {"candidates": [candidate(epoch, "https://host") for epoch in item.epochs]}
+    for item in night.objects[25:35]:
+        epochs = [dict(vars(epoch)) for epoch in item.epochs if epoch.jd > item.columns["jdmax"] - 30]
+        last = max((epoch for epoch in epochs if epoch["candid"]), key=lambda epoch: epoch["jd"])
+        yield {"objectId": item.object_id, "candidate": last, "prv_candidates": epochs[:-1]}
+    yield from night.rows()[35:50]
+
+
+def recorded() -> Iterator[dict]:
+    """Every record of Lasair-ZTF's recorded traffic."""
+
+    def records(found: object) -> Iterator[dict]:
+        if isinstance(found, dict) and isinstance(found.get("objectId"), str):
+            yield found
+        elif isinstance(found, dict):
+            yield from (
+                {"objectId": name, "candidates": part} for name, part in found.items() if isinstance(part, list)
+            )
+        elif isinstance(found, list):
+            for part in found:
+                yield from records(part)
+
+    for path in sorted((SHARED / "fixtures" / "lasair_ztf").glob("*.json")):
+        yield from records(decode(path.read_bytes()))
+
+
+def of_real_data() -> Iterator[dict]:
+    """Some light curves, stamps' detections and rows."""
+    pandas = pytest.importorskip("pandas")
+    curves = pandas.read_parquet(SHARED / "data" / "lightcurves.parquet")
+    names = curves["objectId"].unique()[::400]
+    for name, curve in curves[curves["objectId"].isin(names)].groupby("objectId"):
+        fields = ["jd", "fid", "magpsf", "sigmapsf", "isdiffpos"]
+        yield {"objectId": name, "candidates": curve[fields].to_dict("records")}
+    with (SHARED / "data" / "cutouts.csv").open(encoding="utf-8", newline="") as file:
+        for row in itertools.islice(csv.DictReader(file), 0, None, 60):
+            yield {"objectId": row["objectId"], "candidates": [row], "distpsnr1": row["distpsnr1"]}
+    with (SHARED / "data" / "object_features.csv").open(encoding="utf-8", newline="") as file:
+        for row in itertools.islice(csv.DictReader(file), 0, None, 200):
+            yield {name: value for name, value in row.items() if value != ""}
+
+
+KINDS = {"simulated": None, "recorded": recorded, "real data": of_real_data}
+
+
+@pytest.fixture(params=[("ztf", kind) for kind in KINDS])
+def records(request, night) -> tuple[str, list[dict]]:
+    survey, kind = request.param
+    if kind == "simulated":
+        return survey, list(simulated(night))
+    if not SHARED.is_dir():
+        pytest.skip(f"no real data at {SHARED}: these tests run where it is laid beside the checkout")
+    return survey, list(KINDS[kind]())
+
+
+# Changes without meaning
+
+
+def measurements(record: Mapping, meaning: Meaning) -> list[dict]:
+    """Return the measurements of a record, to be changed in place."""
+    found = [item for name in meaning.lists for item in record.get(name) or ()]
+    return [item for item in [*found, record.get(meaning.one)] if isinstance(item, dict)]
+
+
+def is_none(value: object) -> bool:
+    return value in ABSENCES or value != value
+
+
+def is_detection(item: Mapping) -> bool:
+    return not is_none(item.get("candid")) or not is_none(item.get("sigmapsf"))
+
+
+def other_order(record, meaning, draw):
+    for name in meaning.lists:
+        if isinstance(record.get(name), list):
+            draw.shuffle(record[name])
+    keys = list(record)
+    draw.shuffle(keys)
+    return {key: record[key] for key in keys}
+
+
+def repeated(record, meaning, draw):
+    for name in meaning.lists:
+        if isinstance(record.get(name), list):
+            record[name] += copy.deepcopy(draw.choices(record[name], k=5)) if record[name] else []
+    if isinstance(record.get(meaning.one), dict):
+        record["prv_candidates"] = [*(record.get("prv_candidates") or []), copy.deepcopy(record[meaning.one])]
+    return record
+
+
+def further_keys(record, meaning, draw):
+    for item in [record, *measurements(record, meaning)]:
+        item |= {"another": draw.random(), "": None, "éè": "x", "nested": {"jd": [1]}, "ztf_fid": 9}
+    return record
+
+
+def limits_added(record, meaning, draw):
+    for name in meaning.lists:
+        if isinstance(record.get(name), list):
+            absences = [dict.fromkeys(meaning.of_detections, draw.choice(ABSENCES)) for _ in range(3)]
+            record[name] += [dict(meaning.limit), *(meaning.limit | absent for absent in absences)]
+    return record
+
+
+def limits_spelt(record, meaning, draw):
+    for item in measurements(record, meaning):
+        if not is_detection(item):
+            item |= {name: draw.choice(ABSENCES) for name in meaning.of_detections}
+    return record
+
+
+def spelt(value: object, draw: random.Random) -> object:
+    """Write a number in another way."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or is_none(value):
+        return value
+    ways = [repr(value), f" {value!r} ", f"{value:.17g}", f"{value:.17e}", float(value)]
+    return draw.choice(ways + ([int(value)] if value == int(value) else []))
+
+
+def numbers_spelt(record, meaning, draw):
+    for item in measurements(record, meaning):
+        item |= {name: spelt(item[name], draw) for name in meaning.numbers if name in item}
+    return record | {name: spelt(record[name], draw) for name in meaning.row_numbers if name in record}
+
+
+def as_json(record, meaning, draw):
+    return decode(json.dumps(record, ensure_ascii=draw.random() < 0.5))
+
+
+def one_of(spellings, value, draw):
+    for same in spellings:
+        if any(type(value) is type(way) and value == way for way in same):
+            return draw.choice(same)
+    return value
+
+
+def bands_spelt(record, meaning, draw):
+    for item in measurements(record, meaning):
+        if meaning.band in item:
+            item[meaning.band] = one_of(meaning.bands, item[meaning.band], draw)
+    return record
+
+
+def signs_spelt(record, meaning, draw):
+    for item in measurements(record, meaning):
+        if meaning.sign in item:
+            item[meaning.sign] = one_of(meaning.signs, item[meaning.sign], draw)
+    return record
+
+
+def absences_spelt(record, meaning, draw):
+    for item in measurements(record, meaning):
+        if is_detection(item):
+            for name in meaning.may_lack:
+                if is_none(item.get(name)):
+                    item[name] = draw.choice(ABSENCES)
+    for name in meaning.row_numbers:
+        if not measurements(record, meaning) and is_none(record.get(name)):
+            record[name] = draw.choice(ABSENCES)
+    return record
+
+
+def dates_spelt(record, meaning, draw):
+    (first, _), *others = meaning.dates
+    for item in measurements(record, meaning):
+        if first not in item or is_none(item[first]):
+            continue
+        days = float(item[first])
+        seconds = (days - 2440587.5) * 86400
+        written = datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
+        name, offset = draw.choice(others)
+        without = {key: value for key, value in item.items() if key not in dict(meaning.dates) and key != "utc"}
+        item.clear()
+        item |= without | draw.choice([{name: days + offset}, {name: str(days + offset)}, {first: written}])
+        item |= draw.choice([{}, {first: item.get(first, draw.choice(ABSENCES))}])
+    return record
+
+
+EXACT = (
+    *(other_order, repeated, further_keys, limits_added, limits_spelt, numbers_spelt, as_json, bands_spelt),
+    *(signs_spelt, absences_spelt),
+)
+
+
+def read(survey: str, record: Mapping) -> Transient | str:
+    try:
+        return SURVEYS[survey].parse(record)
+    except RecordError as refusal:
+        return str(refusal).split(":")[0]
+
+
+def said(transient: Transient | str) -> object:
+    """Lay what was read out to be compared; upper limits are in no score, and counts of copies in no view."""
+    if isinstance(transient, str):
+        return transient
+    values = dict(vars(transient))
+    curve = values.pop("light_curve")
+    del values["left_out"]
+    if curve is not None:
+        values |= {
+            name: getattr(curve, name).tolist() for name in LightCurve.__dataclass_fields__ if name not in LIMITS
+        }
+        values["magnitude_error"] = np.nan_to_num(curve.magnitude_error, nan=-1.0).tolist()
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+
+
+@pytest.mark.parametrize("change", EXACT, ids=lambda change: change.__name__)
+def test_a_change_without_meaning_changes_nothing(records, change: Callable):
+    survey, originals = records
+    meaning, n_read = MEANINGS[survey], 0
+    for number, record in enumerate(originals):
+        expected = said(read(survey, record))
+        changed = change(copy.deepcopy(record), meaning, random.Random(number))
+        assert said(read(survey, changed)) == expected, record["objectId"]
+        n_read += not isinstance(expected, str)
+    assert n_read > 5
+
+
+def test_all_of_them_together_change_nothing(records):
+    survey, originals = records
+    for number, record in enumerate(originals):
+        changed, draw = copy.deepcopy(record), random.Random(number)
+        for change in draw.sample(EXACT, len(EXACT)):
+            changed = change(changed, MEANINGS[survey], draw)
+        assert said(read(survey, changed)) == said(read(survey, record)), record["objectId"]
+
+
+def test_a_date_is_a_date_in_all_its_spellings_to_the_digits_that_it_has(records):
+    survey, originals = records
+    for number, record in enumerate(originals):
+        expected = read(survey, record)
+        found = read(survey, dates_spelt(copy.deepcopy(record), MEANINGS[survey], random.Random(number)))
+        if isinstance(expected, str):
+            assert found == expected
+            continue
+        if expected.light_curve is not None:
+            assert found.light_curve.time_mjd == pytest.approx(expected.light_curve.time_mjd, abs=1e-8)
+            assert found.light_curve.magnitude.tolist() == expected.light_curve.magnitude.tolist()
+        assert dict(found.features) == pytest.approx(dict(expected.features), rel=1e-3, abs=1e-4)
+        assert (found.n_det, found.n_det_good) == (expected.n_det, expected.n_det_good)
+
+
+def test_scores_are_the_same_as_well(night, all_models):
+    draw = random.Random(1)
+    originals = list(simulated(night))[::5]
+    changed = []
+    for record in originals:
+        other = copy.deepcopy(record)
+        for change in EXACT:
+            other = change(other, MEANINGS["ztf"], draw)
+        changed.append(SURVEYS["ztf"].parse(other))
+    before = all_models.score([SURVEYS["ztf"].parse(record) for record in originals])
+    after = all_models.score(changed)
+    assert [item.score for item in after] == [item.score for item in before]
