@@ -46,6 +46,14 @@ def open_graph(path: Traversable, sha256: str, n_bytes: int) -> "onnxruntime.Inf
             f"{path}: expected {n_bytes} bytes with sha256 {sha256}, found {len(graph)} bytes with {found_sha256}; the "
             f"file is {kind}: copy or train the model again"
         )
+    try:
+        return session_of(graph)
+    except Exception as failure:  # onnxruntime's exceptions share no base below Exception
+        raise ModelError(f"{path}: expected an ONNX graph, found what cannot be loaded: {failure}") from failure
+
+
+def session_of(graph: bytes) -> "onnxruntime.InferenceSession":
+    """Return a session that runs a graph in this thread alone."""
     from annotator.models.runtime import onnxruntime  # commands that do not score start without it
 
     options = onnxruntime.SessionOptions()
@@ -53,10 +61,7 @@ def open_graph(path: Traversable, sha256: str, n_bytes: int) -> "onnxruntime.Inf
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as failure:  # onnxruntime's exceptions share no base below Exception
-        raise ModelError(f"{path}: expected an ONNX graph, found what cannot be loaded: {failure}") from failure
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 @functools.cache

@@ -5,17 +5,19 @@ probability. It can be swapped by itself, so that its revision stands in the mod
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from annotator.errors import ModelError
 from annotator.models.files import check_identity, open_graph, read_file
 from annotator.models.manifest import parse_as
+from annotator.models.rows import filled_up, parts
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.typed import Typed
 
@@ -72,27 +74,39 @@ class Head:
     session: "onnxruntime.InferenceSession"
 
     def probability(self, numbers: Mapping[str, float]) -> float | None:
-        """Return what the head says of an object's numbers; None where the one it needs is missing.
+        """Return what the head says of one object, as :meth:`probabilities` does."""
+        return self.probabilities([numbers])[0]
+
+    def probabilities(self, numbers: Sequence[Mapping[str, float]]) -> list[float | None]:
+        """Return what the head says of objects' numbers, in order; None where the one it needs is missing.
+
+        Each gets the same to the bit whatever the others are (:mod:`annotator.models.rows`).
 
         Raises
         ------
         ModelError
             If the graph fails, or gives no probability.
         """
-        if self.manifest.needs not in numbers:
-            return None
-        row = np.array([[numbers.get(name, math.nan) for name in self.manifest.inputs]], dtype=np.float32)
+        found: list[float | None] = [None] * len(numbers)
+        places = [place for place, item in enumerate(numbers) if self.manifest.needs in item]
+        for part in parts(places):
+            rows = [[numbers[place].get(name, math.nan) for name in self.manifest.inputs] for place in part]
+            for place, probability in zip(part, self._run(filled_up(np.array(rows, np.float32))), strict=False):
+                found[place] = probability
+        return found
+
+    def _run(self, rows: NDArray[np.float32]) -> list[float]:
         try:
-            (values,) = self.session.run(["probability"], {"inputs": row})
+            (values,) = self.session.run(["probability"], {"inputs": rows})
         except Exception as failure:  # onnxruntime's exceptions share no base below Exception
             raise ModelError(f"head {self.manifest.name}: the graph does not run: {failure}") from failure
-        probability = float(values[0])
-        if not 0.0 <= probability <= 1.0:
-            raise ModelError(
-                f"head {self.manifest.name}: expected a probability, found {probability}; the graph is faulty, train "
-                f"or install another"
-            )
-        return probability
+        for probability in values.tolist():
+            if not 0.0 <= probability <= 1.0:
+                raise ModelError(
+                    f"head {self.manifest.name}: expected a probability, found {probability}; the graph is faulty, "
+                    f"train or install another"
+                )
+        return values.tolist()
 
 
 def load_head(place: Traversable, name: str, survey: str, version: str) -> Head:

@@ -16,6 +16,7 @@ from annotator.models.files import only_asked
 from annotator.models.inputs import PREPARATIONS, Prepared
 from annotator.models.manifest import Manifest
 from annotator.models.observed import of_score
+from annotator.models.rows import ROWS, filled_up
 from annotator.models.scores import Missing, ModalityScore
 from annotator.transient import Transient
 
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 SHOWN = ("reconstruction", "deviation")
 """Outputs that are looked at and that no score is made of: what the bottleneck stands for, and the residual in units
 of what is expected of it."""
-
-OBJECTS_AT_A_TIME = 32
-"""Of which a model makes the tensors before it runs its graph on them. What a step needs then stays in the processor's
-cache: an object takes two thirds of the time that it takes where each goes through all models by itself."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +51,7 @@ class Model:
         return self.score_all([transient])[0]
 
     def score_all(self, transients: Sequence[Transient]) -> list[ModalityScore | Missing]:
-        """Score objects, in order, each alone.
-
-        The graph runs on a batch of one although it takes any: a matrix product groups its rows by the size of the
-        batch, so that the last bits of an object's score would depend on its company. It costs tens of microseconds.
+        """Score objects, in order, each the same to the bit whatever the others are (:mod:`annotator.models.rows`).
 
         An object that the model fails at, whatever it raises, is missing it, with the failure; the others go on.
 
@@ -66,19 +60,24 @@ class Model:
         GeneralFaultError
             If the model fails at nearly all of them alike.
         """
-        scores: list[ModalityScore | Missing] = []
-        for start in range(0, len(transients), OBJECTS_AT_A_TIME):
-            part = transients[start : start + OBJECTS_AT_A_TIME]
-            made = [self._prepared(transient) for transient in part]
-            scores += [
-                prepared if isinstance(prepared, Missing) else self._scored(prepared, transient.object_id)
-                for transient, prepared in zip(part, made, strict=True)
-            ]
-        failures = [item.failure for item in scores if isinstance(item, Missing) and item.failure]
+        scores: dict[int, ModalityScore | Missing] = {}
+        waiting: dict[int, Prepared] = {}
+        for number, transient in enumerate(transients):
+            prepared = self._prepared(transient)
+            if isinstance(prepared, Missing):
+                scores[number] = prepared
+            else:
+                waiting[number] = prepared
+            # Run as soon as a batch is full: its tensors are still in the processor's cache.
+            if len(waiting) == ROWS or (waiting and number == len(transients) - 1):
+                names = [transients[place].object_id for place in waiting]
+                scores |= zip(waiting, self._scored(list(waiting.values()), names), strict=True)
+                waiting = {}
+        failures = [item.failure for item in scores.values() if isinstance(item, Missing) and item.failure]
         if failures:
-            n_tried = len(failures) + sum(isinstance(item, ModalityScore) for item in scores)
+            n_tried = len(failures) + sum(isinstance(item, ModalityScore) for item in scores.values())
             require_own_faults(failures, n_tried, f"objects that have {self.manifest.modality}")
-        return scores
+        return [scores[number] for number in range(len(transients))]
 
     def _prepared(self, transient: Transient) -> Prepared | Missing:
         try:
@@ -88,42 +87,64 @@ class Model:
         except Exception as error:
             return _not_scored(error)
 
-    def _scored(self, prepared: Prepared, object_id: str) -> ModalityScore | Missing:
+    def _scored(self, prepared: Sequence[Prepared], object_ids: Sequence[str]) -> list[ModalityScore | Missing]:
+        """Score a batch, or each by itself where that fails."""
         try:
-            return self.score_prepared(prepared, object_id)
+            return self.score_prepared(prepared, object_ids)
         except Exception as error:
-            return _not_scored(error)
+            if len(prepared) == 1:
+                return [_not_scored(error)]
+        alone = (self._scored([item], [name]) for item, name in zip(prepared, object_ids, strict=True))
+        return [score for (score,) in alone]
 
-    def score_prepared(self, prepared: Prepared, object_id: str) -> ModalityScore:
-        """Score what was prepared of one object, named in case the graph fails.
+    def score_prepared(self, prepared: Sequence[Prepared], object_ids: Sequence[str]) -> list[ModalityScore]:
+        """Score what was prepared of one to :data:`ROWS` objects, named in case the graph fails.
 
         Raises
         ------
         ModelError
             If the graph fails or gives a number that is not finite.
         """
-        outputs = self.run(prepared.tensors, self._scored_outputs)
-        if not all(np.isfinite(values).all() for values in outputs.values()):
-            raise ModelError(
-                f"model {self.manifest.name}: expected finite numbers for {object_id!r}, found error "
-                f"{float(outputs['error'][0])}; the graph is faulty, train or install another"
+        batch = {name: filled_up([item.tensors[name][0] for item in prepared]) for name in prepared[0].tensors}
+        outputs = {name: values[: len(prepared)] for name, values in self.run(batch, self._scored_outputs).items()}
+        for values in outputs.values():
+            if not np.isfinite(values).all():
+                number = int(np.argmin(np.isfinite(values).reshape(len(prepared), -1).all(axis=1)))
+                raise ModelError(
+                    f"model {self.manifest.name}: expected finite numbers for {object_ids[number]!r}, found error "
+                    f"{float(outputs['error'][number])}; the graph is faulty, train or install another"
+                )
+        columns = {name: values.reshape(len(prepared), -1).tolist() for name, values in outputs.items()}
+        single = [name for name, values in outputs.items() if values.ndim == 1]
+        return [
+            self._score(
+                item,
+                {name: columns[name][number][0] for name in single},
+                tuple(columns["residual"][number]),
+                tuple(columns["latent"][number]),
             )
-        numbers = {name: float(values[0]) for name, values in outputs.items() if values.ndim == 1}
+            for number, item in enumerate(prepared)
+        ]
+
+    def _score(
+        self, prepared: Prepared, numbers: Mapping[str, float], residual: tuple[float, ...], latent: tuple[float, ...]
+    ) -> ModalityScore:
+        """Calibrate what the graph gave of an object."""
         scores = {
             output: calibration.score(numbers[output], prepared.sampling)
             for output, calibration in self.calibrations.items()
         }
+        score, prior = scores[self.scored_output], scores.get("prior")
         level = self.calibrations[self.scored_output].level_of(prepared.sampling)
         return ModalityScore(
-            score=scores[self.scored_output],
-            is_extrapolated=scores[self.scored_output] > level.extrapolated_above,
+            score=score,
+            is_extrapolated=score > level.extrapolated_above,
             error=numbers["error"],
-            residual=tuple(outputs["residual"][0].ravel().tolist()),
-            latent=tuple(outputs["latent"][0].ravel().tolist()),
-            prior=scores.get("prior"),
-            numbers=numbers | dict(prepared.numbers),
-            observed=dict(prepared.observed)
-            | of_score(self.manifest.modality, scores[self.scored_output], numbers["error"], scores.get("prior")),
+            residual=residual,
+            latent=latent,
+            prior=prior,
+            numbers={**numbers, **prepared.numbers},
+            observed={**prepared.observed, **of_score(self.manifest.modality, score, numbers["error"], prior)},
         )
 
     def reconstruct(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

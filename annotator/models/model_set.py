@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from annotator.fences import failure_of, require_own_faults
+from annotator.fences import Failure, failure_of, require_own_faults
 from annotator.models.calibration import combined_score
 from annotator.models.distribution import Distribution
 from annotator.models.heads import Head
@@ -44,10 +44,9 @@ class ModelSet:
             If one of them fails at nearly all objects alike.
         """
         by_model = zip(*(model.score_all(transients) for model in self.models.values()), strict=True)
-        combined = [
-            self._combined(transient, dict(zip(self.models, scores, strict=True)))
-            for transient, scores in zip(transients, by_model, strict=True)
-        ]
+        modalities = [dict(zip(self.models, scores, strict=True)) for scores in by_model]
+        heads = self._heads_say(transients, modalities)
+        combined = [_combined(*item) for item in zip(modalities, heads, strict=True)]
         for name in self.heads:
             failures = [scores.failures[name] for scores in combined if name in scores.failures]
             if failures:
@@ -59,27 +58,63 @@ class ModelSet:
         """Names of the numbers that a head asks for."""
         return frozenset(name for head in self.heads.values() for name in head.manifest.inputs)
 
-    def _combined(self, transient: Transient, modalities: dict[str, ModalityScore | Missing]) -> Scores:
-        present = {name: item for name, item in modalities.items() if isinstance(item, ModalityScore)}
-        failures = {
-            name: item.failure for name, item in modalities.items() if isinstance(item, Missing) and item.failure
-        }
-        said: dict[str, float] = {}
-        judged: dict[str, float | None] = {}
-        for name, head in self.heads.items():
+    def _heads_say(
+        self, transients: Sequence[Transient], modalities: Sequence[Mapping[str, ModalityScore | Missing]]
+    ) -> list["_HeadsSay"]:
+        """Ask all heads about objects, in order."""
+        said = [_HeadsSay() for _ in transients]
+        if not self.heads:
+            return said
+        for item, transient, scores in zip(said, transients, modalities, strict=True):
             try:
-                said = said or head_numbers(transient, present)
-                judged[name] = head.probability(said)
+                item.numbers = head_numbers(transient, _present(scores))
             except Exception as error:
-                failures[name] = failure_of(error)
-        return Scores(
-            score=combined_score(item.score for item in present.values()),
-            modalities=MappingProxyType(modalities),
-            prior=next((item.prior for item in present.values() if item.prior is not None), None),
-            **judged,
-            numbers=said,
-            failures=failures,
-        )
+                item.failures = dict.fromkeys(self.heads, failure_of(error))
+        askable = [item for item in said if not item.failures]
+        for name, head in self.heads.items():
+            _ask(name, head, askable)
+        return said
+
+
+@dataclass
+class _HeadsSay:
+    """What the heads were given of an object, and what they say."""
+
+    numbers: dict[str, float] = field(default_factory=dict)
+    judged: dict[str, float | None] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+
+def _ask(name: str, head: Head, objects: Sequence[_HeadsSay]) -> None:
+    """Ask a head about objects together, or about each by itself where that fails."""
+    try:
+        probabilities = head.probabilities([item.numbers for item in objects])
+    except Exception as error:
+        if len(objects) == 1:
+            objects[0].failures[name] = failure_of(error)
+            return
+        for item in objects:
+            _ask(name, head, [item])
+        return
+    for item, probability in zip(objects, probabilities, strict=True):
+        item.judged[name] = probability
+
+
+def _present(modalities: Mapping[str, ModalityScore | Missing]) -> dict[str, ModalityScore]:
+    return {name: item for name, item in modalities.items() if isinstance(item, ModalityScore)}
+
+
+def _combined(modalities: Mapping[str, ModalityScore | Missing], heads: _HeadsSay) -> Scores:
+    present = _present(modalities)
+    failures = {name: item.failure for name, item in modalities.items() if isinstance(item, Missing) and item.failure}
+    return Scores(
+        score=combined_score(item.score for item in present.values()),
+        modalities=MappingProxyType(modalities),
+        prior=next((item.prior for item in present.values() if item.prior is not None), None),
+        **heads.judged,
+        numbers=heads.numbers,
+        failures=failures | heads.failures,
+    )
 
 
 def head_numbers(transient: Transient, present: Mapping[str, ModalityScore]) -> dict[str, float]:

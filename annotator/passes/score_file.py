@@ -1,7 +1,7 @@
 """`aha-annotator score`: one JSON line a record, whatever the record is."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from annotator.annotation import OBJECT_ID_KEY
@@ -11,7 +11,8 @@ from annotator.decision.decide import LEFT_OUT
 from annotator.errors import RecordError
 from annotator.fences import failure_of
 from annotator.lasair.cutouts import CutoutFetcher
-from annotator.models import ModelSet
+from annotator.models import ModelSet, Scores
+from annotator.models.rows import ROWS
 from annotator.passes.enrich import with_stamps
 from annotator.sources.records import readable
 from annotator.surveys import SURVEYS
@@ -30,7 +31,7 @@ class ScoredLine:
 def score_lines(
     records: Iterable[object], models: ModelSet, decision: DecisionConfig, cutouts: CutoutFetcher | None = None
 ) -> Iterator[ScoredLine]:
-    """Score records one by one.
+    """Score records, a few at a time.
 
     Parameters
     ----------
@@ -50,22 +51,50 @@ def score_lines(
         modality, and what was left out of all of them; or its object id and why it is refused, as one is of which no
         model can score anything. Plain ASCII, and never null, NaN or Infinity.
     """
-    survey = SURVEYS[models.survey]
+    part: list[Transient | ScoredLine] = []
     for record in records:
-        try:
-            yield ScoredLine(_scored(survey.parse(readable(record)), models, decision, cutouts), is_refused=False)
+        part.append(_read(record, models, cutouts))
+        if len(part) == ROWS:
+            yield from _lines(part, models, decision)
+            part = []
+    yield from _lines(part, models, decision)
+
+
+def _read(record: object, models: ModelSet, cutouts: CutoutFetcher | None) -> Transient | ScoredLine:
+    """Return the object that a record describes, or the line that says why it describes none."""
+    survey = SURVEYS[models.survey]
+    try:
+        transient = survey.parse(readable(record))
+        return with_stamps(transient, cutouts) if cutouts and Modality.TRIPLET in models.models else transient
+    except Exception as error:
+        return _refused(survey.object_id(record), error)
+
+
+def _refused(object_id: str, error: Exception) -> ScoredLine:
+    reason = str(error) if isinstance(error, RecordError) else str(failure_of(error))
+    return ScoredLine(json.dumps({OBJECT_ID_KEY: object_id, "refused": reason}), is_refused=True)
+
+
+def _lines(part: Sequence[Transient | ScoredLine], models: ModelSet, decision: DecisionConfig) -> Iterator[ScoredLine]:
+    """Score together what was read, or each by itself where that fails; what is a line already stays one."""
+    transients = [item for item in part if isinstance(item, Transient)]
+    try:
+        scored = iter(models.score(transients))
+    except Exception:
+        scored = None
+    for item in part:
+        if isinstance(item, ScoredLine):
+            yield item
             continue
-        except RecordError as error:
-            reason = str(error)
+        try:
+            scores = next(scored) if scored else models.score([item])[0]
+            line = ScoredLine(_scored(item, scores, models, decision), is_refused=False)
         except Exception as error:
-            reason = str(failure_of(error))
-        yield ScoredLine(json.dumps({OBJECT_ID_KEY: survey.object_id(record), "refused": reason}), is_refused=True)
+            line = _refused(item.object_id, error)
+        yield line
 
 
-def _scored(transient: Transient, models: ModelSet, decision: DecisionConfig, cutouts: CutoutFetcher | None) -> str:
-    if cutouts and Modality.TRIPLET in models.models:
-        transient = with_stamps(transient, cutouts)
-    scores = models.score([transient])[0]
+def _scored(transient: Transient, scores: Scores, models: ModelSet, decision: DecisionConfig) -> str:
     if scores.why_none:
         raise RecordError(scores.why_none)
     line = {

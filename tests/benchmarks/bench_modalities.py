@@ -33,6 +33,7 @@ from annotator.ledger import Ledger
 from annotator.models import ModalityScore, Model, ModelSet, load_models
 from annotator.models.inputs import PREPARATIONS, Prepared
 from annotator.models.model_set import head_numbers
+from annotator.models.rows import parts
 from annotator.passes.batch import Scoring, find_reasons, known_of, take_batch
 from annotator.passes.enrich import Enricher
 from annotator.passes.run import rules_of
@@ -50,10 +51,8 @@ BATCH = 500
 """Objects: the default of a stream."""
 ROUNDS = 9
 STRAIGHTFORWARD_OBJECTS = 60
-IN_ONE_BATCH = 64
 MIN_SAMPLES = 4
 """Of memory, from which on a slope has an uncertainty."""
-OUTPUTS = ("error", "residual", "latent")
 HOST = "stamps.simulated"
 SEED = 1
 NOW = 1.8e9  # seconds since 1970
@@ -131,7 +130,6 @@ def main() -> None:
         bench = Bench(models, batch, Path(folder))
         _print_memory(bench, options.objects)  # first: what the other measurements hold is none of the annotator's
         _print_steps(bench)
-        _print_batching(bench)
         _print_ratio(bench)
         _print_peer(bench)
         bench.ledger.close()
@@ -197,7 +195,7 @@ def _print_steps(bench: Bench) -> None:
         head_numbers(transient, found) for transient, found in zip(complete, present, strict=True)
     ]
     for name, head in models.heads.items():
-        steps[f"head {name}"] = lambda head=head: [head.probability(scores.numbers) for scores in scored]
+        steps[f"head {name}"] = lambda head=head: head.probabilities([scores.numbers for scores in scored])
     steps[f"reasons of {len(flagged)} flagged objects"] = lambda: [
         find_reasons(complete[number], scored[number], models) for number in flagged
     ]
@@ -235,7 +233,7 @@ def _model_steps(name: str, model: Model, transients: Sequence[Transient]) -> di
     made = _prepared(name, transients)
     return {
         f"{name}: tensors": lambda: _prepared(name, transients),
-        f"{name}: graph and scores": lambda: [model.score_prepared(prepared, "") for prepared in made],
+        f"{name}: graph and scores": lambda: [model.score_prepared(part, [""] * len(part)) for part in parts(made)],
     }
 
 
@@ -245,20 +243,6 @@ def _prepared(name: str, transients: Sequence[Transient]) -> list[Prepared]:
         with contextlib.suppress(MissingModalityError):
             made.append(PREPARATIONS[name](transient))
     return made
-
-
-def _print_batching(bench: Bench) -> None:
-    """Say what scoring each object alone costs, which keeps scores the same to the bit in any company."""
-    transients = [_enrich(parse(json.loads(text)), bench.batch.files) for text in bench.batch.texts[:IN_ONE_BATCH]]
-    for name, model in bench.models.models.items():
-        made = [prepared.tensors for prepared in _prepared(name, transients)]
-        together = {key: np.concatenate([tensors[key] for tensors in made]) for key in made[0]}
-        alone, at_once = _medians(
-            Step(lambda _, made=made, run=model.session.run: [run(OUTPUTS, tensors) for tensors in made]),
-            Step(lambda _, together=together, run=model.session.run: run(OUTPUTS, together)),
-        )
-        ratio = alone.processor_s / at_once.processor_s
-        print(f"{name}: {len(made)} objects one by one take the graph {ratio:.1f} times as long as in one batch")
 
 
 def _print_memory(bench: Bench, n_objects: int) -> None:

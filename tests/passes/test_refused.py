@@ -122,7 +122,7 @@ def test_what_all_records_fail_at_refuses_none_and_is_told_and_they_come_again(
 def test_a_model_that_fails_at_one_object_is_missing_of_that_one_alone(config, models, rows, monkeypatch):
     score = Model.score_prepared
     monkeypatch.setattr(
-        Model, "score_prepared", lambda self, prepared, name: failing(score, ModelError("nan"))(self, prepared, name)
+        Model, "score_prepared", lambda self, prepared, names: failing(score, ModelError("nan"))(self, prepared, names)
     )
     report = run_pass(config, models)
     assert report.scored == 40 and refusals(config) == [(VICTIM, "features", "ModelError")]

@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from training.export.rows import gathered
+
 
 class Forest(nn.Module):
     """The mean over trees of the share of positives in the leaf that an object falls into.
@@ -32,15 +34,15 @@ class Forest(nn.Module):
         self.register_buffer("child", torch.from_numpy(child.astype(np.int64)))
         # Rounded as they are kept (:func:`training.export.graph.narrow`).
         self.register_buffer("threshold", torch.from_numpy(threshold.astype(np.float32)).half().float())
-        self.register_buffer("share", torch.from_numpy(share.astype(np.float32)).half().float())
+        self.register_buffer("leaf_share", torch.from_numpy(share.astype(np.float32)).half().float())
 
     def by_tree(self, inputs: Tensor) -> Tensor:
         """``(n, d)`` -> the share in each tree's leaf, ``(n, n_trees)``."""
         node = self.roots.expand(inputs.shape[0], -1)
         for _ in range(self.depth):
-            value = inputs.gather(1, self.column[node])
-            node = self.child[node] + (value > self.threshold[node]).to(torch.int64)
-        return self.share[node]
+            value = inputs.gather(1, gathered(self.column, node))
+            node = gathered(self.child, node) + (value > gathered(self.threshold, node)).to(torch.int64)
+        return gathered(self.leaf_share, node)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """``(n, d)`` -> ``(n,)``."""

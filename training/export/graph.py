@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from annotator.errors import ModelError
+from annotator.models.files import session_of
 from annotator.models.heads import HeadManifest
 from annotator.models.manifest import Manifest
-from annotator.models.runtime import onnxruntime
+from annotator.models.rows import filled_up, parts
 
 OPSET = 20
 """The first with Gelu as one operator."""
@@ -111,29 +112,39 @@ def check_parity(
     examples: Mapping[str, NDArray[np.float32]],
     output_names: Sequence[str] = OUTPUT_NAMES,
 ) -> None:
-    """Compare a graph with the model it came from, row by row as the annotator runs it.
+    """Compare a graph with the model it came from, in batches as the annotator runs it, and rows with themselves.
 
     Raises
     ------
     ModelError
-        If any output of any row differs by more than :data:`PARITY_RTOL` and :data:`PARITY_ATOL`.
+        If any output of any row differs by more than :data:`PARITY_RTOL` and :data:`PARITY_ATOL`, or at all when its
+        row is elsewhere in the batch.
     """
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    session = session_of(graph)
     with torch.no_grad():
         given = model(*(torch.from_numpy(values) for values in examples.values()))
     expected = [output.numpy() for output in (given if isinstance(given, tuple) else (given,))]
     n = len(next(iter(examples.values())))
-    rows = [
-        session.run(list(output_names), {name: values[i : i + 1] for name, values in examples.items()})
-        for i in range(n)
-    ]
+
+    def run(numbers: Sequence[int]) -> list[NDArray[np.float32]]:
+        return session.run(list(output_names), {name: filled_up(values[numbers]) for name, values in examples.items()})
+
+    batches = [list(numbers) for numbers in parts(range(n))]
+    ran = [run(numbers) for numbers in batches]
+    moved = [run(numbers[::-1]) for numbers in batches]
     for number, name in enumerate(output_names):
-        found = np.concatenate([row[number] for row in rows])
+        found = np.concatenate([outputs[number][: len(rows)] for outputs, rows in zip(ran, batches, strict=True)])
         if not np.allclose(found, expected[number], rtol=PARITY_RTOL, atol=PARITY_ATOL):
             worst = float(np.abs(found - expected[number]).max())
             raise ModelError(
                 f"expected the graph's {name} within rtol {PARITY_RTOL}, atol {PARITY_ATOL} of torch's on "
                 f"{n} rows, found a difference of {worst}; nothing was written"
+            )
+        again = [outputs[number][: len(rows)][::-1] for outputs, rows in zip(moved, batches, strict=True)]
+        if not np.array_equal(found, np.concatenate(again), equal_nan=True):
+            raise ModelError(
+                f"expected the graph's {name} of a row to be the same to the bit wherever it is in its batch, found "
+                f"another; sum over rows with training.export.rows; nothing was written"
             )
 
 

@@ -99,7 +99,7 @@ def refuse_if_worse(
         )
     with torch.no_grad():
         new = model(torch.from_numpy(numbers.astype(np.float32))).numpy()
-    before = np.array([old.probability(_known(names, row)) or 0.0 for row in numbers])
+    before = np.array([found or 0.0 for found in old.probabilities([_known(names, row) for row in numbers])])
     rng = np.random.default_rng(0)
     low, high = interval_of(
         [auc(new, labels, w) - auc(before, labels, w) for w in resamplings(len(labels), N_BOOTSTRAP, rng)]

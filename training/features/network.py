@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from annotator.models.manifest import SMALLEST_LOG10_ARGUMENT, Column
+from training.export.rows import sum_of_rows
 
 WIDTHS = (88, 56, 27, 8)
 """AHA's encoder (arXiv 2602.12955); the decoder is its mirror."""
@@ -18,7 +19,7 @@ def mean_huber(residual: Tensor, present: Tensor) -> Tensor:
     """Return the mean Huber loss (delta 1) over the values that are there: ``(n, d)``, ``(n, d)`` -> ``(n,)``."""
     size = residual.abs()
     loss = torch.where(size <= HUBER_DELTA, 0.5 * residual * residual, HUBER_DELTA * (size - 0.5 * HUBER_DELTA))
-    return (loss * present).sum(dim=1) / present.sum(dim=1).clamp(min=1)
+    return sum_of_rows(loss * present) / present.sum(dim=1).clamp(min=1)
 
 
 class FeatureScaling(nn.Module):

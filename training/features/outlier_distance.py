@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from annotator.models.manifest import Column
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, SHERLOCK_CLASSES
+from training.export.rows import aligned, sum_of_rows
 from training.features.network import FeatureModel, FeatureScaling
 from training.features.scaling import UNLIMITED, robust_column
 
@@ -95,9 +96,9 @@ class OutlierDistance(nn.Module):
     def forward(self, quantities: Tensor) -> Tensor:
         """``(n, n_quantities)`` -> ``(n,)``; a missing quantity counts as the median."""
         scaled, _ = self.scaling(quantities[:, self.places])
-        squares = (scaled[:, None] - self.centres).square().sum(dim=2)
+        squares = (aligned(scaled)[:, None] - aligned(self.centres)).square().sum(dim=2)
         nearest = torch.topk(squares, min(N_NEAREST, len(self.centres)), dim=1, largest=False).values
-        return nearest.clamp(min=0).sqrt().mean(dim=1)
+        return sum_of_rows(nearest.clamp(min=0).sqrt()) / nearest.shape[1]
 
 
 class Prior(nn.Module):
