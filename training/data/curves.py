@@ -1,10 +1,12 @@
 """Labelled light curves, read and split."""
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,15 @@ from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, usable_d
 from annotator.surveys.values import JD_MINUS_MJD
 from annotator.surveys.ztf.candidates import BANDS
 from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS, POSITIVE
+from annotator.tables import contents
+from annotator.tables.header import Columns
 from annotator.transient import LightCurve
 from training.data.folds import Split, fold_of, rotated, rotation_of
+from training.data.given import read_given
 from training.data.table import EXOTIC, LABELS
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 LABEL_COLUMNS = (OBJECT_ID_KEY, "type", "source_label")
 OTHER_TELESCOPES = ("YSE_DR1_PS1",)
@@ -92,32 +100,19 @@ def read_curves(path: Path, labels_path: Path) -> CurveTable:
     Parameters
     ----------
     path
-        Parquet, one row a detection, with :data:`~annotator.surveys.ztf.tables.LIGHT_CURVE_COLUMNS`; where there are
-        `source` and `group`, photometry of other telescopes is left out and each group's is a curve of its own.
+        Parquet or another table (:mod:`annotator.tables`), one row a detection, with
+        :data:`~annotator.surveys.ztf.tables.LIGHT_CURVE_COLUMNS`; where there are `source` and `group`, photometry of
+        other telescopes is left out and each group's is a curve of its own.
     labels_path
-        CSV, one row an object, with :data:`LABEL_COLUMNS`. Labels that are not AHA's four are left out.
+        A table, one row an object, with :data:`LABEL_COLUMNS`. Labels that are not AHA's four are left out.
 
     Raises
     ------
     ConfigError
         If a file cannot be read, lacks a column, or no curve of a normal object can be scored.
     """
-    import pandas  # only this command needs it
-
-    try:
-        rows = pandas.read_parquet(path)
-        labels = pandas.read_csv(labels_path, dtype=str)
-        sha256 = hashlib.sha256(path.read_bytes() + labels_path.read_bytes()).hexdigest()
-    except Exception as failure:  # pandas and pyarrow share no base below Exception
-        raise ConfigError(
-            f"--data {path}: expected light curves in Parquet and labels in {labels_path}, found {failure}"
-        ) from failure
-    for frame, columns, where in ((rows, LIGHT_CURVE_COLUMNS, path), (labels, LABEL_COLUMNS, labels_path)):
-        absent = [name for name in columns if name not in frame]
-        if absent:
-            raise ConfigError(
-                f"--data {where}: expected the columns {', '.join(columns)}, found no {', '.join(absent)}"
-            )
+    rows, labels = _detections(path), _labels(labels_path)
+    sha256 = hashlib.sha256(path.read_bytes() + labels_path.read_bytes()).hexdigest()
     if "source" in rows:
         rows = rows[~rows["source"].isin(OTHER_TELESCOPES)]
     labelled = labels[labels["source_label"].isin(LABELS)].set_index(OBJECT_ID_KEY)
@@ -137,6 +132,38 @@ def read_curves(path: Path, labels_path: Path) -> CurveTable:
     if all(curve.label == EXOTIC for curve in curves):
         raise ConfigError(f"--data {path}: expected normal objects (SN Ia, SN II, SN Ib/c) to train on, found none")
     return CurveTable(path.name, sha256, tuple(curves), n_unscorable)
+
+
+def _detections(path: Path) -> "DataFrame":
+    """Read Parquet with the types that it has, since a table of detections is long; any other table as text."""
+    import pandas  # only this command needs it
+
+    columns = Columns(LIGHT_CURVE_COLUMNS, optional=("source", "group"))
+    try:
+        with open(path, "rb", contents.HEAD_BYTES) as file:
+            stream = contents.unpacked(file)
+            is_parquet = contents.kind_of(str(path), contents.head_of(stream)) is contents.Kind.PARQUET
+            frame = pandas.read_parquet(io.BytesIO(stream.read())) if is_parquet else None
+    except Exception as failure:  # pandas and pyarrow share no base below Exception
+        raise ConfigError(f"--data {path}: expected a table of light curves, found {failure}") from failure
+    if frame is None:
+        names, rows = read_given("--data", path, columns, "make it with aha-train fetch lightcurves")
+        frame = pandas.DataFrame(rows, columns=list(names))
+        for name in (DETECTION.time_jd, DETECTION.band_number, DETECTION.magnitude, DETECTION.magnitude_error):
+            frame[name] = pandas.to_numeric(frame[name], errors="coerce")
+    absent = [name for name in LIGHT_CURVE_COLUMNS if name not in frame]
+    if absent:
+        raise ConfigError(
+            f"--data {path}: expected the columns {', '.join(LIGHT_CURVE_COLUMNS)}, found no {', '.join(absent)}"
+        )
+    return frame
+
+
+def _labels(path: Path) -> "DataFrame":
+    import pandas
+
+    names, rows = read_given("--data", path, Columns(LABEL_COLUMNS), "make it with aha-train fetch lightcurves")
+    return pandas.DataFrame(rows, columns=list(names)).replace("", np.nan)
 
 
 def _light_curve(part) -> LightCurve:

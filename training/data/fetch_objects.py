@@ -31,8 +31,10 @@ from annotator.surveys.ztf.tables import (
     FETCHED_WITH_CUTOUTS_TOO,
     LIGHT_CURVE_COLUMNS,
 )
+from annotator.tables.header import Columns
 from annotator.transient import LightCurve, Transient, Triplet
 from training.data.fetch_table import patiently, read_kept
+from training.data.given import read_given
 from training.export.files import write_files
 
 log = logging.getLogger(__name__)
@@ -186,16 +188,13 @@ def read_objects(table: Path) -> dict[str, Mapping[str, str]]:
     ConfigError
         If the table cannot be read, has no column :data:`OBJECT_ID_KEY`, or an id is none of ZTF's letters and digits.
     """
-    try:
-        with open(table, encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, ValueError, csv.Error) as error:
-        raise ConfigError(f"--table {table}: expected a CSV table, found {error}") from error
-    if not rows or OBJECT_ID_KEY not in rows[0]:
-        raise ConfigError(f"--table {table}: expected a column {OBJECT_ID_KEY} and at least one row")
+    columns = Columns((OBJECT_ID_KEY,), optional=("type", "source_label"))
+    _, rows = read_given("--table", table, columns, "make it with aha-train fetch features")
+    if not rows:
+        raise ConfigError(f"--table {table}: expected at least one row, found none")
     objects: dict[str, Mapping[str, str]] = {}
     for row in rows:
-        if (row[OBJECT_ID_KEY] or "").isalnum():  # TNS:NAME is an object that ZTF, and Lasair-ZTF, has no name for
+        if row[OBJECT_ID_KEY].isalnum():  # TNS:NAME is an object that ZTF, and Lasair-ZTF, has no name for
             objects.setdefault(row[OBJECT_ID_KEY], row)
     if not objects:
         raise ConfigError(f"--table {table}: expected ids such as ZTF20abcdefg, found {rows[0][OBJECT_ID_KEY]!r}")

@@ -1,6 +1,5 @@
 """Triplets of stamps with what is known of their objects, read and split by object."""
 
-import csv
 import hashlib
 import io
 from dataclasses import dataclass
@@ -13,9 +12,11 @@ from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError, MissingModalityError
 from annotator.preprocess.triplet import CHANNELS, stamp_tensor
 from annotator.surveys.values import number
-from annotator.surveys.ztf.tables import CUTOUT_COLUMNS, DETECTION
+from annotator.surveys.ztf.tables import CUTOUT_COLUMNS, DETECTION, FETCHED_WITH_CUTOUTS, FETCHED_WITH_CUTOUTS_TOO
+from annotator.tables.header import Columns
 from annotator.transient import Triplet
 from training.data.folds import N_FOLDS, Split, fold_of
+from training.data.given import read_given
 from training.data.table import EXOTIC
 
 MIN_RB, MIN_DRB = 0.65, 0.8
@@ -99,8 +100,9 @@ def read_stamps(path: Path) -> StampTable:
     Parameters
     ----------
     path
-        ``NAME.npz`` with `science`, `template` and `difference`, ``(n, rows, columns)``; beside it ``NAME.csv`` with
-        one row a triplet in the same order and at least :data:`~annotator.surveys.ztf.tables.CUTOUT_COLUMNS`.
+        ``NAME.npz`` with `science`, `template` and `difference`, ``(n, rows, columns)``; beside it ``NAME.csv``, a
+        table (:mod:`annotator.tables`) with one row a triplet in the same order and at least
+        :data:`~annotator.surveys.ztf.tables.CUTOUT_COLUMNS`.
 
     Raises
     ------
@@ -112,19 +114,18 @@ def read_stamps(path: Path) -> StampTable:
         contents = [path.read_bytes(), beside.read_bytes()]
         with np.load(io.BytesIO(contents[0]), allow_pickle=False) as arrays:
             stamps = [arrays[name] for name in CHANNELS]
-        reader = csv.DictReader(contents[1].decode("utf-8").splitlines(), strict=True)
-        header, rows = reader.fieldnames or (), list(reader)
-    except (OSError, ValueError, KeyError, EOFError, csv.Error) as failure:
+    except (OSError, ValueError, KeyError, EOFError) as failure:
         raise ConfigError(
             f"--data {path}: expected arrays {', '.join(CHANNELS)}, and the table {beside.name} beside them, found "
             f"{failure}; make both with aha-train fetch cutouts"
         ) from failure
-    absent = [name for name in CUTOUT_COLUMNS if name not in header]
-    if absent or {len(part) for part in stamps} != {len(rows)}:
+    others = (*FETCHED_WITH_CUTOUTS, *FETCHED_WITH_CUTOUTS_TOO)
+    columns = Columns(CUTOUT_COLUMNS, optional=others)
+    _, rows = read_given("--data", beside, columns, "make it with aha-train fetch cutouts")
+    if {len(part) for part in stamps} != {len(rows)}:
         raise ConfigError(
-            f"--data {path}: expected one row of {beside.name} a triplet with {', '.join(CUTOUT_COLUMNS)}, found "
-            f"{len(rows)} rows, {', '.join(str(len(part)) for part in stamps)} stamps, and no column named "
-            f"{', '.join(absent) or '(none)'}"
+            f"--data {path}: expected one row of {beside.name} a triplet, found {len(rows)} rows and "
+            f"{', '.join(str(len(part)) for part in stamps)} stamps"
         )
     table = _scorable(path.name, hashlib.sha256(b"".join(contents)).hexdigest(), rows, stamps)
     for model in range(N_MODELS):

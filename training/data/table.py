@@ -1,6 +1,5 @@
 """A labelled table of objects, read and split."""
 
-import csv
 import functools
 import hashlib
 from collections import Counter
@@ -13,13 +12,16 @@ from numpy.typing import NDArray
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError, MissingModalityError, RecordError
 from annotator.models.calibration import Sampling
-from annotator.preprocess.features import feature_row
+from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import quantity_row
 from annotator.surveys import SURVEYS
 from annotator.surveys.values import number
 from annotator.surveys.ztf.columns import FEATURES, QUALITY_NAMES
+from annotator.surveys.ztf.tables import DATABANK_TABLES
+from annotator.tables.header import Columns
 from annotator.transient import Transient
 from training.data.folds import Split, fold_of, rotated, rotation_of
+from training.data.given import read_given
 
 EXOTIC = "Exotic"
 LABELS = ("SN Ia", "SN II", "SN Ib/c", EXOTIC)
@@ -104,30 +106,18 @@ def read_table(path: Path, survey: str) -> Table:
     Parameters
     ----------
     path
-        CSV in the layout of AHA's databank: Lasair's columns by name, `tns_name`, and `source_label`, one of
-        :data:`LABELS`. Feature columns may be absent: they are missing values.
+        A table (:mod:`annotator.tables`) in the layout of AHA's databank: Lasair's columns by name, `tns_name`, and
+        `source_label`, one of :data:`LABELS`. Feature columns may be absent: they are missing values.
 
     Raises
     ------
     ConfigError
         If the file cannot be read, lacks a column, has an unknown label, or no normal object.
     """
-    try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ConfigError(f"--data {path}: expected a readable CSV table in UTF-8, found {failure}") from failure
-    try:
-        reader = csv.DictReader(text.splitlines(), strict=True)
-        header, rows = reader.fieldnames or (), list(reader)
-    except csv.Error as failure:
-        raise ConfigError(f"--data {path}: expected CSV, found {failure} near line {reader.line_num}") from failure
-    absent = [name for name in REQUIRED_COLUMNS if name not in header]
-    if absent:
-        raise ConfigError(
-            f"--data {path}: expected the columns {', '.join(REQUIRED_COLUMNS)}, found none named {', '.join(absent)}; "
-            f"make the table with aha-train fetch features"
-        )
+    names = tuple(feature.name for feature in SURVEYS[survey].features)
+    others = (*(name for columns in DATABANK_TABLES.values() for name in columns), *SURVEYS[survey].other_columns)
+    columns = Columns(REQUIRED_COLUMNS, names, MIN_FEATURES, (*SURVEYS[survey].needed_columns, *others))
+    _, rows = read_given("--data", path, columns, "make the table with aha-train fetch features")
     unknown = Counter(row["source_label"] for row in rows if row["source_label"] not in LABELS)
     if unknown:
         raise ConfigError(
@@ -137,21 +127,22 @@ def read_table(path: Path, survey: str) -> Table:
     if all(row["source_label"] == EXOTIC for row in rows):
         raise ConfigError(f"--data {path}: expected normal objects (SN Ia, SN II, SN Ib/c) to train on, found none")
     kept, transients, features = _scorable(rows, survey, path)
-    return Table(path.name, hashlib.sha256(content).hexdigest(), kept, transients, features, len(rows) - len(kept))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Table(path.name, sha256, kept, transients, features, len(rows) - len(kept))
 
 
 def _scorable(
     rows: list[dict[str, str]], survey: str, path: Path
 ) -> tuple[tuple[dict[str, str], ...], tuple[Transient, ...], NDArray[np.float32]]:
     kept, transients, features = [], [], []
-    for line, row in enumerate(rows, start=2):
+    for place, row in enumerate(rows, start=1):
         try:
             transient = SURVEYS[survey].parse(row)
             features.append(feature_row(SURVEYS[survey].features, transient.features))
         except MissingModalityError:
             continue
         except RecordError as failure:
-            raise ConfigError(f"--data {path}, record {line - 1}: {failure}; correct the table") from failure
+            raise ConfigError(f"--data {path}, record {place}: {failure}; correct the table") from failure
         kept.append(row)
         transients.append(transient)
     if not kept:

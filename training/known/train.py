@@ -1,6 +1,5 @@
 """`aha-train known`: the index of known objects beside the models, and whether nearness in it means anything."""
 
-import csv
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ from annotator.errors import ConfigError
 from annotator.models import Model, ModelSet, load_models
 from annotator.models.known import FILE_NAME, Known, KnownLatents, known_bytes, read_known
 from annotator.preprocess.lightcurve import grid
+from annotator.tables.header import Columns
 from training.data.curves import LabelledCurve, read_curves
+from training.data.given import read_given
 from training.data.stamps import read_stamps
 from training.data.table import EXOTIC, LABELS, read_table
 from training.export.files import write_files
@@ -134,9 +135,9 @@ def _weak_labels(path: Path) -> frozenset[str]:
     """Return the objects whose class may not be from a spectrum; none where labels do not say where they are from."""
     if not path.is_file():
         return frozenset()
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        return frozenset(row[OBJECT_ID_KEY] for row in rows if (row.get("label_source") or "").startswith(WEAK_LABELS))
+    columns = Columns((OBJECT_ID_KEY,), optional=("label_source",))
+    _, rows = read_given("--data", path, columns, "correct it")
+    return frozenset(row[OBJECT_ID_KEY] for row in rows if row.get("label_source", "").startswith(WEAK_LABELS))
 
 
 def _of_table(path: Path) -> Labelled:

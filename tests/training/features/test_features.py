@@ -246,7 +246,7 @@ def test_a_table_without_a_needed_column_is_refused_by_name(column, tmp_path, ca
     rows = [{name: value for name, value in row.items() if name != column} for row in labelled_rows()[:50]]
     path = write_csv(tmp_path / "t.csv", rows)
     assert main(["features", "--data", str(path), "--out", str(tmp_path / "out")]) == 2
-    assert f"none named {column}" in capsys.readouterr().err
+    assert f"no column {column}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -1,0 +1,74 @@
+"""Tables that people give to train on: the same whatever wrote them."""
+
+import csv
+import io
+
+import numpy as np
+import pandas
+import pytest
+from astropy.table import Table as AstropyTable
+
+from annotator.errors import ConfigError
+from training.data.curves import read_curves
+from training.data.fetch_objects import read_objects
+from training.data.table import read_table
+
+FEATURES = ("gmag", "rmag", "g_minus_r", "maggmin", "ncand")
+ROWS = [
+    {"objectId": f"ZTF99aaaaaa{letter}", "tns_name": f"2099{letter}", "source_label": "SN Ia", "type": "SN Ia"}
+    | dict(zip(FEATURES, (18.25 + place / 8, 18.5, -0.25, 18.0, 7 + place), strict=True))
+    for place, letter in enumerate("abcd")
+]
+
+
+def write(path, form: str):
+    """Write the rows with a title above, or in a format of astropy's."""
+    if form == "semicolons":
+        text = io.StringIO(newline="")
+        text.write("Classified objects;;;\n;;;\n")
+        writer = csv.writer(text, delimiter=";")
+        writer.writerow([name.upper() for name in ROWS[0]])
+        writer.writerows([str(value).replace(".", ",") for value in row.values()] for row in ROWS)
+        path.write_bytes(text.getvalue().encode("utf-16"))
+    else:
+        AstropyTable(rows=ROWS).write(path, format=form, overwrite=True)
+    return path
+
+
+@pytest.mark.parametrize("form", ["semicolons", "votable", "fits", "ascii.ecsv", "parquet"])
+def test_a_labelled_table_trains_alike_whatever_wrote_it(form, tmp_path):
+    plain = read_table(write(tmp_path / "plain.csv", "ascii.csv"), "ztf")
+    found = read_table(write(tmp_path / "table.csv", form), "ztf")
+    np.testing.assert_array_equal(found.features, plain.features)
+    assert found.object_ids.tolist() == plain.object_ids.tolist() == [row["objectId"] for row in ROWS]
+    assert (found.tns_names, found.samplings) == (plain.tns_names, plain.samplings)
+    assert list(read_objects(tmp_path / "table.csv")) == list(read_objects(tmp_path / "plain.csv"))
+
+
+def test_nothing_is_trained_on_a_table_of_which_a_line_is_no_row(tmp_path):
+    path = write(tmp_path / "t.csv", "ascii.csv")
+    path.write_text(path.read_text() + "ZTF99aaaaaae,2099e,SN Ia,SN Ia,1,2,3,4,5,6\n")
+    with pytest.raises(ConfigError, match=rf"--data {path}, line 6: expected 9 values, found 10"):
+        read_table(path, "ztf")
+
+
+def test_light_curves_of_text_are_those_of_parquet(tmp_path):
+    jd = 2459000.5 + np.arange(12)
+    frame = pandas.DataFrame(
+        {"objectId": "ZTF99aaaaaaa", "jd": jd, "fid": [1, 2] * 6, "magpsf": 18.0 + np.abs(np.arange(12) - 5) / 7}
+        | {"sigmapsf": [0.1] * 11 + [np.nan], "isdiffpos": ["t"] * 11 + ["f"], "source": "ANTARES"}
+    )
+    frame.to_parquet(tmp_path / "curves.parquet")
+    frame.to_csv(tmp_path / "curves.csv", index=False, sep=";", decimal=",")
+    (tmp_path / "labels.csv").write_text("objectId\ttype\tsource_label\nZTF99aaaaaaa\tSN Ia\tSN Ia\n")
+    typed, text = (
+        read_curves(tmp_path / name, tmp_path / "labels.csv").curves[0] for name in ("curves.parquet", "curves.csv")
+    )
+    for name, values in vars(typed.detections).items():
+        np.testing.assert_array_equal(getattr(text.detections, name), values)
+    assert (
+        (text.kind, text.label, text.source) == (typed.kind, typed.label, typed.source) == ("SN Ia", "SN Ia", "ANTARES")
+    )
+    frame.drop(columns="magpsf").to_csv(tmp_path / "curves.csv", index=False)
+    with pytest.raises(ConfigError, match="no column magpsf"):
+        read_curves(tmp_path / "curves.csv", tmp_path / "labels.csv")
