@@ -82,6 +82,9 @@ class LasairApi:
     def transient(self, object_id: str, parse: Callable[[object], Transient]) -> Transient:
         """Ask for all of one object, as it is parsed; what cannot be is no answer.
 
+        Without a single detection it is a refusal: whatever Lasair lists has one, so that its light curves are away, or
+        that of this object is.
+
         Raises
         ------
         SolarSystemObjectError
@@ -94,7 +97,7 @@ class LasairApi:
             if not any(_is_rows(value) for value in whole.values()):
                 raise LasairUnreachableError(f"object answered {object_id} without a list of measurements")
             try:
-                return parse(whole)
+                found = parse(whole)
             except LasairApiError:
                 raise
             except SolarSystemObjectError as error:  # as good an answer as any
@@ -104,6 +107,9 @@ class LasairApi:
                 raise LasairUnreachableError(
                     f"object answered what cannot be read: {kind}: {words(str(error))}"
                 ) from error
+            if found.light_curve is None or not found.light_curve.time_mjd.size:
+                raise RejectedError(f"object answered {object_id} without a detection")
+            return found
 
         found = self._call("object", object_id, read, lambda: self._client.object(object_id))
         if isinstance(found, SolarSystemObjectError):

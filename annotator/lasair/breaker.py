@@ -6,6 +6,9 @@ the same of three different objects in a row, or no answer three times, is about
 one cause, one line in the log, one pause, which doubles from one to the next. After it one call is let through, to see;
 a good answer closes the breaker, and all goes on.
 
+That there is nothing of an object (an empty file of stamps, as Lasair says it) is believed in the same way: an empty
+answer to all is a server's, too. But it opens no breaker, for it may as well be true of many.
+
 A pass may knock once at each open breaker, whatever is left of its pause: passes come at the pace that people chose,
 and whoever has mended something sees it in the next one. The pause is what bounds the calls within a pass.
 
@@ -17,9 +20,16 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from annotator.errors import LasairUnreachableError, NotNowError, QuotaError, RejectedError, UnauthorizedError
+from annotator.errors import (
+    LasairUnreachableError,
+    MissingModalityError,
+    NotNowError,
+    QuotaError,
+    RejectedError,
+    UnauthorizedError,
+)
 from annotator.ledger.breakers import Breakers as KeptBreakers
 from annotator.ledger.breakers import Pause
 
@@ -63,12 +73,15 @@ class Breaker:
         self._is_knocking = False
         self._unanswered = 0
         self._doubted: dict[str, None] = {}
+        self._nothing_of: dict[str, None] = {}
         self._believed: set[str] = set()
         self._has_answered = False
 
     @contextlib.contextmanager
     def call(self, subject: str) -> Iterator[None]:
         """Make one call inside, which raises a LasairApiError unless there was a good answer.
+
+        It raises a MissingModalityError where the answer is that there is nothing.
 
         Parameters
         ----------
@@ -89,6 +102,9 @@ class Breaker:
                 self._note(subject, error, is_knock)
             else:
                 self._note_good()
+            raise
+        except MissingModalityError:
+            self._note_nothing(subject)
             raise
         except (LasairUnreachableError, UnauthorizedError) as error:
             self._note(None, error, is_knock)
@@ -111,14 +127,24 @@ class Breaker:
                 raise self._not_now()
 
     def believes(self, subject: str) -> bool:
-        """Say whether a refusal is about its subject: others got good answers in this pass, and it is one of few.
+        """Say whether a refusal, or that there is nothing, is about its subject.
+
+        It is where others got good answers in this pass, and it is one of few in a row.
 
         Ask at the end of a batch or a pass: what comes after an answer may tell that it was the server.
         """
         if not self._doubts_refusals:
             return True
         with self._changed:
-            return subject in self._believed or (self._has_answered and self.pause is None and subject in self._doubted)
+            if subject in self._believed:
+                return True
+            is_of_few = subject in self._doubted or subject in self._few(self._nothing_of)
+            return is_of_few and self._has_answered and self.pause is None
+
+    @staticmethod
+    def _few(subjects: Mapping[str, None]) -> Mapping[str, None]:
+        """Return subjects in a row that are too few to be about the server; nothing of more."""
+        return subjects if len(subjects) < MAX_IN_A_ROW else {}
 
     @property
     def has_answered(self) -> bool:
@@ -144,12 +170,22 @@ class Breaker:
 
     def _note_good(self) -> None:
         with self._changed:
-            self._believed.update(self._doubted)
+            self._believed.update(self._doubted, self._few(self._nothing_of))
             self._doubted.clear()
-            self._unanswered, self._has_answered = 0, True
-            if self.pause is not None:
-                log.info("%s answers again", self.endpoint)
-                self.pause = None
+            self._nothing_of.clear()
+            self._has_answered = True
+            self._note_alive()
+
+    def _note_nothing(self, subject: str) -> None:
+        with self._changed:
+            self._nothing_of[subject] = None
+            self._note_alive()
+
+    def _note_alive(self) -> None:
+        self._unanswered = 0
+        if self.pause is not None:
+            log.info("%s answers again", self.endpoint)
+            self.pause = None
 
     def _note(self, subject: str | None, error: Exception, is_knock: bool) -> None:
         """Take note of a bad answer; raise NotNowError where it opens the breaker, or finds it open."""

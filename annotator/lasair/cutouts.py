@@ -45,6 +45,10 @@ Outcome = Triplet | MissingModalityError | RejectedError | LasairUnreachableErro
 """The stamps; or why there are none; or how their host refused them, though not those of others; or why not now."""
 
 
+class _NoStampError(MissingModalityError):
+    """Their host says that there is none, be it of this epoch or, because something is wrong with it, of any."""
+
+
 class CutoutFetcher:
     """Turns references into triplets, several at a time.
 
@@ -109,13 +113,13 @@ class CutoutFetcher:
             self._cache.trim()
         return [
             NotNowError(str(outcome))
-            if isinstance(outcome, RejectedError) and not self._believes(reference)
+            if isinstance(outcome, RejectedError | _NoStampError) and not self._believes(reference)
             else outcome
             for reference, outcome in zip(references, outcomes, strict=True)
         ]
 
     def _believes(self, reference: CutoutReference) -> bool:
-        """Say whether a refusal is about this epoch's stamps, and not about their host."""
+        """Say whether what their host says is about this epoch's stamps, and not about the host."""
         return any(
             self._breaker(place).believes(reference.science)
             for place in (getattr(reference, kind) for kind in _KINDS)
@@ -138,10 +142,8 @@ class CutoutFetcher:
                     self._cache.forget(place)
             check_url(place, self._hosts)
             content, stamp = self._download(place, reference.science, should_stop)
-        except MissingModalityError as reason:
-            raise MissingModalityError(f"{kind} cutout: {reason}") from reason
-        except RejectedError as reason:
-            raise RejectedError(f"{kind} cutout: {reason}") from reason
+        except (MissingModalityError, RejectedError) as reason:
+            raise type(reason)(f"{kind} cutout: {reason}") from reason
         if self._cache:
             self._cache.put(place, content)
         return stamp
@@ -162,10 +164,7 @@ class CutoutFetcher:
             raise LasairUnreachableError("cutouts: no time left to fetch them")
         with self._breaker(url).call(subject):
             content = self._get(url)
-            found = _stamp_or_reason(content)
-        if isinstance(found, MissingModalityError):
-            raise found
-        return content, found
+            return content, _read_answer(content)
 
     def _get(self, url: str) -> bytes:
         """Make one request, and those that it is sent on to on the same host."""
@@ -214,16 +213,19 @@ def check_url(url: str, hosts: frozenset[str]) -> None:
         raise MissingModalityError("its address names a user")
 
 
-def _stamp_or_reason(content: bytes) -> NDArray[np.float32] | MissingModalityError:
-    """Read what a host sent, or say why there is no stamp; a file that breaks off is no answer of the host's."""
+def _read_answer(content: bytes) -> NDArray[np.float32]:
+    """Read what a host sent; a file that breaks off is no answer of the host's."""
     if content in _NONE:
-        return MissingModalityError("its host has an empty file")
+        raise _NoStampError("its host has an empty file")
     try:
-        return read_stamp(content)
+        stamp = read_stamp(content)
     except DamagedFileError as reason:
         raise RejectedError(str(reason)) from reason
     except MissingModalityError as reason:
-        return reason
+        raise _NoStampError(str(reason)) from reason
+    if not np.nan_to_num(stamp).any():
+        raise _NoStampError("none of its pixels has a value")
+    return stamp
 
 
 def _read_local(place: str, folder: Path | None) -> bytes:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.errors import LasairUnreachableError, NotNowError, QuotaError, RejectedError, UnauthorizedError
+from annotator.errors import (
+    LasairUnreachableError,
+    MissingModalityError,
+    NotNowError,
+    QuotaError,
+    RejectedError,
+    UnauthorizedError,
+)
 from annotator.lasair.breaker import FIRST_PAUSE_S, MAX_IN_A_ROW, MAX_PAUSE_S, Breaker, Breakers
 from annotator.ledger import Ledger
 
@@ -40,12 +47,13 @@ def ask(breaker: Breaker, subject: str, error: Exception | None = None) -> str:
                 raise error
     except NotNowError:
         return "opened" if asked else "not asked"
-    except (RejectedError, LasairUnreachableError, UnauthorizedError, QuotaError):
+    except (RejectedError, MissingModalityError, LasairUnreachableError, UnauthorizedError, QuotaError):
         return "raised"
     return "answered"
 
 
 REFUSED, SILENT = RejectedError("object: HTTP 404"), LasairUnreachableError("no answer")
+NOTHING = MissingModalityError("its host has an empty file")
 
 
 def test_the_same_of_three_different_objects_in_a_row_is_about_the_server(breaker):
@@ -75,6 +83,25 @@ def test_what_was_refused_last_is_believed_unless_it_turns_out_to_be_the_server(
     assert breaker.believes("a") and breaker.believes("b")
     ask(breaker, "c", REFUSED)
     assert not any(breaker.believes(name) for name in "abc")
+
+
+def test_that_there_is_nothing_of_an_object_is_believed_where_others_have_something_and_never_stops_the_asking(breaker):
+    assert {ask(breaker, name, NOTHING) for name in "abcdef"} == {"raised"} and breaker.pause is None
+    ask(breaker, "good")
+    assert not any(breaker.believes(name) for name in "abcdef")  # so many in a row are about the server
+    for name in "ab":
+        ask(breaker, name, NOTHING)
+    assert breaker.believes("a") and breaker.believes("b")
+    ask(breaker, "c", NOTHING)
+    assert not any(breaker.believes(name) for name in "abc")
+
+
+def test_a_server_that_has_nothing_of_an_object_is_there(breaker, clock):
+    for name in "abc":
+        ask(breaker, name, SILENT)
+    clock.now = breaker.pause.until
+    assert ask(breaker, "d", NOTHING) == "raised" and breaker.pause is None
+    assert not breaker.has_answered and not breaker.believes("d")
 
 
 @pytest.mark.parametrize("error", [SILENT, UnauthorizedError("no"), LasairUnreachableError("another shape")])

@@ -111,19 +111,35 @@ def test_gzip_is_unpacked_and_a_small_file_that_unpacks_to_a_huge_one_is_refused
     assert "science cutout" in str(outcome := fetch(host.reference("/bomb"))) and "bytes" in str(outcome)
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        ((200, {}, b""), "empty"),
-        ((200, {}, b"None"), "empty"),
-        ((200, {}, to_fits(np.zeros((501, 2), np.float32), "science")), "at most 500 pixels"),
-    ],
-)
+NONES = [
+    ((200, {}, b""), "empty"),
+    ((200, {}, b"None"), "empty"),
+    ((200, {}, to_fits(np.zeros((501, 2), np.float32), "science")), "at most 500 pixels"),
+    ((200, {}, to_fits(np.full((63, 63), np.nan, np.float32), "science")), "none of its pixels"),
+    ((200, {}, to_fits(np.zeros((63, 63), np.float32), "science")), "none of its pixels"),
+    ((200, {}, gzip.compress(b"<html>sorry</html>")), "expected a FITS file"),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason"), NONES)
 def test_what_is_no_stamp_is_missing_and_says_which_and_why(host, answer, reason):
     host.files["/odd"] = answer
     outcome = fetch(host.reference(template="/odd"))
     assert isinstance(outcome, MissingModalityError)
     assert str(outcome).startswith("template cutout: ") and reason in str(outcome)
+
+
+@pytest.mark.parametrize(("answer", "reason"), NONES)
+def test_a_host_that_has_no_stamp_of_any_object_is_asked_again_of_all_of_them(host, answer, reason):
+    host.files |= {f"/{number}": answer for number in range(9)}
+    fetcher = CutoutFetcher(LOCAL, parallel=1)
+    empty = [host.reference(f"/{number}") for number in range(9)]
+    outcomes = fetcher.fetch(empty)
+    assert {type(outcome) for outcome in outcomes} == {NotNowError} and reason in str(outcomes[8])
+    with_others = fetcher.fetch([host.reference(), empty[0], host.reference(), empty[1]])
+    assert [isinstance(outcome, MissingModalityError) for outcome in with_others] == [False, True, False, True]
+    gone_since = fetcher.fetch([host.reference(), *empty[2:]])
+    assert {type(outcome) for outcome in gone_since} == {Triplet, NotNowError}
 
 
 REFUSALS = [

@@ -300,6 +300,28 @@ def test_an_answer_of_another_shape_is_no_answer_and_is_asked_for_three_times(as
     assert len(seen) == 3
 
 
+def test_answers_without_a_detection_are_about_lasair_unless_others_have_some(asking, night):
+    _, enricher, _ = asking
+    asked = enricher(0)
+    answer, empty = asked._api._client.object, set()
+
+    def emptied(object_id):
+        whole = answer(object_id)
+        return whole | {"candidates": []} if object_id in empty or not empty else whole
+
+    asked._api._client.object = emptied
+    items = asked.changed([Transient(row["objectId"], "ztf") for row in night.rows()[:9]])
+    assert all(item.waits and item.transient.why_missing["lightcurve"] == NO_ANSWER for item in items)
+    assert "without a detection" in asked._api.breakers.problem
+    asked = enricher(1)
+    asked._api._client.object = emptied
+    good, bad = (Transient(row["objectId"], "ztf") for row in night.rows()[:2])
+    empty.add(bad.object_id)
+    said = dict(zip("gb", asked.changed([good, bad]), strict=True))
+    assert said["b"].waits and "on another night" in said["b"].transient.why_missing["lightcurve"]
+    assert not said["g"].waits
+
+
 @pytest.mark.parametrize("status", [403, 404, 429, 503])
 def test_what_every_stamp_is_answered_is_about_their_host_and_all_of_them_wait(sandbox, configure, three, status):
     config = configure(sandbox, **(ALL | {"lasair__random_share": 1.0}))
@@ -311,6 +333,17 @@ def test_what_every_stamp_is_answered_is_about_their_host_and_all_of_them_wait(s
     assert all("error" in said["lightcurve"] for said in found.values())
     sandbox.behave()
     assert run_pass(config, three).problem == ""
+    assert sum("error" in said["triplet"] for said in modalities_of(config).values()) > 0.85 * len(found)
+
+
+def test_stamps_of_which_their_host_has_none_at_all_join_later(sandbox, configure, three, monkeypatch):
+    config = configure(sandbox, **(ALL | {"lasair__random_share": 1.0}))
+    with monkeypatch.context() as away:
+        away.setattr("annotator.lasair.cutouts.CutoutFetcher._get", lambda *_: b"None")
+        run_pass(config, three)
+    found = modalities_of(config)
+    assert {said["triplet"]["missing"] for said in found.values()} == {"science cutout: its host has an empty file"}
+    run_pass(config, three)
     assert sum("error" in said["triplet"] for said in modalities_of(config).values()) > 0.85 * len(found)
 
 
