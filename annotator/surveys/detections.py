@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import cos, radians, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,10 +78,11 @@ def mean_direction(places_deg: Iterable[tuple[float, float]]) -> tuple[float, fl
     """Return the direction of the mean of unit vectors, right ascension and declination in deg; None of none."""
     x, y, z = [], [], []
     for ra_deg, dec_deg in places_deg:
-        ra, dec = math.radians(ra_deg), math.radians(dec_deg)
-        x.append(math.cos(dec) * math.cos(ra))
-        y.append(math.cos(dec) * math.sin(ra))
-        z.append(math.sin(dec))
+        ra, dec = radians(ra_deg), radians(dec_deg)
+        from_axis = cos(dec)
+        x.append(from_axis * cos(ra))
+        y.append(from_axis * sin(ra))
+        z.append(sin(dec))
     total_x, total_y, total_z = math.fsum(x), math.fsum(y), math.fsum(z)
     if not (total_x or total_y or total_z):
         return None

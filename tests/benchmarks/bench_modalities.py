@@ -42,6 +42,7 @@ from annotator.sandbox.lasair.answers import candidate, object_answer
 from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.sky.night import SimulatedObject, simulate_night
 from annotator.sandbox.sky.stamps import KINDS, render
+from annotator.surveys.json_values import decode
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient, Triplet
 
@@ -106,7 +107,7 @@ class Bench:
 
     def annotate(self, texts: Sequence[str]) -> list[ScoredObject]:
         """Take one batch from text to the ledger."""
-        records = [json.loads(text) for text in texts]
+        records = [decode(text) for text in texts]
         return list(take_batch(records, self.scoring(), self.enricher).scored_objects)
 
     def scoring(self) -> Scoring:
@@ -162,7 +163,7 @@ def _stamps(item: SimulatedObject) -> dict[str, bytes]:
 def _print_steps(bench: Bench) -> None:
     """Time the whole, and each step by itself on what the one before made."""
     models, files, rules = bench.models, bench.batch.files, bench.rules
-    records = [json.loads(text) for text in bench.batch.texts]
+    records = [decode(text) for text in bench.batch.texts]
     parsed = [parse(record) for record in records]
     complete = [_enrich(transient, files) for transient in parsed]
     scored = models.score(complete)
@@ -183,7 +184,7 @@ def _print_steps(bench: Bench) -> None:
     scoring = bench.scoring()
     known = known_of(seen, {}, scoring)
     steps: dict[str, Callable[[], object]] = {
-        "decode JSON": lambda: [json.loads(text) for text in bench.batch.texts],
+        "decode JSON": lambda: [decode(text) for text in bench.batch.texts],
         "parse to Transient": lambda: [parse(record) for record in records],
         "digest of the state": lambda: [state_digest(transient) for transient in parsed],
         "look up what is known": lambda: known_of(seen, scoring.states(seen), scoring),
@@ -297,7 +298,7 @@ def _print_ratio(bench: Bench) -> None:
     torch.set_num_threads(1)
     other = Straightforward()
     texts = bench.batch.texts[:STRAIGHTFORWARD_OBJECTS]
-    places = [parse(json.loads(text)).cutouts for text in texts]
+    places = [parse(decode(text)).cutouts for text in texts]
     files = [
         [bench.batch.files[url] for url in (place.science, place.difference, place.template)] if place else [b""]
         for place in places

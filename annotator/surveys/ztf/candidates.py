@@ -214,42 +214,69 @@ def _each_once(detections: Measurements, limits: Measurements) -> tuple[Measurem
     """Take each exposure once, in time order."""
     n_seen = len(detections)
     times = np.concatenate([detections.time_jd, limits.time_jd])
-    order = np.argsort(times)
-    candids = [item.get("candid") for item in detections.items]
-    all_differ = {int}.issuperset(map(type, candids)) and len(set(candids)) == n_seen
-    if not all_differ or (np.diff(times[order]) < SAME_EXPOSURE_DAYS).any():
-        detections, limits = _without_repeats(detections, limits)
-        return tuple(item.at(np.lexsort((item.band, item.time_jd))) for item in (detections, limits))
-    return detections.at(order[order < n_seen]), limits.at(order[order >= n_seen] - n_seen)
+    order = np.argsort(times, kind="stable")
+    is_close = times[order[1:]] - times[order[:-1]] < SAME_EXPOSURE_DAYS
+    of_candid = _copies(detections.items)
+    if not of_candid and not is_close.any():
+        return detections.at(order[order < n_seen]), limits.at(order[order >= n_seen] - n_seen)
+    close = np.flatnonzero(is_close)
+    in_question = sorted({*order[close].tolist(), *order[close + 1].tolist(), *of_candid})
+    detections, gone = _put_together(detections, limits, in_question)
+    kept = np.setdiff1d(np.arange(len(times)), gone)
+    detections, limits = detections.at(kept[kept < n_seen]), limits.at(kept[kept >= n_seen] - n_seen)
+    return tuple(item.at(np.lexsort((item.band, item.time_jd))) for item in (detections, limits))
 
 
-def _without_repeats(detections: Measurements, limits: Measurements) -> tuple[Measurements, Measurements]:
-    """Put copies together; what the one that is kept lacks is filled in from the others."""
+def _copies(items: Sequence[Item]) -> list[int]:
+    """Return the places of detections whose candid another one has."""
+    candids = [item.get("candid") for item in items]
+    if {int}.issuperset(map(type, candids)) and len(set(candids)) == len(candids):
+        return []
+    places: dict[int, list[int]] = {}
+    for place, item in enumerate(items):
+        if (own := _identity(item)) is not None:
+            places.setdefault(own, []).append(place)
+    return [place for same in places.values() if len(same) > 1 for place in same]
+
+
+def _put_together(
+    detections: Measurements, limits: Measurements, places: Sequence[int]
+) -> tuple[Measurements, list[int]]:
+    """Put together what is one and the same of some measurements, counted through both; return what has to go.
+
+    What the detection that is kept lacks is filled in from the others.
+    """
     n_seen = len(detections)
-    entries = []
-    for measured, is_limit in ((detections, False), (limits, True)):
-        errors = measured.numbers[_ERROR] if not is_limit else np.full(len(measured), np.nan)
-        for place, item in enumerate(measured.items):
-            error = math.inf if math.isnan(errors[place]) else float(errors[place])
-            entries.append(
-                Measurement(
-                    band=str(measured.band[place]),
-                    time_days=float(measured.time_jd[place]),
-                    is_limit=is_limit,
-                    error_mag=error,
-                    magnitude=float(measured.magnitude[place]),
-                    sign=int(measured.sign[place]),
-                    identity=None if is_limit else _identity(item),
-                )
-            )
-    seen, kept_limits = [], []
+    entries = [
+        _as_measurement(limits, place - n_seen, is_limit=True)
+        if place >= n_seen
+        else _as_measurement(detections, place, is_limit=False)
+        for place in places
+    ]
+    items, gone = list(detections.items), []
     for group in each_once(entries, SAME_EXPOSURE_DAYS):
-        if group[0] >= n_seen:
-            kept_limits.append(group[0] - n_seen)
-            continue
-        copies = [detections.items[place] for place in group if place < n_seen]
-        seen.append(copies[0] if len(copies) == 1 else _joined(copies))
-    return _measurements(seen, _physical(seen)), limits.at(np.array(kept_limits, dtype=np.int64))
+        first, *others = (places[member] for member in group)
+        gone += others
+        copies = [items[place] for place in (first, *others) if place < n_seen]
+        if len(copies) > 1:
+            items[first] = _joined(copies)
+            of_all = _measurements([items[first]], _physical([items[first]]))
+            detections.numbers[:, first] = of_all.numbers[:, 0]
+            detections.sign[first] = of_all.sign[0]
+    return Measurements(items, detections.numbers, detections.band, detections.sign), gone
+
+
+def _as_measurement(measured: Measurements, place: int, is_limit: bool) -> Measurement:
+    error = math.nan if is_limit else measured.magnitude_error[place]
+    return Measurement(
+        band=str(measured.band[place]),
+        time_days=float(measured.time_jd[place]),
+        is_limit=is_limit,
+        error_mag=math.inf if math.isnan(error) else float(error),
+        magnitude=float(measured.magnitude[place]),
+        sign=int(measured.sign[place]),
+        identity=None if is_limit else _identity(measured.items[place]),
+    )
 
 
 def _joined(copies: Sequence[Item]) -> Item:
@@ -274,6 +301,8 @@ def _of_solar_system(detections: Measurements) -> NDArray[np.bool_]:
 
 def _unreadable(detections: Measurements) -> tuple[str, ...]:
     """Name the values without which a detection is in none of the views, or not in all."""
+    if not np.isnan(detections.numbers[: _MAGNITUDE + 1]).any() and detections.sign.all() and "" not in detections.band:
+        return ()
     is_known = {
         "jd": ~np.isnan(detections.time_jd),
         "magpsf": ~np.isnan(detections.magnitude),
@@ -286,7 +315,7 @@ def _unreadable(detections: Measurements) -> tuple[str, ...]:
             continue
         values = [item.get(name) for item in itertools.compress(detections.items, ~known)]
         said = next((value for value in values if not is_absent(value)), None)
-        what = f"{name} is missing" if said is None else f"{name} is {_EXPECTED[name]} but {shown(said)}"
+        what = f"{name} is missing" if said is None else f"{name} is {_EXPECTED[name]} ({shown(said)})"
         phrases.append(f"{what} in {len(values)} of {len(detections)} detections")
     return tuple(phrases)
 

@@ -133,9 +133,14 @@ def lasair_columns(
     return columns
 
 
+_OF_BAND = ("{}mag", "jd{}max", "mag{}min", "mag{}mean", "mag{}max", "mag_{}02", "mag_{}08", "mag_{}28")
+_UNSEEN = {
+    band: dict.fromkeys(name.format(band) for name in (*_OF_BAND, "dmdt_{}", "dmdt_{}_err")) for band in ("g", "r")
+}
+
+
 def _band_columns(band: str, detections: Sequence[Detection]) -> dict[str, float | None]:
-    names = ("{}mag", "jd{}max", "mag{}min", "mag{}mean", "mag{}max", "mag_{}02", "mag_{}08", "mag_{}28")
-    columns: dict[str, float | None] = {name.format(band): None for name in (*names, "dmdt_{}", "dmdt_{}_err")}
+    columns: dict[str, float | None] = dict(_UNSEEN[band])
     if not detections:
         return columns
     magnitudes = [d.magnitude for d in detections]

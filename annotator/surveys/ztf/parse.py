@@ -57,7 +57,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         raise SolarSystemObjectError(f"no detection is the object's own: {left_out[0]}")
     computed = {} if table is None else columns_of(table)
     columns = _columns(record, computed)
-    values = {name: value for name in _NUMBERS if (value := _known(columns.get(name))) is not None}
+    values, wrong_kinds = _numbers(columns)
     dates_ahead = ("candidates",) if table is not None and table.has_later else ()
     for name in [name for name in _DATES if values.get(name, 0.0) > latest_jd]:
         del values[name]
@@ -91,32 +91,47 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         why_missing=why_missing,
         dates_ahead=dates_ahead,
         n_solar_system=0 if table is None else len(table.solar_system),
-        left_out=(*left_out, *_wrong_kinds(record, columns)),
+        left_out=(*left_out, *wrong_kinds, *_wrong_parts(record)),
         extras=_extras(values) | ({} if table is None else real_bogus(table)),
     )
 
 
 def _position(record: Mapping[str, object], computed: Mapping[str, float | None]) -> tuple[float | None, float | None]:
     """Return the record's own position, or else that of its detections."""
-    ra_deg = within(_known(record.get("ramean")), 0.0, 360.0)
-    dec_deg = within(_known(record.get("decmean")), -90.0, 90.0)
+    ra_deg = within(number(record.get("ramean")) or None, 0.0, 360.0)  # 0 is Lasair's NULL
+    dec_deg = within(number(record.get("decmean")) or None, -90.0, 90.0)
     if computed and (ra_deg is None or dec_deg is None):
         return computed["ramean"], computed["decmean"]
     return ra_deg, dec_deg
 
 
-def _wrong_kinds(record: Mapping[str, object], columns: Mapping[str, object]) -> list[str]:
-    """Name the values that are of another kind than they have to be, and count as missing."""
-    found = [
-        f"{name} is no number but {shown(value)}"
-        for name in _NUMBERS
-        if (value := columns.get(name)) is not None and number(value) is None and not is_absent(value)
+def _numbers(columns: Mapping[str, object]) -> tuple[dict[str, float], list[str]]:
+    """Return the columns that have a number, and name the values that are of another kind and count as missing.
+
+    Neither the sentinel is one nor exactly 0, which stands for "unknown" in every column: Sherlock's for no host or a
+    catalogue without sizes, and Lasair itself stores a 0 of its own as NULL.
+    """
+    numbers, wrong_kinds = {}, []
+    for name in _NUMBERS:
+        value = columns.get(name)
+        if value is None:
+            continue
+        found = number(value)
+        if found is None:
+            if not is_absent(value):
+                wrong_kinds.append(f"{name} is no number but {shown(value)}")
+        elif found != 0.0 and found != SENTINEL:
+            numbers[name] = found
+    return numbers, wrong_kinds
+
+
+def _wrong_parts(record: Mapping[str, object]) -> list[str]:
+    """Name the parts of a record that are of another kind than they have to be, and count as missing."""
+    return [
+        f"{name} is no {expected} but {shown(value)}"
+        for name, kind, expected in (("candidates", list, "list"), ("sherlock", Mapping, "mapping"))
+        if not isinstance(value := record.get(name), kind) and not is_absent(value)
     ]
-    for name, kind, expected in (("candidates", list, "list"), ("sherlock", Mapping, "mapping")):
-        value = record.get(name)
-        if not isinstance(value, kind) and not is_absent(value):
-            found.append(f"{name} is no {expected} but {shown(value)}")
-    return found
 
 
 def _extras(values: Mapping[str, float]) -> dict[str, float]:
@@ -168,16 +183,6 @@ def _columns(record: Mapping[str, object], computed: Mapping[str, object]) -> di
     if isinstance(sherlock, Mapping):
         columns = {name: sherlock.get(name) for name in _SHERLOCK} | columns
     return {name: record[name] for name in _NUMBERS if name in record} | dict(computed) | columns
-
-
-def _known(value: object) -> float | None:
-    """Return a number that is neither the sentinel nor exactly 0.
-
-    0 stands for "unknown" in every column: Sherlock's for no host or a catalogue without sizes, and Lasair itself
-    stores a 0 of its own as NULL.
-    """
-    result = number(value)
-    return None if result in (None, SENTINEL, 0.0) else result
 
 
 def _count(value: float | None) -> int | None:

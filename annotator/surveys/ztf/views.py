@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,10 +74,11 @@ def real_bogus(table: DetectionTable) -> dict[str, float]:
     of_stamps = _brightest(seen, is_positive & _has_urls(seen.items))
     scores = {}
     for name, values in (("rb", seen.rb), ("drb", seen.drb)):
-        known = values[is_positive & ~np.isnan(values)]
-        if len(known):
-            own = np.nan if of_stamps is None else values[of_stamps]
-            scores[name] = float(known.max() if np.isnan(own) else own)
+        own = math.nan if of_stamps is None else float(values[of_stamps])
+        if math.isnan(own):
+            own = float(np.fmax.reduce(values[is_positive], initial=math.nan))
+        if not math.isnan(own):
+            scores[name] = own
     return scores
 
 
@@ -102,20 +102,19 @@ def cutouts(record: Mapping[str, object], table: DetectionTable | None) -> Cutou
     given = record.get("cutouts")
     if given is not None:
         places = given if isinstance(given, Mapping) else {}
-        reference = _reference({kind: places.get(kind.lower()) for kind in _KINDS})
-        return reference if table is None else _at_place(reference, _whose(record, table))
+        whose = {} if table is None else _whose(record, table)
+        return _reference({kind: places.get(kind.lower()) for kind in _KINDS}, whose)
     if table is None or not (has_urls := _has_urls(table.detections.items)).any():
         if table is not None and _has_urls(table.solar_system).any():
             raise MissingModalityError("only detections at known solar-system objects have cutouts")
         urls = record.get("image_urls")
-        return _reference(urls) if isinstance(urls, Mapping) and urls else None
+        return _reference(urls, {}) if isinstance(urls, Mapping) and urls else None
     seen = table.detections
     place = _brightest(seen, has_urls & (seen.sign > 0))
     if place is None:
         raise MissingModalityError("no positive detection has cutouts")
     item = seen.items[place]
-    reference = _at_place(_reference(item["image_urls"]), item)
-    return replace(reference, time_mjd=float(seen.time_jd[place]) - JD_MINUS_MJD)
+    return _reference(item["image_urls"], item, float(seen.time_jd[place]) - JD_MINUS_MJD)
 
 
 def _whose(record: Mapping[str, object], table: DetectionTable) -> Mapping[str, object]:
@@ -139,12 +138,6 @@ def _whose(record: Mapping[str, object], table: DetectionTable) -> Mapping[str, 
     return own or ({} if place is None else seen.items[place])
 
 
-def _at_place(reference: CutoutReference, item: Mapping[str, object]) -> CutoutReference:
-    """Add where on the detector a detection is."""
-    x_pixel, y_pixel = (within(number(item.get(name)), 0.0, MAX_PIXEL) for name in ("xpos", "ypos"))
-    return replace(reference, x_pixel=x_pixel, y_pixel=y_pixel)
-
-
 def _has_urls(items: Sequence[Mapping[str, object]]) -> NDArray[np.bool_]:
     return np.array([isinstance(item.get("image_urls"), (dict, Mapping)) for item in items], dtype=bool)
 
@@ -155,9 +148,13 @@ def _brightest(seen: Measurements, among: NDArray[np.bool_]) -> int | None:
     return int(places[np.argmin(seen.magnitude[places])]) if len(places) else None
 
 
-def _reference(places: Mapping[str, object]) -> CutoutReference:
+def _reference(
+    places: Mapping[str, object], whose: Mapping[str, object], time_mjd: float | None = None
+) -> CutoutReference:
+    """Return where three stamps are, with where on the detector the detection is that they are of."""
     named = {kind: place for kind in _KINDS if isinstance(place := places.get(kind), str) and place}
     if len(named) < len(_KINDS):
         absent = ", ".join(kind.lower() for kind in _KINDS if kind not in named)
         raise MissingModalityError(f"the record names no {absent} stamp")
-    return CutoutReference(*named.values())
+    x_pixel, y_pixel = (within(number(whose.get(name)), 0.0, MAX_PIXEL) for name in ("xpos", "ypos"))
+    return CutoutReference(*named.values(), time_mjd, x_pixel, y_pixel)
