@@ -1,5 +1,10 @@
-"""A night as a table for people's own tools: CSV, JSON, VOTable."""
+"""A night as a table for people's own tools: CSV, JSON, VOTable.
 
+The columns and their types are declared, never guessed from what a night happens to hold: tables of several nights can
+be stacked, whichever of their columns are empty.
+"""
+
+import csv
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -7,21 +12,27 @@ from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.report.night import Candidate, Night
 from annotator.surveys.links import lasair_page
-
-if TYPE_CHECKING:
-    from astropy.table import Table
-
+from annotator.transient import Modality
 
 TEXT, WHOLE, REAL, YES_NO = "text", "whole", "real", "yes_no"
-_KINDS: Mapping[str, tuple[str, object]] = MappingProxyType(
-    {TEXT: ("U", ""), WHOLE: ("int64", -1), REAL: ("float64", float("nan")), YES_NO: ("bool", False)}
+_VOTABLE: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        # Of any length: where a column is empty throughout, one of a fixed length is a single letter to some programs.
+        TEXT: {"datatype": "unicodeChar", "arraysize": "*"},
+        WHOLE: {"datatype": "long"},
+        REAL: {"datatype": "double"},
+        YES_NO: {"datatype": "boolean"},
+    }
 )
-"""numpy's type, and what stands under the mask of a missing value."""
+"""What a column's kind is called in a VOTable."""
+NO_WHOLE = -1
+"""Stands in a VOTable for a whole number that is missing."""
+_BLANKS: Mapping[str, object] = MappingProxyType({TEXT: "", WHOLE: NO_WHOLE, REAL: float("nan"), YES_NO: False})
+"""What stands under the mask of a missing value."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +48,8 @@ class Field:
     ucd: str = ""
 
 
-def fields(night: Night) -> list[Field]:
-    """Return the columns of a night's table, in order: the same for every object, and for every night of a survey."""
-    modalities = list(dict.fromkeys(name for item in night.candidates for name in item.modalities))
+def fields(survey: str) -> list[Field]:
+    """Return the columns of a night's table, in order: the same for every object and for every night of a survey."""
     return [
         Field("rank", WHOLE, attrgetter("rank"), "by combined score, from 1", "", "meta.number"),
         Field(OBJECT_ID_KEY, TEXT, attrgetter("object_id"), "the survey's name of the object", "", "meta.id;meta.main"),
@@ -47,7 +57,7 @@ def fields(night: Night) -> list[Field]:
         Field("dec", REAL, _of_transient("dec_deg"), "declination", "deg", "pos.eq.dec;meta.main"),
         Field("classification", TEXT, attrgetter("classification"), "anomaly, watch, artefact or normal"),
         Field("score", REAL, attrgetter("score"), "combined: -log10 of the tail probability among normals"),
-        *(field for name in modalities for field in _of_modality(name)),
+        *(field for name in Modality for field in _of_modality(name)),
         Field("exotic", REAL, attrgetter("exotic"), "like known SLSN or TDE", "", "stat.probability"),
         Field("prior", REAL, attrgetter("prior"), "-log10 of the tail probability of how blue, nuclear and slow"),
         Field("n_det", WHOLE, attrgetter("n_det"), "detections", "", "meta.number;obs"),
@@ -60,7 +70,7 @@ def fields(night: Night) -> list[Field]:
         Field("tns_type", TEXT, attrgetter("tns_type"), "spectroscopic class in TNS", "", "src.class"),
         Field("verdict", TEXT, _verdict, "what a person said of it"),
         Field("explanation", TEXT, attrgetter("explanation"), "what carries the score", "", "meta.note"),
-        Field("url", TEXT, partial(_lasair_page, night.survey), "its page at Lasair", "", "meta.ref.url"),
+        Field("url", TEXT, partial(_lasair_page, survey), "its page at Lasair", "", "meta.ref.url"),
     ]
 
 
@@ -94,40 +104,64 @@ def to_table(night: Night, format_name: str) -> str:
     ----------
     format_name
         ``csv``: a header and a row an object, an empty cell where there is no value; ``json``: one object of the
-        night's date, model set and thresholds, and its objects, in which a missing value is absent; ``votable``: with
-        units and UCDs, a missing value masked.
+        night's date, model set and thresholds, the declared columns, and its objects, in which a missing value is
+        absent; ``votable``: with units and UCDs, a missing value masked.
     """
     return {"csv": _csv, "json": _json, "votable": _votable}[format_name](night)
 
 
 def _csv(night: Night) -> str:
-    text = io.StringIO()
-    _astropy_table(night).write(text, format="ascii.csv")
+    columns = fields(night.survey)
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(field.name for field in columns)
+    rows.writerows([field.value(item) for field in columns] for item in night.candidates)
     return text.getvalue()
 
 
 def _json(night: Night) -> str:
-    columns = fields(night)
+    columns = fields(night.survey)
+    declared = [
+        {"name": field.name, "kind": field.kind, "unit": field.unit, "ucd": field.ucd, "meaning": field.meaning}
+        for field in columns
+    ]
     rows = [
         {field.name: value for field in columns if (value := field.value(item)) not in (None, "")}
         | {"reasons": {name: [vars(reason) for reason in found] for name, found in item.reasons.items()}}
         for item in night.candidates
     ]
-    return json.dumps({**_about(night), "objects": rows}, indent=1, allow_nan=False) + "\n"
+    document = {**_about(night), "columns": declared, "objects": rows}
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def _votable(night: Night) -> str:
-    from astropy.io.votable import from_table
+    from astropy.io.votable import tree
 
-    document = from_table(_astropy_table(night))
-    columns = {field.name: field for field in fields(night)}
-    for column in document.get_first_table().fields:
-        if ucd := columns[column.name].ucd:
-            column.ucd = ucd
+    document, resource = tree.VOTableFile(), tree.Resource()
+    table = tree.TableElement(document)
+    document.resources.append(resource)
+    resource.tables.append(table)
+    columns = fields(night.survey)
+    for field in columns:
+        column = tree.Field(document, ID=field.name, name=field.name, **_VOTABLE[field.kind])
+        column.unit, column.ucd, column.description = field.unit or None, field.ucd or None, field.meaning
+        if field.kind == WHOLE:
+            column.values.null = NO_WHOLE
+        table.fields.append(column)
+    table.create_arrays(len(night.candidates))
+    for place, item in enumerate(night.candidates):
+        values = [field.value(item) for field in columns]
+        missing = [value in (None, "") for value in values]
+        blanks = [
+            _BLANKS[field.kind] if gone else value for field, value, gone in zip(columns, values, missing, strict=True)
+        ]
+        table.array[place], table.array.mask[place] = tuple(blanks), tuple(missing)
     document.description = "; ".join(f"{name} {value}" for name, value in _about(night).items())
     text = io.BytesIO()
     document.to_xml(text)
-    return text.getvalue().decode()
+    written = text.getvalue().decode()
+    # astropy leaves out the data of a table without rows, and TOPCAT takes a table without data for none.
+    return written if night.candidates else written.replace("</TABLE>", "<DATA><TABLEDATA/></DATA></TABLE>")
 
 
 def _about(night: Night) -> dict[str, object]:
@@ -142,17 +176,3 @@ def _about(night: Night) -> dict[str, object]:
         "left_out": night.n_left_out,
     }
     return {name: value for name, value in about.items() if value is not None}
-
-
-def _astropy_table(night: Night) -> "Table":
-    from astropy.table import MaskedColumn, Table
-
-    table = Table()
-    for field in fields(night):
-        kind, blank = _KINDS[field.kind]
-        values = [field.value(item) for item in night.candidates]
-        mask = [value in (None, "") for value in values]
-        filled = [blank if missing else value for value, missing in zip(values, mask, strict=True)]
-        unit = field.unit or None
-        table[field.name] = MaskedColumn(filled, mask=mask, dtype=kind, unit=unit, description=field.meaning)
-    return table

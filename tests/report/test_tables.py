@@ -1,16 +1,22 @@
 """The night as a table, read back by those that read such tables: csv, json, astropy."""
 
 import csv
+import dataclasses
+import functools
 import io
 import json
+import shutil
+import subprocess
+from importlib.util import find_spec
 
 import pytest
 from astropy.io.votable import parse, validate
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from annotator.passes.run import run_pass
 from annotator.report.read import read_night
-from annotator.report.tables import to_table
+from annotator.report.tables import fields, to_table
+from tests.report.report_nights import make_night, night_with
 from tests.report.test_night import EVENING
 
 
@@ -59,3 +65,102 @@ def test_votable_is_valid_and_carries_units_and_meanings(read, tmp_path):
     assert fields["dec"].ucd == "pos.eq.dec;meta.main" and fields["score"].description
     report = io.StringIO()
     assert validate(path, output=report) is True, report.getvalue()
+
+
+# --- the same columns and types every night
+
+
+def bare(item):
+    """Take from an object all that it need not have."""
+    nothing = {"prior": None, "exotic": None, "n_det": None, "mjd": None, "first_flagged_mjd": None, "judgement": None}
+    words = {"tns_name": "", "tns_type": "", "transient": None, "modalities": {}, "explanation": "", "reasons": {}}
+    return dataclasses.replace(item, **nothing, **words)
+
+
+@functools.cache
+def nights() -> dict:
+    """Nights of which some have columns that are empty throughout."""
+    full = make_night(20)
+    return {
+        "full": full,
+        "bare": night_with([bare(item) for item in full.candidates]),
+        "one object": night_with([bare(full.candidates[0])]),
+        "without judgements": night_with([dataclasses.replace(item, judgement=None) for item in full.candidates]),
+        "empty": night_with([]),
+    }
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Each night as a VOTable."""
+    for name, night in nights().items():
+        (tmp_path / f"{name}.vot").write_text(to_table(night, "votable"))
+    return [tmp_path / f"{name}.vot" for name in nights()]
+
+
+def test_a_votable_has_the_same_fields_whatever_the_night_holds(files):
+    found = [
+        [
+            (item.name, item.datatype, item.arraysize, item.unit, item.ucd)
+            for item in parse(path).get_first_table().fields
+        ]
+        for path in files
+    ]
+    assert all(item == found[0] for item in found)
+    assert {(datatype, size) for _, datatype, size, _, _ in found[0]} == {
+        ("unicodeChar", "*"),
+        *((kind, None) for kind in ("long", "double", "boolean")),
+    }
+    assert all(validate(path, output=io.StringIO()) for path in files)
+
+
+def test_csv_and_json_have_the_same_columns_whatever_the_night_holds():
+    names = [field.name for field in fields("ztf")]
+    for night in nights().values():
+        assert next(csv.reader(io.StringIO(to_table(night, "csv")))) == names
+        document = json.loads(to_table(night, "json"))
+        assert [column["name"] for column in document["columns"]] == names
+        kinds = {column["name"]: column["kind"] for column in document["columns"]}
+        made = {"text": str, "whole": int, "real": float, "yes_no": bool}
+        for row in document["objects"]:
+            assert all(type(row[name]) is made[kinds[name]] for name in row.keys() - {"reasons"})
+
+
+def test_astropy_stacks_the_tables_of_several_nights(files):
+    stacked = vstack([Table.read(path, format="votable") for path in files], metadata_conflicts="silent")
+    assert len(stacked) == sum(len(night.candidates) for night in nights().values())
+    first = nights()["full"].candidates
+    assert list(stacked["n_det"][: len(first)]) == [item.n_det for item in first]
+    assert stacked["n_det"].mask[len(first) : 2 * len(first)].all()
+    assert [str(text) for text in stacked["verdict"][: len(first)]] == [
+        item.judgement.verdict if item.judgement else "" for item in first
+    ]
+
+
+@pytest.mark.skipif(find_spec("pandas") is None, reason="pandas is not installed")
+def test_pandas_stacks_the_tables_of_several_nights(files):
+    import pandas
+
+    from_json = pandas.concat(
+        pandas.DataFrame(document["objects"], columns=[column["name"] for column in document["columns"]]).astype(object)
+        for document in (json.loads(to_table(night, "json")) for night in nights().values())
+    )
+    from_votable = pandas.concat(Table.read(path, format="votable").to_pandas().astype(object) for path in files)
+    assert len(from_json) == len(from_votable) == sum(len(night.candidates) for night in nights().values())
+    assert from_json["objectId"].tolist() == from_votable["objectId"].tolist()
+    assert from_json["score"].tolist() == from_votable["score"].tolist()
+
+
+@pytest.mark.skipif(shutil.which("stilts") is None, reason="stilts, TOPCAT's command line, is not installed")
+def test_topcat_stacks_the_tables_of_several_nights(files, tmp_path):
+    stacked = tmp_path / "stacked.vot"
+    sources = [f"in={path}" for path in files]
+    said = subprocess.run(
+        ["stilts", "tcat", *sources, "ofmt=votable", f"out={stacked}"], capture_output=True, text=True, timeout=120
+    )
+    assert said.returncode == 0, said.stderr
+    found = Table.read(stacked, format="votable")
+    expected = [item for night in nights().values() for item in night.candidates]
+    assert [str(name) for name in found["objectId"]] == [item.object_id for item in expected]
+    assert [bool(value) for value in found["is_new"]] == [item.is_new for item in expected]
+    assert list(found["n_det"].mask) == [item.n_det is None for item in expected]
