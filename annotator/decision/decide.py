@@ -55,7 +55,7 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
         first_mjd = known.last_sent.classdict.get("first_mjd")
     if classification in FLAGS:
         first_mjd = min((mjd for mjd in (first_mjd, transient.last_mjd) if mjd is not None), default=None)
-    explanation = explain(transient, scores, case.classification, case.reasons or {})
+    explanation = explain(transient, scores, case.classification, case.reasons)
     model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
     return ScoredObject(
         object_id=transient.object_id,
@@ -72,7 +72,7 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
         waiting_record=case.seen.record if case.waits else None,
         bins={name: bins_of(rules.distributions, found.observed) for name, found in model_scores.items()},
         explanation=explanation,
-        reasons=case.reasons,
+        reasons=case.reasons if case.are_all_reasons else None,
         transient=transient,
         model_scores=model_scores,
     )

@@ -44,8 +44,10 @@ class Case:
     scores: Scores
     classification: str
     """By the models alone, as :func:`annotator.decision.classify.decide` has it."""
-    reasons: Reasons | None
-    """What carries the scores; None of a normal object: nobody is told, and a pass looks for it after delivery."""
+    reasons: Reasons
+    """What carries the scores that its sentence names."""
+    are_all_reasons: bool = False
+    """Whether these are of all its modalities; where they are not, a pass looks for all of them after delivery."""
 
     @property
     def object_id(self) -> str:

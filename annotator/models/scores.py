@@ -59,6 +59,11 @@ class Scores:
     """What could not be said of it, by modality or head, and why: faults, not what the object lacks."""
 
     @property
+    def n_present(self) -> int:
+        """How many modalities were scored."""
+        return sum(isinstance(item, ModalityScore) for item in self.modalities.values())
+
+    @property
     def why_none(self) -> str:
         """Why no model could score anything of the object; empty where one could."""
         missing = {name: item.why for name, item in self.modalities.items() if isinstance(item, Missing)}

@@ -6,10 +6,10 @@ refused. Where nearly all of them fail alike the fault is not theirs: none is re
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from annotator.annotation import OBJECT_ID, Classification
+from annotator.annotation import OBJECT_ID
 from annotator.attention.dates import Dates
 from annotator.decision.changes import as_seen, by_epoch, changed, is_older
 from annotator.decision.classify import decide
@@ -25,6 +25,7 @@ from annotator.passes.enrich import Enricher
 from annotator.passes.past import take_past
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import Reasons
+from annotator.reasons.sentence import named_modalities
 from annotator.sources.records import as_text, decoded, readable
 from annotator.transient import Modality, Transient
 from annotator.verdicts import Verdict
@@ -341,7 +342,7 @@ def _without_views(transient: Transient, failure: Failure) -> Enriched:
 def score_objects(
     objects: Objects, scoring: Scoring, states: Mapping[str, ScoredState]
 ) -> tuple[list[ScoredObject], list[Refusal]]:
-    """Run the models on objects, in order, ask for the reasons of what is not normal, and decide; nothing is written.
+    """Run the models on objects, in order, ask for the reasons that are told, and decide; nothing is written.
 
     What a model, a head or finding the reasons fails at in one object is missing of that one, and refused; so is an
     object of which nothing can be scored and that waits for nothing.
@@ -350,30 +351,33 @@ def score_objects(
         return [], []
     models, rules = scoring.models, scoring.rules
     scored = models.score([item.transient for _, item in objects])
-    cases, refusals, failures = [], [], []
+    cases, refusals, failures, n_asked = [], [], [], 0
     for (seen, item), scores in zip(objects, scored, strict=True):
         if scores.why_none and not item.waits and not scores.failures:
             refusals.append(_refusal(seen, "record", Failure(RecordError.__name__, scores.why_none)))
             continue
         classification = decide(item.transient, scores, rules.thresholds, rules.exotic_threshold)
-        reasons = None
-        if classification != Classification.NORMAL:
-            reasons, failure = find_reasons(item.transient, scores, models)
-            if failure:
-                failures.append(failure)
-                refusals.append(_refusal(seen, "reasons", failure))
+        named, failure = named_modalities(scores, classification), None
+        reasons: Reasons = {}
+        if named:
+            n_asked += 1
+            reasons, failure = find_reasons(item.transient, scores, models, named)
+        if failure:
+            failures.append(failure)
+            refusals.append(_refusal(seen, "reasons", failure))
         refusals += [_refusal(seen, part, failure) for part, failure in scores.failures.items()]
-        cases.append(Case(seen, item, scores, classification, reasons))
-    require_own_faults(
-        failures, sum(case.reasons is not None for case in cases), "objects whose reasons were looked for"
-    )
+        are_all = bool(failure) or (bool(named) and len(named) == scores.n_present)
+        cases.append(Case(seen, item, scores, classification, reasons, are_all))
+    require_own_faults(failures, n_asked, "objects whose reasons were looked for")
     known = known_of([seen for seen, _ in objects], states, scoring)
     return decide_batch(cases, known, rules), refusals
 
 
-def find_reasons(transient: Transient, scores: Scores, models: ModelSet) -> tuple[Reasons, Failure | None]:
-    """Say what carries an object's scores; none, and why, where finding it failed."""
+def find_reasons(
+    transient: Transient, scores: Scores, models: ModelSet, modalities: Collection[str]
+) -> tuple[Reasons, Failure | None]:
+    """Say what carries an object's scores in some modalities; none, and why, where finding it failed."""
     try:
-        return reasons_of(transient, scores, models), None
+        return reasons_of(transient, scores, models, modalities), None
     except Exception as error:
         return {}, failure_of(error)

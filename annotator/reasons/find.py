@@ -1,5 +1,7 @@
 """What carries a score: features, epochs, pixels, each with how much of the oddity goes away without it."""
 
+from collections.abc import Collection
+
 from annotator.models import ModalityScore, ModelSet, Scores
 from annotator.reasons import features as feature_reasons
 from annotator.reasons import lightcurve as lightcurve_reasons
@@ -14,7 +16,9 @@ _REASONS_OF = {
 }
 
 
-def reasons_of(transient: Transient, scores: Scores, model_set: ModelSet) -> dict[str, tuple[Reason, ...]]:
+def reasons_of(
+    transient: Transient, scores: Scores, model_set: ModelSet, modalities: Collection[str] = tuple(Modality)
+) -> dict[str, tuple[Reason, ...]]:
     """Say what carries an object's scores.
 
     Parameters
@@ -23,6 +27,8 @@ def reasons_of(transient: Transient, scores: Scores, model_set: ModelSet) -> dic
         The object and what these models said of it.
     model_set
         The models; each is asked again without parts of its input.
+    modalities
+        Of which reasons are wanted.
 
     Returns
     -------
@@ -32,5 +38,5 @@ def reasons_of(transient: Transient, scores: Scores, model_set: ModelSet) -> dic
     return {
         name: _REASONS_OF[name](transient, scored, model_set.models[name])[:MAX_REASONS]
         for name, scored in scores.modalities.items()
-        if isinstance(scored, ModalityScore)
+        if isinstance(scored, ModalityScore) and name in modalities
     }

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from annotator.annotation import MAX_EXPLANATION, Classification, safe_text
 from annotator.models import ModalityScore, Scores
@@ -56,7 +56,7 @@ def explain(transient: Transient, scores: Scores, classification: Classification
     transient, scores, classification
         The object, what the models said of it, and what was decided.
     reasons
-        What :func:`annotator.reasons.reasons_of` found; only a flag needs any.
+        What :func:`annotator.reasons.reasons_of` found; only :func:`named_modalities` need any.
     """
     left_out = f" Left out: {'; '.join(transient.left_out)}." if transient.left_out else ""
     if classification == Classification.ARTEFACT:
@@ -64,7 +64,7 @@ def explain(transient: Transient, scores: Scores, classification: Classification
     present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
     if not present:
         return _with_what_fits("Not scored: no modality has what it needs.", left_out)
-    ranked = sorted(present, key=lambda modality: -present[modality].score)
+    ranked = _ranked(present)
     rarity = _rarity(present[ranked[0]], ranked[0])
     if classification == Classification.NORMAL:
         return _with_what_fits(f"Not unusual: {rarity[0].lower()}{rarity[1:]}.", left_out)
@@ -88,6 +88,19 @@ def _with_what_fits(sentence: str, more: str) -> str:
     """Add a sentence where it fits."""
     whole = safe_text(f"{sentence}{more}", len(sentence) + len(more))
     return whole if len(whole) <= MAX_EXPLANATION else safe_text(sentence)
+
+
+def named_modalities(scores: Scores, classification: Classification) -> list[str]:
+    """Return the modalities whose reasons the sentence names, the one that leads first."""
+    if classification in (Classification.ARTEFACT, Classification.NORMAL):
+        return []
+    present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
+    ranked = _ranked(present)
+    return [*ranked[:1], *(name for name in ranked[1:] if present[name].score >= ALSO_ODD)]
+
+
+def _ranked(present: Mapping[str, ModalityScore]) -> list[str]:
+    return sorted(present, key=lambda modality: -present[modality].score)
 
 
 def _to_name(reasons: Sequence[Reason]) -> list[Reason]:

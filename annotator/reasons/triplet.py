@@ -53,6 +53,7 @@ _LINES = (
     + _N_OFFSETS * np.arange(len(_ANGLES))[:, np.newaxis]
 )
 """Which line of each angle a pixel is on, ``(72, 3969)``: lines are a pixel wide."""
+_LINES_OF_PIXEL = np.ascontiguousarray(_LINES.T)
 _LINE_LENGTH = np.bincount(_LINES.ravel(), minlength=_N_LINES)
 _TERM = re.compile(r"(?:field|core) (science|template|difference), box (\d+), radius (\d+)")
 
@@ -296,7 +297,8 @@ def streak_of(flux: NDArray[np.float64]) -> tuple[float, float] | None:
 
     Along a streak most pixels are brighter than one noise level, as one in six is elsewhere.
     """
-    n_bright = np.bincount(_LINES[:, (flux > 1.0).ravel()].ravel(), minlength=_N_LINES)
+    bright = np.flatnonzero(flux > 1.0)
+    n_bright = np.bincount(_LINES_OF_PIXEL[bright].ravel(), minlength=_N_LINES)
     share = np.where(_LINE_LENGTH >= MIN_STREAK_PIXELS, n_bright / np.maximum(_LINE_LENGTH, 1), 0.0)
     line = int(np.argmax(share))
     if share[line] < MIN_STREAK_SHARE:

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-from annotator.annotation import Classification
 from annotator.attention.dates import Dates
 from annotator.config import TOKEN_VARIABLE, Config, load_config
 from annotator.decision.changes import state_digest
@@ -38,6 +37,7 @@ from annotator.passes.batch import Scoring, find_reasons, known_of, take_batch
 from annotator.passes.enrich import Enricher
 from annotator.passes.run import rules_of
 from annotator.preprocess.fits import read_stamp
+from annotator.reasons.sentence import named_modalities
 from annotator.sandbox.lasair.answers import candidate, object_answer
 from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.sky.night import SimulatedObject, simulate_night
@@ -82,8 +82,8 @@ class _Kept(CutoutFetcher):
         super().__init__([HOST])
         self._files = files
 
-    def _download(self, url: str, subject: str, should_stop: Callable[[], bool]) -> bytes:
-        return self._files[url]
+    def _download(self, url: str, subject: str, should_stop: Callable[[], bool]) -> tuple[bytes, np.ndarray]:
+        return self._files[url], read_stamp(self._files[url])
 
 
 class Bench:
@@ -172,11 +172,12 @@ def _print_steps(bench: Bench) -> None:
         decide(transient, scores, rules.thresholds, rules.exotic_threshold)
         for transient, scores in zip(complete, scored, strict=True)
     ]
-    flagged = [number for number, name in enumerate(classes) if name != Classification.NORMAL]
-    reasons = {number: find_reasons(complete[number], scored[number], models)[0] for number in flagged}
+    named = [named_modalities(*item) for item in zip(scored, classes, strict=True)]
+    flagged = [number for number, modalities in enumerate(named) if modalities]
+    reasons = {number: find_reasons(complete[number], scored[number], models, named[number])[0] for number in flagged}
     seen = [Seen(*item, "") for item in zip(parsed, records, strict=True)]
     cases = [
-        Case(item, Enriched(transient, waits=False), scores, name, reasons.get(number))
+        Case(item, Enriched(transient, waits=False), scores, name, reasons.get(number, {}))
         for number, (item, transient, scores, name) in enumerate(zip(seen, complete, scored, classes, strict=True))
     ]
     scored_objects = bench.annotate(bench.new_objects())
@@ -198,7 +199,7 @@ def _print_steps(bench: Bench) -> None:
     for name, head in models.heads.items():
         steps[f"head {name}"] = lambda head=head: head.probabilities([scores.numbers for scores in scored])
     steps[f"reasons of {len(flagged)} flagged objects"] = lambda: [
-        find_reasons(complete[number], scored[number], models) for number in flagged
+        find_reasons(complete[number], scored[number], models, named[number]) for number in flagged
     ]
     steps["decision, annotation and bins for drift"] = lambda: decide_batch(cases, known, rules)
     steps["ledger, one transaction"] = lambda: scratch.record(scored_objects, [], NOW)
