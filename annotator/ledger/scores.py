@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, or_, 
 from annotator.decision.objects import ScoredObject, ScoredState
 from annotator.decision.sending import FLAGS
 from annotator.ledger.database import Database
-from annotator.ledger.json_text import read_object
+from annotator.ledger.json_text import read_object, text_of
 from annotator.ledger.schema import objects, scores
 from annotator.reasons import reason
 from annotator.reasons.reason import Reasons
@@ -143,7 +143,7 @@ class Scores:
                     "model_set": item.model_set,
                     "last_mjd": item.last_mjd,
                     "first_flagged_mjd": item.first_flagged_mjd,
-                    "numbers": json.dumps(dict(item.numbers)),
+                    "numbers": text_of(dict(item.numbers)),
                 }
                 for item in scored_objects
             ],

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import LedgerValueError
+from annotator.ledger.json_text import text_of
 from annotator.models import ModalityScore
 from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 
@@ -30,7 +31,7 @@ def transient_json(transient: Transient) -> str:
         }
     if transient.cutouts is not None:
         plain["cutouts"] = vars(transient.cutouts)
-    return json.dumps(plain, allow_nan=False, separators=(",", ":"))
+    return text_of(plain)
 
 
 def stamps_bytes(transient: Transient) -> bytes | None:
@@ -73,7 +74,7 @@ _KEPT_OF_A_SCORE = tuple(field.name for field in dataclasses.fields(ModalityScor
 def model_scores_json(scores: Mapping[str, ModalityScore]) -> str:
     """Write what the models said of an object, by modality, to the last bit."""
     plain = {name: {key: getattr(score, key) for key in _KEPT_OF_A_SCORE} for name, score in scores.items()}
-    return json.dumps(plain, allow_nan=False, separators=(",", ":"))
+    return text_of(plain)
 
 
 def read_model_scores(text: str) -> dict[str, ModalityScore]:
@@ -95,7 +96,7 @@ def _model_score(residual: list[float], latent: list[float], **others: object) -
 
 
 def _plain(values: NDArray) -> list:
-    if values.dtype.kind != "f":
+    if values.dtype.kind != "f" or np.isfinite(values).all():
         return values.tolist()
     return [value if math.isfinite(value) else None for value in values.tolist()]
 
