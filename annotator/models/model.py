@@ -61,13 +61,13 @@ class Model:
             If the model fails at nearly all of them alike.
         """
         scores: dict[int, ModalityScore | Missing] = {}
-        waiting: dict[int, Prepared] = {}
+        waiting: dict[int, object] = {}
         for number, transient in enumerate(transients):
-            prepared = self._prepared(transient)
-            if isinstance(prepared, Missing):
-                scores[number] = prepared
+            taken = self._taken(transient)
+            if isinstance(taken, Missing):
+                scores[number] = taken
             else:
-                waiting[number] = prepared
+                waiting[number] = taken
             # Run as soon as a batch is full: its tensors are still in the processor's cache.
             if len(waiting) == ROWS or (waiting and number == len(transients) - 1):
                 names = [transients[place].object_id for place in waiting]
@@ -79,22 +79,23 @@ class Model:
             require_own_faults(failures, n_tried, f"objects that have {self.manifest.modality}")
         return [scores[number] for number in range(len(transients))]
 
-    def _prepared(self, transient: Transient) -> Prepared | Missing:
+    def _taken(self, transient: Transient) -> object:
+        """Take what tensors are made of; Missing where the object lacks it."""
         try:
-            return PREPARATIONS[self.manifest.modality](transient)
+            return PREPARATIONS[self.manifest.modality].take(transient)
         except MissingModalityError as reason:
             return Missing(transient.why_missing.get(self.manifest.modality, str(reason)))
         except Exception as error:
             return _not_scored(error)
 
-    def _scored(self, prepared: Sequence[Prepared], object_ids: Sequence[str]) -> list[ModalityScore | Missing]:
-        """Score a batch, or each by itself where that fails."""
+    def _scored(self, taken: Sequence[object], object_ids: Sequence[str]) -> list[ModalityScore | Missing]:
+        """Score a batch of what was taken of objects, or each by itself where that fails."""
         try:
-            return self.score_prepared(prepared, object_ids)
+            return self.score_prepared(PREPARATIONS[self.manifest.modality].lay_out(taken), object_ids)
         except Exception as error:
-            if len(prepared) == 1:
+            if len(taken) == 1:
                 return [_not_scored(error)]
-        alone = (self._scored([item], [name]) for item, name in zip(prepared, object_ids, strict=True))
+        alone = (self._scored([item], [name]) for item, name in zip(taken, object_ids, strict=True))
         return [score for (score,) in alone]
 
     def score_prepared(self, prepared: Sequence[Prepared], object_ids: Sequence[str]) -> list[ModalityScore]:

@@ -77,6 +77,10 @@ class Detections:
         return Detections(self.time_days[chosen], self.band[chosen], self.magnitude[chosen], self.error_mag[chosen])
 
 
+Peak = tuple[float, float]
+"""Time (days, of the detections' origin) and magnitude."""
+
+
 def usable_detections(light_curve: LightCurve) -> Detections:
     """Select what counts, for the shape and for the peak alike.
 
@@ -102,7 +106,7 @@ def usable_detections(light_curve: LightCurve) -> Detections:
     )
 
 
-def peak(detections: Detections) -> tuple[float, float]:
+def peak(detections: Detections) -> Peak:
     """Return time and magnitude of the peak: the brightest median of three successive magnitudes of a band.
 
     A median of three ignores one outlier. The three are a detection and its neighbours; at the end of a run, where no
@@ -140,7 +144,7 @@ def _medians_of_three(time_days: NDArray[np.float64], magnitude: NDArray[np.floa
     return result
 
 
-def grid(curves: Sequence[Detections], peaks: Sequence[tuple[float, float]] | None = None) -> NDArray[np.float32]:
+def grid(curves: Sequence[Detections], peaks: Sequence[Peak] | None = None) -> NDArray[np.float32]:
     """Lay light curves out about their peaks by kernel regression.
 
     With weights w = K(dt / bandwidth) / sigma^2 of the detections of a band, a grid point's brightness is
@@ -199,19 +203,13 @@ def grid(curves: Sequence[Detections], peaks: Sequence[tuple[float, float]] | No
 
 
 def lightcurve_tensor(light_curve: LightCurve | None) -> NDArray[np.float32]:
-    """Make the model's input of one light curve, ``(3, 2, 176)`` float32, as :func:`lightcurve_input` does."""
-    return lightcurve_input(light_curve)[0]
+    """Make the model's input of one light curve, ``(3, 2, 176)`` float32, as :func:`grid` does."""
+    detections, about = usable_curve(light_curve)
+    return grid([detections], [about])[0]
 
 
-def lightcurve_input(light_curve: LightCurve | None) -> tuple[NDArray[np.float32], Detections]:
-    """Make the model's input of one light curve, of any age.
-
-    Returns
-    -------
-    NDArray
-        ``(3, 2, 176)`` float32, as :func:`grid` gives it.
-    Detections
-        What it was made of.
+def usable_curve(light_curve: LightCurve | None) -> tuple[Detections, Peak]:
+    """Return what of a light curve, of any age, a tensor is made of, and about which peak.
 
     Raises
     ------
@@ -227,13 +225,13 @@ def lightcurve_input(light_curve: LightCurve | None) -> tuple[NDArray[np.float32
             f"{MIN_DETECTIONS} are needed"
         )
     about = peak(detections)
-    n_within = int(_is_within(detections, about[0]).sum())
+    n_within = np.count_nonzero(_is_within(detections, about[0]))
     if n_within < MIN_DETECTIONS:
         raise MissingModalityError(
             f"{n_within} usable detections lie between {GRID_DAYS[0]:g} and {GRID_DAYS[-1]:g} days of the peak, "
             f"{MIN_DETECTIONS} are needed"
         )
-    return grid([detections], [about])[0], detections
+    return detections, about
 
 
 def within_grid(detections: Detections) -> NDArray[np.bool_]:

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from annotator.preprocess.triplet import CENTRE, CHANNELS, SIDE
 
 _ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE] - CENTRE
-_RADIUS_PIXELS = np.hypot(_ROWS, _COLUMNS)
+_RADIUS_PIXELS = np.hypot(_ROWS, _COLUMNS).ravel()
+
+# Places of pixels in a flat stamp.
+_WITHIN = {pixels: np.flatnonzero(pixels > _RADIUS_PIXELS) for pixels in (2, 3, 5, 6)}
+_RING = np.flatnonzero((_RADIUS_PIXELS >= 2) & (_RADIUS_PIXELS < 4))
+_OUTSKIRTS = np.flatnonzero((_RADIUS_PIXELS >= 4) & (_RADIUS_PIXELS < 6))
+_NEAR = np.flatnonzero(_RADIUS_PIXELS < 15)
+_WITHIN_OR_AT_8 = np.flatnonzero(_RADIUS_PIXELS <= 8)
 
 BRIGHT = 1.0
 """In the tensor's scale, asinh(flux / 2 noise levels): 2.4 noise levels."""
@@ -40,36 +47,50 @@ STATISTICS: Mapping[str, str] = MappingProxyType(
 
 
 def stamp_statistics(tensor: NDArray[np.float32]) -> dict[str, float]:
-    """Reduce one triplet's tensor to :data:`STATISTICS`.
+    """Reduce one triplet's tensor ``(6, 63, 63)`` to :data:`STATISTICS`, as :func:`statistics_of` does."""
+    return statistics_of(tensor[np.newaxis])[0]
+
+
+def statistics_of(tensors: NDArray[np.float32]) -> list[dict[str, float]]:
+    """Reduce triplets' tensors to :data:`STATISTICS`, each to the same whatever the others are.
 
     Parameters
     ----------
-    tensor
-        ``(6, 63, 63)`` float32, as :func:`annotator.preprocess.triplet.stamp_tensor` gives it.
+    tensors
+        ``(n, 6, 63, 63)`` float32, as :func:`annotator.preprocess.triplet.stamp_tensor` gives each.
 
     Returns
     -------
-    dict
-        By name, in the order of :data:`STATISTICS`; finite.
+    list of dict
+        Of each, by name, in the order of :data:`STATISTICS`; finite.
     """
-    science, template, difference = tensor[: len(CHANNELS)]
-    near = difference[_RADIUS_PIXELS < 15]
-    values = {
-        "difference_peak": difference[_RADIUS_PIXELS < 3].max(),
-        "difference_trough": difference[_RADIUS_PIXELS < 5].min(),
-        "difference_mean": difference[_RADIUS_PIXELS < 6].mean(),
-        "difference_scatter": difference[_RADIUS_PIXELS < 6].std(),
-        "difference_core": difference[_RADIUS_PIXELS < 2].mean(),
-        "difference_ring": difference[(_RADIUS_PIXELS >= 2) & (_RADIUS_PIXELS < 4)].mean(),
-        "difference_outskirts": difference[(_RADIUS_PIXELS >= 4) & (_RADIUS_PIXELS < 6)].mean(),
-        "difference_bright_share": (near > BRIGHT).mean(),
-        "difference_dark_share": (near < -BRIGHT).mean(),
-        "difference_strong_share": (np.abs(difference[_RADIUS_PIXELS > 8]) > STRONG).mean(),
-        "difference_asymmetry": np.square(difference - difference[::-1, ::-1]).mean(),
-        "template_peak": template[_RADIUS_PIXELS < 3].max(),
-        "template_mean": template[_RADIUS_PIXELS < 6].mean(),
-        "science_peak": science[_RADIUS_PIXELS < 3].max(),
-        "science_mean": science[_RADIUS_PIXELS < 6].mean(),
-        "present_share": tensor[len(CHANNELS) :].mean(),
+    n = len(tensors)
+    flat = tensors.reshape(n, 2 * len(CHANNELS), -1)
+    science, template, difference = (flat[:, number] for number in range(len(CHANNELS)))
+    near, within_6 = difference.take(_NEAR, axis=1), difference.take(_WITHIN[6], axis=1)
+    columns = {
+        "difference_peak": difference.take(_WITHIN[3], axis=1).max(axis=1),
+        "difference_trough": difference.take(_WITHIN[5], axis=1).min(axis=1),
+        "difference_mean": within_6.mean(axis=1),
+        "difference_scatter": within_6.std(axis=1),
+        "difference_core": difference.take(_WITHIN[2], axis=1).mean(axis=1),
+        "difference_ring": difference.take(_RING, axis=1).mean(axis=1),
+        "difference_outskirts": difference.take(_OUTSKIRTS, axis=1).mean(axis=1),
+        "difference_bright_share": np.count_nonzero(near > BRIGHT, axis=1) / len(_NEAR),
+        "difference_dark_share": np.count_nonzero(near < -BRIGHT, axis=1) / len(_NEAR),
+        "difference_strong_share": _n_strong_far(difference) / (SIDE**2 - len(_WITHIN_OR_AT_8)),
+        "difference_asymmetry": np.square(difference - difference[:, ::-1]).mean(axis=1),
+        "template_peak": template.take(_WITHIN[3], axis=1).max(axis=1),
+        "template_mean": template.take(_WITHIN[6], axis=1).mean(axis=1),
+        "science_peak": science.take(_WITHIN[3], axis=1).max(axis=1),
+        "science_mean": science.take(_WITHIN[6], axis=1).mean(axis=1),
+        "present_share": flat[:, len(CHANNELS) :].mean(axis=(1, 2)),
     }
-    return {name: float(values[name]) for name in STATISTICS}
+    rows = zip(*(columns[name].tolist() for name in STATISTICS), strict=True)
+    return [dict(zip(STATISTICS, row, strict=True)) for row in rows]
+
+
+def _n_strong_far(difference: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Count the strong pixels more than 8 pixels away: all ``(n, 3969)`` less the few that are nearer."""
+    is_strong = np.abs(difference) > STRONG
+    return np.count_nonzero(is_strong, axis=1) - np.count_nonzero(is_strong.take(_WITHIN_OR_AT_8, axis=1), axis=1)

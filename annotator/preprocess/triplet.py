@@ -75,10 +75,15 @@ def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
     if not noise > abs(difference_sky) * np.finfo(np.float32).eps:
         raise MissingModalityError("the difference stamp is constant: there is no noise to measure fluxes by")
     sky = np.array([science_sky, template_sky, difference_sky], dtype=np.float32)[:, None, None]
-    scaled = np.where(present, stamps, sky)
+    tensor = np.empty((2 * len(CHANNELS), SIDE, SIDE), dtype=np.float32)
+    tensor[len(CHANNELS) :] = present
+    scaled = tensor[: len(CHANNELS)]
+    scaled[:] = stamps if present.all() else np.where(present, stamps, sky)
     scaled -= sky
     scaled /= np.float32(SOFTENING_SIGMA * noise)
-    return np.concatenate([np.clip(np.arcsinh(scaled), -MAX_VALUE, MAX_VALUE), present.astype(np.float32)])
+    np.arcsinh(scaled, out=scaled)
+    np.clip(scaled, -MAX_VALUE, MAX_VALUE, out=scaled)
+    return tensor
 
 
 def _same_shape(triplet: Triplet) -> list[NDArray[np.float32]]:

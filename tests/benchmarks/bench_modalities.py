@@ -30,7 +30,7 @@ from annotator.errors import MissingModalityError
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
 from annotator.models import ModalityScore, Model, ModelSet, load_models
-from annotator.models.inputs import PREPARATIONS, Prepared
+from annotator.models.inputs import PREPARATIONS, Preparation
 from annotator.models.model_set import head_numbers
 from annotator.models.rows import parts
 from annotator.passes.batch import Scoring, find_reasons, known_of, take_batch
@@ -232,19 +232,21 @@ def _enrich(transient: Transient, files: dict[str, bytes]) -> Transient:
 
 
 def _model_steps(name: str, model: Model, transients: Sequence[Transient]) -> dict[str, Callable[[], object]]:
-    made = _prepared(name, transients)
+    preparation = PREPARATIONS[name]
+    taken = _taken(preparation, transients)
+    made = [prepared for part in parts(taken) for prepared in preparation.lay_out(part)]
     return {
-        f"{name}: tensors": lambda: _prepared(name, transients),
+        f"{name}: tensors": lambda: [preparation.lay_out(part) for part in parts(_taken(preparation, transients))],
         f"{name}: graph and scores": lambda: [model.score_prepared(part, [""] * len(part)) for part in parts(made)],
     }
 
 
-def _prepared(name: str, transients: Sequence[Transient]) -> list[Prepared]:
-    made = []
+def _taken(preparation: Preparation, transients: Sequence[Transient]) -> list[object]:
+    taken = []
     for transient in transients:
         with contextlib.suppress(MissingModalityError):
-            made.append(PREPARATIONS[name](transient))
-    return made
+            taken.append(preparation.take(transient))
+    return taken
 
 
 def _print_memory(bench: Bench, n_objects: int) -> None:

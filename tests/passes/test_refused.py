@@ -1,5 +1,6 @@
 """What one record, one view or one object's reasons fail at: refused by name, kept, and scored again after a mend."""
 
+import dataclasses
 import json
 import random
 
@@ -140,7 +141,8 @@ def test_a_damaged_model_commits_nothing(config, models, rows, monkeypatch):
 
 def test_a_model_that_cannot_prepare_one_object_says_so_of_that_one(models, night, monkeypatch):
     prepare = models_of.PREPARATIONS["features"]
-    monkeypatch.setattr(models_of, "PREPARATIONS", {"features": failing(prepare)})
+    broken = dataclasses.replace(prepare, take=failing(prepare.take))
+    monkeypatch.setattr(models_of, "PREPARATIONS", {"features": broken})
     parsed, _ = batch.parse_batch(night.rows()[:40], Dates("ztf", lambda: 5e9))
     scores = models.score([item.transient for item in parsed])
     lacking = [item.transient.object_id for item, said in zip(parsed, scores, strict=True) if said.failures]
