@@ -81,6 +81,14 @@ def test_what_is_not_where_and_as_bright_as_the_asteroid_stays(supernova, more):
     assert crossed.left_out == () and crossed.last_mjd == pytest.approx(parse(record).last_mjd + 1 / 24)
 
 
+def test_what_a_record_s_own_columns_count_of_an_asteroid_is_counted_again_without_it(supernova):
+    record = answer(supernova)
+    spoilt = {"rmag": 14.5, "magrmin": 14.5, "ncand": 99, "ramean": 12.0, "dmdt_r": 9.0}
+    crossed = parse(record | spoilt | {"candidates": [passing(supernova), *record["candidates"]]})
+    alone = parse(record)
+    assert (crossed.features, crossed.n_det, crossed.ra_deg) == (alone.features, alone.n_det, alone.ra_deg)
+
+
 def test_stamps_of_an_asteroid_are_none_of_the_object_s(supernova):
     paths = {"science": "s.fits", "template": "t.fits", "difference": "d.fits"}
     record = answer(supernova, cutouts=paths)

@@ -55,6 +55,8 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     has_none = table is not None and not len(table.detections)
     if has_none and table.solar_system and len(left_out) == 1:
         raise SolarSystemObjectError(f"no detection is the object's own: {left_out[0]}")
+    if table is not None and table.solar_system:  # in the record's own columns they are counted
+        record = {name: value for name, value in record.items() if name not in _OF_ALL_DETECTIONS}
     computed = {} if table is None else columns_of(table)
     columns = _columns(record, computed)
     values, wrong_kinds = _numbers(columns)
@@ -160,6 +162,8 @@ _NUMBERS = (*FEATURE_NAMES, *QUALITY_NAMES, *_HOST_NUMBERS[2:], *_DATES, "ncand"
 _SHERLOCK = ("classification", *_HOST_NUMBERS)
 _OF_DETECTIONS = frozenset((*MISSING_TOGETHER["g"], *MISSING_TOGETHER["r"]))
 _PS1 = ("distpsnr1", "sgmag1", "srmag1")
+_OF_ALL_DETECTIONS = frozenset(_NUMBERS) - {*_SHERLOCK, *_PS1}
+"""Columns that Lasair computes of an object's detections, whosesoever they are."""
 
 
 def _as_object_answer(packet: Mapping[str, object]) -> Mapping[str, object]:
