@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, usable_detections, within_grid
-from annotator.surveys.values import JD_MINUS_MJD
-from annotator.surveys.ztf.candidates import BANDS
-from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS, POSITIVE
+from annotator.surveys.values import JD_MINUS_MJD, sign_of
+from annotator.surveys.ztf.candidates import SPELLINGS
+from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS
 from annotator.tables import contents
 from annotator.tables.header import Columns
 from annotator.transient import LightCurve
@@ -169,8 +169,8 @@ def _labels(path: Path) -> "DataFrame":
 def _light_curve(part) -> LightCurve:
     return LightCurve(
         time_mjd=part[DETECTION.time_jd].to_numpy(np.float64) - JD_MINUS_MJD,
-        band=np.array([BANDS.get(number, "") for number in part[DETECTION.band_number]], dtype=str),
+        band=np.array([SPELLINGS.letter(value) or "" for value in part[DETECTION.band_number].tolist()], dtype=str),
         magnitude=part[DETECTION.magnitude].to_numpy(np.float64),
         magnitude_error=part[DETECTION.magnitude_error].to_numpy(np.float64),
-        is_positive=part[DETECTION.sign].isin(POSITIVE).to_numpy(),
+        is_positive=np.array([sign_of(value) is True for value in part[DETECTION.sign].tolist()], dtype=bool),
     )

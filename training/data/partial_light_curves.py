@@ -17,9 +17,10 @@ from annotator.models.calibration import Sampling
 from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
 from annotator.surveys import SURVEYS
-from annotator.surveys.ztf.candidates import BANDS
+from annotator.surveys.values import sign_of
+from annotator.surveys.ztf.candidates import SPELLINGS
 from annotator.surveys.ztf.columns import FEATURES, Detection, lasair_columns
-from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS, POSITIVE, SURROUNDINGS
+from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS, SURROUNDINGS
 from annotator.transient import Transient
 from training.data.curves import OTHER_TELESCOPES, shared_groups
 from training.data.table import Table
@@ -127,13 +128,16 @@ def _detections(
     is_shared = curves_of["group"].isin(shared).groupby(curves_of[OBJECT_ID_KEY]).all().to_dict()
     found: dict[str, list[Detection]] = {}
     for object_id, jd, band_number, magnitude, error, sign in rows[[*LIGHT_CURVE_COLUMNS]].itertuples(index=False):
+        band = SPELLINGS.letter(band_number)
+        if band is None:
+            continue
         found.setdefault(object_id, []).append(
             Detection(
                 jd=jd,
-                is_g=BANDS.get(band_number) == "g",
+                is_g=band == "g",
                 magnitude=magnitude,
                 magnitude_error=error if error > 0 else None,
-                is_positive=sign in POSITIVE,
+                is_positive=sign_of(sign) is True,
             )
         )
     return found, is_shared

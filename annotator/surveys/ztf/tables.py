@@ -19,13 +19,13 @@ class DetectionColumns:
     time_jd: str = "jd"
     """Julian date, UTC."""
     band_number: str = "fid"
-    """Key of :data:`annotator.surveys.ztf.candidates.BANDS`."""
+    """One of :data:`annotator.surveys.ztf.candidates.SPELLINGS`."""
     magnitude: str = "magpsf"
     """Of the difference, mag."""
     magnitude_error: str = "sigmapsf"
     """mag."""
     sign: str = "isdiffpos"
-    """One of :data:`POSITIVE` where the object was brighter than in the template."""
+    """Whether the object was brighter than in the template (:func:`annotator.surveys.values.sign_of`)."""
     real_bogus: str = "rb"
     """Score of the random forest, 0 to 1 (Mahabal et al. 2019)."""
     deep_real_bogus: str = "drb"
@@ -43,8 +43,6 @@ class DetectionColumns:
 
 
 DETECTION = DetectionColumns()
-
-POSITIVE = ("t", "1")
 
 PHOTOMETRY = (
     *(DETECTION.time_jd, DETECTION.band_number),
