@@ -168,12 +168,14 @@ def _band_columns(band: str, detections: Sequence[Detection]) -> dict[str, float
 
 def _colour(packet: Sequence[Detection]) -> dict[str, float | None]:
     """Compute g-r on the last night that has positive detections in both bands."""
-    last_of_night: dict[tuple[int, bool], Detection] = {}
-    for detection in packet:
-        if detection.is_positive:
-            last_of_night[detection.night, detection.is_g] = detection
-    for night in sorted({night for night, _ in last_of_night}, reverse=True):
-        g, r = last_of_night.get((night, True)), last_of_night.get((night, False))
-        if g and r:
+    night, last_of_night = None, {}
+    for detection in reversed(packet):
+        if not detection.is_positive:
+            continue
+        if detection.night != night:
+            night, last_of_night = detection.night, {}
+        last_of_night.setdefault(detection.is_g, detection)
+        if len(last_of_night) == 2:
+            g, r = last_of_night[True], last_of_night[False]
             return {"g_minus_r": g.magnitude - r.magnitude, "jd_g_minus_r": g.jd}
     return {"g_minus_r": None, "jd_g_minus_r": None}
