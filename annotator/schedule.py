@@ -62,6 +62,8 @@ def trigger(schedule: ScheduleConfig) -> "BaseTrigger":
     others = {"minute": _listed(cron.minutes), "hour": _listed(cron.hours), "month": _listed(cron.months)}
     if not cron.either_day:
         return CronTrigger(**others, **of_month, **of_week, timezone=datetime.UTC)
+    if not _has_day(cron.days, cron.months):  # which would be looked for in every year to come
+        return CronTrigger(**others, **of_week, timezone=datetime.UTC)
     return OrTrigger([CronTrigger(**others, **days, timezone=datetime.UTC) for days in (of_month, of_week)])
 
 
@@ -107,8 +109,8 @@ def parse_cron(text: str) -> Cron:
     ----------
     text
         Five fields (minute, hour, day of the month, month, day of the week), each ``*`` or a list of numbers, names of
-        three letters and ranges, with steps after ``*`` and ranges; 0 and 7 are Sunday. Where neither kind of day
-        begins with ``*``, one of them is enough. Or one of :data:`NICKNAMES`.
+        three letters and ranges, with steps after ``*`` and ranges; 0 and 7 are Sunday, and a range may end with it
+        (``fri-sun``). Where neither kind of day begins with ``*``, one of them is enough. Or one of :data:`NICKNAMES`.
 
     Raises
     ------
@@ -124,9 +126,14 @@ def parse_cron(text: str) -> Cron:
         _numbers(field, *of_field) for field, of_field in zip(fields, _FIELDS, strict=True)
     )
     either_day = not fields[2].startswith("*") and not fields[4].startswith("*")
-    if not either_day and not any(min(days) <= _LONGEST_MONTH[month - 1] for month in months):
+    if not either_day and not _has_day(days, months):
         raise ConfigError(f"schedule.cron {text!r} never fires: no such month has such a day")
     return Cron(minutes, hours, days, months, frozenset(day % 7 for day in weekdays), either_day)
+
+
+def _has_day(days: frozenset[int], months: frozenset[int]) -> bool:
+    """Say whether any of these months ever has any of these days."""
+    return any(min(days) <= _LONGEST_MONTH[month - 1] for month in months)
 
 
 def _numbers(field: str, what: str, least: int, most: int, names: Mapping[str, int]) -> frozenset[int]:
@@ -141,10 +148,12 @@ def _range(item: str, what: str, least: int, most: int, names: Mapping[str, int]
     if not found["all"]:
         first = _number(found["first"], item, what, least, most, names)
         last = _number(found["last"], item, what, least, most, names) if found["last"] else first
+        if names.get("sun") == last < first:  # a week that ends with Sunday
+            last = most
         if found["step"] and not found["last"]:
             raise _wrong(item, what, f"a step after a range or *: {found['first']}-{most}/{found['step']}")
     if last < first:
-        raise _wrong(item, what, "a range whose first is not after its last (Sunday is 0 and 7)")
+        raise _wrong(item, what, "a range whose first is not after its last, or two ranges with a comma between")
     step = int(found["step"] or 1)
     if step == 0:
         raise _wrong(item, what, "a step of at least 1")

@@ -8,9 +8,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from annotator.annotation import Annotation
-from annotator.config import Config
+from annotator.config import Config, ScheduleConfig
 from annotator.errors import AhaError
 from annotator.fences import printable
 from annotator.models import ModelSet
@@ -18,14 +19,21 @@ from annotator.passes.report_text import pass_line
 from annotator.passes.run import note_announced, run_pass
 from annotator.schedule import trigger
 
+if TYPE_CHECKING:
+    from apscheduler.job import Job
+
 log = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+LOOK_AT_CLOCK_S = 30.0
+"""How often to look whether the clock was set back."""
 
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set an event while this is entered, and the second of them end the process.
+    """Let SIGTERM, SIGINT and SIGHUP set an event while this is entered, and the second of them end the process.
+
+    A SIGHUP that `nohup` has the process ignore stays ignored.
 
     Nothing is lost by that: what belongs together is written in one transaction, and what was under way is taken up by
     the next pass. The exit status is 128 and the signal's number, as of a process that the signal has killed.
@@ -37,7 +45,8 @@ def stopped_by_signals(stop: threading.Event) -> Iterator[None]:
             os._exit(128 + number)
         stop.set()
 
-    previous = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    heard = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, on_signal) for number in heard}
     try:
         yield
     finally:
@@ -57,7 +66,7 @@ def run_on_schedule(
     stop: threading.Event | None = None,
     say: Callable[[str], None] = print_line,
 ) -> None:
-    """Make a pass now and whenever the schedule says, until SIGTERM or SIGINT.
+    """Make a pass now and whenever the schedule says, until SIGTERM, SIGINT or SIGHUP.
 
     A pass that is due while one is at work is made once afterwards, however often it was due. A signal lets the batch
     and the annotation in hand be finished, a second one ends the process at once. A pass that fails is noted in the
@@ -90,13 +99,25 @@ def run_on_schedule(
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None},
         )
-        scheduler.add_job(passes.make, trigger(config.schedule), next_run_time=datetime.datetime.now(datetime.UTC))
+        now = datetime.datetime.now(datetime.UTC)
+        job = scheduler.add_job(passes.make, trigger(config.schedule), next_run_time=now)
         scheduler.start()
-        stop.wait()
+        while not stop.wait(LOOK_AT_CLOCK_S):
+            follow_clock(job, config.schedule)
         log.info("stopping: the batch in hand is finished first")
         scheduler.shutdown(wait=True)
     if passes.is_unheard:
         raise BrokenPipeError
+
+
+def follow_clock(job: "Job", schedule: ScheduleConfig) -> None:
+    """Let a job be due by the clock as it is now: after one that was set back, it would wait for what has passed."""
+    planned = job.next_run_time
+    anew = trigger(schedule)
+    due = anew.get_next_fire_time(None, datetime.datetime.now(datetime.UTC))
+    if planned is not None and due < planned:
+        log.warning("the clock was set back: the next pass, planned for %s, is made at %s", planned, due)
+        job.reschedule(anew)
 
 
 class _Passes:

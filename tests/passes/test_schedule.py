@@ -9,13 +9,14 @@ import threading
 import time
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from annotator.config import ScheduleConfig
 from annotator.errors import LedgerError
 from annotator.ledger import Ledger
 from annotator.passes import schedule
 from annotator.passes.run import run_pass
-from annotator.passes.schedule import run_on_schedule
+from annotator.passes.schedule import follow_clock, run_on_schedule, stopped_by_signals
 from annotator.schedule import trigger
 from tests.conftest import TOKEN, copy_features_model
 
@@ -32,7 +33,7 @@ def start(config_path, *options) -> subprocess.Popen:
     return subprocess.Popen(command, env=os.environ | {"LASAIR_TOKEN": TOKEN}, stdout=-1, stderr=-1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_job_with_what_is_in_hand_finished(sandbox, configure, tmp_path, number):
     config = configure(sandbox, schedule__every_minutes=60)
     sandbox.misbehave("annotate", "delay", seconds=0.3)
@@ -202,6 +203,36 @@ def test_whatever_a_pass_raises_the_next_one_is_made(configure, sandbox, models,
     monkeypatch.setattr(schedule.log, "disabled", True)  # half a pair in what is logged would end xdist itself
     run_on_schedule(config, models, stop=stop, say=lambda text: (said.append(text), _end(said, stop)))
     assert len(said) == 2 and all("ATTENTION: " in text for text in said)
+
+
+def test_a_hangup_that_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stop = threading.Event()
+        with stopped_by_signals(stop):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.is_set()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.wait(10.0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("options", [{"every_minutes": 10.0}, {"cron": "*/10 * * * *"}])
+def test_after_a_clock_was_set_back_passes_go_on_at_their_pace(options):
+    config = ScheduleConfig(**options)
+    scheduler = BackgroundScheduler(timezone=datetime.UTC)
+    job = scheduler.add_job(print, trigger(config))
+    scheduler.start(paused=True)
+    try:
+        on_time = job.next_run_time
+        follow_clock(job, config)
+        assert job.next_run_time == on_time
+        job.modify(next_run_time=on_time + datetime.timedelta(days=365))  # planned by a clock that was a year ahead
+        follow_clock(job, config)
+        assert job.next_run_time <= datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=10)
+    finally:
+        scheduler.shutdown(wait=False)
 
 
 def test_a_cron_expression_replaces_the_interval_and_is_in_utc():
