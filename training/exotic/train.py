@@ -95,7 +95,7 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
     held_out = examples.folds == HELD_OUT
     if old:
         refuse_if_worse(model, old, INPUTS, examples.numbers[held_out], examples.is_positive[held_out])
-    graph = export_head(model, examples.numbers)
+    graph = export_head(model, examples.numbers, model.forest)
     manifest = HeadManifest(
         name=NAME,
         **head_identity(models, old, graph),

@@ -17,6 +17,7 @@ from annotator.preprocess import PREPROCESS_VERSION
 from annotator.verdicts import latest, read_verdicts, refused_in_words
 from training.export.files import write_files
 from training.export.graph import check_parity, describe_graph, export_graph, manifest_json, narrow
+from training.export.trees import with_tree_operator
 from training.metrics.intervals import interval_of, resamplings
 from training.metrics.ranking import auc
 
@@ -29,8 +30,17 @@ MAX_LOSS = 0.02
 """By how much the held-out AUC may be lower than that of the head in service, within its own uncertainty."""
 
 
-def export_head(model: nn.Module, numbers: NDArray[np.float32]) -> bytes:
+def export_head(model: nn.Module, numbers: NDArray[np.float32], forest: nn.Module | None = None) -> bytes:
     """Export a head that turns ``(n, d)`` numbers, NaN where missing, into probabilities ``(n,)``.
+
+    Parameters
+    ----------
+    model
+        The head.
+    numbers
+        On which the graph is compared with it.
+    forest
+        The part of it that is one, where it has one.
 
     Raises
     ------
@@ -38,7 +48,8 @@ def export_head(model: nn.Module, numbers: NDArray[np.float32]) -> bytes:
         If the graph is not valid, or does not give what the model gives.
     """
     examples = {"inputs": numbers[:N_PARITY].astype(np.float32)}
-    graph = narrow(export_graph(model, examples, ("probability",)))
+    graph = export_graph(model, examples, ("probability",))
+    graph = narrow(with_tree_operator(graph, forest) if forest else graph)
     check_parity(graph, model, examples, ("probability",))
     return graph
 

@@ -5,7 +5,8 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from annotator.models.runtime import onnxruntime
 from training.exotic.forest import Forest
-from training.export.graph import export_graph, narrow
+from training.export.graph import check_parity, export_graph, narrow
+from training.export.trees import with_tree_operator
 
 
 def examples(n=600, seed=0):
@@ -88,3 +89,15 @@ def test_the_graph_is_smaller_when_it_is_narrow_and_gives_the_same():
     )
     np.testing.assert_array_equal(found, wide)
     np.testing.assert_allclose(found, forest(torch.from_numpy(asked)).numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_depth": 1, "min_samples_leaf": 290}, {"min_samples_leaf": 2}])
+def test_the_operator_for_trees_gives_what_the_steps_give(settings):
+    """A tree of the second kind is one leaf now and then."""
+    inputs, labels = examples()
+    trees = ExtraTreesClassifier(25, random_state=0, **settings).fit(inputs, labels)
+    forest = Forest(trees).eval()
+    steps = export_graph(forest, {"inputs": inputs}, ("probability",))
+    graph = with_tree_operator(steps, forest)
+    check_parity(graph, forest, {"inputs": inputs}, ("probability",))
+    assert len(graph) < len(steps)
