@@ -18,6 +18,9 @@ from annotator.errors import DamagedFileError, MissingModalityError
 MAX_BYTES = 2_000_000
 """Of a file after decompression; a ZTF stamp has 20,000."""
 
+MAX_LAYERS = 2
+"""Of gzip around a file: a stamp that was packed by the survey may be packed again by who serves it."""
+
 MAX_MEMBERS = 100
 """Parts that a gzip file may be made of; programs that pack in parallel make one of each 128 kB."""
 
@@ -59,8 +62,9 @@ def read_stamp(content: bytes) -> NDArray[np.float32]:
     """
     if not content:
         raise MissingModalityError("its file is empty")
-    if content.startswith(_GZIP_MAGIC):
-        content = _unpacked(content)
+    for _ in range(MAX_LAYERS):
+        if content.startswith(_GZIP_MAGIC):
+            content = _unpacked(content)
     if len(content) > MAX_BYTES:
         raise MissingModalityError(f"it has more than {MAX_BYTES} bytes")
     if not content.startswith(b"SIMPLE  ="):

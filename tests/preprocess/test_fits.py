@@ -193,6 +193,7 @@ def _member(packed):
         ),
         pytest.param(lambda whole: gzip.compress(b"") + gzip.compress(whole), id="an empty member first"),
         pytest.param(lambda whole: gzip.compress(whole) + bytes(512), id="zeros behind it"),
+        pytest.param(lambda whole: gzip.compress(gzip.compress(whole)), id="packed twice"),
         pytest.param(lambda whole: gzip.compress(whole) + b"--boundary\r\n", id="other bytes behind it"),
         pytest.param(
             lambda whole: gzip.compress(whole[:999]) + bytes(7) + gzip.compress(whole[999:]), id="zeros between"
