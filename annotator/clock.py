@@ -8,6 +8,10 @@ MAX_DISAGREEMENT_S = 3600.0
 """Clocks that differ by more cannot be told apart by what is right: nothing is deleted by age."""
 
 
+LATEST_S = 4_102_444_800.0
+"""2100-01-01: what is said to be later is no time, such as one in microseconds, or the last that can be written."""
+
+
 class Clock:
     """The latest of our clock, Lasair's and Kafka's; calling it returns seconds since 1970.
 
@@ -34,8 +38,10 @@ class Clock:
         """Take note of what somebody's clock says just now, in seconds since 1970.
 
         What was said is a little older than when it is heard: of several times that somebody tells, the one that is
-        furthest ahead of ours is the closest to their clock.
+        furthest ahead of ours is the closest to their clock. What is later than :data:`LATEST_S` is not heard.
         """
+        if said >= LATEST_S:
+            return
         with self._lock:
             ahead_s = said - self._ours()
             self._ahead_s[who] = max(ahead_s, self._ahead_s.get(who, ahead_s))

@@ -5,6 +5,7 @@ comes from the environment variable ``LASAIR_TOKEN``, the password of a ledger o
 ``AHA_LEDGER_PASSWORD``.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -24,6 +25,9 @@ from annotator.typed import Typed, decode
 TOKEN_VARIABLE = "LASAIR_TOKEN"
 
 T = TypeVar("T")
+
+_TOKEN = re.compile(r"[!#-&(-~]*")
+"""What can travel in a header and is not a shell's: ASCII without blanks and quotes."""
 
 REMOVED = {
     "source.session_timeout_s": "how far a stream was read stands in the ledger, and no session with the broker has to "
@@ -247,6 +251,11 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     except ConfigError as error:
         raise ConfigError(f"{path}: ledger {error}") from None
     token = environ.get(TOKEN_VARIABLE, "").strip()
+    if not _TOKEN.fullmatch(token):
+        raise ConfigError(
+            f"the environment variable {TOKEN_VARIABLE} must hold the API token alone, without a word before it, "
+            "quotes or blanks; found a character that no token has"
+        )
     values = msgspec.structs.asdict(content) | {"ledger": ledger, "token": _Hidden(token) if token else None}
     return Config(**values)
 

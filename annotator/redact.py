@@ -4,11 +4,13 @@ A server may repeat what it was sent. So what comes from one is cleaned of the s
 anybody reads it, and every line of the log and of standard error once more, of all secrets there are.
 """
 
+import html
+import json
 import logging
 import re
 import traceback
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 HIDDEN = "(hidden)"
 MIN_CHARACTERS = 6
@@ -23,13 +25,14 @@ class Redactor:
     Parameters
     ----------
     secrets
-        Also looked for as they are written in a URL, and of a secret that is a URL its path, which is what errors name.
+        Also looked for in capitals and small letters, and as they are written in a URL, in JSON, by Python and in HTML;
+        of a secret that is a URL also its path, which is what errors name.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets for form in _forms(secret) if len(form) >= MIN_CHARACTERS}
         any_of = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
-        self._pattern = re.compile(any_of) if forms else None
+        self._pattern = re.compile(any_of, re.IGNORECASE) if forms else None
 
     def __call__(self, text: str) -> str:
         """Return a text without secrets."""
@@ -62,8 +65,21 @@ class RedactingFilter(logging.Filter):
         return True
 
 
+_IN_URL = re.compile(r"(?<=://)[^/\s'\"@]*@|(?<=[?&])([^=&#\s'\"]*)=[^&#\s'\"]+")
+
+
+def without_credentials(text: str) -> str:
+    """Return a text in which no URL has a user, a password or values of a query: people write tokens there."""
+    return _IN_URL.sub(lambda found: HIDDEN + "@" if found[1] is None else f"{found[1]}={HIDDEN}", text)
+
+
 def _forms(secret: str) -> Iterable[str]:
     parts = urlsplit(secret) if "://" in secret else None
     for text in (secret, *((parts.path, parts.query) if parts else ())):
         yield text
-        yield quote(text, safe="")
+        for safe in ("", "/"):
+            yield quote(text, safe=safe, errors="replace")
+        yield quote_plus(text, errors="replace")
+        for escaped in (json.dumps(text), json.dumps(text, ensure_ascii=False), repr(text)):
+            yield escaped[1:-1]
+        yield html.escape(text)

@@ -11,6 +11,8 @@ from typing import TypeVar
 import msgspec
 from msgspec import inspect
 
+from annotator.redact import without_credentials
+
 T = TypeVar("T")
 
 _PATH = re.compile(r" - at `\$([^`]*)`\Z")
@@ -137,7 +139,7 @@ def _range(declared: inspect.IntType | inspect.FloatType) -> str:
 
 
 def _shown(found: object) -> str:
-    return "nothing" if found is None else _short(repr(found))
+    return "nothing" if found is None else _short(without_credentials(repr(found)))
 
 
 def _short(text: str) -> str:

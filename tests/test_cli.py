@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -62,6 +63,16 @@ def test_the_filters_are_listed_and_printed_as_the_form_takes_them(capsys):
     printed = capsys.readouterr().out
     assert printed.index("= SELECT =") < printed.index("= WHERE =") < printed.index("menu =====\naha_mine\n")
     assert "annotator:aha_mine" in printed and "aha_ztf" not in printed.partition("SELECT")[2]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_name_that_the_terminal_has_no_letters_for_ends_nothing(tmp_path, encoding):
+    folder = tmp_path / os.fsdecode(b"snow \xe2\x98\x83 and no text \xff")
+    folder.mkdir()
+    command = [sys.executable, "-m", "annotator", "check", "-c", str(folder / "aha.yaml")]
+    environ = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, env=environ, check=False)
+    assert done.returncode == 1 and b"cannot read the configuration" in done.stdout and done.stderr == b""
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path):

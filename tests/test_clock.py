@@ -25,6 +25,14 @@ def test_a_clock_that_was_heard_goes_on():
     assert clock() == 5010.0
 
 
+def test_what_can_be_no_time_is_not_heard():
+    clock = Clock(lambda: 1.8e9)
+    for said in (253_402_300_799.0, 1.8e12, 1e300, float("inf")):
+        clock.hear("Lasair", said)
+        clock.hear_past("Kafka", said)
+    assert clock() == 1.8e9 and clock.ahead_s == {}
+
+
 def test_alone_it_is_our_clock():
     clock = Clock(lambda: 7.0)
     assert clock() == 7.0

@@ -91,6 +91,38 @@ def test_the_token_comes_from_the_environment_and_is_never_shown(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "token",
+    [
+        "Token abc123",
+        '"abc123"',
+        "'abc123'",
+        "abc\ndef",
+        "abc\N{EM DASH}def",
+        "\udcffabc",
+        "\N{LEFT DOUBLE QUOTATION MARK}a",
+    ],
+)
+def test_a_token_that_was_copied_with_more_than_itself_is_refused_and_not_shown(tmp_path, token):
+    with pytest.raises(ConfigError, match="LASAIR_TOKEN must hold the API token alone") as refused:
+        load(tmp_path, MINIMAL, {"LASAIR_TOKEN": token})
+    assert "abc" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:s3cret@example.org/api",
+        "https://s3cret@example.org/api",
+        "https://example.org/api?token=s3cret&a=s3cret",
+    ],
+)
+def test_what_is_secret_in_a_wrong_url_is_not_repeated(tmp_path, url):
+    with pytest.raises(ConfigError, match="must be an https URL") as refused:
+        load(tmp_path, with_key("lasair.endpoint", url))
+    assert "s3cret" not in str(refused.value) and "example.org/api" in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("colour", "blue", "unknown key colour; known here: annotation, attention, cutouts"),

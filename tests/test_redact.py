@@ -1,10 +1,13 @@
 """Secrets are in nothing that is said: a marker is looked for in all that passes, reports and digests leave behind."""
 
+import html
 import io
 import json
 import logging
 import sys
+from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +43,31 @@ def test_a_secret_in_a_url_and_the_path_of_a_secret_url_are_taken_out():
     assert redact("postgresql://aha:pass%2Fword%201@host") == f"postgresql://aha:{HIDDEN}@host"
     assert redact("Max retries exceeded with url: /services/T0/B0/xyz") == f"Max retries exceeded with url: {HIDDEN}"
     assert redactor_of({"LASAIR_TOKEN": "abc"})("abcdef") == "abcdef"
+
+
+ODD = """p@ss/w'o"rd\\ +&<x>\N{LATIN SMALL LETTER E WITH ACUTE}"""
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ODD.upper(),
+        quote(ODD, safe=""),
+        quote(ODD),
+        quote(ODD, safe="").lower(),
+        quote_plus(ODD),
+        json.dumps(ODD),
+        json.dumps(ODD, ensure_ascii=False),
+        repr(ODD),
+        html.escape(ODD),
+    ],
+)
+def test_a_secret_is_taken_out_however_it_is_written(written):
+    assert "ss" not in Redactor([ODD])(f"found {written}").lower()
+
+
+def test_a_secret_that_is_no_text_hides_nothing_and_breaks_nothing():
+    assert Redactor(["\udcff" * 9])("found nothing") == "found nothing"
 
 
 def test_a_line_of_the_log_and_its_traceback_are_clean():

@@ -4,7 +4,7 @@ The text comes from outside: it goes to Lasair, and to a terminal, through :func
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from annotator.decision.objects import TnsEntry
 from annotator.lasair.api import SURE_ROWS, LasairApi
@@ -13,9 +13,25 @@ from annotator.ledger.tns_cache import TnsCache
 
 CACHED_S = 86_400.0
 """How long an answer is good for, no name included."""
-NO_CLASSES = frozenset({"", "-", "--", "0", "n/a", "na", "nan", "none", "null", "other", "unclassified", "unknown"})
-"""What stands where there is no class, in small letters. TNS's `Other` is what none of its classes fitted: it makes
-nothing less of an anomaly."""
+NOTHING = frozenset({"", "n", "n a", "na", "nan", "nat", "none", "null", "false", "true", "unknown"})
+"""What programs write where there is nothing, in small letters without signs."""
+NO_CLASSES = NOTHING | {
+    "at",
+    "no class",
+    "no classification",
+    "not classified",
+    "other",
+    "pending",
+    "tba",
+    "tbc",
+    "tbd",
+    "unclassified",
+    "unclear",
+    "undefined",
+    "unidentified",
+}
+"""What people write where there is no class. TNS's `Other` is what none of its classes fitted: it makes nothing less of
+an anomaly; its `AT` is any transient without a class."""
 MAX_CHARACTERS = 80
 """Of a name or a class."""
 
@@ -52,7 +68,7 @@ def tns_entries(cache: TnsCache, api: LasairApi, object_ids: Sequence[str], now:
         for row in rows:
             name = _text(row.get("tns_name"))
             if name and (object_id := survey.object_id(row)) in unknown:
-                entry = TnsEntry(f"{_text(row.get('tns_prefix'))} {name}".strip(), _text(row.get("type")))
+                entry = TnsEntry(_full_name(_text(row.get("tns_prefix")), name), _text(row.get("type"), NO_CLASSES))
                 of_object.setdefault(object_id, []).append(entry)
         found = {object_id: max(entries, key=_precedence) for object_id, entries in of_object.items()}
         cache.remember({object_id: found.get(object_id) for object_id in unknown}, now)
@@ -62,15 +78,22 @@ def tns_entries(cache: TnsCache, api: LasairApi, object_ids: Sequence[str], now:
 _NAME = re.compile(r"(\d{4})?([A-Za-z]*)\Z")
 
 
-def _text(value: object) -> str:
+def _text(value: object, nothing: Collection[str] = NOTHING) -> str:
+    """Return a text that says something: that has a letter, and is no placeholder."""
     text = value.strip()[:MAX_CHARACTERS] if isinstance(value, str) else ""
-    return "" if text.lower() in NO_CLASSES else text
+    words = " ".join(re.findall(r"[^\W\d_]+", text.lower()))
+    return "" if words in nothing else text
 
 
-def _precedence(entry: TnsEntry) -> tuple[bool, int, int, str]:
+def _full_name(prefix: str, name: str) -> str:
+    return name if name.startswith(prefix) else f"{prefix} {name}"
+
+
+def _precedence(entry: TnsEntry) -> tuple[bool, int, int, str, int, str]:
     """Order an object's entries: one with a class before one without, then the newer before the older.
 
-    A name is a year and letters that count up in it, such as 2026xyz.
+    Of two of one name the class that says more comes first. A name is a year and letters that count up in it, such as
+    2026xyz.
     """
     year, letters = _NAME.search(entry.name).groups()
-    return bool(entry.type), int(year or 0), len(letters), letters
+    return bool(entry.type), int(year or 0), len(letters), letters, len(entry.type), entry.type

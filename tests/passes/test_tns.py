@@ -101,6 +101,8 @@ def looked_up(rows) -> TnsEntry | None:
         ([row("2026aab", "-", "AT"), row("2026aaa", "", "AT")], TnsEntry("AT 2026aab", "")),
         ([row("None", "SN Ia"), row("2026aaa", "Unknown", "AT")], TnsEntry("AT 2026aaa", "")),
         ([row("2026aaa", "SN Ia", prefix=None)], TnsEntry("2026aaa", "SN Ia")),
+        ([row("2026aaa", "SN"), row("2026aaa", "SN Ia"), row("2026aaa", "TBD")], TnsEntry("SN 2026aaa", "SN Ia")),
+        ([row("SN 2026aaa", "SN Ia")], TnsEntry("SN 2026aaa", "SN Ia")),
         ([row("2026aaa", "SN Ia", object_id="ZTF99aaaaaab"), row("", "SN Ia"), row(5, "SN Ia")], None),
     ],
 )
@@ -109,7 +111,12 @@ def test_of_several_rows_of_an_object_the_newest_with_a_class_counts_in_any_orde
 
 
 @pytest.mark.parametrize(
-    "placeholder", ["", " ", "-", "None", "null", "NaN", "Unknown", "Other", "other ", None, 0, [], {}]
+    "placeholder",
+    [
+        *("", " ", "-", "None", "null", "NaN", "Unknown", "Other", "other ", None, 0, [], {}),
+        *("?", "\N{EM DASH}", "\u200b", "\\N", "[]", "0.0", "N/A", "n.a.", "TBD", "AT", "Not classified"),
+        *("not_classified", "<NA>", "False", "pending...", "UNCLEAR", "(unknown)"),
+    ],
 )
 def test_what_stands_where_there_is_no_class_is_none(placeholder):
     assert looked_up([row("2026aaa", placeholder)]) == TnsEntry("SN 2026aaa", "")
