@@ -7,6 +7,7 @@ on SQLite excludes other writers from its beginning: none finds out in its middl
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -64,13 +65,37 @@ def connect(
         If it cannot be reached.
     """
     is_file = not isinstance(address, PostgresAddress) and address != MEMORY
-    if is_file and (read_only or not begin) and not os.path.exists(address):
+    if is_file and not _is_there(Path(address)) and (read_only or not begin):
         raise LedgerMissingError(f"there is no ledger at {address}: the first pass begins one")
     with as_ledger_errors(f"cannot open the ledger {address}"):
         if isinstance(address, PostgresAddress):
             return _connect_to_server(address, busy_timeout_s, read_only)
         mode = "ro" if read_only else "rwc" if begin else "rw"
         return _connect_to_file(address, busy_timeout_s, mode)
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether there is a file; raise LedgerError where there is something else, or can be none.
+
+    What SQLite says of such places is the same of all of them.
+    """
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        folder = Path(os.path.realpath(path)).parent
+        if not folder.is_dir():
+            raise LedgerError(
+                f"cannot open the ledger {path}: there is no folder {folder}: make it, mount what it lies on, or name "
+                "another place (`ledger`)"
+            ) from None
+        return False
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LedgerError(f"cannot open the ledger {path!s}: {reason}: name another place (`ledger`)") from error
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "no file"
+        raise LedgerError(f"cannot open the ledger {path}: it is {what}: name a file in a folder (`ledger`)")
+    return True
 
 
 def _connect_to_file(path: Path | str, busy_timeout_s: float, mode: str) -> Connection:
@@ -128,6 +153,10 @@ _ADVICE = (
         "disk, or name a database of PostgreSQL",
     ),
     (("SQLITE_FULL",), "make room on its disk"),
+    (
+        ("SQLITE_BUSY", "SQLITE_LOCKED"),
+        "another program holds it, such as a shell of SQLite in which a transaction is open, or a backup: end that",
+    ),
     (
         ("SQLITE_CORRUPT", "SQLITE_NOTADB"),
         "it is damaged: restore it from a backup, or put it aside and make a new one of what Lasair holds by "

@@ -40,7 +40,49 @@ class OutsideText(TypeDecorator[str]):
             else value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
         )
 
+    def process_result_value(self, value: str | bytes | None, dialect: Dialect) -> str | None:
+        """Read bytes, which SQLite lets people write, as text."""
+        return value.decode(errors="replace") if isinstance(value, bytes) else value
 
+
+LEAST_NUMBER, MOST_NUMBER = -1e10, 1e11
+"""Between these is every number that a ledger holds: moments of the years 1654 to 5138, MJDs, scores and counts."""
+
+
+class _Number(TypeDecorator[float]):
+    """A number; what is none, which SQLite lets people write, is read as nothing, or as 0 where there must be one.
+
+    So a wrong edit costs what was edited, and never the pass.
+    """
+
+    cache_ok = True
+
+    def __init__(self, nothing: int | None) -> None:
+        super().__init__()
+        self.nothing = nothing
+
+    def process_result_value(self, value: object, dialect: Dialect) -> float | None:
+        """Read what is there."""
+        is_number = isinstance(value, int | float) and LEAST_NUMBER < value < MOST_NUMBER
+        return value if is_number or value is None else self.nothing
+
+
+class Real(_Number):
+    """A real number."""
+
+    impl = Double
+    cache_ok = True
+
+
+class Whole(_Number):
+    """A whole number."""
+
+    impl = Integer
+    cache_ok = True
+
+
+_REAL, _REAL_OR_NOTHING = Real(0), Real(None)
+_WHOLE, _WHOLE_OR_NOTHING = Whole(0), Whole(None)
 # Sorted by code point, as SQLite and Python do: a server may be set up to sort as some language does.
 _ID = Text().with_variant(Text(collation="C"), "postgresql")
 # Of SQLite only "INTEGER PRIMARY KEY" numbers its rows.
@@ -54,8 +96,8 @@ objects = Table(
     Column("object_id", _ID, primary_key=True),
     Column("state", Text, nullable=False),
     Column("model_set", Text, nullable=False),
-    Column("last_mjd", Double),
-    Column("first_flagged_mjd", Double),
+    Column("last_mjd", _REAL_OR_NOTHING),
+    Column("first_flagged_mjd", _REAL_OR_NOTHING),
     Column("numbers", Text),
 )
 """Every object as it was scored last: digest of what it was scored on, and the numbers that heads learn from (JSON)."""
@@ -65,12 +107,12 @@ scores = Table(
     metadata,
     Column("score_id", _NUMBER, primary_key=True, autoincrement=False),
     Column("object_id", _ID, ForeignKey("objects.object_id"), nullable=False),
-    Column("scored_at", Double, nullable=False),
-    Column("last_mjd", Double),
-    Column("n_det", Integer),
+    Column("scored_at", _REAL, nullable=False),
+    Column("last_mjd", _REAL_OR_NOTHING),
+    Column("n_det", _WHOLE_OR_NOTHING),
     Column("model_set", Text, nullable=False),
     Column("classification", Text, nullable=False),
-    Column("score", Double, nullable=False),
+    Column("score", _REAL, nullable=False),
     Column("modalities", Text, nullable=False),
     Column("explanation", Text, nullable=False),
     Column("reasons", Text),
@@ -96,9 +138,9 @@ waiting = Table(
     Column("object_id", _ID, primary_key=True),
     Column("score_id", _NUMBER, ForeignKey("scores.score_id"), nullable=False, unique=True),
     Column("record", Text, nullable=False),
-    Column("since", Double, nullable=False),
-    Column("refused_nights", Integer, nullable=False, server_default="0"),
-    Column("refused_night", Integer),
+    Column("since", _REAL, nullable=False),
+    Column("refused_nights", _WHOLE, nullable=False, server_default="0"),
+    Column("refused_night", _WHOLE_OR_NOTHING),
 )
 """Records (JSON) that wait for a modality to be fetched, with the scoring that had to do without.
 
@@ -125,7 +167,7 @@ gaps = Table(
     "gaps",
     metadata,
     Column("gap_id", _NUMBER, primary_key=True),
-    Column("found_at", Double, nullable=False),
+    Column("found_at", _REAL, nullable=False),
     Column("source", OutsideText, nullable=False),
     Column("missed", BigInteger),
     Column("reason", OutsideText, nullable=False),
@@ -136,9 +178,9 @@ breakers = Table(
     "breakers",
     metadata,
     Column("endpoint", Text, primary_key=True),
-    Column("opened_at", Double, nullable=False),
-    Column("paused_until", Double, nullable=False),
-    Column("times", Integer, nullable=False),
+    Column("opened_at", _REAL, nullable=False),
+    Column("paused_until", _REAL, nullable=False),
+    Column("times", _WHOLE, nullable=False),
     Column("cause", OutsideText, nullable=False),
 )
 """Endpoints that are left alone for a while since they answered nothing of use, several times in a row."""
@@ -147,13 +189,13 @@ refused = Table(
     "refused",
     metadata,
     Column("refused_id", _NUMBER, primary_key=True, autoincrement=False),
-    Column("refused_at", Double, nullable=False),
+    Column("refused_at", _REAL, nullable=False),
     Column("object_id", OutsideText, nullable=False),
     Column("reason", OutsideText, nullable=False),
     Column("record", OutsideText, nullable=False),
     Column("part", Text, nullable=False, server_default="record"),
     Column("kind", Text, nullable=False, server_default="RecordError"),
-    Column("scored_at", Double),
+    Column("scored_at", _REAL_OR_NOTHING),
 )
 """Records that could not be used, or parts of them; their numbers have no gaps, so that the highest says how many there
 ever were."""
@@ -173,17 +215,17 @@ outbox = Table(
     Column("object_id", _ID, primary_key=True),
     Column("annotation", Text, nullable=False),
     Column("classification", Text, nullable=False),
-    Column("score", Double, nullable=False),
-    Column("queued_at", Double, nullable=False),
-    Column("sent_at", Double),
-    Column("verified_at", Double),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("next_try_at", Double, nullable=False, server_default="0"),
+    Column("score", _REAL, nullable=False),
+    Column("queued_at", _REAL, nullable=False),
+    Column("sent_at", _REAL_OR_NOTHING),
+    Column("verified_at", _REAL_OR_NOTHING),
+    Column("attempts", _WHOLE, nullable=False, server_default="0"),
+    Column("next_try_at", _REAL, nullable=False, server_default="0"),
     Column("failure", OutsideText),
-    Column("asked_at", Double),
+    Column("asked_at", _REAL_OR_NOTHING),
     Column("under_way", Text),
-    Column("held_since", Double),
-    Column("visible_at", Double),
+    Column("held_since", _REAL_OR_NOTHING),
+    Column("visible_at", _REAL_OR_NOTHING),
 )
 """The newest annotation of each object (JSON), sent or to be sent.
 
@@ -223,11 +265,11 @@ announced = Table(
     "announced",
     metadata,
     Column("object_id", _ID, primary_key=True),
-    Column("score", Double, nullable=False),
+    Column("score", _REAL, nullable=False),
     Column("modalities", Text, nullable=False),
     Column("model_set", Text, nullable=False),
     Column("score_id", _NUMBER, nullable=False),
-    Column("announced_at", Double, nullable=False),
+    Column("announced_at", _REAL, nullable=False),
 )
 """Anomalies as a report named them last; modalities are names with blanks between."""
 
@@ -235,16 +277,16 @@ posted = Table(
     "posted",
     metadata,
     Column("object_id", _ID, primary_key=True),
-    Column("score", Double, nullable=False),
+    Column("score", _REAL, nullable=False),
     Column("modalities", Text, nullable=False),
-    Column("posted_at", Double, nullable=False),
+    Column("posted_at", _REAL, nullable=False),
 )
 """Objects as a digest posted them last."""
 
 calls = Table(
     "calls",
     metadata,
-    Column("called_at", Double, nullable=False),
+    Column("called_at", _REAL, nullable=False),
     Column("endpoint", Text, nullable=False),
     Index("calls_by_time", "called_at"),
 )
@@ -257,9 +299,9 @@ verdicts = Table(
     Column("object_id", _ID, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("person", Text, nullable=False),
-    Column("given_at", Double, nullable=False),
+    Column("given_at", _REAL, nullable=False),
     Column("note", Text, nullable=False),
-    Column("undone_at", Double),
+    Column("undone_at", _REAL_OR_NOTHING),
     Column("undone_by", Text),
     Index("verdicts_of_object", "object_id", "verdict_id"),
 )
@@ -270,8 +312,8 @@ sweeps = Table(
     metadata,
     Column("topic", Text, primary_key=True),
     Column("night", Integer, primary_key=True, autoincrement=False),
-    Column("begun_at", Double, nullable=False),
-    Column("ended_at", Double),
+    Column("begun_at", _REAL, nullable=False),
+    Column("ended_at", _REAL_OR_NOTHING),
     Column("after", Text, nullable=False),
     Column("counts", Text, nullable=False),
 )
@@ -282,7 +324,7 @@ strangers = Table(
     metadata,
     Column("object_id", _ID, primary_key=True),
     Column("annotation", OutsideText, nullable=False),
-    Column("found_at", Double, nullable=False),
+    Column("found_at", _REAL, nullable=False),
 )
 """Annotations (JSON) of our topic that Lasair holds and the last sweep did not find in the outbox."""
 
@@ -292,7 +334,7 @@ tns = Table(
     Column("object_id", _ID, primary_key=True),
     Column("name", OutsideText),
     Column("type", OutsideText),
-    Column("looked_up_at", Double, nullable=False),
+    Column("looked_up_at", _REAL, nullable=False),
 )
 """What the Transient Name Server said of objects; name and type are null where it knows none."""
 
@@ -300,12 +342,12 @@ passes = Table(
     "passes",
     metadata,
     Column("pass_id", _NUMBER, primary_key=True),
-    Column("started_at", Double, nullable=False),
-    Column("ended_at", Double),
+    Column("started_at", _REAL, nullable=False),
+    Column("ended_at", _REAL_OR_NOTHING),
     Column("outcome", OutsideText),
     Column("counts", Text),
-    Column("scored", Integer),
-    Column("news", Integer),
+    Column("scored", _WHOLE_OR_NOTHING),
+    Column("news", _WHOLE_OR_NOTHING),
     Index("passes_by_time", "ended_at", "news"),
 )
 """Passes and how they ended; of the counts (JSON), two that are looked for among many passes: the scorings, and the

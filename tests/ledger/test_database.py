@@ -1,14 +1,17 @@
 """The errors of a ledger's database, in words that say what to do."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from annotator.errors import LedgerError
+from annotator.errors import LedgerError, LedgerMissingError
 from annotator.ledger import Ledger
 from annotator.ledger.database import MEMORY, as_ledger_errors
+from annotator.ledger.schema import scores
 from tests.ledger.test_ledger import scored_object
 
 
@@ -51,9 +54,60 @@ def test_a_file_of_something_else_says_how_to_go_on(tmp_path):
         Ledger(tmp_path / "ledger.sqlite")
 
 
-def test_a_folder_that_is_not_there_is_one_that_cannot_be_written_to(tmp_path):
-    with pytest.raises(LedgerError, match="the folder that it lies in"):
-        Ledger(tmp_path / "none" / "ledger.sqlite")
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("none/ledger.sqlite", "there is no folder .*none: make it"),
+        ("dangling", "there is no folder .*unmounted: make it"),
+        (".", "it is a folder"),
+        ("/dev/null", "it is no file"),
+        ("loop", "symbolic links"),
+        ("a" * 300, "name too long"),
+        ("a\0b", "null"),
+    ],
+)
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_place_where_no_ledger_can_lie_is_named_with_the_reason(tmp_path, place, reason, read_only):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to(tmp_path / "unmounted" / "ledger.sqlite")
+    with pytest.raises(LedgerError, match=f"cannot open the ledger .*(?i:{reason})") as refused:
+        Ledger(tmp_path / place, read_only=read_only)
+    assert not isinstance(refused.value, LedgerMissingError) and "network" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["a?mode=ro&b#c%20.sqlite", "file:x.sqlite", ":memory:", "a\nb", "\N{SNOWMAN} \udcff.sqlite"]
+)
+def test_a_file_of_any_name_is_a_ledger(tmp_path, name):
+    with Ledger(tmp_path / name) as ledger:
+        ledger.record([scored_object("ZTF99aaaaaaa")], [], 1.0)
+    assert (tmp_path / name).is_file()
+    with Ledger(tmp_path / name, read_only=True) as ledger:
+        assert ledger.scores.states(["ZTF99aaaaaaa"])
+
+
+def test_who_holds_a_ledger_is_asked_to_end(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite", busy_timeout_s=0.1) as ledger:
+        with sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None) as somebody:
+            somebody.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LedgerError, match=r"locked .another program holds it"):
+                ledger.record([scored_object("ZTF99aaaaaaa")], [], 1.0)
+            somebody.execute("ROLLBACK")
+        somebody.close()
+
+
+@pytest.mark.parametrize("written", ["'x'", "x'ff'", "1e300", "-9e999"])
+def test_what_somebody_writes_where_a_number_belongs_is_none(tmp_path, written):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.record([scored_object("ZTF99aaaaaaa"), scored_object("ZTF99aaaaaab")], [], 1.0)
+        with contextlib.closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as somebody:
+            somebody.execute(f"UPDATE objects SET last_mjd = {written} WHERE object_id = 'ZTF99aaaaaaa'")
+            somebody.execute(f"UPDATE scores SET score = {written}, n_det = {written} WHERE score_id = 1")
+            somebody.commit()
+        states = ledger.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])
+        assert states["ZTF99aaaaaaa"].last_mjd is None and states["ZTF99aaaaaab"].last_mjd is not None
+        numbers = ledger._database.rows(select(scores.c.score, scores.c.n_det).order_by(scores.c.score_id))
+        assert numbers[0] == (0, None) and numbers[1].score > 0
 
 
 def test_a_full_disk_asks_for_room():
