@@ -269,3 +269,66 @@ def test_a_packet_with_broken_parts_is_read_as_far_as_it_goes(part):
     for name in ("prv_candidates", "annotations"):
         assert parse(packet | {name: part}).features["gmag"] == 19.0
     assert parse(packet | {"annotations": {"sherlock": part}}).features["gmag"] == 19.0
+
+
+@pytest.mark.parametrize(
+    ("fid", "words"), [("V", "'V'"), (4, "4"), (math.nan, "missing"), ([1], "[1]"), ("", "missing")]
+)
+def test_a_band_that_nobody_knows_is_named_and_counts_as_no_other(fid, words):
+    usual = [detection(2461000.7, 1, 18.0, 1), detection(2461003.7, 2, 19.0, 2)]
+    record = {"objectId": "a", "candidates": [*usual, detection(2461005.7, fid, 15.0, 3)]}
+    found, without = parse(record), parse(record | {"candidates": usual})
+    assert found.features == without.features and found.n_det == without.n_det == 2
+    (phrase,) = found.left_out
+    assert phrase.startswith("fid is ") and phrase.endswith("in 1 of 3 detections") and words in phrase
+
+
+def test_an_object_of_which_no_detection_can_be_read_has_no_view_whatever_surrounds_it():
+    around = {"distpsnr1": 1.0, "sgmag1": 19.0, "srmag1": 18.5, "separationArcsec": 1.0, "major_axis_arcsec": 3.0}
+    record = {"objectId": "a", **around, "candidates": [detection(fid="V"), detection(jd="yesterday")]}
+    found = parse(record)
+    assert found.features == {} and found.n_det is None
+    assert found.why_missing["features"] == found.why_missing["lightcurve"] == "; ".join(found.left_out)
+    assert "fid is none of 1, 2, 3" in found.why_missing["features"]
+    assert "jd is no date" in found.why_missing["features"]
+    assert parse(record | {"gmag": 18.0}).features.keys() == {*around, "gmag"}  # Lasair could read it
+
+
+def test_a_value_of_a_wrong_kind_is_missing_by_name_and_the_record_is_read():
+    found = parse(
+        {"objectId": "a", "gmag": [18.0], "rmag": "bright", "maggmin": 17.0, "candidates": "many", "sherlock": 3}
+    )
+    assert found.features == {"maggmin": 17.0}
+    assert found.left_out == (
+        "gmag is no number but [18.0]",
+        "rmag is no number but 'bright'",
+        "candidates is no list but 'many'",
+        "sherlock is no mapping but 3",
+    )
+
+
+@pytest.mark.parametrize("candid", [None, math.nan, "", "nan", "None", -999, "abc", 0, [], True])
+def test_what_names_no_candidate_makes_no_detection_of_an_upper_limit(candid):
+    found = parse({"objectId": "a", "candidates": [detection(), limit(candid=candid, sigmapsf=math.nan)]})
+    assert found.n_det == 1 and len(found.light_curve.limit_time_mjd) == 1
+
+
+def test_copies_of_a_detection_are_one_and_have_what_any_of_them_has():
+    first = detection(candid=3000000000000000001, drb=None, image_urls=urls("x"), ra=10.0, dec=20.0)
+    again = first | {"candid": "3000000000000000001", "magpsf": 18.500001, "drb": 0.9, "image_urls": None}
+    coarse = first | {"candid": 3000000000000000001, "jd": first["jd"] + 0.004, "sigmapsf": 0.06}
+    for copies in ([first, again], [again, first], [coarse, again, first], [again, coarse, first, first]):
+        found = parse({"objectId": "a", "candidates": copies})
+        assert (found.n_det, found.n_det_good, len(found.light_curve.time_mjd)) == (1, 1, 1)
+        assert found.extras["drb"] == 0.9 and found.cutouts.science == urls("x")["Science"]
+
+
+def test_the_place_on_the_detector_goes_with_the_stamps():
+    shown = detection(magpsf=18.0, image_urls=urls("x"), xpos=12.5, ypos="3070.25")
+    other = detection(2461003.7, xpos=1000.0, ypos=1000.0, candid=2)
+    found = parse({"objectId": "a", "candidates": [other, shown]}).cutouts
+    assert (found.x_pixel, found.y_pixel) == (12.5, 3070.25)
+    paths = {"science": "s.fits", "template": "t.fits", "difference": "d.fits"}
+    of_packet = parse({"objectId": "a", "candidate": other, "prv_candidates": [shown], "cutouts": paths}).cutouts
+    assert (of_packet.science, of_packet.x_pixel, of_packet.y_pixel) == ("s.fits", 1000.0, 1000.0)
+    assert parse({"objectId": "a", "cutouts": paths, "xpos": 5, "ypos": -999}).cutouts.x_pixel == 5.0
