@@ -117,7 +117,7 @@ def _json_lines(lines: Iterable[bytes]) -> Iterator[object]:
 
 
 def _bare(line: bytes) -> bytes:
-    return line.strip().removeprefix(codecs.BOM_UTF8)
+    return line.strip(b" \t\r\n\x0b\x0c\x1e").removeprefix(codecs.BOM_UTF8)  # RFC 7464 begins records with 0x1E
 
 
 def file_batches(path: Path, survey: Survey) -> Iterator[Batch]:

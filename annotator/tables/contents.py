@@ -28,8 +28,11 @@ class Kind(enum.StrEnum):
     VOTABLE = "VOTable"
     FITS = "FITS"
     PARQUET = "Parquet"
+    IPAC = "IPAC table"
+    MRT = "machine-readable table"
 
 
+_IPAC_TYPES = frozenset(("char", "date", "double", "float", "int", "long", "real", *"cdfilr"))
 _GZIP = b"\x1f\x8b"
 _NO_TABLES = (
     (b"PK\x03\x04", "a workbook or a zip archive: save the sheet as CSV, or unpack it"),
@@ -80,7 +83,7 @@ def kind_of(name: str, head: bytes) -> Kind:
         return Kind.FITS
     if head.startswith(b"PAR1"):
         return Kind.PARQUET
-    lines = [line.strip(" \t\r\ufeff") for line in _decoded_head(head).split("\n")]
+    lines = [line.strip(" \t\r\x1e\ufeff") for line in _decoded_head(head).split("\n")]
     begun = [line for line in lines if line]
     if begun and begun[0].startswith("<"):
         if re.search(r"<(\w+:)?VOTABLE\b", "\n".join(begun)):
@@ -89,6 +92,11 @@ def kind_of(name: str, head: bytes) -> Kind:
     suffix = Path(name.lower().removesuffix(".gz")).suffix
     if suffix in JSON_SUFFIXES or any(line.startswith("{") for line in begun) or (begun and begun[0].startswith("[")):
         return Kind.JSON
+    if any(line.startswith("Byte-by-byte Description of file") for line in begun):
+        return Kind.MRT
+    bars = [line for line in begun if line.startswith("|")]
+    if len(bars) > 1 and {cell.strip().lower() for cell in bars[1].strip("|").split("|")} <= _IPAC_TYPES:
+        return Kind.IPAC
     return Kind.TEXT
 
 

@@ -72,8 +72,8 @@ def read_table(path: Path, columns: Columns) -> Table:
     Parameters
     ----------
     path
-        CSV, or text with semicolons, tabs, bars or blanks between the cells; ECSV, VOTable, FITS, or Parquet where
-        pyarrow is installed; each also packed by gzip.
+        CSV, or text with semicolons, tabs, bars or blanks between the cells; ECSV, VOTable, FITS, IPAC and
+        machine-readable tables, or Parquet where pyarrow is installed; each also packed by gzip.
     columns
         What is looked for in it.
 
@@ -123,6 +123,8 @@ def table_in(name: str, stream: BinaryIO, kind: Kind, columns: Columns) -> Table
 
     if kind is Kind.PARQUET:
         found = typed.read_parquet(name, stream)
+    elif kind in (Kind.IPAC, Kind.MRT):
+        found = typed.read_described(name, stream, kind)
     else:
         found = (typed.read_votable if kind is Kind.VOTABLE else typed.read_fits)(name, stream, count)
     names = recognised(name, found.names, columns, found.is_nested)

@@ -1,4 +1,4 @@
-"""Tables whose columns have types, VOTable, FITS and Parquet, with every cell as text.
+"""Tables whose columns have types, VOTable, FITS, Parquet and those of archives, with every cell as text.
 
 A number is written so that it is read back the same: a whole one with all its digits, a real one with as many as its
 type has.
@@ -17,6 +17,7 @@ import numpy as np
 
 from annotator.errors import TableError
 from annotator.fences import failure_of
+from annotator.tables.contents import Kind, encoding_of, lines_of
 
 ROWS_AT_A_TIME = 1000
 """Of a Parquet file that are made text."""
@@ -79,6 +80,27 @@ def read_fits(name: str, stream: BinaryIO, n_known: Callable[[Sequence[str]], in
                 raise TableError(f"{name} is FITS without a table")
             chosen = max(tables, key=lambda unit: n_known(unit.columns.names))
             table = Table.read(chosen, format="fits", character_as_bytes=True, unit_parse_strict="silent")
+        return TypedTable(tuple(table.colnames), _rows([np.ma.asarray(table[key]) for key in table.colnames]))
+
+
+def read_described(name: str, stream: BinaryIO, kind: Kind) -> TypedTable:
+    """Read a table as text that says of each column where it stands and of what type it is, as archives have them.
+
+    Parameters
+    ----------
+    kind
+        IPAC or MRT.
+
+    Raises
+    ------
+    TableError
+        If it cannot be read.
+    """
+    with _reading(name, kind):
+        from astropy.io import ascii as tables
+
+        text = "".join(lines_of(stream, encoding_of(stream), newline=""))
+        table = tables.read(text, format=kind.name.lower())
         return TypedTable(tuple(table.colnames), _rows([np.ma.asarray(table[key]) for key in table.colnames]))
 
 

@@ -10,6 +10,7 @@ from annotator.monitor.check import EXAMPLE_GROUP_ID, check
 from annotator.sandbox import Account, Sandbox
 from annotator.sandbox.kafka import StreamBroker
 from annotator.sources.kafka_lag import read_lag
+from annotator.surveys.ztf.record import ZTF
 from tests.conftest import TOKEN
 
 
@@ -29,6 +30,23 @@ def test_everything_in_order_is_said_point_by_point(sandbox, configure, tmp_path
     assert main(["check", "-c", str(tmp_path / "aha.yaml")]) == 0
     assert capsys.readouterr().out.count("ok ") == 9
     assert sandbox.annotations() == []
+
+
+def test_a_table_has_the_columns_that_its_header_names_whatever_is_empty_in_a_row(sandbox, configure, tmp_path):
+    names = ZTF.needed_columns
+    rows = [
+        [f"ZTF99aaaaaa{letter}", *("" if n % 2 == k else "18.2" for n, _ in enumerate(names[1:]))]
+        for k, letter in enumerate("ab")
+    ]
+    (tmp_path / "night.csv").write_text("\n".join(";".join(row) for row in (names, *rows)) + "\n")
+    configure(sandbox, source={"kind": "file", "path": "night.csv"})
+    assert points(tmp_path)["source"] == (
+        True,
+        f"{tmp_path}/night.csv can be read and has every column that the models use",
+    )
+    (tmp_path / "night.csv").write_text("name;colour\nZTF99aaaaaaa;blue\n")
+    in_order, said = points(tmp_path)["source"]
+    assert not in_order and "no column objectId; the columns are name, colour" in said
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import subprocess
 from importlib.util import find_spec
 
 import pytest
-from astropy.io.votable import parse, validate
+from astropy.io.votable import parse, tree, validate
 from astropy.table import Table, vstack
 
 from annotator.passes.run import run_pass
@@ -112,6 +112,11 @@ def test_a_votable_has_the_same_fields_whatever_the_night_holds(files):
         *((kind, None) for kind in ("long", "double", "boolean")),
     }
     assert all(validate(path, output=io.StringIO()) for path in files)
+
+
+def test_no_votable_is_written_by_what_writes_beyond_its_buffer(monkeypatch):
+    monkeypatch.setattr(tree.tablewriter, "write_tabledata", pytest.fail)
+    assert "<TR>" in to_table(nights()["full"], "votable")
 
 
 def test_csv_and_json_have_the_same_columns_whatever_the_night_holds():

@@ -117,6 +117,12 @@ def test_every_way_of_writing_is_tried_with_one_ordinary_row(path):
         check(path, [ROW], write([ROW]).rstrip("\r\n").encode()), how
 
 
+@pytest.mark.parametrize("how", ["IPAC", "MRT"])
+def test_a_table_of_an_archive_says_itself_where_its_columns_stand(path, how):
+    table = [ROW | {"note": "moves, twice"}, ROW | {"candid": None, "gmag": None, "note": None}]
+    check(path, table, FILES[how](table))
+
+
 def test_letters_of_an_old_mac_are_known_by_where_they_are(path):
     (row,) = cells(read(path, delimited([ROW], ";", ",", end="\r").encode("mac_roman")))
     assert row["note"] == ROW["note"]

@@ -9,6 +9,7 @@ import pytest
 from astropy.table import Table as AstropyTable
 
 from annotator.errors import ConfigError
+from tests.tables.written import written
 from training.data.curves import read_curves
 from training.data.fetch_objects import read_objects
 from training.data.table import read_table
@@ -30,8 +31,10 @@ def write(path, form: str):
         writer.writerow([name.upper() for name in ROWS[0]])
         writer.writerows([str(value).replace(".", ",") for value in row.values()] for row in ROWS)
         path.write_bytes(text.getvalue().encode("utf-16"))
+    elif form == "parquet":
+        pandas.DataFrame(ROWS).to_parquet(path)
     else:
-        AstropyTable(rows=ROWS).write(path, format=form, overwrite=True)
+        path.write_bytes(written(AstropyTable(rows=ROWS), format=form))
     return path
 
 
