@@ -12,6 +12,8 @@ SOLAR_SYSTEM_ARCSEC, SOLAR_SYSTEM_MAG = 5.0, 1.5
 """A detection so near to where a known solar-system object was, and as bright as that within so much, is of it."""
 NAMELESS_ARCSEC = 2.0
 """As near it has to be where nobody says how bright that object was."""
+MAX_NAMELESS = 100
+"""Where there are more of them they are no passers-by, and all stay."""
 SAME_PLACE_ARCSEC = 0.5
 """Another detection so near speaks for a source that stays; what moves is seen once at a place."""
 
@@ -112,11 +114,13 @@ def of_solar_system(
     if not is_theirs.any():
         return is_theirs
     is_theirs &= np.isnan(magnitude_difference) | (np.abs(magnitude_difference) <= SOLAR_SYSTEM_MAG)
-    for number in np.flatnonzero(is_theirs & np.isnan(magnitude_difference)):
-        separations = _separations_arcsec(ra_deg, dec_deg, number)
-        # An unknown place may be the same one.
-        is_alone = np.all(np.delete(separations, number) > SAME_PLACE_ARCSEC)
-        is_theirs[number] = separation_arcsec[number] <= NAMELESS_ARCSEC and is_alone
+    nameless = is_theirs & np.isnan(magnitude_difference)
+    is_theirs &= ~nameless
+    near = np.flatnonzero(nameless & (separation_arcsec <= NAMELESS_ARCSEC))
+    if len(near) <= MAX_NAMELESS:
+        for number in near:
+            others = np.delete(_separations_arcsec(ra_deg, dec_deg, number), number)
+            is_theirs[number] = np.all(others > SAME_PLACE_ARCSEC)  # an unknown place may be the same one
     return is_theirs
 
 

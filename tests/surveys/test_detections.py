@@ -91,3 +91,9 @@ def test_where_nobody_predicts_a_magnitude_another_detection_at_the_same_place_s
     assert not whose(1.0, ra=(150.0, 150.0), dec=(20.0, 20.0 + 0.4 / 3600))
     assert not whose(1.0, ra=(359.99999, 0.00001), dec=(0.0, 0.0))
     assert not whose(1.0, ra=(150.0, math.nan), dec=(20.0, math.nan))  # who knows where that was
+
+
+def test_a_source_with_hundreds_of_detections_near_nameless_objects_keeps_them_all_in_no_time():
+    n = 50_000
+    at = np.linspace(10.0, 20.0, n)
+    assert not of_solar_system(np.zeros(n), np.full(n, np.nan), at, at).any()
