@@ -22,9 +22,9 @@ def configured(options: argparse.Namespace, needs_token: bool = True) -> tuple["
         If a model is damaged, changed, or does not reproduce its references.
     """
     from annotator.config import load_config
-    from annotator.models import load_models
+    from annotator.models import load_to_stay
 
     config = load_config(options.config, os.environ)
     if needs_token:
         config.require_token()
-    return config, load_models(config.models, config.survey)
+    return config, load_to_stay(config.models, config.survey)

@@ -87,7 +87,7 @@ def _score(options: argparse.Namespace) -> int:
     from annotator.decision.config import DecisionConfig
     from annotator.lasair.cutout_cache import CutoutCache
     from annotator.lasair.cutouts import CutoutFetcher
-    from annotator.models import load_models
+    from annotator.models import load_to_stay
     from annotator.passes.score_file import score_lines
     from annotator.sources.files import read_records
     from annotator.surveys import SURVEYS
@@ -95,7 +95,7 @@ def _score(options: argparse.Namespace) -> int:
     for name in options.files:
         if name != "-" and not Path(name).is_file():
             raise ConfigError(f"no such file: {name}")
-    models = load_models(options.models, options.survey)
+    models = load_to_stay(options.models, options.survey)
     hosts = options.cutout_host or SURVEYS[options.survey].cutout_hosts
     cache = CutoutCache(options.cutout_cache, MAX_CACHE_BYTES) if options.cutout_cache else None
     status = EXIT_OK

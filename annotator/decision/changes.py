@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 
 from annotator.decision.objects import ScoredState, Seen
@@ -104,13 +105,18 @@ def _is_other(state: ScoredState, known: ScoredState) -> bool:
 
 def state_digest(transient: Transient) -> str:
     """Digest of everything about an object that a score, a decision or an annotation depends on."""
-    content = {name: value for name, value in transient.__dict__.items() if name not in ("features", "dates_ahead")}
-    text = json.dumps([content, sorted(transient.features.items())], sort_keys=True, default=_plain)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    content = {name: value for name, value in transient.__dict__.items() if name != "dates_ahead"}
+    try:
+        text = msgspec.json.encode(content, enc_hook=_plain, order="sorted")
+    except (OverflowError, UnicodeError):  # what msgspec refuses takes ten times as long
+        text = json.dumps(content, sort_keys=True, default=_plain).encode()
+    return hashlib.sha256(text).hexdigest()[:32]
 
 
 def _plain(value: object) -> object:
-    """Make JSON of a light curve, of stamps and where they are."""
+    """Make JSON of arrays, and of what holds them."""
     if isinstance(value, np.ndarray):
-        return [value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
+        return [value.shape, value.tobytes().hex()]
+    if isinstance(value, np.generic):
+        return value.item()
     return dict(value) if isinstance(value, Mapping) else vars(value)

@@ -66,7 +66,7 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
         classification=classification,
         score=scores.score,
         modalities=_with_dates(modality_summary(scores), transient) | learned(scores),
-        numbers={name: float(f"{value:.6g}") for name, value in scores.numbers.items() if name in rules.head_inputs},
+        numbers=_rounded({name: value for name, value in scores.numbers.items() if name in rules.head_inputs}),
         first_flagged_mjd=first_mjd,
         outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd),
         waiting_record=case.seen.record if case.waits else None,
@@ -104,6 +104,12 @@ def _with_what_people_say(explanation: str, classification: str, known: Known) -
     if known.override is not None:
         return explain_verdict(known.verdict)
     return state_class(explanation, known.tns_type) if known.tns_type and classification in FLAGS else explanation
+
+
+def _rounded(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Round numbers to six digits, all in one text: one by one takes twice as long."""
+    text = " ".join(["%.6g"] * len(numbers)) % tuple(numbers.values())
+    return dict(zip(numbers, map(float, text.split()), strict=True))
 
 
 def _with_dates(summary: dict[str, object], transient: Transient) -> dict[str, object]:

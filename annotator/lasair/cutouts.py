@@ -106,8 +106,16 @@ class CutoutFetcher:
                 return reason
             return Triplet(*stamps, reference.time_mjd, reference.x_pixel, reference.y_pixel)
 
-        with ThreadPoolExecutor(min(self._parallel, len(references)), thread_name_prefix="cutouts") as pool:
-            outcomes = list(pool.map(outcome, references))
+        # Each worker takes the next one that is left: to hand them over one by one takes longer than to read a stamp.
+        left, outcomes = iter(list(enumerate(references))), {}
+
+        def work(_: int) -> None:
+            for number, reference in left:
+                outcomes[number] = outcome(reference)
+
+        n_workers = min(self._parallel, len(references))
+        with ThreadPoolExecutor(n_workers, thread_name_prefix="cutouts") as pool:
+            list(pool.map(work, range(n_workers)))
         self._breakers.save()
         if self._cache:
             self._cache.trim()
@@ -115,7 +123,7 @@ class CutoutFetcher:
             NotNowError(str(outcome))
             if isinstance(outcome, RejectedError | _NoStampError) and not self._believes(reference)
             else outcome
-            for reference, outcome in zip(references, outcomes, strict=True)
+            for reference, outcome in ((reference, outcomes[number]) for number, reference in enumerate(references))
         ]
 
     def _believes(self, reference: CutoutReference) -> bool:

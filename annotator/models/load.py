@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import gc
 import importlib.resources
 import math
 from collections.abc import Mapping
@@ -70,6 +71,18 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
         heads=MappingProxyType(heads),
         distributions=tuple(item for model in models.values() for item in model.manifest.distributions),
     )
+
+
+def load_to_stay(folder: Path | None, survey: str) -> ModelSet:
+    """Load the models of a survey, as :func:`load_models` does, for as long as this process lives.
+
+    Python's collector of garbage is told to leave alone what is there now: it would look through all that the models
+    hold again and again.
+    """
+    models = load_models(folder, survey)
+    gc.collect()
+    gc.freeze()
+    return models
 
 
 def place_of_models(folder: Path | None, survey: str) -> Traversable:

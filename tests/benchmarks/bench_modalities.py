@@ -29,7 +29,7 @@ from annotator.decision.objects import Case, Enriched, ScoredObject, Seen
 from annotator.errors import MissingModalityError
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
-from annotator.models import ModalityScore, Model, ModelSet, load_models
+from annotator.models import ModalityScore, Model, ModelSet, load_to_stay
 from annotator.models.inputs import PREPARATIONS, Preparation
 from annotator.models.model_set import head_numbers
 from annotator.models.rows import parts
@@ -123,7 +123,7 @@ def main() -> None:
     options = arguments.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    models = load_models(options.models, "ztf")
+    models = load_to_stay(options.models, "ztf")
     batch = simulated_batch(BATCH)
     sizes = [len(text) for text in batch.texts]
     print(f"{BATCH} simulated objects: {statistics.mean(sizes) / 1000:.0f} kB of JSON each, {len(batch.files)} stamps")

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import gc
 import hashlib
 import json
 import math
@@ -19,7 +20,7 @@ from annotator.errors import ModelError
 from annotator.models import Missing, ModalityScore
 from annotator.models.distribution import Distribution
 from annotator.models.inputs import PREPARATIONS
-from annotator.models.load import load_models, reference_transient
+from annotator.models.load import load_models, load_to_stay, reference_transient
 from annotator.models.manifest import parse_manifest
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
 from annotator.models.runtime import onnxruntime
@@ -539,3 +540,13 @@ def test_running_a_model_leaves_nothing_in_the_home_folder(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))} | places
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_python_does_not_look_for_garbage_among_models_that_stay():
+    before = gc.get_freeze_count()
+    try:
+        models = load_to_stay(None, "ztf")
+        assert gc.get_freeze_count() > before
+        assert models.version == load_models(None, "ztf").version
+    finally:
+        gc.unfreeze()
