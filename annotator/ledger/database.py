@@ -21,6 +21,8 @@ from annotator.errors import LedgerError, LedgerMissingError, LedgerValueError
 from annotator.ledger.schema import identity
 from annotator.ledger_address import PostgresAddress
 
+PAGE_BYTES = 16_384
+"""Of a new file of SQLite: stamps take a fifth less time to write than in a quarter of it."""
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10
 """How long to wait for a server to answer at all."""
@@ -103,6 +105,7 @@ def _connect_to_file(path: Path | str, busy_timeout_s: float, mode: str) -> Conn
 
     def open_file() -> sqlite3.Connection:
         file = sqlite3.connect(name, timeout=busy_timeout_s, uri=path != MEMORY)
+        file.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # heeded when a file is begun
         file.execute("PRAGMA synchronous = FULL")
         file.execute("PRAGMA foreign_keys = ON")
         return file

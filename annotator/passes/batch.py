@@ -5,10 +5,8 @@ a batch as a whole is found by halving it: the halves are written one after the 
 refused. Where nearly all of them fail alike the fault is not theirs: none is refused, and they come again.
 """
 
-import contextlib
-import gc
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from annotator.annotation import OBJECT_ID
@@ -23,6 +21,7 @@ from annotator.fences import Failure, failure_of, require_own_faults
 from annotator.ledger import Ledger
 from annotator.ledger.positions import Progress
 from annotator.models import ModelSet, Scores
+from annotator.passes.collector import collector_rests
 from annotator.passes.enrich import Enricher
 from annotator.passes.past import take_past
 from annotator.reasons.find import reasons_of
@@ -70,23 +69,7 @@ Objects = Sequence[tuple[Seen, Enriched]]
 """As their source gave them, each with what could be fetched for it."""
 
 
-@contextlib.contextmanager
-def _collector_rests() -> Iterator[None]:
-    """Let Python not look for cycles of garbage in a batch.
-
-    Hundreds of thousands of objects live for its time; among them, and all that the models hold, it would look again
-    and again, in a tenth of the time that a batch takes, and find next to nothing.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_collector_rests()
+@collector_rests()
 def take_batch(
     records: Sequence[object], scoring: Scoring, enricher: Enricher, progress: Progress | None = None
 ) -> Taken:
