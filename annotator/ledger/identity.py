@@ -18,7 +18,7 @@ from annotator.ledger_address import LedgerAddress, PostgresAddress
 
 log = logging.getLogger(__name__)
 
-LEDGER, HOLDER = "ledger", "holder"
+LEDGER, HOLDER, WRITES = "ledger", "holder", "writes"
 WAYS_ON = (
     "restore it from a backup, make one of what Lasair holds (`aha-annotator rebuild`), or go on with what is there, "
     "be it nothing, as a new one (`--new-ledger`)"
@@ -50,6 +50,24 @@ class Identity:
             fence = str(int(self._get(FENCE) or 0) + 1)
             self._database.replace(identity, [{"name": FENCE, "value": fence}, {"name": HOLDER, "value": holder}])
         return fence
+
+    def check_topic(self, survey: str, topic: str) -> None:
+        """Raise LedgerError where the ledger is of what is written to another topic, or to another survey's Lasair.
+
+        It would take what stands there for what stands here, and write nothing of it.
+        """
+        known, ours = self._get(WRITES), f"{topic} of {survey}"
+        if known not in ("", ours):
+            raise LedgerError(
+                f"the ledger {self._database.address} is that of the topic {known}, and this configuration writes "
+                f"{ours}: give it a ledger of its own (`ledger`)"
+            )
+
+    def note_topic(self, survey: str, topic: str) -> None:
+        """Note, in the first pass, what is written from the ledger; raise LedgerError where it is something else."""
+        self.check_topic(survey, topic)
+        if not self._get(WRITES):
+            self._database.replace(identity, [{"name": WRITES, "value": f"{topic} of {survey}"}])
 
     def _get(self, name: str) -> str:
         return self._database.value(select(identity.c.value).where(identity.c.name == name)) or ""

@@ -32,7 +32,7 @@ def read_object(text: str | None, where: str) -> dict:
     """
     try:
         found = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         log.warning("%s cannot be read and counts as empty: %s", where, error)
         return {}
     if isinstance(found, dict):

@@ -10,6 +10,7 @@ from sqlalchemy import and_, delete, func, select, update
 
 from annotator.annotation import Annotation
 from annotator.ledger.database import Database
+from annotator.ledger.json_text import read_object
 from annotator.ledger.schema import strangers, sweeps
 from annotator.nights import DAY_S, MAX_AHEAD_DAYS
 
@@ -33,6 +34,11 @@ class Sweep:
     """In seconds since 1970, None while it goes on."""
 
 
+def _counts(text: str) -> dict[str, int]:
+    found = read_object(text, "what the last sweep counted")
+    return {name: count for name, count in found.items() if isinstance(count, int)}
+
+
 class Sweeps:
     """The sweeps of each topic, and what the last one found that is not in the outbox."""
 
@@ -44,7 +50,7 @@ class Sweeps:
         is_ours = and_(sweeps.c.topic == topic, sweeps.c.begun_at <= now + MAX_AHEAD_DAYS * DAY_S)
         query = select(sweeps).where(is_ours).order_by(sweeps.c.begun_at.desc(), sweeps.c.night.desc())
         row = self._database.row(query.limit(1))
-        return row and Sweep(row.topic, row.night, row.begun_at, row.after, json.loads(row.counts), row.ended_at)
+        return row and Sweep(row.topic, row.night, row.begun_at, row.after, _counts(row.counts), row.ended_at)
 
     def begin(self, sweep: Sweep) -> None:
         """Note that a sweep begins."""

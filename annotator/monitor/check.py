@@ -74,6 +74,11 @@ def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
         yield Point("ledger", False, str(error))
         return
     with ledger:
+        try:
+            ledger.identity.check_topic(config.survey, config.annotation.topic)
+        except AhaError as error:
+            yield Point("ledger", False, str(error))
+            return
         yield Point("ledger", True, words)
         yield from _lasair(config, ledger, version)
 

@@ -271,6 +271,7 @@ def recorded_pass(config: Config, clock: Clock, is_dry: bool = False) -> Iterato
     """Hold the ledger for a pass, and note in it how the pass ended, whatever happens."""
     token = config.require_token()
     with open_for_pass(config.ledger) as kept:
+        kept.identity.note_topic(config.survey, config.annotation.topic)
         ledger = kept.for_dry_run() if is_dry else kept
         # A dry run's reads are calls like any other: they are counted in the ledger that stays.
         budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)

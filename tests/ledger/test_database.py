@@ -11,7 +11,8 @@ from sqlalchemy.exc import OperationalError
 from annotator.errors import LedgerError, LedgerMissingError
 from annotator.ledger import Ledger
 from annotator.ledger.database import MEMORY, as_ledger_errors
-from annotator.ledger.schema import scores
+from annotator.ledger.schema import scores, sweeps
+from annotator.ledger.sweeps import Sweep
 from tests.ledger.test_ledger import scored_object
 
 
@@ -84,6 +85,14 @@ def test_a_file_of_any_name_is_a_ledger(tmp_path, name):
     assert (tmp_path / name).is_file()
     with Ledger(tmp_path / name, read_only=True) as ledger:
         assert ledger.scores.states(["ZTF99aaaaaaa"])
+
+
+@pytest.mark.parametrize("written", ["x", "[1]", "1e300", '{"otherwise": "many"}'])
+def test_what_a_sweep_counted_counts_as_nothing_where_it_cannot_be_read(tmp_path, written):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.sweeps.begin(Sweep("aha_ztf", 60000, 1.0))
+        ledger._database.write(sweeps.update().values(counts=written))
+        assert ledger.sweeps.last("aha_ztf", 2.0).counts == {}
 
 
 def test_who_holds_a_ledger_is_asked_to_end(tmp_path):

@@ -49,6 +49,16 @@ def test_the_first_pass_begins_a_ledger_and_every_later_one_has_the_same(address
     assert len(found) == 1
 
 
+def test_a_ledger_is_of_one_topic_of_one_survey(address):
+    with open_for_pass(address) as ledger:
+        ledger.identity.check_topic("ztf", "aha_ztf")
+        for _ in range(2):
+            ledger.identity.note_topic("ztf", "aha_ztf")
+        for survey, topic in (("ztf", "aha_two"), ("lsst", "aha_ztf")):
+            with pytest.raises(LedgerError, match=rf"topic aha_ztf of ztf, .* {topic} of {survey}: give it a ledger"):
+                ledger.identity.note_topic(survey, topic)
+
+
 def test_no_two_ledgers_are_the_same(tmp_path):
     found = set()
     for name in ("a", "b"):

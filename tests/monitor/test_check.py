@@ -6,6 +6,7 @@ import pytest
 
 import annotator
 from annotator.cli import main
+from annotator.ledger import open_for_pass
 from annotator.monitor.check import EXAMPLE_GROUP_ID, check
 from annotator.sandbox import Account, Sandbox
 from annotator.sandbox.kafka import StreamBroker
@@ -47,6 +48,13 @@ def test_a_table_has_the_columns_that_its_header_names_whatever_is_empty_in_a_ro
     (tmp_path / "night.csv").write_text("name;colour\nZTF99aaaaaaa;blue\n")
     in_order, said = points(tmp_path)["source"]
     assert not in_order and "no column objectId; the columns are name, colour" in said
+
+
+def test_a_ledger_of_another_topic_is_not_in_order(sandbox, configure, tmp_path):
+    with open_for_pass(configure(sandbox).ledger) as ledger:
+        ledger.identity.note_topic("ztf", "aha_other")
+    in_order, said = points(tmp_path)["ledger"]
+    assert not in_order and "give it a ledger of its own" in said
 
 
 @pytest.mark.parametrize(

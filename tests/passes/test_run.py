@@ -15,7 +15,7 @@ from annotator.annotation import Annotation
 from annotator.cli import main
 from annotator.decision.changes import state_digest
 from annotator.decision.sending import must_send
-from annotator.errors import LedgerBusyError, SourceError
+from annotator.errors import LedgerBusyError, LedgerError, SourceError
 from annotator.lasair.filters import list_filters, load_filter
 from annotator.ledger import Ledger, open_for_pass
 from annotator.passes import run
@@ -295,6 +295,14 @@ def test_a_topic_of_somebody_else_stops_the_sending_early(sandbox, configure, mo
     report = run_pass(configure(sandbox, annotation__topic="aha_other"), models)
     assert "does not exist" in report.problem
     assert report.delivery.failed == 0 and report.waiting > 5
+
+
+def test_a_second_topic_asks_for_a_ledger_of_its_own_instead_of_writing_nothing(sandbox, configure, models):
+    run_pass(configure(sandbox), models)
+    sent = len(sandbox.annotations())
+    with pytest.raises(LedgerError, match="give it a ledger of its own"):
+        run_pass(configure(sandbox, annotation__topic="aha_other"), models)
+    assert run_pass(configure(sandbox), models).problem == "" and len(sandbox.annotations()) == sent
 
 
 def test_a_cache_in_somebody_s_folder_stops_the_pass_before_anything_is_deleted_or_sent(
