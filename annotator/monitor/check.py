@@ -29,7 +29,7 @@ EXAMPLE_GROUP_ID = "my-aha-annotator"
 """As `annotator/example.yaml` has it."""
 CAPITALS = (
     "capitals count, and Lasair's form changes those of the words of SQL when it saves a filter, unless they stand "
-    "behind their table's name, as objects.ncand does"
+    "behind their table's name, as in objects.COLUMN"
 )
 """Why a stream may have a column under another name than the filter."""
 MAX_ROWS = 100
