@@ -1,11 +1,10 @@
 """`aha-annotator check`: is everything in order to go live, point by point, and what to do where not."""
 
 import datetime
-import itertools
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +32,7 @@ CAPITALS = (
 )
 """Why a stream may have a column under another name than the filter."""
 MAX_ROWS = 100
-"""Annotations of the topic, and records of a file, that are looked at."""
+"""Annotations of the topic that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ def _source(config: Config, api: LasairApi) -> Point:
     source = config.source
     try:
         if isinstance(source, FileSource):
-            name, record = str(source.path), _seen_of(read_records(source.path, api.survey))
+            name, record = str(source.path), next(read_records(source.path, api.survey), None)
         elif isinstance(source, StreamSource):
             if source.group_id == EXAMPLE_GROUP_ID:
                 words = "is the example's, and groups are shared by all users of the broker: choose one of your own"
@@ -204,12 +203,6 @@ def _source(config: Config, api: LasairApi) -> Point:
             words.append(f"has {found}: {CAPITALS}")
         return Point("source", False, f"{name} {'; and it '.join(words)}. Objects would be scored without")
     return Point("source", True, f"{name} can be read and has every column that the models use")
-
-
-def _seen_of(records: Iterable[object]) -> Mapping[str, object] | None:
-    """Return what the first records of a file have between them: a row of a table lacks what it has no value of."""
-    seen = [record for record in itertools.islice(records, MAX_ROWS) if isinstance(record, Mapping)]
-    return {name: value for record in seen for name, value in record.items()} if seen else None
 
 
 def _topic(topic: str, api: LasairApi, version: str) -> Point:

@@ -35,7 +35,7 @@ def read_records(path: Path | str, survey: Survey, stdin: BinaryIO | None = None
     Yields
     ------
     object
-        Each record, or :class:`Unreadable` for a line that is none. Cells of a table are text.
+        Each record, or :class:`Unreadable` for a line that is none. A table's cells are text, None where empty.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_records(path: Path | str, survey: Survey, stdin: BinaryIO | None = None
             return
         with open(path, "rb", contents.HEAD_BYTES) as file:
             yield from _read(name, contents.unpacked(file), survey)
-    except (OSError, EOFError) as error:  # what is packed may be cut off
+    except contents.UNREADABLE as error:
         raise SourceError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -82,8 +82,8 @@ def _read_table(name: str, stream: BinaryIO, kind: Kind, survey: Survey) -> Iter
     for row in table_in(name, stream, kind, columns_of(survey)).with_points().rows:
         if isinstance(row, BadRow):
             yield Unreadable(f"{row.place}: {row.reason}", row.text)
-        else:  # an empty cell is an absent value
-            yield {column: value for column, value in row.cells.items() if value != ""}
+        else:  # an empty cell is NULL, which Lasair tells from a column that it was not asked for
+            yield {column: None if value == "" else value for column, value in row.cells.items()}
 
 
 def _read_json(name: str, lines: Iterable[bytes]) -> Iterator[object]:

@@ -5,6 +5,7 @@ import enum
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,7 @@ MAX_PACKED = 2
 """How often what is in a file may have been packed, as where a server packs what is packed already."""
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+TABLE_SUFFIXES = (".csv", ".tsv", ".ecsv")
 
 
 class Kind(enum.StrEnum):
@@ -31,6 +33,9 @@ class Kind(enum.StrEnum):
     IPAC = "IPAC table"
     MRT = "machine-readable table"
 
+
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What reading a file raises that is not there, or was packed and is cut off or damaged."""
 
 _IPAC_TYPES = frozenset(("char", "date", "double", "float", "int", "long", "real", *"cdfilr"))
 _GZIP = b"\x1f\x8b"
@@ -90,7 +95,8 @@ def kind_of(name: str, head: bytes) -> Kind:
             return Kind.VOTABLE
         raise TableError(f"{name} is XML or HTML, and no VOTable: has a page come in place of the table?")
     suffix = Path(name.lower().removesuffix(".gz")).suffix
-    if suffix in JSON_SUFFIXES or any(line.startswith("{") for line in begun) or (begun and begun[0].startswith("[")):
+    is_json = any(line.startswith("{") for line in begun[: 1 if suffix in TABLE_SUFFIXES else None])
+    if suffix in JSON_SUFFIXES or is_json or (begun and begun[0].startswith("[")):
         return Kind.JSON
     if any(line.startswith("Byte-by-byte Description of file") for line in begun):
         return Kind.MRT

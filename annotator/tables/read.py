@@ -90,7 +90,7 @@ def read_table(path: Path, columns: Columns) -> Table:
                 raise TableError(f"{path} is JSON: expected a table, such as CSV")
             table = table_in(str(path), stream, kind, columns)
             return Table(table.names, iter(list(table.rows)))
-    except (OSError, EOFError) as error:  # what is packed may be cut off
+    except contents.UNREADABLE as error:
         raise TableError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 

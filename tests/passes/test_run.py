@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import io
 import json
 import sqlite3
 import time
@@ -157,6 +158,30 @@ def test_what_nothing_can_be_scored_of_any_longer_is_refused_and_what_was_sent_s
     report = run_pass(config, dataclasses.replace(models, version="aha-ztf-9.9"))
     assert (report.scored, report.refused, report.queued) == (0, 1, 0)
     assert held_by(sandbox) == before
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_spreadsheet_s_table_is_annotated_as_the_same_records_in_json_are(
+    sandbox, configure, models, night, tmp_path, separator
+):
+    rows = night.rows()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    table = csv.writer(text, delimiter=separator)
+    table.writerow([*names, ""])
+    for row in rows:
+        table.writerow(["" if row.get(name) is None else str(row[name]).replace(".", ",") for name in names] + [""])
+    table.writerows([[""] * len(names), ["ZTF99zzzzzzz"] * (len(names) + 3)])
+    (tmp_path / "night.csv").write_bytes(text.getvalue().encode("utf-16"))
+    (tmp_path / "night.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    written = []
+    for number, name in enumerate(("night.csv", "night.jsonl")):
+        config = configure(sandbox, source={"kind": "file", "path": name}, ledger=f"{number}.sqlite")
+        annotations = []
+        report = run_pass(config, models, on_dry_annotation=annotations.append)
+        assert (report.scored, report.refused, report.problem) == (len(rows), int(name == "night.csv"), "")
+        written.append({item.object_id: (item.classification, item.classdict) for item in annotations})
+    assert written[0] == written[1] != {}
 
 
 def lines_nan() -> str:

@@ -106,15 +106,16 @@ def test_nothing_gives_nothing():
     assert read("") == read("\n \n") == []
 
 
-def test_a_table_gives_one_record_a_row_without_its_empty_cells(tmp_path):
+def test_a_table_gives_one_record_a_row_and_null_for_an_empty_cell(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(
         'objectId,gmag,rmag,maggmin,note\n"ZTF99aaaaaaa",19.5,,,"a, b"\nZTF99aaaaaab,,,,\nZTF99aaaaaac\n,,,,\n'
     )
+    nothing = dict.fromkeys(("gmag", "rmag", "maggmin", "note"))
     assert list(read_records(path, ZTF)) == [
-        {"objectId": "ZTF99aaaaaaa", "gmag": "19.5", "note": "a, b"},
-        {"objectId": "ZTF99aaaaaab"},
-        {"objectId": "ZTF99aaaaaac"},
+        {"objectId": "ZTF99aaaaaaa"} | nothing | {"gmag": "19.5", "note": "a, b"},
+        {"objectId": "ZTF99aaaaaab"} | nothing,
+        {"objectId": "ZTF99aaaaaac"} | nothing,
     ]
 
 
