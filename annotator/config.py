@@ -282,7 +282,10 @@ def _read_yaml(path: Path) -> object:
     except UnicodeDecodeError as error:
         raise ConfigError(f"the configuration {path} is not UTF-8 text") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"the configuration {path} is not valid YAML: {' '.join(str(error).split())}") from error
+        hint = "; a text that begins with @ or * needs quotes" if re.search("alias|'@'", str(error)) else ""
+        raise ConfigError(
+            f"the configuration {path} is not valid YAML: {' '.join(str(error).split())}{hint}"
+        ) from error
 
 
 def _path_of_token(document: Mapping) -> str | None:

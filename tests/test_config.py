@@ -211,6 +211,8 @@ def test_a_missing_key_is_named(tmp_path, key):
     [
         ("survey: ztf\nsurvey: lsst\n", "key 'survey' is repeated"),
         ("survey: [ztf\n", "not valid YAML"),
+        ("schedule: {cron: @daily}\n", "begins with @ or . needs quotes"),
+        ("schedule:\n  cron: * * * * *\n", "begins with @ or . needs quotes"),
         ("", "has no keys"),
         ("- survey\n", "has no keys"),
         ("? [a, b]\n: c\n", "not valid YAML"),

@@ -2,6 +2,7 @@
 
 import re
 import reprlib
+import zlib
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -30,6 +31,7 @@ MAX_REASON = 300
 
 _REFUSALS = frozenset(range(400, 501)) - {401, 408, 425, 429}
 """What may be about this request alone. Whether it is, others' answers tell (:mod:`annotator.lasair.breaker`)."""
+_GZIP = b"\x1f\x8b"
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 200
 
@@ -71,9 +73,10 @@ class Client(lasair.lasair_client):
             reply = self._http.call("POST", url, follow=is_same_origin, headers=self.headers, **content)
         except NoAnswerError as error:
             raise LasairUnreachableError(f"no answer from {self.endpoint} to {method}: {error}") from error
+        body = _unpacked(method, reply.body)
         if reply.status != 200:
-            raise self._failure(method, reply)
-        answer = self._decoded(method, reply.body)
+            raise self._failure(method, reply.status, body)
+        answer = self._decoded(method, body)
         if isinstance(answer, dict) and "error" in answer:
             raise LasairUnreachableError(f"{method} answered {words(answer['error'])}")
         if not isinstance(answer, dict | list):
@@ -81,16 +84,16 @@ class Client(lasair.lasair_client):
         self._hear_date(reply)
         return answer
 
-    def _failure(self, method: str, reply: Reply) -> Exception:
-        said = words(self._redact(reply.body[:4000].decode(errors="replace")))
-        answer = f"{method}: HTTP {reply.status}: {said}" if said else f"{method}: HTTP {reply.status}"
-        if reply.status == 401:
+    def _failure(self, method: str, status: int, body: bytes) -> Exception:
+        said = words(self._redact(body[:4000].decode(errors="replace")))
+        answer = f"{method}: HTTP {status}: {said}" if said else f"{method}: HTTP {status}"
+        if status == 401:
             return UnauthorizedError(f"{method}: Lasair does not accept the token: is LASAIR_TOKEN of this Lasair?")
-        if reply.status == 429:
+        if status == 429:
             return QuotaError(f"{method}: Lasair says that the hour's calls are used up")
-        if 300 <= reply.status < 400:
-            return LasairUnreachableError(f"{method}: HTTP {reply.status}: sends on to another host, or without end")
-        return RejectedError(answer) if reply.status in _REFUSALS else LasairUnreachableError(answer)
+        if 300 <= status < 400:
+            return LasairUnreachableError(f"{method}: HTTP {status}: sends on to another host, or without end")
+        return RejectedError(answer) if status in _REFUSALS else LasairUnreachableError(answer)
 
     def _decoded(self, method: str, body: bytes) -> object:
         if sum(body.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
@@ -120,6 +123,20 @@ class Client(lasair.lasair_client):
             self._hear(parsedate_to_datetime(reply.headers.get("Date", "")).timestamp())
         except (ValueError, OverflowError):
             return
+
+
+def _unpacked(method: str, body: bytes) -> bytes:
+    """Unpack what a gateway has packed, though it was asked not to; what breaks off or is damaged stays as it is."""
+    if not body.startswith(_GZIP):
+        return body
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacking.decompress(body, MAX_BYTES + 1)
+    except zlib.error:
+        return body
+    if len(unpacked) > MAX_BYTES:
+        raise LasairUnreachableError(f"{method} answered with more than {MAX_BYTES} bytes when unpacked")
+    return unpacked if unpacking.eof else body
 
 
 def words(answer: object) -> str:

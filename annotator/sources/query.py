@@ -1,6 +1,7 @@
 """The input filter run through the query API, page by page."""
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -101,13 +102,21 @@ def _newest(survey: Survey, position: str | None, now: float) -> float | None:
     return min(newest, now_epoch) if newest <= now_epoch + MAX_AHEAD_DAYS else None
 
 
+def _number(value: object) -> float | None:
+    """Read a number; a database's decimal numbers come as text."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _page_keys(survey: Survey, rows: list[dict[str, Any]], filter_name: str) -> list[tuple[float, str]]:
     """Return the rows' sort keys, the last of which the next page goes on from."""
     keys = [
-        (float(epoch), object_id)
+        (epoch, object_id)
         for row in rows
-        if isinstance(epoch := row.get(survey.epoch_column), int | float)
-        and epoch == epoch
+        if (epoch := _number(row.get(survey.epoch_column))) is not None
         and OBJECT_ID.fullmatch(object_id := survey.object_id(row))  # it goes into SQL text
     ]
     if not keys:

@@ -1,5 +1,6 @@
 """Whatever a server answers: the answer in its own shape, or an error that says so; never anything else."""
 
+import gzip
 import io
 import json
 
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 
 from annotator.annotation import Annotation
-from annotator.errors import LasairApiError, MissingModalityError
+from annotator.errors import LasairApiError, LasairUnreachableError, MissingModalityError
 from annotator.lasair import breaker
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
+from annotator.lasair.client import MAX_BYTES
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.lasair.http import Reply
 from annotator.ledger import Ledger
@@ -69,6 +71,17 @@ def test_a_query_gives_rows_or_says_that_lasair_is_not_there(api, server, night,
         assert status == 200 or isinstance(said, LasairApiError)
 
 
+def test_an_answer_that_a_gateway_has_packed_is_unpacked_up_to_the_limit_of_any(api, server):
+    rows = [{"objectId": NAME}]
+    server.body = whole = gzip.compress(json.dumps(rows).encode())
+    assert api.query("objectId", "objects", "", 9) == rows
+    for damaged in (whole[:-12], whole[:12] + b"x" * 40, gzip.compress(b" " * (MAX_BYTES + 1))):
+        server.body = damaged
+        assert isinstance(outcome(lambda: api.query("objectId", "objects", "", 9)), LasairUnreachableError)
+    server.status, server.body = 503, gzip.compress(b"<h1>Back soon</h1>")
+    assert "Back soon" in str(outcome(lambda: api.query("objectId", "objects", "", 9)))
+
+
 def test_an_object_is_read_as_that_object_or_lasair_is_not_there(api, server, night):
     item = night.objects[0]
     valid = {"objectId": item.object_id, "candidates": [candidate(e, "https://host") for e in item.epochs[:4]]}
@@ -84,7 +97,8 @@ def test_only_a_success_is_one(api, server):
     for seed in SEEDS:
         server.body = hostile_bytes(valid, seed)
         said = outcome(lambda: api.annotate([item]))
-        assert isinstance(said, LasairApiError) or "success" in json.loads(server.body.decode("utf-8-sig")).values()
+        body = gzip.decompress(server.body) if server.body.startswith(b"\x1f\x8b") else server.body
+        assert isinstance(said, LasairApiError) or "success" in json.loads(body.decode("utf-8-sig")).values()
 
 
 def test_what_tns_is_called_and_classified_as_is_short_text(api, server):

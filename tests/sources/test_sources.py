@@ -271,12 +271,23 @@ def test_a_row_that_was_read_before_or_is_dated_ahead_is_no_news():
         ([{"objectId": "ZTF99aaaaaaa"}], "have no jdmax and objectId"),
         ([{"objectId": "x' OR 1=1", "jdmax": 2461000.0}], "have no jdmax and objectId"),
         ([{"objectId": "ZTF99aaaaaaa", "jdmax": float("nan")}], "have no jdmax and objectId"),
+        ([{"objectId": "ZTF99aaaaaaa", "jdmax": "tonight"}], "have no jdmax and objectId"),
+        ([{"objectId": "ZTF99aaaaaaa", "jdmax": 10**400}], "have no jdmax and objectId"),
         ([{"objectId": "ZTF99aaaaaaa", "JDMAX": 2461000.0}], "they have JDMAX; capitals count"),
     ],
 )
 def test_rows_that_cannot_be_paged_are_an_error(rows, message):
     with pytest.raises(SourceError, match=message):
         list(query_batches(lambda *parts: rows, ZTF, FILTER, 10, 2.0, None))
+
+
+def test_an_epoch_that_a_database_gives_as_text_is_a_number():
+    table = Table({f"ZTF99aaaaaa{letter}": 2461000.5 + number for number, letter in enumerate("abcdefg")})
+
+    def as_text(*parts):
+        return [row | {"jdmax": f"{row['jdmax']:.7f}"} for row in table.query(*parts)]
+
+    assert sorted(object_ids(query_batches(as_text, ZTF, FILTER, 3, 2.0, None))) == sorted(table.rows)
 
 
 def test_a_filter_that_sets_its_own_order_and_a_damaged_position_are_errors():
