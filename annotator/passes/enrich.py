@@ -24,6 +24,7 @@ from annotator.errors import (
     SolarSystemObjectError,
 )
 from annotator.lasair.api import LasairApi
+from annotator.lasair.breaker import MAX_IN_A_ROW
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger.kept_objects import KeptObjects
@@ -83,6 +84,7 @@ class Enricher:
         self.night = night
         self._should_stop = should_stop
         self._refused: set[str] = set()
+        self._asked_again = 0
         room = _room(api.budget, lasair.object_share) if self._modalities and api else 0
         # Drawn call by call, so that a single call now and then is shared fairly, too.
         self._random_calls = sum(random.random() < lasair.random_share for _ in range(room))
@@ -152,7 +154,11 @@ class Enricher:
         if not may_call:
             return Enriched(self._without(transient, NO_CALL), waits=True)
         if was_refused and not self._api.breakers["object"].has_answered:
-            return Enriched(self._without(transient, NO_ANSWER), waits=True)
+            # Where nobody else has had a good answer yet, a few of them see whether there is one now: three refusals
+            # in a row would be taken for Lasair's.
+            if self._asked_again == MAX_IN_A_ROW - 1:
+                return Enriched(self._without(transient, NO_ANSWER), waits=True)
+            self._asked_again += 1
         try:
             found = self._api.transient(transient.object_id, self._parse)
         except RejectedError:
