@@ -156,8 +156,12 @@ class World:
         """Let time go by."""
         self.clock.now_s += hours * HOUR_S
 
-    def settle(self, hours: Sequence[float] = (1.2, 6.0, 12.0, 6.0)) -> None:
-        """Let a day go by with a pass now and then, in which whatever can be mended is mended."""
+    def settle(self, hours: Sequence[float] = (1.2, 6.0, 12.0, 6.0, 1.2)) -> None:
+        """Let a day go by with a pass now and then, in which whatever can be mended is mended.
+
+        The last but one is in another night, whatever the time of day; what a busy machine is late with in it, the last
+        one does.
+        """
         for pause_hours in hours:
             self.wait(pause_hours)
             self.pass_()
