@@ -45,7 +45,11 @@ def parted(lines: Iterable[str], first_line: int, dialect: Dialect, names: tuple
     """
     lines = _Lines(lines, first_line)
     while (number := lines.number, line := lines.take())[1] is not None:
-        if is_nothing(line) or is_comment(line):
+        if is_nothing(line):
+            continue
+        if is_comment(line):
+            if _is_broken(line, dialect):
+                yield Parted(number, line.rstrip("\r\n")[:MAX_SHOWN], reason=_BROKEN)
             continue
         taken = [line]
         while True:
@@ -58,6 +62,15 @@ def parted(lines: Iterable[str], first_line: int, dialect: Dialect, names: tuple
             yield Parted(number, line.rstrip("\r\n")[:MAX_SHOWN], reason=_OPEN if len(taken) > 1 else reason)
         elif cells != names and any(cells):
             yield Parted(number, "".join(taken).rstrip("\r\n")[:MAX_SHOWN], cells)
+
+
+_BROKEN = "it begins with #; put a blank after that if the line is a comment"
+
+
+def _is_broken(line: str, dialect: Dialect) -> bool:
+    """Tell a row whose first cell is an error of a spreadsheet's, such as `#N/A`, from a comment below the header."""
+    bare = line.lstrip("\ufeff \t")
+    return dialect.separator != " " and dialect.separator in bare and bare[1:2] not in (" ", "\t", "#")
 
 
 class _Lines:

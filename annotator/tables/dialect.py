@@ -12,8 +12,8 @@ csv.field_size_limit(10_000_000)
 
 SEPARATORS = (",", ";", "\t", "|", " ")
 """A blank stands for runs of blanks and tabs."""
-HEAD_LINES = 200
-"""Among the first of so many lines is the one that names the columns."""
+HEAD_LINES = 1000
+"""Among the first of so many lines is the one that names the columns; ECSV has one for each column before it."""
 
 ENOUGH_NAMES = 2
 """So many in one line that is no comment, and it is the header."""

@@ -17,8 +17,10 @@ import numpy as np
 
 from annotator.errors import TableError
 from annotator.fences import failure_of
-from annotator.tables.contents import Kind, encoding_of, lines_of
+from annotator.tables.contents import Kind, encoding_of, encoding_of_head, lines_of
 
+_ELSEWHERE = re.compile(r"<(\w+:)?STREAM\b[^>]*\bhref\s*=|<!(ENTITY|ATTLIST)\b")
+"""What would make the reader ask another place, or may hide that."""
 ROWS_AT_A_TIME = 1000
 """Of a Parquet file that are made text."""
 
@@ -43,7 +45,7 @@ def read_votable(name: str, stream: BinaryIO, n_known: Callable[[Sequence[str]],
         If it holds none, or none that can be read.
     """
     content = stream.read()
-    if b"href" in content and _has_stream_elsewhere(content):
+    if _ELSEWHERE.search(content.decode(encoding_of_head(content) or "utf-8", errors="replace")):
         raise TableError(f"{name}: its data lie elsewhere (STREAM with href): save the table with its data")
     with _reading(name, "VOTable"):
         from astropy.io.votable import parse
@@ -56,10 +58,6 @@ def read_votable(name: str, stream: BinaryIO, n_known: Callable[[Sequence[str]],
         names = tuple(field.name or field.ID for field in table.fields)
         columns = [np.ma.asarray(table.array[key]) for key in table.array.dtype.names]
         return TypedTable(names, _rows(columns))
-
-
-def _has_stream_elsewhere(content: bytes) -> bool:
-    return re.search(rb"<(\w+:)?STREAM\b[^>]*\bhref\s*=", content) is not None
 
 
 def read_fits(name: str, stream: BinaryIO, n_known: Callable[[Sequence[str]], int]) -> TypedTable:

@@ -207,8 +207,14 @@ def test_an_exact_name_goes_before_one_that_has_to_be_tidied(path):
 
 def test_a_votable_whose_data_lie_elsewhere_is_not_fetched(path):
     content = written(typed([ROW]), format="votable", tabledata_format="binary2").decode()
-    with pytest.raises(TableError, match="its data lie elsewhere"):
-        read(path, content.replace("<STREAM ", "<STREAM href='http://localhost:9/data' "))
+    there = content.replace("<STREAM ", "<STREAM href='http://localhost:9/data' ")
+    hidden = content.replace(
+        "<VOTABLE", "<!DOCTYPE VOTABLE [<!ATTLIST STREAM href CDATA 'http://localhost:9/'>]>\n<VOTABLE"
+    )
+    in_utf_16 = there.replace('encoding="utf-8"', 'encoding="utf-16"').encode("utf-16")
+    for written_so in (there, hidden, in_utf_16):
+        with pytest.raises(TableError, match="its data lie elsewhere"):
+            read(path, written_so)
 
 
 # --- rows
@@ -232,6 +238,15 @@ def test_a_bad_line_costs_that_line_and_is_named(path, line, reason):
     assert isinstance(bad, BadRow) and (bad.place, bad.text) == ("line 3", line[:4000])
     assert reason in bad.reason
     assert others[0].place == "line 4"
+
+
+def test_an_error_of_a_spreadsheet_s_is_no_comment_that_nobody_reads(path):
+    content = (
+        "objectId,gmag,rmag,maggmin\n# by Ada, of the second night\n#N/A,1,2,3\n#NAME?,1,2,3\nZTF26aaaaaaa,1,2,3\n"
+    )
+    *errors, row = read(path, content).rows
+    assert [item.place for item in errors] == ["line 3", "line 4"] and row.cells["objectId"] == "ZTF26aaaaaaa"
+    assert {item.reason for item in errors} == {"it begins with #; put a blank after that if the line is a comment"}
 
 
 def test_a_line_that_was_cut_off_in_writing_is_no_row(path):
