@@ -7,6 +7,7 @@ medians; records and stamps are simulated.
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -313,6 +314,8 @@ def _print_ratio(bench: Bench) -> None:
 
     torch.set_num_threads(1)
     other = Straightforward()
+    gc.collect()
+    gc.freeze()  # what torch holds is not looked through for garbage: the annotator's process has no torch
     texts = bench.batch.texts[:STRAIGHTFORWARD_OBJECTS]
     places = [parse(decode(text)).cutouts for text in texts]
     files = [
