@@ -315,6 +315,10 @@ class Outbox:
         rows = self._database.rows(query.order_by(is_later, outbox.c.sent_at.desc(), outbox.c.object_id))
         return [row.object_id for row in rows]
 
+    def has_sent(self) -> bool:
+        """Say whether anything was ever acknowledged."""
+        return self._database.value(select(outbox.c.object_id).where(is_sent).limit(1)) is not None
+
     def counts(self) -> dict[str, int]:
         """Count the annotations that wait, those of them that failed before, and those that Lasair took."""
         return self._counted(

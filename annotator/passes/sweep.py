@@ -43,7 +43,7 @@ def sweep(
     Returns
     -------
     Sweep or None
-        What was found so far in this sweep; None where this night's is over.
+        What was found so far in this sweep; None where this night's is over, or nothing was ever sent.
 
     Raises
     ------
@@ -53,6 +53,8 @@ def sweep(
     tonight = night_of(clock())
     current = ledger.sweeps.last(topic, clock())
     if current is not None and current.ended_at is not None and current.night == tonight:
+        return None
+    if current is None and not ledger.outbox.has_sent():
         return None
     if current is None or current.ended_at is not None:
         current = Sweep(topic, tonight, clock())

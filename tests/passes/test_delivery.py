@@ -299,6 +299,14 @@ def test_an_annotation_whose_object_the_main_database_lost_is_not_lost(site):
     assert site.deliver(DAY_S).stored == 8 and site.writes() == 8
 
 
+def test_where_nothing_was_ever_sent_there_is_nothing_to_compare(site):
+    site.overwrite(annotation(NAMES[1]))
+    site.queue(annotation())
+    assert site.sweep() is None and site.reads() == 0
+    site.deliver()
+    assert site.sweep().counts == {"held": 2, "strangers": 1}
+
+
 def test_a_sweep_under_a_wrong_clock_brings_no_sweep_a_pass_afterwards(site):
     site.queue(annotation())
     site.deliver()
