@@ -119,12 +119,18 @@ class CutoutFetcher:
         self._breakers.save()
         if self._cache:
             self._cache.trim()
-        return [
-            NotNowError(str(outcome))
-            if isinstance(outcome, RejectedError | _NoStampError) and not self._believes(reference)
-            else outcome
-            for reference, outcome in ((reference, outcomes[number]) for number, reference in enumerate(references))
-        ]
+        return [self._judged(reference, outcomes[number]) for number, reference in enumerate(references)]
+
+    def _judged(self, reference: CutoutReference, outcome: Outcome) -> Outcome:
+        """Tell what is said of one epoch from what is said of all.
+
+        Where their host gave stamps of others, that it has none of many is a refusal, which is bounded by nights.
+        """
+        if not isinstance(outcome, RejectedError | _NoStampError) or self._believes(reference):
+            return outcome
+        if isinstance(outcome, _NoStampError) and self._breaker(reference.science).has_answered:
+            return RejectedError(str(outcome))
+        return NotNowError(str(outcome))
 
     def _believes(self, reference: CutoutReference) -> bool:
         """Say whether what their host says is about this epoch's stamps, and not about the host."""
