@@ -70,7 +70,9 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
         first_flagged_mjd=first_mjd,
         outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd),
         waiting_record=case.seen.record if case.waits else None,
-        bins={name: bins_of(rules.distributions, found.observed) for name, found in model_scores.items()},
+        bins={
+            name: bins_of(rules.distributions_of.get(name, ()), found.observed) for name, found in model_scores.items()
+        },
         explanation=explanation,
         reasons=case.reasons if case.are_all_reasons else None,
         transient=transient,

@@ -1,5 +1,7 @@
 """The rules of a pass: what all its objects are decided by."""
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from annotator.decision.config import DecisionConfig
@@ -28,3 +30,9 @@ class Rules:
     leaves_judged: bool = False
     """Whether an annotation that says what a person judged stands although no verdict of its object is known: the file
     of verdicts, or a line of it, cannot be read."""
+
+    @functools.cached_property
+    def distributions_of(self) -> Mapping[str, tuple[Distribution, ...]]:
+        """What is watched for drift, by modality."""
+        modalities = dict.fromkeys(item.modality for item in self.distributions)
+        return {name: tuple(item for item in self.distributions if item.modality == name) for name in modalities}

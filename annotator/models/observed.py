@@ -1,5 +1,6 @@
 """The numbers whose distribution is watched for drift, of each modality, by name; training takes them from here too."""
 
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +26,7 @@ def of_light_curve(detections: Detections) -> dict[str, float | None]:
         "lightcurve_detections": float(len(detections)),
         "lightcurve_days": float(detections.time_days[-1] - detections.time_days[0]),
         "lightcurve_peak_mag": float(detections.magnitude.min()),
-        "lightcurve_error_mag": float(np.median(detections.error_mag)),
+        "lightcurve_error_mag": statistics.median(detections.error_mag.tolist()),
     }
 
 

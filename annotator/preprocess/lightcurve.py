@@ -96,8 +96,9 @@ def usable_detections(light_curve: LightCurve) -> Detections:
     with np.errstate(invalid="ignore"):
         is_physical = (magnitude >= low) & (magnitude <= high) & (error > 0) & (error <= MAX_ERROR_MAG)
     kept = np.flatnonzero((band >= 0) & light_curve.is_positive & is_physical & np.isfinite(time))
-    # By magnitude and error too, so that the order of simultaneous detections in the record changes nothing.
-    kept = kept[np.lexsort((error[kept], magnitude[kept], band[kept], time[kept]))]
+    if (np.diff(time[kept]) <= 0).any():
+        # By magnitude and error too, so that the order of simultaneous detections in the record changes nothing.
+        kept = kept[np.lexsort((error[kept], magnitude[kept], band[kept], time[kept]))]
     return Detections(
         time[kept].astype(np.float64),
         band[kept],
