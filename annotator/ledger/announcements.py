@@ -7,10 +7,10 @@ from sqlalchemy import bindparam, delete, select
 from annotator.annotation import Classification
 from annotator.decision.announcement import Anomaly
 from annotator.decision.objects import ScoredObject
-from annotator.ledger.database import Database
-from annotator.ledger.json_text import read_object
-from annotator.ledger.schema import announced, posted, scores, to_announce
 from annotator.ledger.scores import scored_modalities
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.json_text import read_object
+from annotator.ledger.store.schema import announced, posted, scores, to_announce
 
 
 class Announcements:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, select
 
-from annotator.ledger.database import Database
-from annotator.ledger.schema import breakers
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.schema import breakers
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, select
 
-from annotator.ledger.database import Database
-from annotator.ledger.schema import calls
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.schema import calls
 
 HOUR_S = 3600.0
 WRITING = ("annotate", "annotatelist")

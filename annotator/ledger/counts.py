@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Select, and_, case, delete, distinct, exis
 from annotator.annotation import Classification
 from annotator.decision.objects import ScoredObject
 from annotator.decision.sending import FLAGS
-from annotator.ledger.database import Database
-from annotator.ledger.json_text import read_object
-from annotator.ledger.schema import night_counts, objects, scores
 from annotator.ledger.scores import scored_modalities
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.json_text import read_object
+from annotator.ledger.store.schema import night_counts, objects, scores
 from annotator.nights import night_of, start_of
 
 MAX_NIGHTS = 60

@@ -9,8 +9,6 @@ from sqlalchemy import Row, Table, bindparam, delete, func, select, update
 
 from annotator.decision.objects import ScoredObject
 from annotator.errors import LedgerValueError
-from annotator.ledger.database import Database
-from annotator.ledger.schema import scores, snapshots, waiting
 from annotator.ledger.snapshot import (
     model_scores_json,
     read_model_scores,
@@ -18,6 +16,8 @@ from annotator.ledger.snapshot import (
     stamps_bytes,
     transient_json,
 )
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.schema import scores, snapshots, waiting
 from annotator.models import ModalityScore
 from annotator.transient import Transient
 

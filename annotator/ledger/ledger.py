@@ -18,17 +18,17 @@ from annotator.ledger.announcements import Announcements
 from annotator.ledger.breakers import Breakers
 from annotator.ledger.calls import Calls
 from annotator.ledger.counts import Counts
-from annotator.ledger.database import BUSY_TIMEOUT_S, MEMORY, Database
-from annotator.ledger.identity import Identity, check_known, note_known
 from annotator.ledger.kept_objects import KeptObjects
-from annotator.ledger.lock import pass_lock
-from annotator.ledger.migrate import open_database
 from annotator.ledger.outbox import Outbox
 from annotator.ledger.pass_log import PassLog
 from annotator.ledger.positions import Positions, Progress
 from annotator.ledger.refused import Refused
-from annotator.ledger.schema import scores
 from annotator.ledger.scores import Scores
+from annotator.ledger.store.database import BUSY_TIMEOUT_S, MEMORY, Database
+from annotator.ledger.store.identity import Identity, check_known, note_known
+from annotator.ledger.store.lock import pass_lock
+from annotator.ledger.store.migrate import open_database
+from annotator.ledger.store.schema import scores
 from annotator.ledger.sweeps import Sweeps
 from annotator.ledger.tns_cache import TnsCache
 from annotator.ledger.verdicts import Verdicts

@@ -14,9 +14,9 @@ from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, bindparam, 
 from annotator.annotation import Annotation, Classification
 from annotator.decision.sending import FLAGS
 from annotator.errors import LedgerValueError
-from annotator.ledger.database import INSERT, MAX_IDS, Database
 from annotator.ledger.outbox_entry import ClassifiedFlag, Entry, read_annotation, read_entry
-from annotator.ledger.schema import outbox, tns, to_announce
+from annotator.ledger.store.database import INSERT, MAX_IDS, Database
+from annotator.ledger.store.schema import outbox, tns, to_announce
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, update
 
-from annotator.ledger.database import Database
-from annotator.ledger.json_text import read_object
-from annotator.ledger.schema import passes
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.json_text import read_object
+from annotator.ledger.store.schema import passes
 
 PAGE = 200
 """Passes that are read at a time."""

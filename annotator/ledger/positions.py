@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import insert, select
 
-from annotator.ledger.database import Database
-from annotator.ledger.schema import gaps, positions
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.schema import gaps, positions
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from annotator.decision.objects import Refusal
 from annotator.fences import printable
-from annotator.ledger.database import Database
-from annotator.ledger.schema import refused
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.schema import refused
 
 MAX_REFUSED = 10_000
 """Refused records that are kept, the newest."""

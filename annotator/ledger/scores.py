@@ -10,9 +10,9 @@ from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, or_, 
 
 from annotator.decision.objects import ScoredObject, ScoredState
 from annotator.decision.sending import FLAGS
-from annotator.ledger.database import Database
-from annotator.ledger.json_text import read_object, text_of
-from annotator.ledger.schema import objects, scores
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.json_text import read_object, text_of
+from annotator.ledger.store.schema import objects, scores
 from annotator.reasons import reason
 from annotator.reasons.reason import Reasons
 

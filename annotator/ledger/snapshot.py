@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import LedgerValueError
-from annotator.ledger.json_text import text_of
+from annotator.ledger.store.json_text import text_of
 from annotator.models import ModalityScore
 from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import and_, delete, func, select, update
 
 from annotator.annotation import Annotation
-from annotator.ledger.database import Database
-from annotator.ledger.json_text import read_object
-from annotator.ledger.schema import strangers, sweeps
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.json_text import read_object
+from annotator.ledger.store.schema import strangers, sweeps
 from annotator.nights import DAY_S, MAX_AHEAD_DAYS
 
 MAX_STRANGERS = 1000

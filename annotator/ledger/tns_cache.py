@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import select
 
 from annotator.decision.objects import TnsEntry
-from annotator.ledger.database import Database
-from annotator.ledger.schema import tns
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.schema import tns
 
 
 class TnsCache:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Row, insert, select, update
 
-from annotator.ledger.database import Database
-from annotator.ledger.schema import verdicts
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.schema import verdicts
 from annotator.verdicts import Verdict, latest
 
 

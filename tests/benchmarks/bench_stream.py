@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from annotator.config import load_config
 from annotator.ledger import Ledger
-from annotator.ledger.schema import outbox
+from annotator.ledger.store.schema import outbox
 from annotator.models import load_models
 from annotator.passes.run import run_pass
 from annotator.sandbox import Sandbox, simulate_night

@@ -10,8 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from annotator.errors import LedgerError, LedgerMissingError
 from annotator.ledger import Ledger
-from annotator.ledger.database import MEMORY, as_ledger_errors
-from annotator.ledger.schema import scores, sweeps
+from annotator.ledger.store.database import MEMORY, as_ledger_errors
+from annotator.ledger.store.schema import scores, sweeps
 from annotator.ledger.sweeps import Sweep
 from tests.ledger.test_ledger import scored_object
 

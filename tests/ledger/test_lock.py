@@ -14,7 +14,7 @@ import sqlalchemy
 
 from annotator.errors import LedgerBusyError, LedgerError
 from annotator.ledger import Ledger, open_for_pass
-from annotator.ledger.schema import identity
+from annotator.ledger.store.schema import identity
 from annotator.ledger_address import LedgerAddress, PostgresAddress
 from tests.ledger.test_ledger import annotation, scored_object, verdict
 

@@ -13,8 +13,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from annotator.errors import LedgerError
-from annotator.ledger import Ledger, migrate
-from annotator.ledger.schema import NEWEST, VERSION_TABLE, metadata
+from annotator.ledger import Ledger
+from annotator.ledger.store import migrate
+from annotator.ledger.store.schema import NEWEST, VERSION_TABLE, metadata
 from tests.ledger.test_ledger import annotation, scored_object
 
 NEXT = f'''"""Add a note."""

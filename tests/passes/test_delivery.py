@@ -11,7 +11,7 @@ from annotator.annotation import Annotation
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.ledger import Ledger
-from annotator.ledger.schema import outbox
+from annotator.ledger.store.schema import outbox
 from annotator.passes import delivery as delivering
 from annotator.passes.delivery import Delivery, deliver
 from annotator.passes.sweep import sweep

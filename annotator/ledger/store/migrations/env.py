@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from annotator.ledger.schema import VERSION_TABLE, metadata
+from annotator.ledger.store.schema import VERSION_TABLE, metadata
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE

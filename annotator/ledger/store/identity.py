@@ -12,8 +12,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from annotator.errors import LedgerError
-from annotator.ledger.database import FENCE, MEMORY, Database
-from annotator.ledger.schema import identity
+from annotator.ledger.store.database import FENCE, MEMORY, Database
+from annotator.ledger.store.schema import identity
 from annotator.ledger_address import LedgerAddress, PostgresAddress
 
 log = logging.getLogger(__name__)

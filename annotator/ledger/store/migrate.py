@@ -1,7 +1,7 @@
 """Bringing a ledger to the newest schema when it is opened.
 
-To change the schema: change :mod:`annotator.ledger.schema` and its NEWEST, and add a file to `migrations/versions`; a
-test compares what the two make.
+To change the schema: change :mod:`annotator.ledger.store.schema` and its NEWEST, and add a file to
+`migrations/versions`; a test compares what the two make.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ import sqlalchemy
 from sqlalchemy import Column, MetaData, String, Table
 
 from annotator.errors import LedgerError, LedgerMissingError
-from annotator.ledger.database import Database, as_ledger_errors, connect
-from annotator.ledger.identity import draw_identity
-from annotator.ledger.schema import NEWEST, VERSION_TABLE
+from annotator.ledger.store.database import Database, as_ledger_errors, connect
+from annotator.ledger.store.identity import draw_identity
+from annotator.ledger.store.schema import NEWEST, VERSION_TABLE
 from annotator.ledger_address import PostgresAddress
 
 SCRIPTS = Path(__file__).with_name("migrations")

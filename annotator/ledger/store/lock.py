@@ -14,8 +14,8 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from annotator.errors import LedgerBusyError, LedgerError
-from annotator.ledger.database import MEMORY, Database
-from annotator.ledger.identity import Identity
+from annotator.ledger.store.database import MEMORY, Database
+from annotator.ledger.store.identity import Identity
 
 LOCK_CLASS = 0x414841
 """The first of the two numbers of a pass's lock among PostgreSQL's advisory locks; the other is of the schema."""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlalchemy.pool import NullPool
 
 from annotator.errors import LedgerError, LedgerMissingError, LedgerValueError
-from annotator.ledger.schema import identity
+from annotator.ledger.store.schema import identity
 from annotator.ledger_address import PostgresAddress
 
 PAGE_BYTES = 16_384
