@@ -67,8 +67,12 @@ def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
     with np.errstate(invalid="ignore"):
         present = np.abs(stamps) < MAX_PHYSICAL_FLUX  # False for NaN too
     stamps, present = _padded(stamps, present, (triplet.y_pixel, triplet.x_pixel))
-    _check_present(present)
-    known = [stamp.ravel() if mask.all() else stamp[mask] for stamp, mask in zip(stamps, present, strict=True)]
+    is_whole = bool(present.all())
+    if is_whole:
+        known = list(stamps.reshape(len(CHANNELS), -1))
+    else:
+        _check_present(present)
+        known = [stamp[mask] for stamp, mask in zip(stamps, present, strict=True)]
     science_sky, template_sky = (float(_sorted_at_middle(values)[len(values) // 2]) for values in known[:2])
     low, difference_sky, high = _middle_range(known[2])
     noise = (high - low) / 2
@@ -78,7 +82,7 @@ def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
     tensor = np.empty((2 * len(CHANNELS), SIDE, SIDE), dtype=np.float32)
     tensor[len(CHANNELS) :] = present
     scaled = tensor[: len(CHANNELS)]
-    scaled[:] = stamps if present.all() else np.where(present, stamps, sky)
+    scaled[:] = stamps if is_whole else np.where(present, stamps, sky)
     scaled -= sky
     scaled /= np.float32(SOFTENING_SIGMA * noise)
     np.arcsinh(scaled, out=scaled)
