@@ -101,7 +101,7 @@ class Survey:
         return f"objects.{self.epoch_column}"
 
     def object_id(self, record: object) -> str:
-        """Return the object id that a record names, as text; empty where it names none.
+        """Return the object id that a record names, as text without blanks around it; empty where it names none.
 
         A number keeps all its digits: it is taken from a whole number or from text, never from a float, which holds
         no more than 15 to 17.
@@ -111,6 +111,7 @@ class Survey:
             value = str(value)
         if not isinstance(value, str):
             return ""
+        value = value.strip()
         is_sound = not self.id_is_number or (_NUMBER.fullmatch(value) and int(value) < _END_OF_IDS)
         return value if is_sound else ""
 

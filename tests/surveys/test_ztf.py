@@ -294,6 +294,56 @@ def test_an_object_of_which_no_detection_can_be_read_has_no_view_whatever_surrou
     assert parse(record | {"gmag": 18.0}).features.keys() == {*around, "gmag"}  # Lasair could read it
 
 
+@pytest.mark.parametrize("candidates", [[], [limit()], {"0": detection()}, "[]", [None]])
+def test_what_surrounds_an_object_without_detections_is_no_view_of_it(candidates):
+    around = {"distpsnr1": 1.0, "sgmag1": 19.0, "srmag1": 18.5, "separationArcsec": 1.0}
+    found = parse({"objectId": "a", **around, "candidates": candidates})
+    assert found.features == {} and found.why_missing["features"]
+
+
+@pytest.mark.parametrize("unsaid", [{"rb": None}, {"rb": 99}, {"rb": "good"}, {"isdiffpos": None}, {"isdiffpos": "?"}])
+def test_detections_that_nobody_judged_are_not_counted_as_bad(unsaid):
+    judged = [detection(2461000.7 + day, candid=day + 1, rb=0.2) for day in range(3)]
+    assert parse({"objectId": "a", "candidates": judged}).n_det_good == 0
+    unjudged = [item | unsaid for item in judged]
+    assert parse({"objectId": "a", "candidates": unjudged}).n_det_good is None
+    assert parse({"objectId": "a", "candidates": [*judged[:2], unjudged[2]]}).n_det_good is None
+    good = detection(2461004.7, candid=9, rb=0.9)
+    assert parse({"objectId": "a", "candidates": [*unjudged, good]}).n_det_good == 1
+    assert parse({"objectId": "a", "ncandgp": None, "candidates": unjudged}).n_det_good == 0  # Lasair's own NULL
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"sigmapsf": 0}, "sigmapsf is no error above 0 and up to 2 mag (0)"),
+        ({"sigmapsf": "0.1 mag"}, "sigmapsf is no error"),
+        ({"ra": "10:00:24.0", "dec": "+20:12:00"}, "ra is no right ascension in degrees ('10:00:24.0')"),
+        ({"dec": 200}, "dec is no declination in degrees (200)"),
+        ({"rb": 90}, "rb is no score from 0 to 1 (90)"),
+    ],
+)
+def test_a_value_that_cannot_be_is_missing_by_name_and_the_detection_stays(value, words):
+    found = parse({"objectId": "a", "candidates": [detection() | value, detection(2461001.7, candid=2)]})
+    assert found.n_det == 2 and len(found.light_curve.time_mjd) == 2
+    assert found.left_out[0].startswith(words) and found.left_out[0].endswith("in 1 of 2 detections")
+
+
+@pytest.mark.parametrize("value", [None, math.nan, -999.0, "", "null"])
+def test_a_value_that_is_absent_is_missing_without_a_word(value):
+    assert parse({"objectId": "a", "candidates": [detection() | {"rb": value, "sigmapsf": value}]}).left_out == ()
+
+
+def test_entries_of_a_history_that_are_no_detections_are_counted():
+    found = parse({"objectId": "a", "candidates": [detection(), None, "x"]})
+    assert found.n_det == 1 and found.left_out == ("2 of 3 candidates have no named values",)
+
+
+def test_a_packet_s_history_of_a_wrong_kind_is_named():
+    found = parse({"objectId": "a", "candidate": detection(), "prv_candidates": {"0": detection(2461000.7)}})
+    assert found.n_det == 1 and found.left_out[0].startswith("prv_candidates is no list but {")
+
+
 def test_a_value_of_a_wrong_kind_is_missing_by_name_and_the_record_is_read():
     found = parse(
         {"objectId": "a", "gmag": [18.0], "rmag": "bright", "maggmin": 17.0, "candidates": "many", "sherlock": 3}

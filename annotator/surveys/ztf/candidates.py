@@ -60,11 +60,17 @@ _RANGES = {
 _DATE, _MAGNITUDE, _ERROR, _RA, _DEC, _RB, _DRB, _SOLAR_SYSTEM = range(len(_RANGES))
 _LOW, _HIGH = np.array([*_RANGES.values()]).T[:, :, None]
 _USUAL_SIGNS = {"t": 1, "f": -1}
+_OPTIONAL = {"sigmapsf": _ERROR, "ra": _RA, "dec": _DEC, "rb": _RB, "drb": _DRB}
 _EXPECTED = {
     "jd": "no date from 1990 to 2100",
     "magpsf": f"no magnitude from {MAGNITUDE_RANGE[0]:g} to {MAGNITUDE_RANGE[1]:g}",
     "fid": f"none of {SPELLINGS.expected}",
     "isdiffpos": "neither t nor f",
+    "sigmapsf": f"no error above 0 and up to {MAX_MAGNITUDE_ERROR:g} mag",
+    "ra": "no right ascension in degrees",
+    "dec": "no declination in degrees",
+    "rb": "no score from 0 to 1",
+    "drb": "no score from 0 to 1",
 }
 
 Item = Mapping[str, object]
@@ -110,11 +116,13 @@ class DetectionTable:
     """Whether something was left out because its date has not come."""
     left_out: tuple[str, ...] = ()
     """What else was left out, and why, a phrase each."""
+    unphysical: tuple[str, ...] = ()
+    """What else is missing of detections because it is no value, a phrase each."""
     solar_system: Sequence[Item] = ()
     """Detections at known solar-system objects, which are not the object's own."""
 
 
-def read_candidates(candidates: Iterable[object], latest_jd: float = math.inf) -> DetectionTable:
+def read_candidates(candidates: Sequence[object], latest_jd: float = math.inf) -> DetectionTable:
     """Read an object's measurements, in any order.
 
     Parameters
@@ -125,27 +133,30 @@ def read_candidates(candidates: Iterable[object], latest_jd: float = math.inf) -
     latest_jd
         What is dated later is left out.
     """
-    detections, limits = _told_apart(candidates)
-    left_out = _unreadable(detections)
+    items = [item for item in candidates if type(item) is dict or isinstance(item, Mapping)]  # nearly all are dicts
+    detections, limits = _told_apart(items)
+    left_out, unphysical = _unreadable(detections), _unphysical(detections)
+    if len(items) < len(candidates):
+        left_out += (f"{len(candidates) - len(items)} of {len(candidates)} candidates have no named values",)
     has_later = False
     if latest_jd < math.inf:
         has_later = any((measured.time_jd > latest_jd).any() for measured in (detections, limits))
     detections, limits = _each_once(_usable(detections, latest_jd), _usable(limits, latest_jd))
     is_theirs = _of_solar_system(detections)
     if not is_theirs.any():
-        return DetectionTable(detections, limits, has_later, left_out)
+        return DetectionTable(detections, limits, has_later, left_out, unphysical)
     theirs = detections.at(np.flatnonzero(is_theirs)).items
     left_out = (_at_solar_system_objects(theirs, len(detections)), *left_out)
-    return DetectionTable(detections.at(np.flatnonzero(~is_theirs)), limits, has_later, left_out, theirs)
+    own = detections.at(np.flatnonzero(~is_theirs))
+    return DetectionTable(own, limits, has_later, left_out, unphysical, theirs)
 
 
-def _told_apart(candidates: Iterable[object]) -> tuple[Measurements, Measurements]:
+def _told_apart(items: Iterable[Item]) -> tuple[Measurements, Measurements]:
     """Tell detections from upper limits."""
     seen, limits = [], []
-    for item in candidates:
-        if type(item) is dict or isinstance(item, Mapping):  # nearly all are dicts, which is told at once
-            may_be_seen = item.get("candid") is not None or item.get("sigmapsf") is not None
-            (seen if may_be_seen else limits).append(item)
+    for item in items:
+        may_be_seen = item.get("candid") is not None or item.get("sigmapsf") is not None
+        (seen if may_be_seen else limits).append(item)
     numbers = _physical(seen)
     candids = [item.get("candid") for item in seen]
     if candids and not ({int}.issuperset(map(type, candids)) and min(candids) > 0):
@@ -297,12 +308,31 @@ def _unreadable(detections: Measurements) -> tuple[str, ...]:
     """Name the values without which a detection is in none of the views, or not in all."""
     if not np.isnan(detections.numbers[: _MAGNITUDE + 1]).any() and detections.sign.all() and "" not in detections.band:
         return ()
-    is_known = {
-        "jd": ~np.isnan(detections.time_jd),
-        "magpsf": ~np.isnan(detections.magnitude),
-        "fid": detections.band != "",
-        "isdiffpos": detections.sign != 0,
-    }
+    return _named(
+        detections,
+        {
+            "jd": ~np.isnan(detections.time_jd),
+            "magpsf": ~np.isnan(detections.magnitude),
+            "fid": detections.band != "",
+            "isdiffpos": detections.sign != 0,
+        },
+    )
+
+
+def _unphysical(detections: Measurements) -> tuple[str, ...]:
+    """Name the values that are no values, and without which a detection is in all views nonetheless."""
+    if not np.isnan(detections.numbers[_ERROR : _DRB + 1]).any():
+        return ()
+    is_known = {}
+    for name, number_of_row in _OPTIONAL.items():
+        known = ~np.isnan(detections.numbers[number_of_row])
+        for place in np.flatnonzero(~known).tolist():
+            known[place] = is_absent(detections.items[place].get(name))
+        is_known[name] = known
+    return _named(detections, is_known)
+
+
+def _named(detections: Measurements, is_known: Mapping[str, NDArray[np.bool_]]) -> tuple[str, ...]:
     phrases = []
     for name, known in is_known.items():
         if known.all():

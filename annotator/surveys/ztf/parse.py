@@ -1,5 +1,6 @@
 """Lasair-ZTF: rows of a query or a stream, object answers and alerts, as :class:`~annotator.transient.Transient`."""
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -15,6 +16,9 @@ from annotator.transient import Modality, Transient
 
 SENTINEL = -999.0
 """What ZTF and AHA's databank write for "unknown"."""
+
+MAX_NAMED = 4
+"""Names of a record without an object id that are told."""
 
 PIXEL_ARCSEC = 1.012
 """Side of a pixel of the stamps (Masci et al. 2019)."""
@@ -43,9 +47,10 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     if not isinstance(record, Mapping):
         raise RecordError(f"expected a record with named values, found {_kind(record)}")
     object_id = record.get("objectId")
-    if not isinstance(object_id, str) or not object_id:
-        found = "nothing" if object_id in (None, "") else _kind(object_id)
+    if not isinstance(object_id, str) or not (object_id := object_id.strip()):
+        found = _kind(object_id) if object_id else _none_among(record)
         raise RecordError(f"expected objectId to be a non-empty text, found {found}")
+    wrong_parts = _wrong_parts(record)
     if isinstance(record.get("candidate"), Mapping):
         record = _as_object_answer(record)
     latest_jd = latest_mjd + JD_MINUS_MJD
@@ -71,9 +76,10 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     sherlock_class = columns.get("classification")
     features = physical_features(FEATURES, values)
     reference, why_missing = None, {}
-    if has_none and left_out and _OF_DETECTIONS.isdisjoint(features):
-        # What surrounds an object of which nothing could be read is no view of it.
-        features, why_missing = {}, dict.fromkeys((Modality.FEATURES, Modality.LIGHTCURVE), "; ".join(left_out))
+    if (has_none or wrong_parts) and _OF_DETECTIONS.isdisjoint(features):
+        # What surrounds an object of which nothing was seen, or could be read, is no view of it.
+        why = "; ".join((*left_out, *wrong_parts)) or "the record has no detection"
+        features, why_missing = {}, dict.fromkeys((Modality.FEATURES, Modality.LIGHTCURVE), why)
     try:
         reference = cutouts(record, table)
     except MissingModalityError as reason:
@@ -93,7 +99,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         why_missing=why_missing,
         dates_ahead=dates_ahead,
         n_solar_system=0 if table is None else len(table.solar_system),
-        left_out=(*left_out, *wrong_kinds, *_wrong_parts(record)),
+        left_out=(*left_out, *(() if table is None else table.unphysical), *wrong_kinds, *wrong_parts),
         extras=_extras(values) | ({} if table is None else real_bogus(table)),
     )
 
@@ -131,9 +137,17 @@ def _wrong_parts(record: Mapping[str, object]) -> list[str]:
     """Name the parts of a record that are of another kind than they have to be, and count as missing."""
     return [
         f"{name} is no {expected} but {shown(value)}"
-        for name, kind, expected in (("candidates", list, "list"), ("sherlock", Mapping, "mapping"))
+        for name, kind, expected in _PARTS
         if not isinstance(value := record.get(name), kind) and not is_absent(value)
     ]
+
+
+_PARTS = (
+    ("candidates", list, "list"),
+    ("prv_candidates", list, "list"),
+    ("candidate", Mapping, "mapping"),
+    ("sherlock", Mapping, "mapping"),
+)
 
 
 def _extras(values: Mapping[str, float]) -> dict[str, float]:
@@ -191,6 +205,12 @@ def _columns(record: Mapping[str, object], computed: Mapping[str, object]) -> di
 
 def _count(value: float | None) -> int | None:
     return int(value) if value is not None and 0 <= value < 1e9 else None
+
+
+def _none_among(record: Mapping[str, object]) -> str:
+    """Say what a record has that has no object id."""
+    names = [shown(name) for name in itertools.islice((name for name in record if name != "objectId"), MAX_NAMED)]
+    return f"nothing, only {', '.join(names)}{' and more' if len(record) > MAX_NAMED else ''}" if names else "nothing"
 
 
 def _kind(value: object) -> str:

@@ -39,7 +39,10 @@ def light_curve(table: DetectionTable) -> LightCurve:
 
 
 def columns(table: DetectionTable) -> dict[str, float | int | None]:
-    """Compute Lasair's columns; empty of no detections."""
+    """Compute Lasair's columns; empty of no detections.
+
+    No count of good detections is there where none is known to be good, and of some it is not known.
+    """
     seen = table.detections
     if not len(seen):
         return {}
@@ -54,7 +57,11 @@ def columns(table: DetectionTable) -> dict[str, float | int | None]:
         packet.ra_deg,
         packet.dec_deg,
     )
-    return lasair_columns([Detection(*row) for row in zip(*map(_plain, fields), strict=True)])
+    computed = lasair_columns([Detection(*row) for row in zip(*map(_plain, fields), strict=True)])
+    may_be_good = (packet.sign >= 0) & np.isnan(packet.rb) & np.isnan(packet.drb) | (packet.sign == 0)
+    if computed["ncandgp"] is None and may_be_good.any():
+        del computed["ncandgp"]
+    return computed
 
 
 def _plain(values: NDArray) -> list:
