@@ -8,7 +8,7 @@ from annotator.annotation import OBJECT_ID_KEY
 from annotator.decision.classify import decide, exotic_threshold_of, learned, modality_summary
 from annotator.decision.config import DecisionConfig
 from annotator.decision.decide import LEFT_OUT
-from annotator.errors import RecordError
+from annotator.errors import AhaError, RecordError
 from annotator.fences import failure_of
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.models import ModelSet, Scores
@@ -52,11 +52,15 @@ def score_lines(
         model can score anything. Plain ASCII, and never null, NaN or Infinity.
     """
     part: list[Transient | ScoredLine] = []
-    for record in records:
-        part.append(_read(record, models, cutouts))
-        if len(part) == ROWS:
-            yield from _lines(part, models, decision)
-            part = []
+    try:
+        for record in records:
+            part.append(_read(record, models, cutouts))
+            if len(part) == ROWS:
+                whole, part = part, []
+                yield from _lines(whole, models, decision)
+    except AhaError:  # what was read of a file that is cut off is scored
+        yield from _lines(part, models, decision)
+        raise
     yield from _lines(part, models, decision)
 
 

@@ -47,6 +47,8 @@ _NO_TABLES = (
     (b"\x28\xb5\x2f\xfd", "packed with zstd: unpack it, or pack it with gzip"),
     (b"\x89HDF", "HDF5, which is not read: save it as FITS, VOTable or CSV"),
     (b"%PDF", "a PDF"),
+    (b"\\begin{", "LaTeX, which is not read: save the table as CSV"),
+    (b"\\documentclass", "LaTeX, which is not read: save the table as CSV"),
 )
 
 
@@ -55,8 +57,22 @@ def unpacked(stream: BinaryIO) -> BinaryIO:
     stream = _with_peek(stream)
     for _ in range(MAX_PACKED):
         if head_of(stream)[:2] == _GZIP:
-            stream = io.BufferedReader(gzip.GzipFile(fileobj=stream, mode="rb"), HEAD_BYTES)
+            stream = io.BufferedReader(_Gzip(fileobj=stream, mode="rb"), HEAD_BYTES)
     return stream
+
+
+class _Gzip(gzip.GzipFile):
+    """What gzip packed; what comes after its end is no part of it, as for gzip itself."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            return b"".join(_chunks(self))
+        try:
+            return super().read1(size)  # one piece: of several what was read before an error would be lost
+        except gzip.BadGzipFile as error:
+            if self.tell() and str(error).startswith("Not a gzipped file"):
+                return b""
+            raise
 
 
 def _with_peek(stream: BinaryIO) -> io.BufferedReader:

@@ -19,7 +19,9 @@ ENOUGH_NAMES = 2
 """So many in one line that is no comment, and it is the header."""
 
 _DECLARED = re.compile(r'\s*"?sep=(?P<sign>[^"])"?[\s,;]*\Z', re.IGNORECASE)
-_GUARDED = re.compile(r'="(\w+)"')
+_GUARDED = re.compile(r'="([^"]+)"')
+_END_OF_TST = "[EOD]"
+"""The last line of a tab-separated table of Starlink's."""
 _RULER = re.compile(r"(?=.*[-=]{2})[-=+|:\s]+\Z")
 
 
@@ -72,7 +74,7 @@ def is_comment(line: str) -> bool:
 def is_nothing(line: str) -> bool:
     """Tell a line without any letter or digit, such as a spreadsheet's empty row, or a rule under a header."""
     bare = line.strip(" \t\r\n\ufeff,;|\"'")
-    return not bare or (bare[0] in "-=+:" and _RULER.match(line) is not None)
+    return not bare or bare == _END_OF_TST or (bare[0] in "-=+:" and _RULER.match(line) is not None)
 
 
 def find_header(lines: Sequence[str], n_known: Callable[[Sequence[str]], int]) -> Header | None:

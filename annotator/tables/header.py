@@ -63,10 +63,10 @@ def recognised(table: str, names: Sequence[str], columns: Columns, is_nested: bo
     exact = set(names) & set(columns.known)
     by_tidied = {tidied(name): name for name in columns.known if name not in exact}
     found = tuple(name if name in exact else by_tidied.get(tidied(name), name) for name in names)
+    _judge(table, found, columns, 0 if is_nested else columns.least)
     repeated = [name for name, count in Counter(filter(None, found)).items() if count > 1]
     if repeated:
         raise TableError(f"{table}: column {repeated[0][:40]} is repeated; name each once")
-    _judge(table, found, columns, 0 if is_nested else columns.least)
     return found
 
 

@@ -19,8 +19,10 @@ _CLOCK = (
     r"(?:\s*(?P<half>[AP])\.?M\.?)?\s*(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?)?"
 )
 _YEAR_FIRST = re.compile(r"(?P<year>\d{4})(?P<sign>[-/.])(?P<month>\d{1,2})(?P=sign)(?P<day>\d{1,2})" + _CLOCK, re.I)
-_DAY_FIRST = re.compile(r"(?P<day>\d{1,2})\.\s?(?P<month>\d{1,2})\.\s?(?P<year>\d{4})" + _CLOCK, re.I)
-_EITHER_FIRST = re.compile(r"(?P<one>\d{1,2})(?P<sign>[-/])(?P<other>\d{1,2})(?P=sign)(?P<year>\d{4})" + _CLOCK, re.I)
+_DAY_FIRST = re.compile(r"(?P<day>\d{1,2})\.\s?(?P<month>\d{1,2})\.\s?(?P<year>\d{4}|\d\d)" + _CLOCK, re.I)
+_EITHER_FIRST = re.compile(
+    r"(?P<one>\d{1,2})(?P<sign>[-/])(?P<other>\d{1,2})(?P=sign)(?P<year>\d{4}|(?<=/)\d\d)" + _CLOCK, re.I
+)
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 _NAMED_FIRST = re.compile(
     _WEEKDAY + r"(?P<name>[a-z]{3,9})\.?[\s-]+(?P<day>\d{1,2})(?:st|nd|rd|th)?(?:,\s*|\s+|-)(?P<year>\d{4})" + _CLOCK,
@@ -71,9 +73,9 @@ def _moment(text: str, order: str | None) -> datetime.datetime | str:
                 parts = found.groupdict()
                 month = _NUMBER_OF.get(parts["name"].lower()) if parts.get("name") else int(parts["month"])
                 year = int(parts["year"])
-                return _made(found, year if year > 99 else 2000 + year, month or 0, int(parts["day"]))
+                return _made(found, _whole(year), month or 0, int(parts["day"]))
         if found := _EITHER_FIRST.fullmatch(text):
-            one, other, year = int(found["one"]), int(found["other"]), int(found["year"])
+            one, other, year = int(found["one"]), int(found["other"]), _whole(int(found["year"]))
             if one > 12 or (order == "day" and other <= 12) or one == other:
                 return _made(found, year, other, one)
             if other > 12 or order == "month":
@@ -89,6 +91,11 @@ def _of_iso(text: str) -> datetime.datetime | None:
     except ValueError:
         return None
     return moment.replace(tzinfo=moment.tzinfo or datetime.UTC).astimezone(datetime.UTC)
+
+
+def _whole(year: int) -> int:
+    """Complete a year of two digits."""
+    return year if year > 99 else 2000 + year
 
 
 def _made(found: re.Match[str], year: int, month: int, day: int) -> datetime.datetime:

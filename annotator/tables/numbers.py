@@ -1,4 +1,7 @@
-"""Numbers as spreadsheets of different countries write them: with decimal commas, and signs between thousands."""
+"""Numbers as spreadsheets of different countries write them: with decimal commas, and signs between thousands.
+
+And as texts do, with a minus of their own, and Fortran, with a D before the exponent.
+"""
 
 import re
 from collections.abc import Iterable
@@ -12,6 +15,7 @@ _GROUPED_BY = {
     sign: re.compile(rf"{_SIGN}\d{{1,3}}(?:{re.escape(sign)}\d{{3}})+(?:{re.escape(other)}\d*)?")
     for sign, other in ((",", "."), (".", ","))
 }
+_OF_FORTRAN = re.compile(rf"({_SIGN}(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)")
 _GROUPED_BY_GAPS = re.compile(rf"{_SIGN}\d{{1,3}}(?:{_GAP}\d{{3}})+(?:[.,]\d*)?")
 
 
@@ -34,6 +38,9 @@ def with_point(cell: str, decimal_commas: bool) -> str:
     """Return a number as programs write it; any other text as it is."""
     if cell.isdigit() or not (cell[-1:].isdigit() or cell[-1:] in (",", ".")):
         return cell
+    cell = _OF_FORTRAN.sub(r"\1e\2", cell) if _OF_FORTRAN.fullmatch(cell) else cell
+    if cell[0] == "\u2212":  # the minus of texts
+        cell = f"-{cell[1:]}"
     if _GROUPED_BY_GAPS.fullmatch(cell):
         cell = re.sub(_GAP, "", cell)
     decimal, group = (",", ".") if decimal_commas else (".", ",")

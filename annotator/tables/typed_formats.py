@@ -21,6 +21,7 @@ from annotator.tables.contents import Kind, encoding_of, encoding_of_head, lines
 
 _ELSEWHERE = re.compile(r"<(\w+:)?STREAM\b[^>]*\bhref\s*=|<!(ENTITY|ATTLIST)\b")
 """What would make the reader ask another place, or may hide that."""
+_INSIDE = re.compile(rb"<DATA>\s*<FITS\b")
 ROWS_AT_A_TIME = 1000
 """Of a Parquet file that are made text."""
 
@@ -47,6 +48,8 @@ def read_votable(name: str, stream: BinaryIO, n_known: Callable[[Sequence[str]],
     content = stream.read()
     if _ELSEWHERE.search(content.decode(encoding_of_head(content) or "utf-8", errors="replace")):
         raise TableError(f"{name}: its data lie elsewhere (STREAM with href): save the table with its data")
+    if _INSIDE.search(content):
+        raise TableError(f"{name}: its data are FITS within the VOTable: save the table as FITS, or as BINARY")
     with _reading(name, "VOTable"):
         from astropy.io.votable import parse
 

@@ -1,3 +1,4 @@
+import gzip
 import json
 import math
 import random
@@ -8,9 +9,12 @@ from hypothesis import strategies as st
 
 from annotator.cli import main
 from annotator.decision.config import DecisionConfig
+from annotator.errors import SourceError
 from annotator.models import load_models
 from annotator.passes.score_file import score_lines
 from annotator.sandbox import simulate_night
+from annotator.sources.files import read_records
+from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.columns import FEATURE_NAMES
 from annotator.surveys.ztf.parse import SENTINEL
 
@@ -141,6 +145,17 @@ def test_any_text_is_an_id_without_the_blanks_around_it(models, object_id):
 def test_a_record_without_an_id_is_refused_and_says_why(models, record, why):
     (line,) = scored([record], models)
     assert line["objectId"] == "" and why in line["refused"]
+
+
+def test_what_was_read_of_a_file_before_it_breaks_off_is_scored(models, tmp_path):
+    row = json.dumps({"objectId": "a", "gmag": 19.0, "maggmin": 19.0, "maggmax": 19.0}).encode() + b"\n"
+    file = tmp_path / "cut.jsonl.gz"
+    file.write_bytes(gzip.compress(row * 3 + random.Random(1).randbytes(9999), mtime=0)[:-99])
+    lines = []
+    with pytest.raises(SourceError, match="cannot read"):
+        lines.extend(score_lines(read_records(file, SURVEYS["ztf"]), models, DecisionConfig()))
+    lines = [json.loads(line.text) for line in lines]
+    assert [line["objectId"] for line in lines if "score" in line] == ["a"] * 3
 
 
 def test_an_object_answer_is_scored_from_its_candidates(models):

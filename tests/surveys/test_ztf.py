@@ -209,6 +209,12 @@ def test_a_record_s_own_cutouts_come_before_its_detections():
     assert reference_of(image_urls=urls("x")).template == urls("x")["Template"]
 
 
+def test_the_kinds_of_stamps_are_named_with_capitals_or_without():
+    assert reference_of(cutouts=urls("x")) == reference_of(
+        cutouts={kind.lower(): url for kind, url in urls("x").items()}
+    )
+
+
 def test_cutouts_that_are_not_all_named_are_missing_and_the_absent_one_is_said():
     found = parse({"objectId": "a", "cutouts": {"science": "s.fits", "difference": 5}})
     assert found.cutouts is None

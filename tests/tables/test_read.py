@@ -188,6 +188,12 @@ def test_the_nearest_names_are_shown_where_hardly_any_is_known(path):
         ("SIMPLE  =                    T / not much of it", "no FITS that can be read"),
         ("<?xml version='1.0'?><VOTABLE><RESOURCE><TABLE>", "no VOTable that can be read"),
         ("<VOTABLE><RESOURCE/></VOTABLE>", "a VOTable without a table"),
+        ("\\begin{table}\n\\begin{tabular}{cc}\nobjectId & gmag\\\\\n", "LaTeX, which is not read"),
+        ("ZTF26aaaaaaa,18.2,18.2,17.9\n", "no column objectId"),
+        (
+            "<VOTABLE><RESOURCE><TABLE><DATA><FITS><STREAM/></FITS></DATA></TABLE></RESOURCE></VOTABLE>",
+            "save the table as",
+        ),
         pytest.param(gzip.compress(b"objectId,gmag,rmag,maggmin\n" * 99, mtime=0)[:-9], "cannot read", id="cut gzip"),
     ],
 )
@@ -272,8 +278,16 @@ def test_rows_that_stand_above_the_header_are_not_lost_in_silence(path):
 
 
 def test_an_id_that_a_spreadsheet_was_kept_from_is_the_id(path):
-    (row,) = cells(read(path, 'objectId,gmag,rmag,maggmin\n"=""169342374987654321""",1,2,3\n'))
-    assert row["objectId"] == "169342374987654321"
+    header = "objectId,gmag,rmag,maggmin\n"
+    (row,) = cells(read(path, header + '"=""169342374987654321""",="18.2",2,3\n'))
+    assert (row["objectId"], row["gmag"]) == ("169342374987654321", "18.2")
+
+
+def test_what_stands_after_the_end_of_a_table_is_no_row_of_it(path):
+    (row,) = cells(read(path, "objectId\tgmag\trmag\tmaggmin\n---\t---\t---\t---\na\t1\t2\t3\n[EOD]\n"))
+    assert row["objectId"] == "a"
+    packed = gzip.compress(b"objectId,gmag,rmag,maggmin\na,1,2,3\n", mtime=0)
+    assert len(cells(read(path, packed + b"left behind by a copy"))) == 1
 
 
 BEGINNINGS = (
@@ -307,8 +321,9 @@ def test_any_bytes_are_a_table_or_a_clear_error(path, content, beginning, n_kept
         (("18.234", "17.123"), ("18.234", "17.123")),
         (("2 461 002,79", "1\u202f234,5", "a, b"), ("2461002.79", "1234.5", "a, b")),
         (("1'234.5", "18.2", "SN, Ia"), ("1234.5", "18.2", "SN, Ia")),
+        (("1.82D+01", "-2.5d-1", "12d3", "\u22120.2"), ("1.82e+01", "-2.5e-1", "12d3", "-0.2")),
     ],
-    ids=["Germany", "Britain", "three decimals after a comma", "three decimals", "France", "Switzerland"],
+    ids=["Germany", "Britain", "three decimals after a comma", "three decimals", "France", "Switzerland", "Fortran"],
 )
 def test_a_number_is_known_whichever_country_s_spreadsheet_wrote_it(cells, numbers):
     decimal_commas = has_decimal_commas(cells)

@@ -79,7 +79,9 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     if (has_none or wrong_parts) and _OF_DETECTIONS.isdisjoint(features):
         # What surrounds an object of which nothing was seen, or could be read, is no view of it.
         why = "; ".join((*left_out, *wrong_parts)) or "the record has no detection"
-        features, why_missing = {}, dict.fromkeys((Modality.FEATURES, Modality.LIGHTCURVE), why)
+        # A light curve that the record lacks may be there where it is asked for.
+        without = (Modality.FEATURES,) if table is None else (Modality.FEATURES, Modality.LIGHTCURVE)
+        features, why_missing = {}, dict.fromkeys(without, why)
     try:
         reference = cutouts(record, table)
     except MissingModalityError as reason:

@@ -110,7 +110,7 @@ def cutouts(record: Mapping[str, object], table: DetectionTable | None) -> Cutou
     if given is not None:
         places = given if isinstance(given, Mapping) else {}
         whose = record if table is None else _whose(record, table)
-        return _reference({kind: places.get(kind.lower()) for kind in _KINDS}, whose)
+        return _reference({kind: places.get(kind.lower(), places.get(kind)) for kind in _KINDS}, whose)
     if table is None or not (has_urls := _has_urls(table.detections.items)).any():
         if table is not None and _has_urls(table.solar_system).any():
             raise MissingModalityError("only detections at known solar-system objects have cutouts")
