@@ -1,6 +1,8 @@
 """Recorded files of records."""
 
 import codecs
+import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,8 +27,8 @@ def read_records(path: Path | str, survey: Survey, stdin: BinaryIO | None = None
     Parameters
     ----------
     path
-        JSON lines, a JSON array or one JSON object; or a table of flat rows (:mod:`annotator.tables`); packed by gzip
-        or not. "-" stands for standard input.
+        JSON lines, a JSON array, or JSON objects one after another; or a table of flat rows (:mod:`annotator.tables`);
+        packed by gzip or not. "-" stands for standard input.
     survey
         Whose records they are: a table must have columns of its own.
     stdin
@@ -98,18 +100,40 @@ def _read_json(name: str, lines: Iterable[bytes]) -> Iterator[object]:
         yield from _json_lines(lines)
         return
     others = list(lines)
-    document = decoded(_bare(b"".join([first, *others])))
+    text = _bare(b"".join([first, *others]))
+    document = decoded(text)
     if isinstance(document, list):
         yield from document
     elif not isinstance(document, Unreadable):
         yield document
-    elif _bare(first).startswith(b"["):
-        raise SourceError(f"{name} begins as a JSON array but is none: {document.reason}")
     else:
-        records = [record, *_json_lines(others)]
+        records = [] if text.startswith(b"[") else [record, *_json_lines(others)]
         if all(isinstance(record, Unreadable) for record in records):
+            records = _one_after_another(text)
+        if not records and text.startswith(b"["):
+            raise SourceError(f"{name} begins as a JSON array but is none: {document.reason}")
+        if not records:
             raise SourceError(f"{name} is neither JSON lines nor one JSON document: {document.reason}")
         yield from records
+
+
+def _one_after_another(text: bytes) -> list[object]:
+    """Read JSON documents with blanks or commas between them, as jq and editors leave them; none where one is broken.
+
+    Of an array its items are the documents.
+    """
+    decoder, document, end = json.JSONDecoder(), text.decode(errors="replace"), 0
+    found: list[object] = []
+    while (place := _BETWEEN.match(document, end).end()) < len(document):
+        try:
+            record, end = decoder.raw_decode(document, place)
+        except (ValueError, RecursionError):
+            return []
+        found += record if isinstance(record, list) else [record]
+    return found
+
+
+_BETWEEN = re.compile(r"[\s,]*")
 
 
 def _json_lines(lines: Iterable[bytes]) -> Iterator[object]:

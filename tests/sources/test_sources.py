@@ -32,7 +32,13 @@ def read(text: str | bytes) -> list:
         json.dumps(ROWS),
         json.dumps(ROWS, indent=2),
         "\ufeff" + json.dumps(ROWS),
+        "\n".join(json.dumps(row, indent=2) for row in ROWS),
+        "".join(json.dumps(row) for row in ROWS),
+        "\r".join(json.dumps(row) for row in ROWS),
+        "".join(json.dumps(row) + ",\n" for row in ROWS),
+        "\n".join(json.dumps([row]) for row in ROWS),
     ],
+    ids=["lines", "blank lines", "array", "laid out", "marked", "jq", "no break", "old Mac", "commas", "arrays"],
 )
 def test_json_lines_and_arrays_give_the_same_records_in_order(text):
     assert read(text) == ROWS

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, usable_detections, within_grid
-from annotator.surveys.values import JD_MINUS_MJD, sign_of
+from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, floats, physical, sign_of
 from annotator.surveys.ztf.candidates import SPELLINGS
 from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS
 from annotator.tables import contents
@@ -149,8 +149,6 @@ def _detections(path: Path) -> "DataFrame":
     if frame is None:
         names, rows = read_given("--data", path, columns, "make it with aha-train fetch lightcurves")
         frame = pandas.DataFrame(rows, columns=list(names))
-        for name in (DETECTION.time_jd, DETECTION.band_number, DETECTION.magnitude, DETECTION.magnitude_error):
-            frame[name] = pandas.to_numeric(frame[name], errors="coerce")
     absent = [name for name in LIGHT_CURVE_COLUMNS if name not in frame]
     if absent:
         raise ConfigError(
@@ -167,10 +165,12 @@ def _labels(path: Path) -> "DataFrame":
 
 
 def _light_curve(part) -> LightCurve:
+    columns = (DETECTION.time_jd, DETECTION.magnitude, DETECTION.magnitude_error)
+    time_jd, magnitude, magnitude_error = (floats(part[name].tolist()) for name in columns)
     return LightCurve(
-        time_mjd=part[DETECTION.time_jd].to_numpy(np.float64) - JD_MINUS_MJD,
+        time_mjd=physical(time_jd, *JD_RANGE) - JD_MINUS_MJD,
         band=np.array([SPELLINGS.letter(value) or "" for value in part[DETECTION.band_number].tolist()], dtype=str),
-        magnitude=part[DETECTION.magnitude].to_numpy(np.float64),
-        magnitude_error=part[DETECTION.magnitude_error].to_numpy(np.float64),
+        magnitude=magnitude,
+        magnitude_error=magnitude_error,
         is_positive=np.array([sign_of(value) is True for value in part[DETECTION.sign].tolist()], dtype=bool),
     )

@@ -75,3 +75,19 @@ def test_light_curves_of_text_are_those_of_parquet(tmp_path):
     frame.drop(columns="magpsf").to_csv(tmp_path / "curves.csv", index=False)
     with pytest.raises(ConfigError, match="no column magpsf"):
         read_curves(tmp_path / "curves.csv", tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize("form", ["curves.csv", "curves.parquet"])
+def test_light_curves_are_read_in_the_spellings_of_the_field(form, tmp_path):
+    jd = 2459000.5 + np.arange(12)
+    plain = pandas.DataFrame({"objectId": "ZTF99aaaaaaa", "jd": jd, "fid": [1, 2] * 6})
+    plain = plain.assign(sigmapsf=0.1, isdiffpos="t", magpsf=18.0 + np.abs(np.arange(12) - 5) / 7)
+    spelt = plain.assign(fid=["ztfg", "r"] * 6, isdiffpos="1", magpsf=plain["magpsf"].map(str))
+    undated = spelt.iloc[[0]].assign(jd=-999.0, magpsf="15.0")
+    (tmp_path / "labels.csv").write_text("objectId,type,source_label\nZTF99aaaaaaa,SN Ia,SN Ia\n")
+    plain.to_csv(tmp_path / "plain.csv", index=False)
+    spelt = pandas.concat([spelt, undated])
+    spelt.to_csv(tmp_path / form, index=False) if form.endswith("csv") else spelt.to_parquet(tmp_path / form)
+    expected, found = (read_curves(tmp_path / name, tmp_path / "labels.csv").curves[0] for name in ("plain.csv", form))
+    for name, values in vars(expected.detections).items():
+        np.testing.assert_array_equal(getattr(found.detections, name), values)
