@@ -147,10 +147,15 @@ def _bare(line: bytes) -> bytes:
 def file_batches(path: Path, survey: Survey) -> Iterator[Batch]:
     """Read a recorded file in batches; unchanged objects are skipped later, so it has no position to keep."""
     records: list[object] = []
-    for record in read_records(path, survey):
-        records.append(record)
-        if len(records) == BATCH_RECORDS:
+    try:
+        for record in read_records(path, survey):
+            records.append(record)
+            if len(records) == BATCH_RECORDS:
+                yield Batch(records)
+                records = []
+    except SourceError:  # what was read of a file that is cut off is scored
+        if records:
             yield Batch(records)
-            records = []
+        raise
     if records:
         yield Batch(records)

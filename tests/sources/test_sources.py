@@ -95,6 +95,10 @@ def test_what_was_packed_and_cut_off_gives_what_is_there_and_says_so(tmp_path):
     with pytest.raises(SourceError, match=f"cannot read {path}"):
         read.extend(records)
     assert 15_000 < len(read) < 20_000
+    batches = []
+    with pytest.raises(SourceError, match=f"cannot read {path}"):
+        batches.extend(file_batches(path, ZTF))
+    assert [record for batch in batches for record in batch.records] == read
 
 
 def test_lasair_s_literal_nan_is_read():

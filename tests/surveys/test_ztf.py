@@ -345,6 +345,12 @@ def test_entries_of_a_history_that_are_no_detections_are_counted():
     assert found.n_det == 1 and found.left_out == ("2 of 3 candidates have no named values",)
 
 
+@pytest.mark.parametrize("unknown", [{"candidate": detection()}, {f"i:{k}": v for k, v in detection().items()}])
+def test_entries_in_which_nothing_is_known_by_its_name_are_told(unknown):
+    found = parse({"objectId": "a", "candidates": [detection(), unknown]})
+    assert found.n_det == 1 and found.left_out == ("some candidates have neither candid nor a date (jd)",)
+
+
 def test_a_packet_s_history_of_a_wrong_kind_is_named():
     found = parse({"objectId": "a", "candidate": detection(), "prv_candidates": {"0": detection(2461000.7)}})
     assert found.n_det == 1 and found.left_out[0].startswith("prv_candidates is no list but {")

@@ -138,6 +138,8 @@ def read_candidates(candidates: Sequence[object], latest_jd: float = math.inf) -
     left_out, unphysical = _unreadable(detections), _unphysical(detections)
     if len(items) < len(candidates):
         left_out += (f"{len(candidates) - len(items)} of {len(candidates)} candidates have no named values",)
+    if np.isnan(limits.time_jd).any():
+        unphysical += ("some candidates have neither candid nor a date (jd)",)
     has_later = False
     if latest_jd < math.inf:
         has_later = any((measured.time_jd > latest_jd).any() for measured in (detections, limits))

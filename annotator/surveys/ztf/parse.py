@@ -56,7 +56,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     latest_jd = latest_mjd + JD_MINUS_MJD
     candidates = record.get("candidates")
     table = read_candidates(candidates, latest_jd) if isinstance(candidates, list) else None
-    left_out = () if table is None else table.left_out
+    left_out, unphysical = ((), ()) if table is None else (table.left_out, table.unphysical)
     has_none = table is not None and not len(table.detections)
     if has_none and table.solar_system and len(left_out) == 1:
         raise SolarSystemObjectError(f"no detection is the object's own: {left_out[0]}")
@@ -78,7 +78,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     reference, why_missing = None, {}
     if (has_none or wrong_parts) and _OF_DETECTIONS.isdisjoint(features):
         # What surrounds an object of which nothing was seen, or could be read, is no view of it.
-        why = "; ".join((*left_out, *wrong_parts)) or "the record has no detection"
+        why = "; ".join((*left_out, *unphysical, *wrong_parts)) or "the record has no detection"
         # A light curve that the record lacks may be there where it is asked for.
         without = (Modality.FEATURES,) if table is None else (Modality.FEATURES, Modality.LIGHTCURVE)
         features, why_missing = {}, dict.fromkeys(without, why)
@@ -101,7 +101,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         why_missing=why_missing,
         dates_ahead=dates_ahead,
         n_solar_system=0 if table is None else len(table.solar_system),
-        left_out=(*left_out, *(() if table is None else table.unphysical), *wrong_kinds, *wrong_parts),
+        left_out=(*left_out, *unphysical, *wrong_kinds, *wrong_parts),
         extras=_extras(values) | ({} if table is None else real_bogus(table)),
     )
 
