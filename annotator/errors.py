@@ -7,6 +7,7 @@
     ├── RecordError               a record cannot be understood: refused by name, the rest goes on
     │   └── SolarSystemObjectError    all that was detected is a known solar-system object
     ├── MissingModalityError      the object lacks what one modality needs; the message is the reason
+    │   ├── NoStampError              the host of stamps says that there is none
     │   └── DamagedFileError          its file is broken off or damaged: the file, not the object, lacks it
     ├── ModelError                a model is damaged, changed, or does not reproduce its references
     ├── AnnotationError           an annotation that Lasair's SQL would not survive
@@ -46,6 +47,10 @@ class SolarSystemObjectError(RecordError):
 
 class MissingModalityError(AhaError):
     """The object lacks what a modality needs; the message is the reason, for people."""
+
+
+class NoStampError(MissingModalityError):
+    """The host of stamps says that there is none: of this epoch or, where something is wrong with it, of any."""
 
 
 class DamagedFileError(MissingModalityError):

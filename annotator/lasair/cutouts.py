@@ -20,6 +20,7 @@ from annotator.errors import (
     LasairUnreachableError,
     MissingModalityError,
     NoAnswerError,
+    NoStampError,
     NotNowError,
     RejectedError,
 )
@@ -43,10 +44,6 @@ _STAMPS = (b"SIMPLE", b"\x1f\x8b")
 
 Outcome = Triplet | MissingModalityError | RejectedError | LasairUnreachableError
 """The stamps; or why there are none; or how their host refused them, though not those of others; or why not now."""
-
-
-class _NoStampError(MissingModalityError):
-    """Their host says that there is none, be it of this epoch or, because something is wrong with it, of any."""
 
 
 class CutoutFetcher:
@@ -126,9 +123,9 @@ class CutoutFetcher:
 
         Where their host gave stamps of others, that it has none of many is a refusal, which is bounded by nights.
         """
-        if not isinstance(outcome, RejectedError | _NoStampError) or self._believes(reference):
+        if not isinstance(outcome, RejectedError | NoStampError) or self._believes(reference):
             return outcome
-        if isinstance(outcome, _NoStampError) and self._breaker(reference.science).has_answered:
+        if isinstance(outcome, NoStampError) and self._breaker(reference.science).has_answered:
             return RejectedError(str(outcome))
         return NotNowError(str(outcome))
 
@@ -230,15 +227,15 @@ def check_url(url: str, hosts: frozenset[str]) -> None:
 def _read_answer(content: bytes) -> NDArray[np.float32]:
     """Read what a host sent; a file that breaks off is no answer of the host's."""
     if content in _NONE:
-        raise _NoStampError("its host has an empty file")
+        raise NoStampError("its host has an empty file")
     try:
         stamp = read_stamp(content)
     except DamagedFileError as reason:
         raise RejectedError(str(reason)) from reason
     except MissingModalityError as reason:
-        raise _NoStampError(str(reason)) from reason
+        raise NoStampError(str(reason)) from reason
     if not np.nan_to_num(stamp).any():
-        raise _NoStampError("none of its pixels has a value")
+        raise NoStampError("none of its pixels has a value")
     return stamp
 
 
