@@ -241,10 +241,13 @@ def _unusual(work: _Work) -> list[str]:
     """Say what a person must look at though no step failed."""
     passes, report, now = work.ledger.passes, work.report, work.clock()
     words = [*work.dates.in_words(), *clock_in_words(work.clock)]
+    source = work.config.source
+    if isinstance(source, FileSource) and report.refused == report.read > report.solar_system:
+        words.append(f"no record of {source.path} could be used: see `aha-annotator refused`")
     if report.news == 0:
         known = [*passes.heard(now - silence.MAX_WEEKS * silence.WEEK_S, now), (now, 0)]
         found = silence.silence(known, work.config.attention.silent_nights)
-        words += silence.silence_in_words(found, work.config.source)
+        words += silence.silence_in_words(found, source)
     if report.scored >= shares.MIN_OBJECTS:
         present = PassRecord(now, "", counts(report))
         told = shares.in_words(shares.shares(itertools.chain([present], passes.newest_first(now, shares.MIN_OBJECTS))))

@@ -54,6 +54,14 @@ def config(configure, sandbox, tmp_path, rows):
     return of_file(configure, sandbox, tmp_path, map(json.dumps, rows), decision__watch_score=0.0)
 
 
+def test_a_file_of_which_no_record_can_be_used_is_something_to_look_at(configure, sandbox, tmp_path, rows, all_models):
+    nameless = [json.dumps({"alert": row}) for row in rows[:3]]
+    report = run_pass(of_file(configure, sandbox, tmp_path, nameless), all_models)
+    assert report.refused == 3 and "no record of" in report.problem and "aha-annotator refused" in report.problem
+    report = run_pass(of_file(configure, sandbox, tmp_path, [*nameless, json.dumps(rows[0])]), all_models)
+    assert report.refused == 3 and not report.problem
+
+
 ODD = ValueError("odd")
 
 
