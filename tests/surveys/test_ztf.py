@@ -351,6 +351,15 @@ def test_entries_in_which_nothing_is_known_by_its_name_are_told(unknown):
     assert found.n_det == 1 and found.left_out == ("some candidates have neither candid nor a date (jd)",)
 
 
+def test_a_mean_on_the_other_side_of_the_sky_gives_way_to_the_detections():
+    places = [{"ra": 359.99997, "dec": 20.2}, {"ra": 3e-5, "dec": 20.2}]
+    candidates = [detection(2461000.7 + n, candid=n + 1) | place for n, place in enumerate(places)]
+    found = parse({"objectId": "a", "ramean": 180.0, "decmean": 20.2, "candidates": candidates})
+    assert min(found.ra_deg, 360.0 - found.ra_deg) < 1e-4 and found.dec_deg == pytest.approx(20.2)
+    own = parse({"objectId": "a", "ramean": 0.0001, "decmean": 20.2001, "candidates": candidates})
+    assert (own.ra_deg, own.dec_deg) == (0.0001, 20.2001)
+
+
 def test_a_packet_s_history_of_a_wrong_kind_is_named():
     found = parse({"objectId": "a", "candidate": detection(), "prv_candidates": {"0": detection(2461000.7)}})
     assert found.n_det == 1 and found.left_out[0].startswith("prv_candidates is no list but {")

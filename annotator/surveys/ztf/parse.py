@@ -17,6 +17,9 @@ from annotator.transient import Modality, Transient
 SENTINEL = -999.0
 """What ZTF and AHA's databank write for "unknown"."""
 
+MAX_APART_DEG = 60 / 3600
+"""Positions of an object further apart than this are of two places."""
+
 MAX_NAMED = 4
 """Names of a record without an object id that are told."""
 
@@ -107,12 +110,24 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
 
 
 def _position(record: Mapping[str, object], computed: Mapping[str, float | None]) -> tuple[float | None, float | None]:
-    """Return the record's own position, or else that of its detections."""
+    """Return the record's own position, or that of its detections where it has none, or one that is none of theirs.
+
+    Lasair takes a mean of numbers, which is on the other side of the sky for an object on the meridian of 0 h.
+    """
     ra_deg = within(number(record.get("ramean")) or None, 0.0, 360.0)  # 0 is Lasair's NULL
     dec_deg = within(number(record.get("decmean")) or None, -90.0, 90.0)
-    if computed and (ra_deg is None or dec_deg is None):
-        return computed["ramean"], computed["decmean"]
+    if computed:
+        theirs = (computed["ramean"], computed["decmean"])
+        if ra_deg is None or dec_deg is None or (None not in theirs and _is_elsewhere((ra_deg, dec_deg), theirs)):
+            return theirs
     return ra_deg, dec_deg
+
+
+def _is_elsewhere(own_deg: tuple[float, float], theirs_deg: tuple[float, float]) -> bool:
+    """Tell whether two positions are further apart than any detections of one object."""
+    across = abs(own_deg[0] - theirs_deg[0]) % 360.0
+    across = min(across, 360.0 - across) * math.cos(math.radians(theirs_deg[1]))
+    return math.hypot(across, own_deg[1] - theirs_deg[1]) > MAX_APART_DEG
 
 
 def _numbers(columns: Mapping[str, object]) -> tuple[dict[str, float], list[str]]:
