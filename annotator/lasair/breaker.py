@@ -13,7 +13,7 @@ A pass may knock once at each open breaker, whatever is left of its pause: passe
 and whoever has mended something sees it in the next one. The pause is what bounds the calls within a pass.
 
 Each endpoint has a breaker of its own: ``query``, ``object`` and ``annotate`` (Lasair answers them from different
-databases, of which one may be away), and ``cutouts HOST`` for each host of stamps.
+databases, of which one may be away), and ``cutouts HOST KIND`` for each kind of stamps at their host.
 """
 
 import contextlib

@@ -96,19 +96,12 @@ class CutoutFetcher:
         if not references:
             return []
 
-        def outcome(reference: CutoutReference) -> Outcome:
-            try:
-                stamps = [self._stamp(reference, kind, should_stop) for kind in _KINDS]
-            except (MissingModalityError, RejectedError, LasairUnreachableError) as reason:
-                return reason
-            return Triplet(*stamps, reference.time_mjd, reference.x_pixel, reference.y_pixel)
-
         # Each worker takes the next one that is left: to hand them over one by one takes longer than to read a stamp.
-        left, outcomes = iter(list(enumerate(references))), {}
+        left, found = iter(list(enumerate(references))), {}
 
         def work(_: int) -> None:
             for number, reference in left:
-                outcomes[number] = outcome(reference)
+                found[number] = self._triplet(reference, should_stop)
 
         n_workers = min(self._parallel, len(references))
         with ThreadPoolExecutor(n_workers, thread_name_prefix="cutouts") as pool:
@@ -116,29 +109,35 @@ class CutoutFetcher:
         self._breakers.save()
         if self._cache:
             self._cache.trim()
-        return [self._judged(reference, outcomes[number]) for number, reference in enumerate(references)]
+        return [self._judged(reference, *found[number]) for number, reference in enumerate(references)]
 
-    def _judged(self, reference: CutoutReference, outcome: Outcome) -> Outcome:
+    def _triplet(self, reference: CutoutReference, should_stop: Callable[[], bool]) -> tuple[Outcome, str]:
+        """Fetch the stamps of one epoch; return them, or why there are none and of which kind that was said."""
+        stamps = []
+        for kind in _KINDS:
+            try:
+                stamps.append(self._stamp(reference, kind, should_stop))
+            except (MissingModalityError, RejectedError, LasairUnreachableError) as reason:
+                return reason, kind
+        return Triplet(*stamps, reference.time_mjd, reference.x_pixel, reference.y_pixel), ""
+
+    def _judged(self, reference: CutoutReference, outcome: Outcome, kind: str) -> Outcome:
         """Tell what is said of one epoch from what is said of all.
 
         Where their host gave stamps of others, that it has none of many is a refusal, which is bounded by nights.
         """
-        if not isinstance(outcome, RejectedError | NoStampError) or self._believes(reference):
+        if not isinstance(outcome, RejectedError | NoStampError):
             return outcome
-        if isinstance(outcome, NoStampError) and self._breaker(reference.science).has_answered:
+        breaker = self._breaker(getattr(reference, kind), kind)
+        if breaker.believes(reference.science):
+            return outcome
+        if isinstance(outcome, NoStampError) and breaker.has_answered:
             return RejectedError(str(outcome))
         return NotNowError(str(outcome))
 
-    def _believes(self, reference: CutoutReference) -> bool:
-        """Say whether what their host says is about this epoch's stamps, and not about the host."""
-        return any(
-            self._breaker(place).believes(reference.science)
-            for place in (getattr(reference, kind) for kind in _KINDS)
-            if "://" in place
-        )
-
-    def _breaker(self, url: str) -> Breaker:
-        return self._breakers[f"cutouts {urlsplit(url).hostname}"]
+    def _breaker(self, url: str, kind: str) -> Breaker:
+        """Return that of a kind of stamps at their host: each may lie where the others do not."""
+        return self._breakers[f"cutouts {urlsplit(url).hostname} {kind}"]
 
     def _stamp(self, reference: CutoutReference, kind: str, should_stop: Callable[[], bool]) -> NDArray[np.float32]:
         place = getattr(reference, kind)
@@ -152,28 +151,32 @@ class CutoutFetcher:
                 except MissingModalityError:
                     self._cache.forget(place)
             check_url(place, self._hosts)
-            content, stamp = self._download(place, reference.science, should_stop)
+            content, stamp = self._download(place, self._breaker(place, kind), reference.science, should_stop)
         except (MissingModalityError, RejectedError) as reason:
             raise type(reason)(f"{kind} cutout: {reason}") from reason
         if self._cache:
             self._cache.put(place, content)
         return stamp
 
-    def _download(self, url: str, subject: str, should_stop: Callable[[], bool]) -> tuple[bytes, NDArray[np.float32]]:
+    def _download(
+        self, url: str, breaker: Breaker, subject: str, should_stop: Callable[[], bool]
+    ) -> tuple[bytes, NDArray[np.float32]]:
         try:
-            return self._attempt(url, subject, should_stop)
+            return self._attempt(url, breaker, subject, should_stop)
         except NotNowError:
             raise
         except LasairUnreachableError:
             if should_stop():
                 raise
             time.sleep(_RETRY_PAUSE_S)
-            return self._attempt(url, subject, should_stop)
+            return self._attempt(url, breaker, subject, should_stop)
 
-    def _attempt(self, url: str, subject: str, should_stop: Callable[[], bool]) -> tuple[bytes, NDArray[np.float32]]:
+    def _attempt(
+        self, url: str, breaker: Breaker, subject: str, should_stop: Callable[[], bool]
+    ) -> tuple[bytes, NDArray[np.float32]]:
         if should_stop():
             raise LasairUnreachableError("cutouts: no time left to fetch them")
-        with self._breaker(url).call(subject):
+        with breaker.call(subject):
             content = self._get(url)
             return content, _read_answer(content)
 

@@ -83,7 +83,7 @@ class _Kept(CutoutFetcher):
         super().__init__([HOST])
         self._files = files
 
-    def _download(self, url: str, subject: str, should_stop: Callable[[], bool]) -> tuple[bytes, np.ndarray]:
+    def _download(self, url: str, *_: object) -> tuple[bytes, np.ndarray]:
         return self._files[url], read_stamp(self._files[url])
 
 

@@ -15,7 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.decision.config import DecisionConfig
-from annotator.errors import ConfigError, LasairUnreachableError, MissingModalityError, NotNowError, RejectedError
+from annotator.errors import (
+    ConfigError,
+    LasairUnreachableError,
+    MissingModalityError,
+    NoStampError,
+    NotNowError,
+    RejectedError,
+)
 from annotator.lasair import cutouts
 from annotator.lasair.cutout_cache import CutoutCache
 from annotator.lasair.cutouts import CutoutFetcher, check_url
@@ -124,9 +131,10 @@ NONES = [
 @pytest.mark.parametrize(("answer", "reason"), NONES)
 def test_what_is_no_stamp_is_missing_and_says_which_and_why(host, answer, reason):
     host.files["/odd"] = answer
-    outcome = fetch(host.reference(template="/odd"))
-    assert isinstance(outcome, MissingModalityError)
-    assert str(outcome).startswith("template cutout: ") and reason in str(outcome)
+    references = [host.reference(), host.reference(template="/odd"), host.reference()]
+    outcomes = CutoutFetcher(LOCAL, parallel=1).fetch(references)
+    assert [type(outcome) for outcome in outcomes] == [Triplet, NoStampError, Triplet]
+    assert str(outcomes[1]).startswith("template cutout: ") and reason in str(outcomes[1])
 
 
 @pytest.mark.parametrize(("answer", "reason"), NONES)
@@ -169,6 +177,15 @@ def test_what_a_host_says_of_every_object_is_about_the_host_and_is_asked_three_t
     host.files |= {f"/{name}": answer for name in (*range(9), "odd")}
     outcomes = CutoutFetcher(LOCAL, parallel=1).fetch([host.reference(f"/{number}") for number in range(9)])
     assert {type(outcome) for outcome in outcomes} == {NotNowError} and reason in str(outcomes[8])
+    assert [host.asked[f"/{number}"] for number in range(9)] == [1] * 3 + [0] * 6
+
+
+@pytest.mark.parametrize("kind", ["science", "template", "difference"])
+def test_one_kind_of_stamps_that_is_away_for_every_object_is_about_the_host_whatever_the_others_are(host, kind):
+    host.files |= {f"/whole{number}": (200, {}, FITS["science"]) for number in range(9)}
+    places = [{"science": f"/whole{number}", kind: f"/{number}"} for number in range(9)]
+    outcomes = CutoutFetcher(LOCAL, parallel=1).fetch([host.reference(**place) for place in places])
+    assert {type(outcome) for outcome in outcomes} == {NotNowError} and f"{kind}: no good answer" in str(outcomes[8])
     assert [host.asked[f"/{number}"] for number in range(9)] == [1] * 3 + [0] * 6
 
 

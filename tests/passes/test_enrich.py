@@ -329,7 +329,7 @@ def test_what_every_stamp_is_answered_is_about_their_host_and_all_of_them_wait(s
     config = configure(sandbox, **(ALL | {"lasair__random_share": 1.0}))
     sandbox.misbehave("cutout", "refuse", status=status)
     report = run_pass(config, three)
-    assert "cutouts 127.0.0.1: no good answer 3 times in a row" in report.problem
+    assert "cutouts 127.0.0.1 science: no good answer 3 times in a row" in report.problem
     assert calls_to(sandbox, "cutout") <= 3 + config.cutouts.parallel
     found = modalities_of(config)
     assert all("error" in said["lightcurve"] for said in found.values())
