@@ -253,7 +253,8 @@ def states(night, models, tmp_path_factory) -> list[list[Row]]:
             for row in filter_rows(server.database, load_filter("input_ztf")):
                 (score,) = ledger.scores.history(row["objectId"])
                 by_class.setdefault(score["classification"], []).append(row)
-    jd = max(row["jdmax"] for group in by_class.values() for row in group)
+    # From a day before the night's end, which may be a moment ago: no state is dated later than now.
+    jd = max(row["jdmax"] for group in by_class.values() for row in group) - 1.0
     paths = [
         ("normal", "anomaly", "anomaly", "watch", "normal"),
         ("anomaly", "anomaly", "anomaly", "anomaly", "anomaly"),
