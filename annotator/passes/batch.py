@@ -185,13 +185,22 @@ def _objects_again(refusal: Refusal, scoring: Scoring, enricher: Enricher) -> tu
         seen, refusals = parse_batch([decoded(refusal.record)], scoring.dates)
         objects, not_fetched = _enriched(seen, enricher)
         return objects, [*refusals, *not_fetched]
-    kept = scoring.ledger.kept.snapshots([refusal.object_id])
-    states = scoring.ledger.scores.states(list(kept))
+    objects, _ = kept_objects([refusal.object_id], scoring.ledger)
+    return objects, [] if objects else [replace(refusal, reason="what was scored is no longer kept")]
+
+
+def kept_objects(object_ids: Sequence[str], ledger: Ledger) -> tuple[Objects, Mapping[str, ScoredState]]:
+    """Return objects as they were scored last, where that is kept, and their states.
+
+    The digest stays that of the record it was scored by: only another record is of a changed object.
+    """
+    kept = ledger.kept.snapshots(object_ids)
+    states = ledger.scores.states(list(kept))
     objects = [
         (Seen(transient, None, states[name].state), Enriched(transient, waits=False))
         for name, (_, transient) in kept.items()
     ]
-    return objects, [] if objects else [replace(refusal, reason="what was scored is no longer kept")]
+    return objects, states
 
 
 @dataclass

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from annotator.decision.objects import Enriched, Seen
 from annotator.decision.sending import with_verdict
 from annotator.ledger import Ledger
-from annotator.passes.batch import Scoring, take_objects
+from annotator.passes.batch import Scoring, kept_objects, take_objects
 from annotator.reasons.sentence import is_verdict
 from annotator.verdicts import Verdict
 
@@ -51,14 +50,8 @@ def _rescore(object_ids: Sequence[str], scoring: Scoring) -> int:
     """
     ledger = scoring.ledger
     waiting = ledger.kept.waiting_of(object_ids)
-    kept = [transient for name, (_, transient) in ledger.kept.snapshots(object_ids).items() if name not in waiting]
-    if not kept:
+    objects, states = kept_objects([name for name in object_ids if name not in waiting], ledger)
+    if not objects:
         return 0
-    states = ledger.scores.states([transient.object_id for transient in kept])
-    # The digest stays that of the record it was scored by: only another record is of a changed object.
-    objects = [
-        (Seen(transient, None, states[transient.object_id].state), Enriched(transient, waits=False))
-        for transient in kept
-    ]
     taken = take_objects(objects, scoring, states)
     return sum(item.outgoing is not None for item in taken.scored_objects)
