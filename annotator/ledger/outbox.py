@@ -249,7 +249,7 @@ class Outbox:
         self._forget_damage(last)
 
     def adopt(self, annotations: Sequence[tuple[Annotation, float]], now: float) -> None:
-        """Take in what Lasair holds, of objects that are not in the outbox.
+        """Take in what Lasair holds, of objects that are not in the outbox or whose annotation there is damaged.
 
         Parameters
         ----------
@@ -262,7 +262,8 @@ class Outbox:
             _row(annotation) | {"queued_at": stored_at, "sent_at": stored_at, "verified_at": now, "visible_at": now}
             for annotation, stored_at in annotations
         ]
-        self._database.write_each(INSERT[self._database.kind](outbox), rows)
+        self._database.replace(outbox, rows)
+        self._forget_damage(annotation.object_id for annotation, _ in annotations)
 
     def classified_flags(self) -> list[ClassifiedFlag]:
         """Return the flags with a class in TNS that still wait, and the anomalies among those that were sent."""

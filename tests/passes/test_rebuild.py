@@ -85,6 +85,16 @@ def test_strangers_are_a_reason_for_attention_until_they_are_adopted(server, con
     assert not any("rebuild" in words for words in read_status(config, now[0]).attention)
 
 
+def test_a_damaged_annotation_is_adopted_as_lasair_holds_it(server, configure, models, now):
+    config = configure(server)
+    run_pass(config, models, clock=lambda: now[0])
+    with Ledger(config.ledger) as ledger:
+        ledger._database.execute("UPDATE outbox SET annotation = '{'")
+    assert rebuild(config, clock=lambda: now[0]).adopted == len(lasting(server)) > 0
+    with Ledger(config.ledger) as ledger:
+        assert set(ledger.outbox.last_sent(list(lasting(server)))) == set(lasting(server))
+
+
 def test_where_no_call_is_left_another_try_goes_on(server, configure, models, now, monkeypatch):
     from annotator.passes import rebuild as rebuilding
 
