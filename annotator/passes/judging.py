@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from annotator.decision.sending import with_verdict
 from annotator.ledger import Ledger
-from annotator.passes.batch import Scoring, kept_objects, take_objects
+from annotator.passes.scoring.batch import Scoring, kept_objects, take_objects
 from annotator.reasons.sentence import is_verdict
 from annotator.verdicts import Verdict
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from annotator.clock import Clock
 from annotator.config import Config
 from annotator.models import ModelSet
-from annotator.passes.batch import take_refused
 from annotator.passes.run import enricher_of, recorded_pass, scoring_of
+from annotator.passes.scoring.batch import take_refused
 from annotator.passes.tally import add_taken
 
 

@@ -28,13 +28,13 @@ from annotator.ledger.pass_log import PassRecord
 from annotator.ledger.positions import Progress
 from annotator.models import ModelSet
 from annotator.nights import night_of
-from annotator.passes.batch import Scoring, take_batch, take_waiting
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
-from annotator.passes.enrich import Enricher
 from annotator.passes.judging import apply_verdicts, make_anew, take_back
-from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.report import PassReport
+from annotator.passes.scoring.batch import Scoring, take_batch, take_waiting
+from annotator.passes.scoring.enrich import Enricher
+from annotator.passes.scoring.late_reasons import find_late_reasons
 from annotator.passes.sweep import sweep
 from annotator.passes.tally import add_taken, counts, note_demoted
 from annotator.sources.files import file_batches

@@ -13,7 +13,7 @@ from annotator.fences import failure_of
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.models import ModelSet, Scores
 from annotator.models.rows import ROWS
-from annotator.passes.enrich import with_stamps
+from annotator.passes.scoring.enrich import with_stamps
 from annotator.sources.records import readable
 from annotator.surveys import SURVEYS
 from annotator.transient import Modality, Transient

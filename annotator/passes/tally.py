@@ -10,8 +10,8 @@ from annotator.attention.silence import NEWS
 from annotator.decision.sending import FLAGS
 from annotator.errors import RecordError, SolarSystemObjectError
 from annotator.lasair.held import MAX_ASKED
-from annotator.passes.batch import Taken
 from annotator.passes.report import PassReport
+from annotator.passes.scoring.batch import Taken
 
 _OF_THE_RECORD = (RecordError.__name__, SolarSystemObjectError.__name__)
 """Refusals that are what a record asks for."""

@@ -34,9 +34,9 @@ from annotator.models import ModalityScore, Model, ModelSet, load_to_stay
 from annotator.models.inputs import PREPARATIONS, Preparation
 from annotator.models.model_set import head_numbers
 from annotator.models.rows import parts
-from annotator.passes.batch import Scoring, find_reasons, known_of, take_batch
-from annotator.passes.enrich import Enricher
 from annotator.passes.run import rules_of
+from annotator.passes.scoring.batch import Scoring, find_reasons, known_of, take_batch
+from annotator.passes.scoring.enrich import Enricher
 from annotator.preprocess.fits import read_stamp
 from annotator.reasons.sentence import named_modalities
 from annotator.sandbox.lasair.answers import candidate, object_answer

@@ -18,8 +18,8 @@ from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
 from annotator.models import Missing
-from annotator.passes.enrich import NO_ANSWER, NO_CALL, Enricher
 from annotator.passes.run import run_pass
+from annotator.passes.scoring.enrich import NO_ANSWER, NO_CALL, Enricher
 from annotator.sandbox import Account, Sandbox, Topic, simulate_night
 from annotator.sandbox.lasair.answers import candidate
 from annotator.sandbox.sky.stamps import KINDS, simulate, to_fits

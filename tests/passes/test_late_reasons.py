@@ -8,8 +8,8 @@ import pytest
 from annotator.ledger import Ledger
 from annotator.models import Model
 from annotator.passes import run
-from annotator.passes.late_reasons import find_late_reasons
 from annotator.passes.run import run_pass
+from annotator.passes.scoring.late_reasons import find_late_reasons
 from annotator.reasons.find import reasons_of
 
 

@@ -15,9 +15,9 @@ from annotator.ledger import Ledger
 from annotator.ledger.kept_objects import KeptObjects
 from annotator.models import Missing, Model
 from annotator.models import model as models_of
-from annotator.passes import batch, late_reasons
 from annotator.passes.refused import Retried, retry_refused
 from annotator.passes.run import run_pass
+from annotator.passes.scoring import batch, late_reasons
 from tests.conftest import TOKEN, copy_features_model
 from tests.hostile_records import hostile_records, texts
 from tests.stand_ins import with_stand_ins

@@ -3,10 +3,10 @@
 import dataclasses
 
 from annotator.decision.objects import ScoredObject
-from annotator.passes.batch import Taken
 from annotator.passes.delivery import Delivery
 from annotator.passes.report import PassReport
 from annotator.passes.report_text import summary
+from annotator.passes.scoring.batch import Taken
 from annotator.passes.tally import add_taken, counts
 
 

@@ -13,12 +13,12 @@ from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
-from annotator.passes.batch import parse_batch
-from annotator.passes.enrich import Enricher
 from annotator.passes.report import PassReport
 from annotator.passes.report_text import summary
 from annotator.passes.run import run_pass
 from annotator.passes.score_file import score_lines
+from annotator.passes.scoring.batch import parse_batch
+from annotator.passes.scoring.enrich import Enricher
 from annotator.passes.tally import add_taken
 from annotator.reasons.sentence import explain
 from annotator.sandbox.lasair.answers import candidate

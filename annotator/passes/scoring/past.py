@@ -11,7 +11,7 @@ from annotator.decision.sending import FLAGS
 from annotator.fences import failure_of
 
 if TYPE_CHECKING:
-    from annotator.passes.batch import Scoring
+    from annotator.passes.scoring.batch import Scoring
 
 
 def take_past(

@@ -21,9 +21,9 @@ from annotator.fences import Failure, failure_of, require_own_faults
 from annotator.ledger import Ledger
 from annotator.ledger.positions import Progress
 from annotator.models import ModelSet, Scores
-from annotator.passes.collector import collector_rests
-from annotator.passes.enrich import Enricher
-from annotator.passes.past import take_past
+from annotator.passes.scoring.collector import collector_rests
+from annotator.passes.scoring.enrich import Enricher
+from annotator.passes.scoring.past import take_past
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import Reasons
 from annotator.reasons.sentence import named_modalities

@@ -1,0 +1,1 @@
+"""From records to what is written down: one batch completed, scored, decided and recorded."""
