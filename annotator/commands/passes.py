@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from annotator.commands.arguments import add_command, survey
 from annotator.commands.common import EXIT_ATTENTION, EXIT_OK, configured
-from annotator.errors import ConfigError
+from annotator.errors import ConfigError, SolarSystemObjectError
 
 if TYPE_CHECKING:
     from annotator.annotation import Annotation
@@ -168,7 +168,8 @@ def _refused(options: argparse.Namespace) -> int:
     for item in items:
         print(item.to_json() if options.json else item)
     sys.stdout.flush()
-    return EXIT_ATTENTION if options.retry and items else EXIT_OK
+    is_for_a_person = any(item.refusal.kind != SolarSystemObjectError.__name__ for item in items)
+    return EXIT_ATTENTION if options.retry and is_for_a_person else EXIT_OK
 
 
 def _retract(options: argparse.Namespace) -> int:

@@ -13,6 +13,20 @@ from pathlib import Path
 from annotator.annotation import check_topic
 from annotator.errors import ConfigError
 
+CAPITALISED = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    avg class count day first host hour key last level match max min minute mode month names new object old owner
+    path plan position precision prefix prior public ref relative result row scale schema scope search second
+    section sequence session share sign similar simple size source space start statistics sum system table
+    template time type unknown usage user values variable version view work year zone
+        """,
+    )
+)
+"""Words that make good labels and that SQL knows: a filter that is saved streams them in capitals."""
+
+_LABEL = re.compile(r"\bAS\s+(\w+)", re.IGNORECASE)
 _FILE = re.compile(
     r"\s*(?P<header>(?:--[^\n]*\n\s*)+)SELECT\s+(?P<selected>.+?)\s*"
     r"\nFROM\s+(?P<tables>.+?)\s*\nWHERE\s+(?P<conditions>.+?)\s*",
@@ -38,6 +52,11 @@ class FilterFile:
         """The topics whose annotations it reads."""
         chosen = re.findall(r"\bannotator:([\w&]+)", self.tables)
         return tuple(topic for topics in chosen for topic in topics.split("&"))
+
+    @property
+    def capitalised_labels(self) -> tuple[str, ...]:
+        """The labels that a saved filter streams in capitals."""
+        return tuple(label for label in _LABEL.findall(self.selected) if label.lower() in CAPITALISED)
 
     @property
     def unselected_tables(self) -> tuple[str, ...]:
@@ -127,4 +146,8 @@ def as_form(filter_file: FilterFile) -> str:
     )
     for table in filter_file.unselected_tables:
         text += f"SELECT names no column of {table}: the form would not join it.\n"
+    for label in filter_file.capitalised_labels:
+        text += (
+            f"{label} is a word of SQL: the saved filter streams it as {label.upper()}; another label stays as it is.\n"
+        )
     return text

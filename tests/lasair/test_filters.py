@@ -11,7 +11,15 @@ import yaml
 
 from annotator.annotation import check_topic
 from annotator.errors import ConfigError
-from annotator.lasair.filters import FilterFile, as_form, for_topic, list_filters, load_filter, parse_filter
+from annotator.lasair.filters import (
+    CAPITALISED,
+    FilterFile,
+    as_form,
+    for_topic,
+    list_filters,
+    load_filter,
+    parse_filter,
+)
 from annotator.sandbox import simulate_night
 from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.lasair.filter_form import form_tables, saved_statement
@@ -246,6 +254,19 @@ def test_a_table_that_the_form_would_not_join_is_told():
 
     assert "SELECT names no column of sherlock_classifications: the form would not join it" in as_form(query)
     assert "would not join" not in as_form(EXAMPLE)
+
+
+def test_a_label_that_is_a_word_of_sql_is_told_with_what_it_will_be():
+    query = replace(EXAMPLE, selected="objects.objectId, objects.ncand AS count, objects.rmag AS mag_r")
+
+    assert "count is a word of SQL: the saved filter streams it as COUNT" in as_form(query)
+    assert "mag_r is" not in as_form(query)
+    assert not any(shipped.capitalised_labels for shipped in FILTERS.values())
+
+
+@pytest.mark.parametrize("label", sorted(CAPITALISED))
+def test_a_saved_filter_streams_every_capitalised_label_in_capitals(label):
+    assert in_capitals(f"SELECT objects.ncand AS {label} FROM objects").split()[3] == label.upper()
 
 
 def test_the_annotators_of_a_filter_are_those_of_its_tables():

@@ -1,18 +1,21 @@
 """Objects that a known solar-system object passed by, and those that are nothing else, from record to annotation."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from annotator.attention.dates import Dates
+from annotator.cli import main
 from annotator.decision.config import DecisionConfig
-from annotator.decision.objects import Enriched
+from annotator.decision.objects import Enriched, Refusal
 from annotator.errors import SolarSystemObjectError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
+from annotator.passes.refused import Retried
 from annotator.passes.report import PassReport
 from annotator.passes.report_text import summary
 from annotator.passes.run import run_pass
@@ -24,6 +27,7 @@ from annotator.reasons.sentence import explain
 from annotator.sandbox.lasair.answers import candidate
 from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.parse import parse
+from tests.conftest import TOKEN
 from tests.stand_ins import with_stand_ins
 
 ASTEROID = {"ssdistnr": 0.4, "ssnamenr": "20595"}
@@ -169,3 +173,18 @@ def test_a_row_whose_object_is_an_asteroid_by_lasair_s_answer_is_refused_in_a_pa
         (item,) = ledger.refused.open()
         assert item.refusal.object_id == first.object_id and "solar-system object 20595" in item.refusal.reason
         assert first.object_id not in ledger.scores.states([first.object_id])
+
+
+def test_asteroids_among_the_refused_are_nothing_that_a_person_must_look_at(sandbox, configure, tmp_path, monkeypatch):
+    monkeypatch.setenv("LASAIR_TOKEN", TOKEN)
+    config = configure(sandbox)
+    asteroid = Refusal("ZTF26aaaaaaa", "an asteroid", "{}", kind=SolarSystemObjectError.__name__)
+    with Ledger(config.ledger) as ledger:
+        ledger.refused.add([asteroid], 1.9e9)
+    command = ["refused", "--retry", "-c", str(tmp_path / "aha.yaml")]
+    with monkeypatch.context() as patched:
+        patched.setattr("annotator.passes.refused.retry_refused", lambda *_: Retried(0, 1))
+        assert main(command) == 0
+        with Ledger(config.ledger) as ledger:
+            ledger.refused.add([replace(asteroid, kind="RecordError")], 1.9e9)
+        assert main(command) == 1
