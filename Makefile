@@ -22,12 +22,12 @@ beside = $(if $(wildcard build/$(1)),--beside build/$(1))
 demo: $(VENV)/.annotator
 	$(BIN)/aha-annotator demo
 
-# Three at a time on two cores: much of a test of a stream or of a killed pass is waiting. Each computes in one thread,
-# since three that want both cores wait for each other; files begin in the order that tests/conftest.py gives them.
+# Four at a time on two cores: much of a test of a stream or of a killed pass is waiting. Each computes in one thread,
+# since some that want both cores wait for each other; files begin in the order that tests/conftest.py gives them.
 test: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long" --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not long" --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m long --numprocesses 2 --dist loadfile --no-loadscope-reorder
