@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,16 @@ class Triplet:
     x_pixel: float | None = None
     y_pixel: float | None = None
     """Where the object is on the detector, column and row from 1: a stamp is smaller where the detector ends."""
+    is_negative: bool = False
+    """Whether the object was fainter than in the template."""
+
+    def as_scored(self) -> "Triplet":
+        """Return the stamps as they are, or of a negative difference the mirror: the template as if seen after it."""
+        if not self.is_negative:
+            return self
+        return replace(
+            self, science=self.template, template=self.science, difference=-self.difference, is_negative=False
+        )
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class CutoutReference:
     time_mjd: float | None = None
     x_pixel: float | None = None
     y_pixel: float | None = None
+    is_negative: bool = False
     """As in :class:`Triplet`."""
 
 
@@ -79,6 +90,10 @@ class Transient:
     """Number of detections behind the features."""
     n_det_good: int | None = None
     """How many of them are positive and pass the survey's real-bogus threshold."""
+    n_det_fading: int | None = None
+    """How many of them are negative and clearly real: a source fainter than in the template, not a bad subtraction."""
+    fades: bool = False
+    """Whether all its detections are negative: it is scored as its mirror, as if it had brightened by as much."""
     last_mjd: float | None = None
     """Epoch of the last detection (MJD, UTC): the epoch the object is scored at."""
     ra_deg: float | None = None
@@ -101,3 +116,8 @@ class Transient:
     extras: Mapping[str, float] = field(default_factory=dict)
     """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; and the
     survey's own scores of how real the detection is, 0 to 1."""
+
+    @property
+    def n_good_either_sign(self) -> int | None:
+        """How many detections pass real-bogus, or clearly do so as negative differences; None where it is unknown."""
+        return None if self.n_det_good is None else self.n_det_good + (self.n_det_fading or 0)

@@ -21,18 +21,21 @@ def decide(
 
     An artefact is an object with enough detections of which none is positive and passes real-bogus, where the record
     counts them; or one whose detection is bogus by its stamps and real-bogus scores, unless it is vouched for by
-    :data:`VOUCHING_DETECTIONS` good detections and a real-bogus score of :data:`VOUCHING_DRB`.
+    :data:`VOUCHING_DETECTIONS` good detections and a real-bogus score of :data:`VOUCHING_DRB`. A negative difference
+    that is clearly real is a good detection in this, the source fades; and where the stamps are of one, which no head
+    has learned from, that score vouches by itself.
 
     Parameters
     ----------
     exotic_threshold
         The probability of being exotic from which on an object is an anomaly, whatever its score; None: no such.
     """
-    n_det, n_good = transient.n_det, transient.n_det_good
+    n_det, n_good = transient.n_det, transient.n_good_either_sign
     if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
         return Classification.ARTEFACT
     real_bogus = transient.extras.get(SURVEYS[transient.survey].real_bogus[-1], 0.0)
-    is_vouched = (n_good or 0) >= VOUCHING_DETECTIONS and real_bogus >= VOUCHING_DRB
+    is_negative = transient.triplet is not None and transient.triplet.is_negative
+    is_vouched = real_bogus >= VOUCHING_DRB and (is_negative or (n_good or 0) >= VOUCHING_DETECTIONS)
     if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
         return Classification.ARTEFACT
     is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold

@@ -22,7 +22,7 @@ class DecisionConfig(Typed):
     """`anomaly` also from this probability of being exotic on; None: where half of such known objects are."""
     announce_margin: Score = 0.5
     """By how much an announced anomaly's score has to rise before it is announced again."""
-    classified: Literal["state", "demote"] = "state"
+    classified: Literal["state", "demote"] = "demote"
     """What an object's class in TNS does: it is stated, or makes `watch` of `anomaly` besides."""
 
     def __post_init__(self) -> None:

@@ -119,7 +119,7 @@ class CutoutFetcher:
                 stamps.append(self._stamp(reference, kind, should_stop))
             except (MissingModalityError, RejectedError, LasairUnreachableError) as reason:
                 return reason, kind
-        return Triplet(*stamps, reference.time_mjd, reference.x_pixel, reference.y_pixel), ""
+        return Triplet(*stamps, reference.time_mjd, reference.x_pixel, reference.y_pixel, reference.is_negative), ""
 
     def _judged(self, reference: CutoutReference, outcome: Outcome, kind: str) -> Outcome:
         """Tell what is said of one epoch from what is said of all.

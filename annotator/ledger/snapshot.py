@@ -16,7 +16,7 @@ from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
 _CURVE_KINDS = {field.name: np.str_ if "band" in field.name else np.float64 for field in dataclasses.fields(LightCurve)}
 _CURVE_KINDS["is_positive"] = np.bool_
 _STAMPS = ("science", "template", "difference")
-_BESIDE_STAMPS = ("time_mjd", "x_pixel", "y_pixel")
+_BESIDE_STAMPS = ("time_mjd", "x_pixel", "y_pixel", "is_negative")
 
 
 def transient_json(transient: Transient) -> str:
@@ -110,4 +110,4 @@ def _array(name: str, column: list) -> NDArray:
 
 def _triplet(said: dict, stamps: bytes) -> Triplet:
     pixels = np.frombuffer(stamps, dtype="<f4").astype(np.float32).reshape(len(_STAMPS), *said["shape"])
-    return Triplet(*pixels, **{name: said.get(name) for name in _BESIDE_STAMPS})
+    return Triplet(*pixels, **{name: said[name] for name in _BESIDE_STAMPS if name in said})

@@ -72,7 +72,7 @@ def _lay_out_light_curves(curves: Sequence[tuple[Detections, Peak]]) -> list[Pre
 def _take_stamps(transient: Transient) -> NDArray[np.float32]:
     if transient.triplet is None:
         raise MissingModalityError("no cutouts")
-    return SURVEYS[transient.survey].stamp_tensor(transient.triplet)
+    return SURVEYS[transient.survey].stamp_tensor(transient.triplet.as_scored())
 
 
 def _lay_out_stamps(tensors: Sequence[NDArray[np.float32]]) -> list[Prepared]:

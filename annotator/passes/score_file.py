@@ -48,8 +48,8 @@ def score_lines(
     ------
     ScoredLine
         For each record, in order: its object id, score, classification, exotic and prior where there are any, each
-        modality, and what was left out of all of them; or its object id and why it is refused, as one is of which no
-        model can score anything. Plain ASCII, and never null, NaN or Infinity.
+        modality, whether it fades, and what was left out of all of them; or its object id and why it is refused, as one
+        is of which no model can score anything. Plain ASCII, and never null, NaN or Infinity.
     """
     part: list[Transient | ScoredLine] = []
     try:
@@ -107,6 +107,7 @@ def _scored(transient: Transient, scores: Scores, models: ModelSet, decision: De
         "classification": decide(transient, scores, decision, exotic_threshold_of(models, decision)),
         **learned(scores),
         **modality_summary(scores),
+        **({"fades": True} if transient.fades else {}),
         **({LEFT_OUT: transient.left_out} if transient.left_out else {}),
     }
     return json.dumps(line, allow_nan=False)

@@ -60,7 +60,7 @@ BRIGHTNESS_RANGE_MAG = (-6.0, 3.0)
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What of a light curve is used: positive detections in g and r, in time order, arrays of one length ``(n,)``."""
+    """What of a light curve is used: detections of one sign in g and r, in time order, arrays of length ``(n,)``."""
 
     time_days: NDArray[np.float64]
     """Any origin."""
@@ -85,7 +85,8 @@ def usable_detections(light_curve: LightCurve) -> Detections:
     """Select what counts, for the shape and for the peak alike.
 
     Left out: other bands; negative differences, which are no brightness of the transient; times, magnitudes and errors
-    that are not finite or not physical. An unknown error becomes :data:`UNKNOWN_ERROR_MAG`.
+    that are not finite or not physical. An unknown error becomes :data:`UNKNOWN_ERROR_MAG`. Where all differences are
+    negative the object fades, and how far it is below its template counts as if it were above.
     """
     time, magnitude, error = light_curve.time_mjd, light_curve.magnitude, light_curve.magnitude_error
     band = np.full(len(time), -1)
@@ -95,7 +96,7 @@ def usable_detections(light_curve: LightCurve) -> Detections:
     low, high = MAGNITUDE_RANGE
     with np.errstate(invalid="ignore"):
         is_physical = (magnitude >= low) & (magnitude <= high) & (error > 0) & (error <= MAX_ERROR_MAG)
-    kept = np.flatnonzero((band >= 0) & light_curve.is_positive & is_physical & np.isfinite(time))
+    kept = np.flatnonzero((band >= 0) & is_counted(light_curve) & is_physical & np.isfinite(time))
     if (np.diff(time[kept]) <= 0).any():
         # By magnitude and error too, so that the order of simultaneous detections in the record changes nothing.
         kept = kept[np.lexsort((error[kept], magnitude[kept], band[kept], time[kept]))]
@@ -105,6 +106,12 @@ def usable_detections(light_curve: LightCurve) -> Detections:
         magnitude[kept].astype(np.float64),
         np.maximum(error[kept].astype(np.float64), MIN_ERROR_MAG),
     )
+
+
+def is_counted(light_curve: LightCurve) -> NDArray[np.bool_]:
+    """Return which detections are of the sign that counts, ``(n,)``: positive, or negative where none is positive."""
+    is_positive = np.asarray(light_curve.is_positive, dtype=bool)
+    return is_positive if is_positive.any() else ~is_positive
 
 
 def peak(detections: Detections) -> Peak:
@@ -221,8 +228,9 @@ def usable_curve(light_curve: LightCurve | None) -> tuple[Detections, Peak]:
         raise MissingModalityError("the record has no light curve")
     detections = usable_detections(light_curve)
     if len(detections) < MIN_DETECTIONS:
+        sign = "positive" if np.any(light_curve.is_positive) or not len(light_curve.time_mjd) else "negative"
         raise MissingModalityError(
-            f"{len(detections)} of {len(light_curve.time_mjd)} detections are positive, in g or r and physical, "
+            f"{len(detections)} of {len(light_curve.time_mjd)} detections are {sign}, in g or r and physical, "
             f"{MIN_DETECTIONS} are needed"
         )
     about = peak(detections)

@@ -33,6 +33,8 @@ _JUDGED = "Judged"
 _FOUND = {VerdictKind.REGULAR: "regular", VerdictKind.ARTEFACT: "an artefact"}
 _STATED_CLASS = re.compile(rf"(?:.{{1,{MAX_TNS_TYPE}}} in TNS\. )?")
 
+_FADING = "Fades below its template, scored as if it had brightened by as much. "
+
 _RARITY = {
     Modality.FEATURES: "classified supernovae is as odd in object features",
     Modality.LIGHTCURVE: "classified supernovae is as odd in its light curve",
@@ -66,8 +68,9 @@ def explain(transient: Transient, scores: Scores, classification: Classification
         return _with_what_fits("Not scored: no modality has what it needs.", left_out)
     ranked = _ranked(present)
     rarity = _rarity(present[ranked[0]], ranked[0])
+    fading = _FADING if transient.fades else ""
     if classification == Classification.NORMAL:
-        return _with_what_fits(f"Not unusual: {rarity[0].lower()}{rarity[1:]}.", left_out)
+        return _with_what_fits(f"{fading}Not unusual: {rarity[0].lower()}{rarity[1:]}.", left_out)
     named = [reason.words for reason in _to_name(reasons.get(ranked[0], ()))] or [_AS_A_WHOLE[ranked[0]]]
     others = [
         f" Also odd in its {_ALSO[name]}: {reasons[name][0].words}."
@@ -81,7 +84,7 @@ def explain(transient: Transient, scores: Scores, classification: Classification
         rarity, exotic = f"{exotic.strip()} {rarity}", ""
     if len(safe_text(left_out)) > MAX_EXPLANATION // 2:  # why it is odd comes first
         left_out = ""
-    return safe_text(_fitted(rarity, named, others, f"{exotic}{left_out}"))
+    return safe_text(_fitted(f"{fading}{rarity}", named, others, f"{exotic}{left_out}"))
 
 
 def _with_what_fits(sentence: str, more: str) -> str:
@@ -169,7 +172,7 @@ def state_class(explanation: str, tns_type: str) -> str:
 
 
 def _artefact_reason(transient: Transient, scores: Scores) -> str:
-    if scores.artefact is None or (transient.n_det_good == 0 and transient.n_det > 1):
+    if scores.artefact is None or (transient.n_good_either_sign == 0 and transient.n_det > 1):
         return f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus."
     has_stamps = isinstance(scores.modalities.get(Modality.TRIPLET), ModalityScore)
     real_bogus = SURVEYS[transient.survey].real_bogus

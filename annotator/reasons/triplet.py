@@ -140,7 +140,7 @@ class Finding:
 def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Reason, ...]:
     """Name what the strongest terms of the error are made of; terms of one thing are one reason."""
     survey = SURVEYS[transient.survey]
-    stamps = Stamps(survey.stamp_tensor(transient.triplet), survey.pixel_arcsec)
+    stamps = Stamps(survey.stamp_tensor(transient.triplet.as_scored()), survey.pixel_arcsec)
     (deviation,) = model.reconstruct({"stamps": stamps.tensor[np.newaxis]})["deviation"]
     excess = np.logaddexp(0.0, np.asarray(scored.residual, dtype=np.float64)) ** 4  # as the graph combines them
     shares = excess / excess.sum()

@@ -14,7 +14,7 @@ from annotator.models import Model, ModelSet
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.known import Known, KnownObject
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
-from annotator.preprocess.lightcurve import BANDS, CHANNELS, GRID_DAYS, peak, usable_detections, within_grid
+from annotator.preprocess.lightcurve import BANDS, CHANNELS, GRID_DAYS, is_counted, peak, usable_detections, within_grid
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantities
 from annotator.report.night import Candidate
 from annotator.surveys import SURVEYS
@@ -179,7 +179,7 @@ def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
     keys = set(_rows(used.time_days, np.array(BANDS)[used.band], used.magnitude))
     is_used = np.array(
         [row in keys for row in _rows(curve.time_mjd, curve.band, curve.magnitude)], dtype=bool
-    ) & np.asarray(curve.is_positive, dtype=bool)
+    ) & is_counted(curve)
     tensors = _tensors(Modality.LIGHTCURVE, transient) if model else None
     brightness = model.reconstruct(tensors).get("reconstruction") if tensors else None
     if brightness is None:

@@ -76,6 +76,17 @@ def each_once(measurements: Sequence[Measurement], exposure_days: float) -> list
     return groups
 
 
+def all_negative(sign: NDArray[np.int8]) -> bool:
+    """Tell whether an object was fainter than in its template whenever it was seen: it fades, if it is real.
+
+    Parameters
+    ----------
+    sign
+        Of each detection, ``(n,)``: 1, -1, or 0 where that is not said.
+    """
+    return bool((sign < 0).any() and not (sign > 0).any())
+
+
 def mean_direction(places_deg: Iterable[tuple[float, float]]) -> tuple[float, float] | None:
     """Return the direction of the mean of unit vectors, right ascension and declination in deg; None of none."""
     x, y, z = [], [], []

@@ -132,7 +132,7 @@ def test_what_was_scored_after_a_report_was_made_is_left_for_the_next(ledger):
 
 
 def test_a_pass_names_what_is_new_highest_first_and_the_next_names_the_rest(sandbox, configure, models):
-    config = configure(sandbox, decision__anomaly_score=0.6)
+    config = configure(sandbox, decision__anomaly_score=0.6, decision__classified="state")
     named: list[str] = []
     report = run_pass(config, models)
     due = [item.object_id for item in report.announcement.to_announce]

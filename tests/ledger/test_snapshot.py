@@ -70,8 +70,8 @@ def test_stamps_and_numbers_come_back_to_the_bit(pixels, time_mjd, features):
         "ztf",
         features=features,
         n_det=3,
-        triplet=Triplet(*pixels, time_mjd=time_mjd),
-        cutouts=CutoutReference("a", "b", "c", 60_000.25),
+        triplet=Triplet(*pixels, time_mjd=time_mjd, is_negative=time_mjd is not None),
+        cutouts=CutoutReference("a", "b", "c", 60_000.25, is_negative=True),
         why_missing={"lightcurve": "none"},
         extras={"rb": 0.5},
     )

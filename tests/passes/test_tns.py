@@ -128,7 +128,7 @@ def test_the_first_annotation_of_a_classified_object_states_its_class_without_a_
 ):
     name = first_of(flagged, classification)
     classify(sandbox, name, "SN Ia-91bg-like")
-    report = run_pass(configure(sandbox), models)
+    report = run_pass(configure(sandbox, decision__classified="state"), models)
     assert writes(sandbox) == report.queued == report.delivery.sent == len(sandbox.annotations())
     row = held(sandbox)[name]
     assert row["explanation"] == safe_text(f"SN Ia-91bg-like in TNS. {flagged[name].explanation}")
@@ -153,7 +153,7 @@ def test_what_somebody_wrote_into_tns_reaches_neither_lasair_s_sql_nor_the_termi
 def test_a_class_that_becomes_known_later_is_stated_when_there_is_another_reason_to_write(
     sandbox, configure, models, flagged, night
 ):
-    config, now = configure(sandbox), [1e9]
+    config, now = configure(sandbox, decision__classified="state"), [1e9]
     run_pass(config, models, clock=lambda: now[0])
     name, before = first_of(flagged, "anomaly"), sandbox.annotations()
     classify(sandbox, name, "TDE")
@@ -231,7 +231,7 @@ def test_a_class_that_becomes_known_later_demotes_with_a_write_of_its_own_once(
 def test_where_a_class_is_only_stated_an_anomaly_stays_one(sandbox, configure, models, flagged):
     name = first_of(flagged, "anomaly")
     classify(sandbox, name, "SN Ia")
-    report = run_pass(configure(sandbox), models)
+    report = run_pass(configure(sandbox, decision__classified="state"), models)
     assert held(sandbox)[name]["classification"] == "anomaly" and report.demoted == 0
     assert name in {item.object_id for item in report.announcement.to_announce}
     (line,) = (line for line in summary(report).splitlines() if name in line)

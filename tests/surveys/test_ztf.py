@@ -196,10 +196,29 @@ def test_the_stamps_are_those_of_the_brightest_positive_detection():
     assert found.time_mjd == pytest.approx(61001.2)
 
 
-def test_an_object_that_was_never_positive_has_no_stamps_and_says_so():
+def test_an_object_whose_positive_detections_have_no_stamps_has_none_and_says_so():
     negative = detection(image_urls=urls("negative"), isdiffpos="f")
-    found = parse({"objectId": "a", "candidates": [negative], "image_urls": urls("negative")})
+    found = parse({"objectId": "a", "candidates": [negative, detection(2461002.7)], "image_urls": urls("negative")})
     assert found.cutouts is None and found.why_missing == {"triplet": "no positive detection has cutouts"}
+
+
+def test_an_object_that_was_never_positive_is_scored_by_its_deepest_stamps_and_says_that_it_fades():
+    faint = detection(2461001.7, magpsf=19.0, image_urls=urls("faint"), isdiffpos="f")
+    deep = detection(2461002.7, magpsf=17.0, drb=0.99, image_urls=urls("deep"), isdiffpos="f")
+    found = parse({"objectId": "a", "candidates": [faint, deep]})
+    assert found.cutouts.science == urls("deep")["Science"] and found.cutouts.is_negative
+    assert found.fades and (found.n_det_good, found.n_det_fading) == (0, 1) and found.extras["drb"] == 0.99
+    assert not found.light_curve.is_positive.any()
+    with_a_positive = parse({"objectId": "a", "candidates": [faint, deep, detection()]})
+    assert not with_a_positive.fades and with_a_positive.n_det_fading == 1
+
+
+def test_the_scores_of_a_packet_are_of_the_epoch_whose_stamps_it_carries():
+    own = detection(2461003.7, candid=2000000000000000001, isdiffpos="f", drb=0.97)
+    earlier = detection(2461001.7, candid=2000000000000000002, drb=0.3)
+    stamps = {"science": "s", "template": "t", "difference": "d"}
+    found = parse({"objectId": "a", "candidate": own, "prv_candidates": [earlier], "cutouts": stamps})
+    assert found.cutouts.is_negative and found.extras["drb"] == 0.97 and not found.fades
 
 
 def test_a_record_s_own_cutouts_come_before_its_detections():

@@ -266,6 +266,10 @@ def _joined(transient: Transient, found: Transient, surroundings: Collection[str
         dates_ahead=tuple(dict.fromkeys((*transient.dates_ahead, *found.dates_ahead))),
         left_out=tuple(dict.fromkeys((*transient.left_out, *found.left_out))),
         extras=dict(found.extras) | dict(transient.extras),
+        # Lasair computes neither rates nor colours of negative differences, which are its mirror's.
+        features=dict(found.features) | dict(transient.features) if found.fades else transient.features,
+        n_det_fading=found.n_det_fading if transient.n_det_fading is None else transient.n_det_fading,
+        fades=transient.fades or found.fades,
     )
 
 

@@ -7,12 +7,12 @@ the mean position are views of this table (:mod:`annotator.surveys.ztf.views`).
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.surveys.detections import SOLAR_SYSTEM_ARCSEC, Measurement, each_once, of_solar_system
+from annotator.surveys.detections import SOLAR_SYSTEM_ARCSEC, Measurement, all_negative, each_once, of_solar_system
 from annotator.surveys.values import (
     JD_RANGE,
     Bands,
@@ -105,6 +105,10 @@ class Measurements:
         items = self.items[places] if isinstance(places, slice) else [self.items[place] for place in places.tolist()]
         return Measurements(items, self.numbers[:, places], self.band[places], self.sign[places])
 
+    def mirrored(self) -> "Measurements":
+        """Return them as if what was below the template had been above it, and the other way round."""
+        return replace(self, sign=-self.sign)
+
 
 @dataclass(frozen=True, eq=False)
 class DetectionTable:
@@ -120,6 +124,15 @@ class DetectionTable:
     """What else is missing of detections because it is no value, a phrase each."""
     solar_system: Sequence[Item] = ()
     """Detections at known solar-system objects, which are not the object's own."""
+
+    @property
+    def fades(self) -> bool:
+        """Whether all detections are negative."""
+        return all_negative(self.detections.sign)
+
+    def as_scored(self) -> "DetectionTable":
+        """Return the table as it is, or of an object that fades its mirror."""
+        return replace(self, detections=self.detections.mirrored()) if self.fades else self
 
 
 def read_candidates(candidates: Sequence[object], latest_jd: float = math.inf) -> DetectionTable:

@@ -11,7 +11,7 @@ from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, number, 
 from annotator.surveys.ztf.candidates import read_candidates
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, MISSING_TOGETHER, QUALITY_NAMES
 from annotator.surveys.ztf.views import columns as columns_of
-from annotator.surveys.ztf.views import cutouts, light_curve, real_bogus
+from annotator.surveys.ztf.views import cutouts, light_curve, n_fading, real_bogus
 from annotator.transient import Modality, Transient
 
 SENTINEL = -999.0
@@ -35,7 +35,8 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     record
         A flat row of ``query``, of a filter's stream or of a table (numbers may be text), or the answer of ``object``
         with its ``candidates``: they are the light curve, the columns are computed from them as Lasair computes them,
-        and the stamps are those of the brightest positive one. ``cutouts`` names the stamps' files or URLs instead.
+        and the stamps are those of the brightest positive one; an object of negative ones alone is read as its mirror,
+        as if it had brightened by as much. ``cutouts`` names the stamps' files or URLs instead.
         Or a ZTF alert packet, whose ``candidate`` and ``prv_candidates`` are read in the same way.
     latest_mjd
         A later date counts as missing, and a candidate of such a date is left out; the transient says so.
@@ -95,6 +96,8 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         features=features,
         n_det=_count(values.get("ncand")),
         n_det_good=_count(n_good),
+        n_det_fading=None if table is None else n_fading(table),
+        fades=table is not None and table.fades,
         last_mjd=None if last_jd is None else last_jd - JD_MINUS_MJD,
         ra_deg=ra_deg,
         dec_deg=dec_deg,
@@ -105,7 +108,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         dates_ahead=dates_ahead,
         n_solar_system=0 if table is None else len(table.solar_system),
         left_out=(*left_out, *unphysical, *wrong_kinds, *wrong_parts),
-        extras=_extras(values) | ({} if table is None else real_bogus(table)),
+        extras=_extras(values) | ({} if table is None else real_bogus(record, table)),
     )
 
 

@@ -15,6 +15,9 @@ from annotator.transient import CutoutReference, LightCurve
 GOOD_REAL_BOGUS = 0.75
 """Lasair's own threshold on rb or drb for its count of good detections."""
 
+FADING_DRB = 0.9
+"""From which on a negative difference is a source that is fainter than in its template, and no bad subtraction."""
+
 MAX_PIXEL = 3100.0
 """No quadrant of ZTF's camera has as many rows or columns."""
 
@@ -41,19 +44,19 @@ def light_curve(table: DetectionTable) -> LightCurve:
 def columns(table: DetectionTable) -> dict[str, float | int | None]:
     """Compute Lasair's columns; empty of no detections.
 
-    No count of good detections is there where none is known to be good, and of some it is not known.
+    No count of good detections is there where none is known to be good, and of some it is not known. Of an object that
+    fades they are its mirror's, but for that count, which is of positive detections.
     """
-    seen = table.detections
-    if not len(seen):
+    if not len(table.detections):
         return {}
-    packet = seen.at(slice(int(np.searchsorted(seen.time_jd, seen.time_jd[-1] - PACKET_HISTORY_DAYS)), None))
+    packet, mirrored = _packet(table.detections), _packet(table.as_scored().detections)
     fields = (
         packet.time_jd,
         packet.band == "g",
         packet.magnitude,
         packet.magnitude_error,
-        packet.sign > 0,
-        (packet.rb > GOOD_REAL_BOGUS) | (packet.drb > GOOD_REAL_BOGUS),
+        mirrored.sign > 0,
+        (packet.sign > 0) & ((packet.rb > GOOD_REAL_BOGUS) | (packet.drb > GOOD_REAL_BOGUS)),
         packet.ra_deg,
         packet.dec_deg,
     )
@@ -64,21 +67,38 @@ def columns(table: DetectionTable) -> dict[str, float | int | None]:
     return computed
 
 
+def n_fading(table: DetectionTable) -> int | None:
+    """Count the clearly real negative differences among the detections that Lasair's columns are of; None of none."""
+    if not len(table.detections):
+        return None
+    packet = _packet(table.detections)
+    return int(np.count_nonzero((packet.sign < 0) & (packet.drb >= FADING_DRB)))
+
+
+def _packet(seen: Measurements) -> Measurements:
+    return seen.at(slice(int(np.searchsorted(seen.time_jd, seen.time_jd[-1] - PACKET_HISTORY_DAYS)), None))
+
+
 def _plain(values: NDArray) -> list:
     """Return an array's values, None for NaN."""
     plain = values.tolist()
     return [None if value != value else value for value in plain] if values.dtype.kind == "f" else plain
 
 
-def real_bogus(table: DetectionTable) -> dict[str, float]:
+def real_bogus(record: Mapping[str, object], table: DetectionTable) -> dict[str, float]:
     """Return the survey's own scores of how real a detection is, ``rb`` and ``drb``, 0 to 1, those that there are.
 
     They are those of the epoch whose stamps are scored (:func:`cutouts`). A score that this epoch lacks, or all where
-    no epoch has stamps, is the best over the positive detections: in favour of the object.
+    no epoch has stamps, is the best over the positive detections, or the negative ones of an object that fades: in
+    favour of the object.
     """
-    seen = table.detections
+    seen = table.as_scored().detections
     is_positive = seen.sign > 0
     of_stamps = _brightest(seen, is_positive & _has_urls(seen.items))
+    own = record.get("candidate")
+    if own is not None:
+        same = [place for place, item in enumerate(seen.items) if item.get("candid") == own.get("candid")]
+        of_stamps = same[0] if same else of_stamps
     scores = {}
     for name, values in (("rb", seen.rb), ("drb", seen.drb)):
         own = math.nan if of_stamps is None else float(values[of_stamps])
@@ -94,7 +114,8 @@ def cutouts(record: Mapping[str, object], table: DetectionTable | None) -> Cutou
 
     Its own ``cutouts`` (paths or URLs) come first, which are those of its brightest positive detection, or of an alert
     packet's own; then the brightest positive detection that has ``image_urls``; and only where no detection has any,
-    the record's own ``image_urls``, which Lasair fills from the last detection whatever its sign.
+    the record's own ``image_urls``, which Lasair fills from the last detection whatever its sign. Of an object that
+    fades they are those of the deepest negative detection.
 
     Returns
     -------
@@ -106,6 +127,7 @@ def cutouts(record: Mapping[str, object], table: DetectionTable | None) -> Cutou
     MissingModalityError
         If it does, and yet there are none to use.
     """
+    table = None if table is None else table.as_scored()
     given = record.get("cutouts")
     if given is not None:
         places = given if isinstance(given, Mapping) else {}
@@ -164,4 +186,5 @@ def _reference(
         absent = ", ".join(kind.lower() for kind in _KINDS if kind not in named)
         raise MissingModalityError(f"the record names no {absent} stamp")
     x_pixel, y_pixel = (within(number(whose.get(name)), 0.0, MAX_PIXEL) for name in ("xpos", "ypos"))
-    return CutoutReference(*named.values(), time_mjd, x_pixel, y_pixel)
+    is_negative = sign_of(whose.get("isdiffpos")) is False
+    return CutoutReference(*named.values(), time_mjd, x_pixel, y_pixel, is_negative)
