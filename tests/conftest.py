@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,10 @@ from annotator.sandbox.sky.night import Night, simulate_night
 # Speed is told by the benchmarks: a busy machine fails no property.
 settings.register_profile("without a deadline", deadline=None)
 settings.load_profile("without a deadline")
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and so would every process that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TOKEN = "token-of-the-tests"
