@@ -31,7 +31,9 @@ DIPOLE_RATIO = 0.25
 """Of the weaker half to the stronger."""
 HOST_RADIUS_PIXELS = 5.0
 HOST_PEAK_SIGMA = 5.0
-"""Of the template's brightest pixel about the object, in its own noise levels: less is no host."""
+"""Of the template's brightest pixel about the object above its edges, in the noise of these: less is no host."""
+EDGE_PIXELS, MIN_EDGE_COUNT = 8, 200
+"""Width of a template's edges, and of how many pixels there its noise is told."""
 MIN_STREAK_SHARE, MIN_STREAK_PIXELS = 0.75, 30
 """Of a line's pixels that are bright, and how long the line must be."""
 SINGLE_PIXEL_SHARE = 0.75
@@ -115,9 +117,11 @@ class Stamps:
     @functools.cached_property
     def has_host(self) -> bool:
         """Whether the template has light about its centre, beyond its own noise."""
-        template = self.flux["template"]
-        low, high = np.percentile(template, [100 * ONE_SIGMA_TAIL, 100 * (1 - ONE_SIGMA_TAIL)])
-        return bool(template[_RADIUS_PIXELS <= HOST_RADIUS_PIXELS].max() >= HOST_PEAK_SIGMA * (high - low) / 2)
+        template, number = self.flux["template"], CHANNELS.index("template")
+        is_present = self.tensor[len(CHANNELS) + number] > 0
+        sky, noise = _edges(template, is_present)
+        about = template[(_RADIUS_PIXELS <= HOST_RADIUS_PIXELS) & is_present]
+        return bool(len(about) and about.max() - sky >= HOST_PEAK_SIGMA * noise)
 
     def away(self, place: tuple[float, float]) -> str:
         """Word how far from the centre a place is."""
@@ -270,6 +274,18 @@ def _pixels(stamp: str, name: str, stamps: Stamps, place: tuple[int, int], is_br
     kind = f"{'bright' if is_brighter else 'dark'} pixels"
     words = f"{kind} in the {name} {stamps.away(place)}"
     return Finding(kind, stamp, float(place[0]), float(place[1]), SOURCE_RADIUS_PIXELS, words)
+
+
+def _edges(flux: NDArray[np.float64], is_present: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return level and noise of a stamp where it is farthest from the object, or of all of it where edges are missing.
+
+    A galaxy that fills a stamp would else be its own noise. It is told from what is fainter than the median: stars are
+    brighter.
+    """
+    is_edge = is_present & (np.maximum(abs(_ROWS), abs(_COLUMNS)) > CENTRE - EDGE_PIXELS)
+    known = flux[is_edge] if np.count_nonzero(is_edge) >= MIN_EDGE_COUNT else flux[is_present]
+    low, level = np.percentile(known, [100 * ONE_SIGMA_TAIL, 50.0])
+    return float(level), float(level - low)
 
 
 def brightest_near(flux: NDArray[np.float64], about: tuple[int, int], radius_pixels: float) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from annotator.sandbox.lasair.schema import OBJECTS_COLUMNS, SHERLOCK_COLUMNS
 from annotator.sandbox.sky import coordinates as sky
 from annotator.sandbox.sky import light_curves
 from annotator.sandbox.sky.night import MINORITY, NORMAL_KINDS, simulate_night
-from annotator.sandbox.sky.observe import SURVEY_START_JD
+from annotator.sandbox.sky.observe import FAINTER_THAN_LIMIT_MAG, SURVEY_START_JD
 from annotator.surveys.ztf import parse as ztf
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
 
@@ -120,21 +120,27 @@ def test_epochs_are_what_an_alert_packet_holds(night):
             if e.candid is None:
                 assert e.magpsf is e.sigmapsf is e.isdiffpos is None
             else:
-                assert e.magpsf <= e.diffmaglim + 1e-3
-                assert 0 < e.sigmapsf < 0.25
+                assert e.magpsf <= e.diffmaglim + FAINTER_THAN_LIMIT_MAG + 1e-3
+                assert 0.02 < e.sigmapsf < 0.4
                 assert e.isdiffpos in ("t", "f")
 
 
-def test_errors_grow_towards_the_limit_and_residuals_match_them(night):
-    """Of a plateau's scatter, the stated errors are the cause: seen through repeated visits within one night."""
-    pulls = []
-    for o in of_kind(night, *NORMAL_KINDS):
-        seen = [e for e in o.epochs if e.candid is not None]
-        for a, b in pairwise(seen):
-            if a.fid == b.fid and b.jd - a.jd < 0.15 and min(a.sigmapsf, b.sigmapsf) > 0.03:
+def test_stated_errors_are_those_of_alert_packets_and_half_as_large_again_as_the_scatter(several_nights):
+    """The scatter is that of repeated visits within one night, which share the night's zero point.
+
+    0.60 of the stated errors in the packets of 162 real supernovae, 0.64 in 586 pairs; errors as observe.py has them.
+    """
+    pulls, errors = [], []
+    for o in [o for night in several_nights for o in of_kind(night, *NORMAL_KINDS)]:
+        errors += [(e.magpsf, e.sigmapsf) for e in o.detections]
+        for a, b in pairwise(o.detections):
+            if a.fid == b.fid and b.jd - a.jd < 0.15:
                 pulls.append((a.magpsf - b.magpsf) / math.hypot(a.sigmapsf, b.sigmapsf))
-    assert len(pulls) > 100
-    assert np.std(pulls) == pytest.approx(1.0, abs=0.2)
+    assert len(pulls) > 300
+    assert 1.4826 * np.median(np.abs(pulls)) == pytest.approx(0.6, abs=0.1)
+    magnitude, error = np.array(errors).T
+    for at_mag, stated in ((17.2, 0.047), (18.2, 0.073), (19.2, 0.12), (20.2, 0.21)):
+        assert np.median(error[np.abs(magnitude - at_mag) < 0.15]) == pytest.approx(stated, rel=0.15), at_mag
 
 
 def test_the_columns_agree_with_the_epochs_they_come_from(night):
@@ -164,8 +170,8 @@ def test_artefacts_have_no_good_detection_which_lasair_writes_as_null(night):
     for o in artefacts:
         assert o.columns["ncandgp"] is None
         assert all(max(e.rb, e.drb) < 0.75 for e in o.epochs if e.candid is not None)
-    for o in of_kind(night, *NORMAL_KINDS):
-        assert o.columns["ncandgp"] >= 0.9 * o.columns["ncand"]
+    normal = [o.columns for o in of_kind(night, *NORMAL_KINDS)]
+    assert sum(columns["ncandgp"] for columns in normal) > 0.97 * sum(columns["ncand"] for columns in normal)
 
 
 def test_absent_values_are_served_as_lasair_serves_them(night):
@@ -202,7 +208,7 @@ def test_a_type_ia_supernova_fades_in_g_as_ia_supernovae_do():
     rng = np.random.default_rng(3)
     declines, reddenings = [], []
     for _ in range(60):
-        source = light_curves.supernova(rng, light_curves.SUPERNOVA_FORMS["SN Ia"])
+        source = light_curves.supernova(rng, "SN Ia")
         stretch = 1 + source.redshift
         days = np.linspace(-20, 40, 601) * stretch
         g, r = (-2.5 * np.log10(source.flux(days, band)) for band in "gr")
@@ -214,20 +220,38 @@ def test_a_type_ia_supernova_fades_in_g_as_ia_supernovae_do():
     assert 0.5 < statistics.median(reddenings) < 1.1
 
 
+def test_a_type_ii_supernova_rises_fast_and_stays_and_a_type_ibc_does_not_stay():
+    """Gonzalez-Gaitan et al. 2015, Anderson et al. 2014, Taddia et al. 2018: medians in the rest frame."""
+    fades = {}
+    for kind in ("SN II", "SN Ib/c"):
+        rng, days = np.random.default_rng(3), np.linspace(-60, 130, 1901)
+        measured = []
+        for _ in range(80):
+            source = light_curves.supernova(rng, kind)
+            r = -2.5 * np.log10(np.maximum(source.flux(days * (1 + source.redshift), "r"), 1e-9))
+            top = int(r.argmin())
+            measured.append([np.interp(days[top] + d, days, r) - r[top] for d in (-8, 15, 50)])
+        fades[kind] = np.median(measured, axis=0)
+    assert fades["SN II"] == pytest.approx([0.8, 0.28, 0.8], rel=0.4)
+    assert fades["SN Ib/c"] == pytest.approx([0.6, 0.7, 1.9], rel=0.25)
+
+
 def test_a_tidal_disruption_falls_by_the_five_thirds_power_at_one_colour():
-    source = light_curves.tidal_disruption(np.random.default_rng(4))
-    late = np.array([1e5, 2e5])
+    source = light_curves.supernova(np.random.default_rng(4), "TDE")
+    late = np.array([1e5, 1e9])
     g, r = source.flux(late, "g"), source.flux(late, "r")
-    assert g[0] / g[1] == pytest.approx(2 ** (5 / 3), rel=0.01)
-    assert g / r == pytest.approx([g[0] / r[0]] * 2)
+    assert np.log10(g[0] / g[1]) == pytest.approx(4 * 5 / 3, abs=0.15)
+    assert np.log10(g / r) == pytest.approx([np.log10(g[0] / r[0])] * 2, abs=0.05)
     assert g[0] > r[0]
 
 
-@given(st.floats(-100, 1000), st.floats(0.5, 15), st.floats(16, 200))
-def test_bazins_form_is_one_at_its_maximum_and_never_more(day, rise_days, fall_days):
-    assert light_curves.bazin(np.array([0.0]), rise_days, fall_days) == pytest.approx(1.0)
-    value = float(light_curves.bazin(np.array([day]), rise_days, fall_days)[0])
-    assert 0 <= value <= 1 + 1e-9
+@given(st.floats(-100, 0), st.floats(2, 30), st.floats(0.5, 2.5))
+def test_a_fireball_is_at_its_peak_at_0_and_fainter_the_younger(day, rise_days, power):
+    def at(day):
+        return float(light_curves._fireball_mag(np.array([day]), rise_days, power)[0])
+
+    assert at(0.0) == pytest.approx(0.0)
+    assert at(day - 1.0) >= at(day) >= 0.0
 
 
 @settings(deadline=None)  # astropy loads when first used
@@ -280,14 +304,15 @@ def test_simulated_supernovae_lie_where_real_ones_lie(several_nights, kind):
     """Every feature's median between the real 20 % and 80 %; five in six values inside the real central 98 %."""
     real = features_of(row for row in real_rows() if row["source_label"] == kind)
     simulated = features_of({**o.columns, **o.sherlock} for night in several_nights for o in of_kind(night, kind))
+    by_chance = 1.0 / math.sqrt(len(simulated))
     for i, name in enumerate(FEATURE_NAMES):
         low, lower, upper, high = np.nanquantile(real[:, i], (0.01, 0.2, 0.8, 0.99))
         assert lower < np.nanmedian(simulated[:, i]) < upper, name
         values = simulated[:, i][np.isfinite(simulated[:, i])]
-        assert np.mean((values >= low) & (values <= high)) > 5 / 6, name
+        assert np.mean((values >= low) & (values <= high)) > 5 / 6 - by_chance / 2, name
         missing = np.isnan(real[:, i]).mean() - np.isnan(simulated[:, i]).mean()
         # A fifth of the real means and rates are unphysical: packets out of order; the simulated ones are in order.
-        assert abs(missing) < (0.25 if name.startswith(("mag_", "dmdt_")) else 0.2), name
+        assert abs(missing) < (0.2 if name.startswith(("mag_", "dmdt_")) else 0.15) + by_chance, name
 
 
 def test_no_simple_detector_finds_simulated_supernovae_odder_than_real_ones(several_nights):

@@ -18,7 +18,7 @@ UNKNOWN_MAG = -999.0
 _FAINTEST_PS1_MAG = 22.1
 _FAINTEST_SHERLOCK_MAG = 22.2
 # About 10 sources an arcmin^2 outside the Galactic plane at Pan-STARRS1's depth (Chambers et al. 2016).
-_PS1_SOURCES_PER_ARCSEC2 = 0.0028
+PS1_SOURCES_PER_ARCSEC2 = 0.0028
 
 _HOST_ABSOLUTE_MAG: Mapping[str, tuple[float, float]] = MappingProxyType(
     # r magnitude of the hosts: mean and scatter. Supernovae: Schulze et al. 2021; TDE: van Velzen et al. 2021.
@@ -215,7 +215,7 @@ def _nearest_ps1(
 def _field_source(
     rng: np.random.Generator, host_distance_arcsec: float, at_least_arcsec: float = 0.0
 ) -> dict[str, float]:
-    area = rng.exponential(1 / _PS1_SOURCES_PER_ARCSEC2) / math.pi
+    area = rng.exponential(1 / PS1_SOURCES_PER_ARCSEC2) / math.pi
     distance_arcsec = math.sqrt(area + at_least_arcsec**2)
     if distance_arcsec > 30.0 and host_distance_arcsec > 30.0:  # the alert lists what is within 30 arcsec
         return dict.fromkeys(("distpsnr1", "sgmag1", "srmag1", "sgscore1"), UNKNOWN_MAG)

@@ -1,7 +1,8 @@
 """Stamps of the simulated night: science, template and difference images of 63x63 pixels. Everything is simulated.
 
-A host with a Sersic profile, a point source of the measured brightness, a Moffat point-spread function that is wider
-or narrower from night to night, noise by the epoch's depth, and what a subtraction leaves. Numbers are as of ZTF's
+A host with a Sersic profile, the stars and galaxies of the field, a point source of the measured brightness, a Moffat
+point-spread function that is wider or narrower from night to night, noise by the epoch's depth, and what a subtraction
+leaves of all that does not change. Numbers are as of ZTF's
 stamps (Masci et al. 2019): 1.012 arcsec a pixel, north up and east to the left, data numbers of an exposure of 30 s.
 """
 
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.sandbox.sky.hosts import PS1_SOURCES_PER_ARCSEC2, UNKNOWN_MAG
+from annotator.sandbox.sky.light_curves import Magnitude
 from annotator.sandbox.sky.night import SimulatedObject
 from annotator.sandbox.sky.observe import Epoch
 from annotator.surveys.ztf.parse import PIXEL_ARCSEC
@@ -24,11 +27,14 @@ ARTEFACTS = ("dipole", "trail", "saturated star", "hot pixel")
 
 _OVERSAMPLING = 2
 _MARGIN = 9  # pixels around the stamp, so that the convolution's edges stay outside it
-_MOFFAT_BETA = 3.0
+_MOFFAT_BETA = 3
 _SATURATION = 40_000.0
 _SKY = {1: 120.0, 2: 160.0, 3: 200.0}
 _TEMPLATE_DEPTH_MAG = 1.65  # deeper than an exposure: the sum of twenty
-_LIMIT_MARGIN_MAG = 0.5  # by which ZTF's limits are brighter than five times its pixels' noise
+_LIMIT_MARGIN_MAG = 1.15  # by which ZTF's limits are brighter than five times its pixels' noise, of which 6 DN is usual
+_FIELD_FAINTEST_MAG, _FIELD_SLOPE = 22.0, 0.28  # of the logarithm of the number of sources brighter than a magnitude
+_FIELD_BRIGHTEST_MAG = 12.5
+_UNCATALOGUED_ARCSEC = 30.0  # an alert names the nearest source within it
 _DETECTION_SNR = 5.0
 _MISSING_FRACTION = 0.01
 _EDGE_FRACTION = 0.02
@@ -71,12 +77,13 @@ def simulate(simulated: SimulatedObject, epoch: Epoch, seed: int) -> dict[str, N
     seeing = PIXEL_ARCSEC * of_epoch.lognormal(math.log(2.0), 0.15), PIXEL_ARCSEC * of_object.lognormal(0.6, 0.05)
     static = [scene.render(fwhm_arcsec) for fwhm_arcsec in seeing]
     offset = of_epoch.uniform(-0.5, 0.5, size=2)  # stamps are cut to whole pixels
-    flux = 10 ** (-0.4 * (epoch.magpsf - ZERO_POINT_MAG)) * (1 if epoch.isdiffpos == "t" else -1)
+    flux = _flux(epoch.magpsf) * (1 if epoch.isdiffpos == "t" else -1)
     noise = [_pixel_noise(epoch.diffmaglim + deeper, seeing[0]) for deeper in (0.0, _TEMPLATE_DEPTH_MAG)]
     grain = [of_epoch.normal(0.0, _with_shot_noise(level, light)) for level, light in zip(noise, static, strict=True)]
-    # What a subtraction leaves of the host: a shift between the images, and a gain that is not quite one.
-    shift, gain = of_epoch.normal(0.0, 0.03, size=2), of_epoch.normal(0.0, 0.004)
-    residual = _shifted_difference(static[0], shift) + gain * static[0]
+    # What a subtraction leaves of what is always there: a shift between the images, a gain that is not quite one, and
+    # a point-spread function that is not quite the other's.
+    shift, gain, blur = of_epoch.normal(0.0, 0.06, size=2), of_epoch.normal(0.0, 0.01), of_epoch.normal(0.0, 0.025)
+    residual = _shifted_difference(static[0], shift) + gain * static[0] + blur * _blurring(static[0])
     if simulated.kind == "artefact":
         added = _artefact(of_object, static[0], abs(flux), offset)
     else:
@@ -117,9 +124,9 @@ def _generators(simulated: SimulatedObject, epoch: Epoch, seed: int) -> tuple[np
     return np.random.default_rng([seed, name]), np.random.default_rng([seed, name, epoch.candid])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Scene:
-    """What is there at all times: a galaxy and a star, relative to the object."""
+    """What is there at all times: a galaxy, a star and the field, relative to the object."""
 
     galaxy_flux: float
     star_flux: float
@@ -131,13 +138,15 @@ class _Scene:
     sersic_index: float
     axis_ratio: float
     angle_rad: float
+    field: NDArray[np.float64]
+    """``(n, 3)``: arcsec right and up, and flux, of sources that have nothing to do with the object."""
 
     @classmethod
     def of(cls, simulated: SimulatedObject, rng: np.random.Generator) -> "_Scene":
         """Take the host from what Sherlock says of it; what Sherlock leaves open is drawn."""
         host: Mapping[str, object] = simulated.sherlock
         magnitude, extent = float(host["Mag"] or 0.0), float(host["major_axis_arcsec"] or 0.0)
-        flux = 10 ** (-0.4 * (magnitude - ZERO_POINT_MAG)) if magnitude else 0.0
+        flux = _flux(magnitude) if magnitude else 0.0
         is_star = host["catalogue_object_type"] == "star" and simulated.kind in ("CV", "artefact")
         # An exponential disc has half of its light within 1.678 scale lengths, and a catalogued size of six.
         drawn_arcsec = 2.0 * 10 ** (-0.13 * (magnitude - 18.0)) * rng.lognormal(0.0, 0.25)
@@ -150,13 +159,14 @@ class _Scene:
             sersic_index=float(rng.choice((1.0, 2.0, 4.0), p=(0.6, 0.2, 0.2))),
             axis_ratio=rng.uniform(0.35, 1.0),
             angle_rad=rng.uniform(0.0, math.pi),
+            field=_field(simulated, rng),
         )
 
     def render(self, fwhm_arcsec: float) -> NDArray[np.float64]:
         """Return the light in data numbers, ``(63, 63)``, seen with this seeing."""
-        image = np.zeros((SIDE, SIDE))
+        image = _points(fwhm_arcsec, self.field)
         if self.galaxy_flux and max(abs(self.right_arcsec), abs(self.up_arcsec)) < 300.0:
-            image = self.galaxy_flux * self._galaxy(fwhm_arcsec)
+            image += self.galaxy_flux * self._galaxy(fwhm_arcsec)
         if self.star_flux:
             image += self.star_flux * _moffat(fwhm_arcsec, np.array([self.right_arcsec, self.up_arcsec]) / PIXEL_ARCSEC)
         return image
@@ -176,6 +186,36 @@ class _Scene:
         kernel = _moffat_on(_grid(_MARGIN), fwhm_arcsec, np.zeros(2))
         seen = np.fft.irfft2(np.fft.rfft2(surface) * np.fft.rfft2(np.fft.ifftshift(kernel)), surface.shape)
         return _binned(seen * PIXEL_ARCSEC**2, _MARGIN) / _OVERSAMPLING**2
+
+
+def _field(simulated: SimulatedObject, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw the sources of a field, ``(n, 3)``, as many as Pan-STARRS1 has: none is nearer than its nearest one."""
+    half_arcsec = 0.5 * SIDE * PIXEL_ARCSEC
+    n = rng.poisson(PS1_SOURCES_PER_ARCSEC2 * (2 * half_arcsec) ** 2 * rng.lognormal(0.0, 0.4))
+    right, up = rng.uniform(-half_arcsec, half_arcsec, size=(2, n))
+    magnitude = np.maximum(_FIELD_FAINTEST_MAG + np.log10(rng.random(n)) / _FIELD_SLOPE, _FIELD_BRIGHTEST_MAG)
+    nearest_arcsec, nearest_mag = (float(simulated.columns[name]) for name in ("distpsnr1", "srmag1"))
+    is_far = np.hypot(right, up) > (nearest_arcsec if nearest_arcsec >= 0 else _UNCATALOGUED_ARCSEC)
+    sources = np.column_stack([right, up, _flux(magnitude)])[is_far]
+    is_unrelated = simulated.sherlock["classification"] == "ORPHAN" or simulated.kind in ("far from host", "wrong host")
+    if not is_unrelated or nearest_mag == UNKNOWN_MAG:
+        return sources
+    angle = rng.uniform(0.0, 2 * math.pi)
+    nearest = nearest_arcsec * math.cos(angle), nearest_arcsec * math.sin(angle), _flux(nearest_mag)
+    return np.vstack([sources, nearest])
+
+
+def _flux(magnitude: Magnitude) -> Magnitude:
+    """Turn magnitudes into data numbers."""
+    return 10 ** (-0.4 * (magnitude - ZERO_POINT_MAG))
+
+
+def _points(fwhm_arcsec: float, sources: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the light of point sources ``(n, 3)``, ``(63, 63)``."""
+    steps = np.arange(SIDE) - SIDE // 2
+    right, up, flux = (column[:, np.newaxis, np.newaxis] for column in sources.T)
+    grid = steps[np.newaxis, np.newaxis, :] - right / PIXEL_ARCSEC, steps[np.newaxis, :, np.newaxis] - up / PIXEL_ARCSEC
+    return (flux * _moffat_profile(np.hypot(*grid), fwhm_arcsec)).sum(axis=0)
 
 
 def _grid(margin: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -201,9 +241,15 @@ def _moffat_on(
     grid: tuple[NDArray[np.float64], NDArray[np.float64]], fwhm_arcsec: float, centre: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     right, up = grid
+    return _moffat_profile(np.hypot(right - centre[0], up - centre[1]), fwhm_arcsec) / _OVERSAMPLING**2
+
+
+def _moffat_profile(radius_pixels: NDArray[np.float64], fwhm_arcsec: float) -> NDArray[np.float64]:
+    """Return the light of a point source of unit flux at a distance from it, a pixel."""
     width = fwhm_arcsec / PIXEL_ARCSEC / (2 * math.sqrt(2 ** (1 / _MOFFAT_BETA) - 1))
-    profile = (1 + ((right - centre[0]) ** 2 + (up - centre[1]) ** 2) / width**2) ** -_MOFFAT_BETA
-    return profile * (_MOFFAT_BETA - 1) / (math.pi * width**2) / _OVERSAMPLING**2
+    base = 1 + np.square(radius_pixels / width)
+    # As a product: a power of pixels, thirty of them a stamp, took most of the time.
+    return (_MOFFAT_BETA - 1) / (math.pi * width**2) / (base * base * base)
 
 
 def _pixel_noise(limit_mag: float, fwhm_arcsec: float) -> float:
@@ -212,7 +258,7 @@ def _pixel_noise(limit_mag: float, fwhm_arcsec: float) -> float:
     Its light is spread over 4 pi sigma^2 pixels for a Gaussian of the same width (King 1983).
     """
     sigma_pixels = fwhm_arcsec / PIXEL_ARCSEC / 2.355
-    flux = 10 ** (-0.4 * (limit_mag + _LIMIT_MARGIN_MAG - ZERO_POINT_MAG))
+    flux = _flux(limit_mag + _LIMIT_MARGIN_MAG)
     return flux / _DETECTION_SNR / math.sqrt(4 * math.pi * sigma_pixels**2)
 
 
@@ -225,6 +271,13 @@ def _shifted_difference(image: NDArray[np.float64], shift: NDArray[np.float64]) 
     """Return what is left when an image is subtracted from itself, shifted by a small part of a pixel."""
     up, right = np.gradient(image)
     return shift[0] * right + shift[1] * up
+
+
+def _blurring(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is left when an image is subtracted from itself seen a little sharper: its curvature."""
+    padded = np.pad(image, 1, mode="edge")
+    around = padded[2:, 1:-1] + padded[:-2, 1:-1] + padded[1:-1, 2:] + padded[1:-1, :-2]
+    return around - 4 * image
 
 
 def _artefact(
