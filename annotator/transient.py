@@ -76,6 +76,35 @@ class CutoutReference:
 
 
 @dataclass(frozen=True)
+class History:
+    """What a survey saw at an object's place before, as far as the record tells; None where it does not.
+
+    For decisions and people alone. No model and no head has any of it as an input: they are trained on classified
+    transients, of which next to none has a past, and of which the year would tell the class.
+    """
+
+    first_year: int | None = None
+    """In which the survey first alerted there."""
+    years: float | None = None
+    """From then to the last detection, at least: of a first alert of which only the year is known, from its end."""
+    n_detections: int | None = None
+    """Detections there, ever."""
+    n_negative: int | None = None
+    """Detections of the record at which the object was fainter than in the template."""
+    n_earlier_seasons: int | None = None
+    """Seasons with three positive detections or more before the present one."""
+    brighter_mag: float | None = None
+    """By how much the present is brighter than the median of the past, in the band in which that is most beside its
+    scatter; not above 0 where the past was ever as bright."""
+    scatter_mag: float | None = None
+    """Of the past in that band, robust."""
+    bluer_mag: float | None = None
+    """By how much g-r is less than the median of the past nights; not above 0 where one of them was as blue."""
+    colour_scatter_mag: float | None = None
+    """Of g-r over the past nights, robust."""
+
+
+@dataclass(frozen=True)
 class Transient:
     """One object of a survey, in the state a record describes.
 
@@ -114,8 +143,11 @@ class Transient:
     n_solar_system: int = 0
     """Detections in its record that are of known solar-system objects, and none of its own."""
     extras: Mapping[str, float] = field(default_factory=dict)
-    """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; and the
-    survey's own scores of how real the detection is, 0 to 1."""
+    """Further values by name: ``age_days`` (capped), ``distance_mpc``, ``physical_separation_kpc``; the survey's own
+    scores of how real the detection is, 0 to 1; and of the nearest catalogued source ``nearest_arcsec`` and
+    ``nearest_star_score``, 0 for a galaxy to 1 for a star."""
+    history: History = History()
+    """An input of no model."""
 
     @property
     def n_good_either_sign(self) -> int | None:

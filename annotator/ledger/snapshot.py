@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from annotator.errors import LedgerValueError
 from annotator.ledger.store.json_text import text_of
 from annotator.models import ModalityScore
-from annotator.transient import CutoutReference, LightCurve, Transient, Triplet
+from annotator.transient import CutoutReference, History, LightCurve, Transient, Triplet
 
 _CURVE_KINDS = {field.name: np.str_ if "band" in field.name else np.float64 for field in dataclasses.fields(LightCurve)}
 _CURVE_KINDS["is_positive"] = np.bool_
@@ -22,7 +22,7 @@ _BESIDE_STAMPS = ("time_mjd", "x_pixel", "y_pixel", "is_negative")
 def transient_json(transient: Transient) -> str:
     """Write everything but the stamps' pixels; what is not finite is null."""
     plain = {**vars(transient), "features": dict(transient.features), "extras": dict(transient.extras)}
-    plain["why_missing"] = dict(transient.why_missing)
+    plain["why_missing"], plain["history"] = dict(transient.why_missing), vars(transient.history)
     if transient.light_curve is not None:
         plain["light_curve"] = {name: _plain(values) for name, values in vars(transient.light_curve).items()}
     if transient.triplet is not None:
@@ -62,6 +62,7 @@ def read_snapshot(text: str, stamps: bytes | None) -> Transient:
             values["cutouts"] = CutoutReference(**values["cutouts"])
         if values["triplet"] is not None:
             values["triplet"] = None if stamps is None else _triplet(values["triplet"], stamps)
+        values["history"] = History(**values.get("history", {}))
         return Transient(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise LedgerValueError(f"what the ledger keeps of an object cannot be read: {error!r}") from error

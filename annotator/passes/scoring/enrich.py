@@ -28,6 +28,7 @@ from annotator.lasair.breaker import MAX_IN_A_ROW
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger.kept_objects import KeptObjects
+from annotator.surveys.history import joined
 from annotator.transient import Modality, Transient, Triplet
 
 log = logging.getLogger(__name__)
@@ -270,6 +271,7 @@ def _joined(transient: Transient, found: Transient, surroundings: Collection[str
         features=dict(found.features) | dict(transient.features) if found.fades else transient.features,
         n_det_fading=found.n_det_fading if transient.n_det_fading is None else transient.n_det_fading,
         fades=transient.fades or found.fades,
+        history=joined(transient.history, found.history),
     )
 
 

@@ -10,6 +10,7 @@ from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, number, shown, within
 from annotator.surveys.ztf.candidates import read_candidates
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, MISSING_TOGETHER, QUALITY_NAMES
+from annotator.surveys.ztf.history import history_of, nearest_source
 from annotator.surveys.ztf.views import columns as columns_of
 from annotator.surveys.ztf.views import cutouts, light_curve, n_fading, real_bogus
 from annotator.transient import Modality, Transient
@@ -90,6 +91,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         reference = cutouts(record, table)
     except MissingModalityError as reason:
         why_missing[Modality.TRIPLET] = str(reason)
+    last_mjd, curve = None if last_jd is None else last_jd - JD_MINUS_MJD, None if table is None else light_curve(table)
     return Transient(
         object_id=object_id,
         survey="ztf",
@@ -98,17 +100,20 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         n_det_good=_count(n_good),
         n_det_fading=None if table is None else n_fading(table),
         fades=table is not None and table.fades,
-        last_mjd=None if last_jd is None else last_jd - JD_MINUS_MJD,
+        last_mjd=last_mjd,
         ra_deg=ra_deg,
         dec_deg=dec_deg,
         sherlock_class=sherlock_class if isinstance(sherlock_class, str) and sherlock_class else None,
-        light_curve=None if table is None else light_curve(table),
+        light_curve=curve,
         cutouts=reference,
         why_missing=why_missing,
         dates_ahead=dates_ahead,
         n_solar_system=0 if table is None else len(table.solar_system),
         left_out=(*left_out, *unphysical, *wrong_kinds, *wrong_parts),
-        extras=_extras(values) | ({} if table is None else real_bogus(record, table)),
+        extras=_extras(values)
+        | ({} if table is None else real_bogus(record, table))
+        | nearest_source(record, features.get("distpsnr1")),
+        history=history_of(record, object_id, curve, last_mjd),
     )
 
 
