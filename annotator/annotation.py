@@ -38,6 +38,7 @@ class Classification(enum.StrEnum):
     """What an object is said to be, in order of precedence."""
 
     ARTEFACT = "artefact"
+    VARIABLE = "variable"
     ANOMALY = "anomaly"
     WATCH = "watch"
     NORMAL = "normal"

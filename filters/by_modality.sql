@@ -21,6 +21,6 @@ WHERE
   OR JSON_EXTRACT(aha_ztf.classdict, "$.lightcurve_score") >= 2
   OR JSON_EXTRACT(aha_ztf.classdict, "$.triplet_score") >= 2
 )
-AND aha_ztf.classification != "artefact"
+AND aha_ztf.classification NOT IN ("artefact", "variable")
 AND objects.jdmax > jdnow() - 14
 ORDER BY score DESC

@@ -167,7 +167,7 @@ def test_what_is_secret_in_a_wrong_url_is_not_repeated(tmp_path, url):
         (
             "annotation.classes",
             ["anomaly", "supernova"],
-            "annotation.classes[1] must be one of artefact, anomaly, watch, normal; found 'supernova'",
+            "annotation.classes[1] must be one of artefact, variable, anomaly, watch, normal; found 'supernova'",
         ),
         ("annotation.classes", "anomaly", "annotation.classes must be a list; found 'anomaly'"),
         ("annotation.classes", ["watch", "watch"], "annotation.classes must name each once; found watch, watch"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from annotator.annotation import Classification
 from annotator.decision.config import DecisionConfig
+from annotator.decision.variable import is_variable
 from annotator.models import Missing, ModalityScore, ModelSet, Scores
 from annotator.surveys import SURVEYS
 from annotator.transient import Transient
@@ -17,13 +18,14 @@ VOUCHING_DRB = 0.9
 def decide(
     transient: Transient, scores: Scores, decision: DecisionConfig, exotic_threshold: float | None = None
 ) -> str:
-    """Classify one scored object: `artefact`, `anomaly`, `watch` or `normal`.
+    """Classify one scored object: `artefact`, `variable`, `anomaly`, `watch` or `normal`, the first that holds.
 
     An artefact is an object with enough detections of which none is positive and passes real-bogus, where the record
     counts them; or one whose detection is bogus by its stamps and real-bogus scores, unless it is vouched for by
     :data:`VOUCHING_DETECTIONS` good detections and a real-bogus score of :data:`VOUCHING_DRB`. A negative difference
     that is clearly real is a good detection in this, the source fades; and where the stamps are of one, which no head
     has learned from, that score vouches by itself.
+    What is variable says :mod:`annotator.decision.variable`.
 
     Parameters
     ----------
@@ -38,6 +40,8 @@ def decide(
     is_vouched = real_bogus >= VOUCHING_DRB and (is_negative or (n_good or 0) >= VOUCHING_DETECTIONS)
     if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
         return Classification.ARTEFACT
+    if is_variable(transient, decision):
+        return Classification.VARIABLE
     is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold
     if scores.score >= decision.anomaly_score or is_exotic:
         return Classification.ANOMALY
@@ -94,6 +98,8 @@ def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> 
         numbers["mjd"] = round(transient.last_mjd, 5)
     if first_mjd is not None:
         numbers["first_mjd"] = round(first_mjd, 5)
+    if transient.history.years is not None:
+        numbers["years"] = round(transient.history.years, 2)
     return numbers
 
 

@@ -18,6 +18,17 @@ class DecisionConfig(Typed):
     """From this many detections on, an object none of which is positive and passes real-bogus is an artefact."""
     artefact_probability: Annotated[float, Meta(ge=0, le=1)] = 0.7
     """From this probability of a bogus detection on, an object that nothing vouches for is an artefact."""
+    variable: bool = True
+    """Whether what is known to vary is `variable`, unless it does what it never did before."""
+    variable_seasons: Annotated[int, Meta(ge=0, le=50)] = 2
+    """More earlier seasons of positive detections than this make a variable source."""
+    variable_years: Annotated[float, Meta(ge=0, le=100)] = 3.0
+    """Where no seasons tell: a place that was first alerted at so long ago,"""
+    variable_detections: Annotated[int, Meta(ge=1, le=1_000_000)] = 300
+    """and where so much was detected since, has a variable source."""
+    variable_star_score: Annotated[float, Meta(gt=0, le=1)] = 0.76
+    """From this score on the nearest catalogued source is star-like; the value that ZTF's Bright Transient Survey
+    leaves stars out by (Perley et al. 2020)."""
     exotic_probability: Annotated[float, Meta(gt=0, le=1)] | None = None
     """`anomaly` also from this probability of being exotic on; None: where half of such known objects are."""
     announce_margin: Score = 0.5

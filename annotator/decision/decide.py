@@ -8,6 +8,7 @@ from annotator.decision.classify import classdict, learned, modality_summary, ov
 from annotator.decision.objects import Case, Known, ScoredObject, ScoredState
 from annotator.decision.rules import Rules
 from annotator.decision.sending import FLAGS, must_send
+from annotator.decision.variable import standing
 from annotator.models.distribution import bins_of
 from annotator.models.scores import ModalityScore
 from annotator.reasons.sentence import explain, explain_verdict, is_verdict, state_class
@@ -55,7 +56,8 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
         first_mjd = known.last_sent.classdict.get("first_mjd")
     if classification in FLAGS:
         first_mjd = min((mjd for mjd in (first_mjd, transient.last_mjd) if mjd is not None), default=None)
-    explanation = explain(transient, scores, case.classification, case.reasons)
+    known_as = standing(transient, rules.thresholds)
+    explanation = explain(transient, scores, case.classification, case.reasons, known_as)
     model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
     return ScoredObject(
         object_id=transient.object_id,

@@ -48,7 +48,9 @@ _AS_A_WHOLE = {
 _ALSO = {Modality.FEATURES: "features", Modality.LIGHTCURVE: "light curve", Modality.TRIPLET: "stamps"}
 
 
-def explain(transient: Transient, scores: Scores, classification: Classification, reasons: Reasons) -> str:
+def explain(
+    transient: Transient, scores: Scores, classification: Classification, reasons: Reasons, known_as: str = ""
+) -> str:
     """Say what was found in one sentence, in the characters that Lasair's SQL survives.
 
     The highest-scoring modality leads. What does not fit is left out, never cut.
@@ -59,6 +61,8 @@ def explain(transient: Transient, scores: Scores, classification: Classification
         The object, what the models said of it, and what was decided.
     reasons
         What :func:`annotator.reasons.reasons_of` found; only :func:`named_modalities` need any.
+    known_as
+        What is known of its variability, in a few words; empty where nothing is.
     """
     left_out = f" Left out: {'; '.join(transient.left_out)}." if transient.left_out else ""
     if classification == Classification.ARTEFACT:
@@ -69,6 +73,8 @@ def explain(transient: Transient, scores: Scores, classification: Classification
     ranked = _ranked(present)
     rarity = _rarity(present[ranked[0]], ranked[0])
     fading = _FADING if transient.fades else ""
+    if classification == Classification.VARIABLE:
+        return _with_what_fits(f"{fading}Variable: {known_as}. {rarity}.", left_out)
     if classification == Classification.NORMAL:
         return _with_what_fits(f"{fading}Not unusual: {rarity[0].lower()}{rarity[1:]}.", left_out)
     named = [reason.words for reason in _to_name(reasons.get(ranked[0], ()))] or [_AS_A_WHOLE[ranked[0]]]
@@ -84,7 +90,8 @@ def explain(transient: Transient, scores: Scores, classification: Classification
         rarity, exotic = f"{exotic.strip()} {rarity}", ""
     if len(safe_text(left_out)) > MAX_EXPLANATION // 2:  # why it is odd comes first
         left_out = ""
-    return safe_text(_fitted(f"{fading}{rarity}", named, others, f"{exotic}{left_out}"))
+    known = f" {known_as[0].upper()}{known_as[1:]}." if known_as else ""
+    return safe_text(_fitted(f"{fading}{rarity}", named, others, f"{known}{exotic}{left_out}"))
 
 
 def _with_what_fits(sentence: str, more: str) -> str:
@@ -95,7 +102,7 @@ def _with_what_fits(sentence: str, more: str) -> str:
 
 def named_modalities(scores: Scores, classification: Classification) -> list[str]:
     """Return the modalities whose reasons the sentence names, the one that leads first."""
-    if classification in (Classification.ARTEFACT, Classification.NORMAL):
+    if classification in (Classification.ARTEFACT, Classification.VARIABLE, Classification.NORMAL):
         return []
     present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
     ranked = _ranked(present)

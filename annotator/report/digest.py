@@ -75,12 +75,12 @@ def _headline(night: Night) -> str:
 def _in_numbers(night: Night) -> str:
     summary = night.summary
     scored = ", ".join(f"{name} {count}" for name, count in summary.by_modality.items())
-    anomalies, watched, artefacts = (
-        summary.classes.get(name, 0) for name in (Classification.ANOMALY, Classification.WATCH, Classification.ARTEFACT)
+    anomalies, watched, artefacts, variables = (
+        summary.classes.get(name, 0) for name in (*FLAGS, Classification.ARTEFACT, Classification.VARIABLE)
     )
     return (
         f"{summary.objects} objects scored ({scored}): {anomalies} anomalies, {watched} to watch, "
-        f"{artefacts} artefacts; {summary.newly_flagged} flagged for the first time."
+        f"{artefacts} artefacts, {variables} known variables; {summary.newly_flagged} flagged for the first time."
     )
 
 

@@ -55,7 +55,7 @@ def fields(survey: str) -> list[Field]:
         Field(OBJECT_ID_KEY, TEXT, attrgetter("object_id"), "the survey's name of the object", "", "meta.id;meta.main"),
         Field("ra", REAL, _of_transient("ra_deg"), "right ascension", "deg", "pos.eq.ra;meta.main"),
         Field("dec", REAL, _of_transient("dec_deg"), "declination", "deg", "pos.eq.dec;meta.main"),
-        Field("classification", TEXT, attrgetter("classification"), "anomaly, watch, artefact or normal"),
+        Field("classification", TEXT, attrgetter("classification"), "anomaly, watch, artefact, variable or normal"),
         Field("score", REAL, attrgetter("score"), "combined: -log10 of the tail probability among normals"),
         *(field for name in Modality for field in _of_modality(name)),
         Field("exotic", REAL, attrgetter("exotic"), "like known SLSN or TDE", "", "stat.probability"),

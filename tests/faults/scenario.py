@@ -28,7 +28,7 @@ SECRET = "MARKER-4f1d0c-SECRET"
 HOUR_S = 3600.0
 TIMEOUT_S = 0.25
 """How long the annotator waits for an answer: faults that hang cost this much a call."""
-CLASSES = ("anomaly", "watch", "artefact", "normal")
+CLASSES = ("anomaly", "watch", "artefact", "variable", "normal")
 
 Row = Mapping[str, object]
 

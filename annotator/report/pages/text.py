@@ -95,6 +95,13 @@ def score_scale(night: Night) -> float:
     return max([_LARGEST_BAR, *(item.score for item in night.candidates)])
 
 
+_SHOWN_CLASSES = (
+    *(Classification.ANOMALY, Classification.WATCH),
+    *(Classification.ARTEFACT, Classification.VARIABLE, Classification.NORMAL),
+)
+"""In the order of the tiles."""
+
+
 @dataclass(frozen=True)
 class Tile:
     """One number of how the night went."""
@@ -108,10 +115,7 @@ class Tile:
 def tiles(night: Night) -> list[Tile]:
     """Return the numbers that stand above the list."""
     summary = night.summary
-    counted = [
-        Tile(str(summary.classes.get(name, 0)), name, name)
-        for name in (Classification.ANOMALY, Classification.WATCH, Classification.ARTEFACT, Classification.NORMAL)
-    ]
+    counted = [Tile(str(summary.classes.get(name, 0)), name, name) for name in _SHOWN_CLASSES]
     seen = [Tile(str(summary.by_modality.get(name, 0)), f"with {word.lower()}") for name, word in MODALITIES.items()]
     return [
         Tile(str(summary.objects), "objects"),
