@@ -75,7 +75,9 @@ def overridden(classification: str, override: str | None, tns_type: str, decisio
     return Classification.WATCH if is_demoted else classification
 
 
-def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> dict[str, float]:
+def classdict(
+    transient: Transient, scores: Scores, first_mjd: float | None, stream: float | None = None
+) -> dict[str, float]:
     """Gather the numbers that the community filters on, absent rather than null.
 
     Parameters
@@ -84,6 +86,8 @@ def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> 
         The object and what the models said of it.
     first_mjd
         Epoch (MJD) at which it was first flagged, None if it never was.
+    stream
+        How rare its combined score is in this stream (:mod:`annotator.decision.stream`), None where it is not known.
     """
     numbers: dict[str, float] = {"score": round(scores.score, 4)}
     for name, modality in scores.modalities.items():
@@ -92,6 +96,8 @@ def classdict(transient: Transient, scores: Scores, first_mjd: float | None) -> 
             numbers[f"{name}_error"] = float(f"{modality.error:.6g}")
     for name, value in learned(scores).items():
         numbers[name] = value
+    if stream is not None:
+        numbers["stream"] = stream
     if transient.n_det is not None:
         numbers["n_det"] = transient.n_det
     if transient.last_mjd is not None:

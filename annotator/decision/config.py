@@ -14,6 +14,10 @@ class DecisionConfig(Typed):
 
     anomaly_score: Score = 3.0
     watch_score: Score = 2.0
+    anomalies_per_night: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    """About so many: a night's thresholds are those at which the thirty nights before had as many; None: no budget."""
+    watch_per_night: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    """The same of objects to watch."""
     artefact_detections: Annotated[int, Meta(ge=1, le=1000)] = 2
     """From this many detections on, an object none of which is positive and passes real-bogus is an artefact."""
     artefact_probability: Annotated[float, Meta(ge=0, le=1)] = 0.7
@@ -35,6 +39,11 @@ class DecisionConfig(Typed):
     """By how much an announced anomaly's score has to rise before it is announced again."""
     classified: Literal["state", "demote"] = "demote"
     """What an object's class in TNS does: it is stated, or makes `watch` of `anomaly` besides."""
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether flags are to be about so many a night."""
+        return self.anomalies_per_night is not None or self.watch_per_night is not None
 
     def __post_init__(self) -> None:
         if self.watch_score > self.anomaly_score:

@@ -8,6 +8,7 @@ from annotator.decision.classify import classdict, learned, modality_summary, ov
 from annotator.decision.objects import Case, Known, ScoredObject, ScoredState
 from annotator.decision.rules import Rules
 from annotator.decision.sending import FLAGS, must_send
+from annotator.decision.stream import COMBINED, sampling_of, views_of
 from annotator.decision.variable import standing
 from annotator.models.distribution import bins_of
 from annotator.models.scores import ModalityScore
@@ -17,6 +18,8 @@ from annotator.transient import Modality, Transient
 UNKNOWN = Known()
 DATES_AHEAD = "dates_ahead"
 """Beside the modalities of a scoring: names of the dates that counted as missing."""
+STREAM = "stream"
+"""The same: how rare its combined score is in this stream."""
 LEFT_OUT = "left_out"
 """The same of what else no view has, and why."""
 
@@ -59,6 +62,7 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
     known_as = standing(transient, rules.thresholds)
     explanation = explain(transient, scores, case.classification, case.reasons, known_as)
     model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
+    stream = rules.stream.places(sampling_of(model_scores), views_of(scores.score, model_scores, scores.exotic))
     return ScoredObject(
         object_id=transient.object_id,
         state=case.seen.digest,
@@ -67,10 +71,11 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
         n_det=transient.n_det,
         classification=classification,
         score=scores.score,
-        modalities=_with_dates(modality_summary(scores), transient) | learned(scores),
+        modalities=_with_dates(modality_summary(scores), transient) | learned(scores) | _in_stream(stream),
+        stream=stream,
         numbers=_rounded({name: value for name, value in scores.numbers.items() if name in rules.head_inputs}),
         first_flagged_mjd=first_mjd,
-        outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd),
+        outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd, stream.get(COMBINED)),
         waiting_record=case.seen.record if case.waits else None,
         bins={
             name: bins_of(rules.distributions_of.get(name, ()), found.observed) for name, found in model_scores.items()
@@ -83,7 +88,13 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
 
 
 def _outgoing(
-    case: Case, known: Known, rules: Rules, classification: str, explanation: str, first_mjd: float | None
+    case: Case,
+    known: Known,
+    rules: Rules,
+    classification: str,
+    explanation: str,
+    first_mjd: float | None,
+    stream: float | None,
 ) -> Annotation | None:
     """Write the annotation, where Lasair has to hear of the object."""
     last_sent = known.last_sent
@@ -99,7 +110,7 @@ def _outgoing(
         classification=classification,
         version=rules.model_set,
         explanation=_with_what_people_say(explanation, classification, known),
-        classdict=classdict(case.transient, case.scores, first_mjd),
+        classdict=classdict(case.transient, case.scores, first_mjd, stream),
     )
     return new if must_send(new, last_sent, rules.classes, rules.resend_margin, case.waits) else None
 
@@ -108,6 +119,11 @@ def _with_what_people_say(explanation: str, classification: str, known: Known) -
     if known.override is not None:
         return explain_verdict(known.verdict)
     return state_class(explanation, known.tns_type) if known.tns_type and classification in FLAGS else explanation
+
+
+def _in_stream(stream: Mapping[str, float]) -> dict[str, float]:
+    """Keep how rare an object is in its stream beside what the heads say of it."""
+    return {STREAM: stream[COMBINED]} if COMBINED in stream else {}
 
 
 def _rounded(numbers: Mapping[str, float]) -> dict[str, float]:

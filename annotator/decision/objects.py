@@ -121,6 +121,8 @@ class ScoredObject:
     """What the models say of it in one sentence, whatever people or TNS say."""
     reasons: Reasons | None = None
     """What carries the scores; None where nobody was told of them yet."""
+    stream: Mapping[str, float] = field(default_factory=dict)
+    """How rare it is in this stream, by view (:data:`annotator.decision.stream.VIEWS`); empty until enough is known."""
     transient: Transient | None = None
     """What was scored, to be kept."""
     model_scores: Mapping[str, ModalityScore] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from annotator.decision.config import DecisionConfig
+from annotator.decision.stream import NOTHING_KNOWN, StreamScale
 from annotator.models.distribution import Distribution
 
 
@@ -27,6 +28,8 @@ class Rules:
     """Names of the numbers that are kept of an object for the heads to learn from."""
     distributions: tuple[Distribution, ...]
     """What is watched for drift."""
+    stream: StreamScale = NOTHING_KNOWN
+    """How high scores are in this stream."""
     leaves_judged: bool = False
     """Whether an annotation that says what a person judged stands although no verdict of its object is known: the file
     of verdicts, or a line of it, cannot be read."""

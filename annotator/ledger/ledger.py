@@ -29,6 +29,7 @@ from annotator.ledger.store.identity import Identity, check_known, note_known
 from annotator.ledger.store.lock import pass_lock
 from annotator.ledger.store.migrate import open_database
 from annotator.ledger.store.schema import scores
+from annotator.ledger.stream import StreamScores
 from annotator.ledger.sweeps import Sweeps
 from annotator.ledger.tns_cache import TnsCache
 from annotator.ledger.verdicts import Verdicts
@@ -81,6 +82,7 @@ class Ledger:
         self.passes = PassLog(database)
         self.verdicts = Verdicts(database)
         self.counts = Counts(database)
+        self.stream = StreamScores(database)
         self.positions = Positions(database)
         self.refused = Refused(database)
         self.identity = Identity(database)
@@ -142,6 +144,7 @@ class Ledger:
             scored_objects = list(scored_objects)
             self.counts.count_night([item for item in scored_objects if any(item.bins.values())], now)
             score_ids = self.scores.add(scored_objects, now)
+            self.stream.note(scored_objects, now)
             self.kept.keep(scored_objects, score_ids, now)
             self.outbox.queue([item.outgoing for item in scored_objects if item.outgoing is not None], now)
             self.announcements.note(scored_objects, score_ids)

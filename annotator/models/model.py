@@ -139,6 +139,7 @@ class Model:
         level = self.calibrations[self.scored_output].level_of(prepared.sampling)
         return ModalityScore(
             score=score,
+            sampling=level.name,
             is_extrapolated=score > level.extrapolated_above,
             error=numbers["error"],
             residual=residual,

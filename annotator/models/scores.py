@@ -27,6 +27,8 @@ class ModalityScore:
     """Input less reconstruction, in the graph's scaled units; 0 where the value is missing."""
     latent: tuple[float, ...]
     """The object's place in the bottleneck."""
+    sampling: str = ""
+    """Name of the calibration's level: what of like sampling it is compared with."""
     is_extrapolated: bool = False
     """Whether the score is beyond what the number of known normals can tell, and follows the fitted tail."""
     prior: float | None = None

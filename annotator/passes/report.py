@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from annotator.decision.announcement import Announcement, Anomaly
 from annotator.decision.objects import ScoredObject, TnsEntry
+from annotator.decision.stream import NightThresholds
 from annotator.ledger.sweeps import Sweep
 from annotator.passes.delivery import Delivery
 
@@ -31,6 +32,8 @@ class PassReport:
     """Scorings by classification."""
     views: dict[str, int] = field(default_factory=dict)
     """Scorings that had a view, by its modality."""
+    thresholds: NightThresholds | None = None
+    """Of the night, where it has a budget of flags and enough nights before it are known."""
     is_unusual: bool = False
     """Whether a view was missing, or something flagged, for more objects than usual."""
     completed_later: int = 0

@@ -32,6 +32,8 @@ def summary(report: PassReport) -> str:
         lines.append(f"{report.judged} annotations rewritten since a person has judged otherwise")
     if report.demoted:
         lines.append(f"{report.demoted} anomalies made ones to watch since TNS has a class for them")
+    if report.thresholds:
+        lines.append(f"thresholds: {report.thresholds.in_words()}")
     lines += [f"note: {remark}" for remark in report.remarks]
     lines += _announcement(report)
     lines += [f"waiting: {pause}" for pause in dict.fromkeys((report.reading_pause, delivery.pause)) if pause]

@@ -31,6 +31,7 @@ from annotator.nights import night_of
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
 from annotator.passes.judging import apply_verdicts, make_anew, take_back
+from annotator.passes.own_scale import on_own_scale
 from annotator.passes.report import PassReport
 from annotator.passes.scoring.batch import Scoring, take_batch, take_waiting
 from annotator.passes.scoring.enrich import Enricher
@@ -118,6 +119,8 @@ def run_pass(
         if not on_dry_annotation:
             with _step(report, "finding late reasons"):
                 find_late_reasons(ledger, models, should_stop)
+            with _step(report, "forgetting old nights"):
+                ledger.stream.forget()
         with _step(report, "looking for what is unusual"):
             report.problems += _unusual(work)
     return report
@@ -165,7 +168,8 @@ def scoring_of(config: Config, models: ModelSet, ledger: Ledger, report: PassRep
     Where a line of the file of verdicts, or all of it, cannot be read, which is a problem of the report, all other
     verdicts apply, and what people judged otherwise stands.
     """
-    rules, kept, dates, now = rules_of(config, models), ledger.verdicts.holding(), Dates(config.survey, clock), clock()
+    kept, dates, now = ledger.verdicts.holding(), Dates(config.survey, clock), clock()
+    rules, report.thresholds = on_own_scale(rules_of(config, models), ledger, now)
     with _step(report, "reading the verdicts"):
         in_file = read_if_any(config.verdicts)
         report.problems += [*refused_in_words(in_file.refused), *ahead_in_words(in_file.verdicts, config.verdicts, now)]

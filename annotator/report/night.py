@@ -78,6 +78,9 @@ class Candidate:
     """Oldest first."""
     latents: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Its place in each model's bottleneck, by modality; of what is no longer kept, none."""
+    stream: float | None = None
+    """How rare its combined score was among this stream's objects of the nights before; None where too few were
+    known."""
     has_reasons: bool = True
     """Whether a pass has looked for what carries the scores; it may have found nothing."""
 
@@ -130,12 +133,14 @@ class Night:
     """ISO 8601, UTC."""
     anomaly_score: float
     watch_score: float
-    """The configured thresholds."""
+    """What held in that night: the configured thresholds, or those of a nightly budget."""
     exotic_threshold: float | None
     summary: NightSummary
     candidates: tuple[Candidate, ...]
     """Highest score first."""
     n_left_out: int
     """Objects of the night with lower scores that are not listed."""
+    budget: str = ""
+    """What the thresholds of a nightly budget were made of, in words; empty where there was none."""
     other_models: str = ""
     """The model set that is installed, where another scored the night: nothing is shown of what it would expect."""

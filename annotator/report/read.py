@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from annotator.config import Config
 from annotator.decision.classify import exotic_threshold_of, overridden
-from annotator.decision.decide import DATES_AHEAD
+from annotator.decision.decide import DATES_AHEAD, STREAM
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger, open_known
 from annotator.ledger.pass_log import PassRecord
@@ -49,21 +49,26 @@ def read_night(config: Config, models: ModelSet, now: float, night: int | None =
         candidates = _candidates(scored[:most], config, ledger, until)
         is_installed = model_set == models.version
         drift = model_status(models, config.decision, ledger, now).drift if is_installed else ()
+        budget = ledger.stream.thresholds(model_set, number)
         threshold = exotic_threshold_of(models, config.decision) if is_installed else config.decision.exotic_probability
+        decision = config.decision
+        if budget is not None and decision.has_budget:
+            decision, threshold = budget.over(decision, threshold)
         return Night(
             number=number,
             date=date_of(number),
             survey=config.survey,
             model_set=model_set,
             made_at=_iso(now),
-            anomaly_score=config.decision.anomaly_score,
-            watch_score=config.decision.watch_score,
+            anomaly_score=decision.anomaly_score,
+            watch_score=decision.watch_score,
             exotic_threshold=threshold,
             summary=_summary(
                 scored, ledger.passes.between(since, until), ledger_status(config, ledger, now), tuple(drift)
             ),
             candidates=candidates,
             n_left_out=len(scored) - len(candidates),
+            budget=budget.made_of if budget is not None and decision.has_budget else "",
             other_models="" if is_installed else models.version,
         )
 
@@ -118,6 +123,7 @@ def _candidates(scored: Sequence[NightScore], config: Config, ledger: Ledger, un
                 modalities={name: _result(said) for name, said in item.modalities.items() if isinstance(said, Mapping)},
                 prior=item.modalities.get("prior"),
                 exotic=item.modalities.get("exotic"),
+                stream=item.modalities.get(STREAM),
                 explanation=_with_dates(item),
                 reasons=item.reasons or {},
                 n_det=item.n_det,

@@ -60,6 +60,7 @@ def fields(survey: str) -> list[Field]:
         *(field for name in Modality for field in _of_modality(name)),
         Field("exotic", REAL, attrgetter("exotic"), "like known SLSN or TDE", "", "stat.probability"),
         Field("prior", REAL, attrgetter("prior"), "-log10 of the tail probability of how blue, nuclear and slow"),
+        Field("stream", REAL, attrgetter("stream"), "-log10 of the share of this stream's objects that score as high"),
         Field("n_det", WHOLE, attrgetter("n_det"), "detections", "", "meta.number;obs"),
         Field("mjd", REAL, attrgetter("mjd"), "epoch of the last detection", "d", "time.epoch"),
         Field("first_mjd", REAL, attrgetter("first_flagged_mjd"), "epoch when first flagged", "d", "time.epoch"),

@@ -21,7 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-NEWEST = "0002"
+NEWEST = "0003"
 """The migration that a ledger of this release is at."""
 VERSION_TABLE = "ledger_version"
 
@@ -208,6 +208,35 @@ night_counts = Table(
     Column("counts", Text, nullable=False),
 )
 """How many objects of a night were in each bin of what is watched for drift (JSON)."""
+
+stream_scores = Table(
+    "stream_scores",
+    metadata,
+    Column("night", Integer, primary_key=True, autoincrement=False),
+    Column("object_id", _ID, primary_key=True),
+    Column("model_set", Text, nullable=False),
+    Column("sampling", Text, nullable=False),
+    Column("is_candidate", _WHOLE, nullable=False),
+    Column("score", _REAL, nullable=False),
+    Column("features", _REAL_OR_NOTHING),
+    Column("lightcurve", _REAL_OR_NOTHING),
+    Column("triplet", _REAL_OR_NOTHING),
+    Column("exotic", _REAL_OR_NOTHING),
+)
+"""Each object once a night, as it was scored last in it: what a stream's own scale is made of."""
+
+night_thresholds = Table(
+    "night_thresholds",
+    metadata,
+    Column("night", Integer, primary_key=True, autoincrement=False),
+    Column("model_set", Text, primary_key=True),
+    Column("anomaly_score", _REAL, nullable=False),
+    Column("watch_score", _REAL, nullable=False),
+    Column("exotic", _REAL_OR_NOTHING),
+    Column("n_objects", _WHOLE, nullable=False),
+    Column("n_nights", _WHOLE, nullable=False),
+)
+"""What made a flag in a night with a budget, fixed at its start."""
 
 outbox = Table(
     "outbox",

@@ -14,7 +14,7 @@ from annotator.report.expected import ShownCurve
 from annotator.report.night import Candidate, Night, NightSummary
 from annotator.report.pages.thumbnails import GAP
 from annotator.surveys import SURVEYS
-from annotator.transient import Modality
+from annotator.transient import History, Modality
 
 MODALITIES: Mapping[str, str] = MappingProxyType(
     {Modality.FEATURES: "Features", Modality.LIGHTCURVE: "Light curve", Modality.TRIPLET: "Stamps"}
@@ -175,6 +175,8 @@ def facts(candidate: Candidate) -> list[tuple[str, str]]:
     """Return what is known of an object, by name."""
     transient = candidate.transient
     lines = [("Detections", NO_VALUE if candidate.n_det is None else str(candidate.n_det))]
+    if candidate.stream is not None:
+        lines.append(("In this stream", f"1 in {10**candidate.stream:.0f} of like sampling scores as high"))
     if candidate.mjd is not None:
         lines.append(("Last detection", f"{date_of_mjd(candidate.mjd)} UTC (MJD {candidate.mjd:.4f})"))
     if candidate.first_flagged_mjd is not None:
@@ -182,12 +184,23 @@ def facts(candidate: Candidate) -> list[tuple[str, str]]:
     if transient is not None and transient.ra_deg is not None and transient.dec_deg is not None:
         lines.append(("Position (J2000)", position(transient.ra_deg, transient.dec_deg)))
         lines.append(("RA, Dec", f"{transient.ra_deg:.6f}, {number(transient.dec_deg, 6)}"))
+    if transient is not None and transient.history.first_year is not None:
+        lines.append(("Known since", past_in_words(transient.history)))
     lines.append(("Sherlock", candidate.sherlock_class or "unknown"))
     if transient is not None:
         real_bogus = SURVEYS[transient.survey].real_bogus
         lines += [(name, number(transient.extras[name])) for name in real_bogus if name in transient.extras]
     lines.append(("TNS", " ".join(filter(None, (candidate.tns_name, candidate.tns_type))) or "not reported"))
     return lines
+
+
+def past_in_words(past: History) -> str:
+    """Write since when a place is known, and how often something was seen there."""
+    parts = [str(past.first_year)]
+    parts += [f"{past.n_detections} detections ever"] if past.n_detections is not None else []
+    parts += [f"{past.n_negative} of its own negative"] if past.n_negative else []
+    parts += [f"{past.n_earlier_seasons} earlier seasons"] if past.n_earlier_seasons else []
+    return ", ".join(parts)
 
 
 def position(ra_deg: float, dec_deg: float) -> str:
