@@ -77,6 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     options.path(report, "--models", "folder of models (default: the shipped ones)", "DIR")
     options.path(report, "--beside", "results of --recipe aha, to show side by side", "DIR")
     report.set_defaults(run=_evaluate)
+    night = commands.add_parser(
+        "stream-night",
+        help="score a night of real objects, and say what is flagged of it and who leads",
+        description="Score the real objects of a stream, each by models of a fold that did not see it; print flags by "
+        "kind and the first thirty, and write STREAM_CARD.md beside the models.",
+    )
+    options.path(night, "--data", "folder of the training data, with real_stream.csv", "DIR", required=True)
+    options.path(night, "--out", "folder of the model set", "DIR", required=True)
+    options.path(
+        night, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR", required=True
+    )
+    night.set_defaults(run=_stream_night)
     _add_fetching(commands.add_parser("fetch", help="build a labelled table from Lasair"))
     return parser
 
@@ -287,6 +299,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from training.report.write import write_report
 
     write_report(arguments.data, arguments.out, arguments.models, arguments.beside)
+
+
+def _stream_night(arguments: argparse.Namespace) -> None:
+    from training.stream_night.night import measure
+
+    measure(arguments.data, arguments.out, arguments.out_of_fold)
 
 
 def _fetch_features(arguments: argparse.Namespace) -> None:

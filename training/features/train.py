@@ -23,6 +23,7 @@ from training import recipe
 from training.data.folds import N_FOLDS, rotation_of
 from training.data.partial_light_curves import PartialLightCurves, no_partial_light_curves, partial_light_curves
 from training.data.table import Table, read_table
+from training.export.fold_models import write_fold_models
 from training.export.graph import OUTPUT_NAMES, export_graph
 from training.features import evaluate as features_evaluate
 from training.features.card import model_card
@@ -104,6 +105,7 @@ def train(task: Task, settings: Settings, curves: Path | None = None) -> None:
     publish(task.out, graph, manifest, ("MODEL_CARD.md", model_card(manifest, task.beside)))
     if task.out_of_fold:
         write_out_of_fold(task.out_of_fold, "features", table.object_ids, final)
+        write_fold_models(task.out_of_fold, "features", models)
     log_headlines("features", metrics, features_evaluate.headlines)
 
 

@@ -21,6 +21,7 @@ from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.tables import DETECTION, PHOTOMETRY
 from training.data.curves import CurveTable, read_curves, shared_groups
 from training.data.folds import N_FOLDS
+from training.export.fold_models import write_fold_models
 from training.export.graph import OUTPUT_NAMES, export_graph
 from training.lightcurve import evaluate as lightcurve_evaluate
 from training.lightcurve.card import lightcurve_card
@@ -105,6 +106,7 @@ def train(task: Task, labels: Path, settings: LightCurveSettings) -> None:
         groups = table.column("group")
         shared = np.isin(groups, sorted(shared_groups(groups.tolist(), table.is_exotic.tolist())))
         write_out_of_fold(task.out_of_fold, "lightcurve", table.column("object_id")[shared], {"error": whole[shared]})
+        write_fold_models(task.out_of_fold, "lightcurve", [fit.model for fit in fits])
     log_headlines("lightcurve", metrics, lightcurve_evaluate.headlines)
 
 

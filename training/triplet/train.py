@@ -23,6 +23,7 @@ from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.tables import DETECTION
 from annotator.transient import Triplet
 from training.data.stamps import N_MODELS, StampTable, read_stamps
+from training.export.fold_models import write_fold_models
 from training.export.graph import OUTPUT_NAMES, check_parity, export_graph, narrow
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import ONE_LEVEL, cross_scores, false_alarms, uniform_calibrated
@@ -97,6 +98,7 @@ def train(task: Task, settings: TripletSettings) -> None:
     if task.out_of_fold:
         write_out_of_fold(task.out_of_fold, "triplet", picks.object_ids, {"error": errors})
         write_stamps(task.out_of_fold, table, *out_of_fold_terms(models, table))
+        write_fold_models(task.out_of_fold, "triplet", models)
     log_headlines("triplet", metrics, triplet_evaluate.headlines)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from annotator.annotation import OBJECT_ID_KEY
+from annotator.surveys.values import number
+from annotator.surveys.ztf.columns import MISSING_TOGETHER
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,43 @@ class ObjectColumns:
 
 
 OBJECT = ObjectColumns()
+
+
+@dataclass(frozen=True)
+class StreamColumns:
+    """Of one object of a real stream, in the table that a night of them is measured on.
+
+    What it has of a detection is named as :class:`DetectionColumns` has it.
+    """
+
+    sherlock_class: str = "sherlock_proxy"
+    """What stands for Sherlock's class."""
+    host_separation: str = "separationArcsec_proxy"
+    """What stands for the distance to Sherlock's host, arcsec."""
+    detections: str = "n_detections"
+    """In the thirty days of its packets."""
+    row_of_stamps: str = "cutouts_row"
+    """Number of its row in the table of cutouts, from 0."""
+    drawn: str = "_imputed"
+    """Behind a column's name: drawn from objects of the databank, since packets lack it."""
+
+    def as_answer(self, row: Mapping[str, str]) -> dict[str, object]:
+        """Lay a row out as Lasair's answer for an object has it, but for its candidates."""
+        return {
+            "objectId": row["objectId"],
+            "sherlock": {
+                "classification": row[self.sherlock_class],
+                "separationArcsec": number(row[self.host_separation]),
+            },
+            **{name: number(row.get(f"{name}{self.drawn}", row.get(name))) for name in PAN_STARRS},
+            **{name: number(row[name]) for name in (DETECTION.ps1_star_score, DETECTION.earlier_detections)},
+        }
+
+
+STREAM = StreamColumns()
+
+PAN_STARRS = MISSING_TOGETHER["Pan-STARRS1"]
+"""Columns that Lasair's answer for an object lacks."""
 
 SURROUNDINGS = (
     "distpsnr1",

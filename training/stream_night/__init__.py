@@ -1,0 +1,1 @@
+"""A night of real objects, as a live stream brings them: what would be flagged of it, and in which order."""

@@ -1,0 +1,160 @@
+"""What a night of real objects comes to: flags by kind, who leads, and what hangs on Pan-STARRS1's columns."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from annotator.annotation import Classification
+from annotator.decision.classify import decide, exotic_threshold_of
+from annotator.decision.config import DecisionConfig
+from annotator.decision.sending import FLAGS
+from annotator.decision.variable import standing
+from annotator.models import ModelSet, Scores
+from annotator.models.load import load_models
+from training.export.files import write_files
+from training.recipe import SURVEY
+from training.stream_night.card import stream_card
+from training.stream_night.known_exotics import known_exotics
+from training.stream_night.objects import NO_NIGHT, StreamObject, read_stream
+from training.stream_night.score import FoldScorer
+
+log = logging.getLogger(__name__)
+
+LAST = (Classification.ARTEFACT, Classification.VARIABLE)
+"""Whatever they score, they come after all others."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One object of the night, as it was decided on."""
+
+    object: StreamObject
+    scores: Scores
+    classification: str
+    by_scores: str
+    """What it would be, were nothing known of its variability."""
+    standing: str
+    """What is known of its variability, in words."""
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether anybody would be told of it."""
+        return self.classification in FLAGS
+
+    @property
+    def leads_nowhere(self) -> bool:
+        """Whether it is of a kind that may not lead a night."""
+        return self.object.kind.startswith(NO_NIGHT)
+
+
+ORDERS: Mapping[str, Callable[[Judged], float]] = MappingProxyType(
+    {"score": lambda item: item.scores.score, "exotic": lambda item: item.scores.exotic or 0.0}
+)
+"""By what a night can be ranked; artefacts and known variables come last in each."""
+
+
+@dataclass(frozen=True)
+class StreamNight:
+    """The objects that the input filter lets through, and all that are hostless without Pan-STARRS1's columns."""
+
+    judged: tuple[Judged, ...]
+    n_objects: int
+    """Before the filter."""
+    hostless: tuple[Judged, ...]
+    """Those without a Pan-STARRS1 source near, as they are."""
+    hostless_hidden: tuple[Judged, ...]
+    """The same without its columns."""
+
+    def ranked(self, order: str) -> list[Judged]:
+        """Return all in one of :data:`ORDERS`."""
+        by = ORDERS[order]
+        return sorted(
+            self.judged, key=lambda item: (item.classification in LAST, -by(item), item.object.transient.object_id)
+        )
+
+    def flags(self, classification: str, by_scores: bool = False) -> list[Judged]:
+        """Return those of a class; or that would be, were nothing known of their variability."""
+        return [
+            item for item in self.judged if (item.by_scores if by_scores else item.classification) == classification
+        ]
+
+    def kinds(self, of: Sequence[Judged]) -> Counter[str]:
+        """Count objects by kind."""
+        return Counter(item.object.kind for item in of)
+
+
+def judge(
+    objects: Sequence[StreamObject], scores: Sequence[Scores], models: ModelSet, decision: DecisionConfig
+) -> tuple[Judged, ...]:
+    """Decide on scored objects, as a pass does; those that nothing can be said of are left out."""
+    threshold, blind = exotic_threshold_of(models, decision), msgspec.structs.replace(decision, variable=False)
+    return tuple(
+        Judged(
+            object=item,
+            scores=said,
+            classification=decide(item.transient, said, decision, threshold),
+            by_scores=decide(item.transient, said, blind, threshold),
+            standing=standing(item.transient, decision),
+        )
+        for item, said in zip(objects, scores, strict=True)
+        if said.n_present
+    )
+
+
+def stream_night(
+    objects: Sequence[StreamObject], score: Callable[[Sequence[StreamObject]], list[Scores]], models: ModelSet
+) -> StreamNight:
+    """Score a night of objects and decide on them, with the thresholds that ship.
+
+    Parameters
+    ----------
+    score
+        Scores objects, in order.
+    models
+        Whose thresholds hold.
+    """
+    passing = [item for item in objects if item.passes]
+    hostless = [item for item in objects if item.is_hostless]
+    hidden = [item.without_pan_starrs() for item in hostless]
+    asked = [*passing, *hostless, *hidden]
+    judged, scored = DecisionConfig(), score(asked)
+    ends = (len(passing), len(passing) + len(hostless), len(asked))
+    parts = [
+        judge(asked[start:end], scored[start:end], models, judged) for start, end in zip((0, *ends), ends, strict=False)
+    ]
+    return StreamNight(parts[0], len(objects), parts[1], parts[2])
+
+
+def measure(data: Path, out: Path, out_of_fold: Path) -> StreamNight:
+    """Score the real stream by models that did not see its objects, print what it comes to, and write its card.
+
+    Parameters
+    ----------
+    data
+        Folder of the training data, with the real stream.
+    out
+        Folder of the model set; gets ``STREAM_CARD.md``.
+    out_of_fold
+        Folder that the trainings wrote to with the option of that name.
+
+    Raises
+    ------
+    ConfigError
+        If something cannot be read.
+    ModelError
+        If the models are refused.
+    """
+    models = load_models(out, SURVEY)
+    objects = read_stream(data)
+    log.info("%d objects, %d through the filter", len(objects), sum(item.passes for item in objects))
+    night = stream_night(objects, FoldScorer(models, data, out_of_fold).score, models)
+    card = stream_card(night, models, known_exotics(data))
+    print(card)
+    write_files(out, [("STREAM_CARD.md", card.encode())])
+    log.info("wrote STREAM_CARD.md to %s", out)
+    return night

@@ -1,0 +1,176 @@
+"""Scores of real objects as `aha-annotator score` gives them, but each by the models of a fold that did not see it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from annotator.models import ModalityScore, ModelSet, Scores
+from annotator.models.calibration import combined_score
+from annotator.models.model import Model
+from annotator.models.model_set import head_numbers
+from annotator.models.scores import Missing
+from annotator.surveys.ztf.tables import DETECTION
+from annotator.transient import Modality, Transient
+from training.artefact import fit as artefact_fit
+from training.artefact.labels import artefact_labels
+from training.data.folds import fold_of, rotation_of
+from training.data.partial_light_curves import partial_light_curves
+from training.data.stamps import FOLDS_A_MODEL, read_stamps
+from training.data.table import Table, read_table
+from training.exotic.examples import read_databank
+from training.exotic.fit import Examples, ForestSettings, cross_fit
+from training.exotic.network import INPUTS
+from training.exotic.train import shared_curves
+from training.export.fold_models import read_fold_models
+from training.recipe import SURVEY
+from training.stream_night.objects import CURVES, STAMPS, StreamObject
+from training.triplet.out_of_fold import read_stamps_out_of_fold
+
+DATABANK = "object_features.csv"
+
+
+@dataclass(frozen=True)
+class _TorchSession:
+    """A network of torch, asked as a session is."""
+
+    network: nn.Module
+    outputs: tuple[str, ...]
+
+    def run(
+        self, names: Sequence[str], tensors: Mapping[str, NDArray[np.float32]], options: object = None
+    ) -> list[NDArray[np.float32]]:
+        """Return named outputs of a batch."""
+        with torch.no_grad():
+            found = self.network(*(torch.from_numpy(values) for values in tensors.values()))
+        by_name = dict(zip(self.outputs, found, strict=True))
+        return [by_name[name].numpy() for name in names]
+
+
+class FoldScorer:
+    """What the models of all folds say.
+
+    Parameters
+    ----------
+    models
+        Those that ship: of their fold, with the calibration that all folds share.
+    data
+        Folder of the training data.
+    out_of_fold
+        Folder that the trainings wrote to with the option of that name.
+    """
+
+    def __init__(self, models: ModelSet, data: Path, out_of_fold: Path) -> None:
+        self._models = models
+        self._folds = {name: _fold_models(model, name, out_of_fold) for name, model in models.models.items()}
+        table = read_table(data / DATABANK, SURVEY)
+        self._fold_of = dict(zip(table.object_ids.tolist(), table.folds.tolist(), strict=True))
+        self._examples = _examples(models, table, data, out_of_fold)
+        self._artefact = _artefact_probabilities(data / STAMPS, out_of_fold)
+
+    def score(self, objects: Sequence[StreamObject]) -> list[Scores]:
+        """Score objects, in order."""
+        transients = [item.transient for item in objects]
+        by_modality = {name: self._scored(name, transients) for name in self._models.models}
+        served = self._models.models[Modality.FEATURES].score_all(transients)
+        modalities = [dict(zip(by_modality, row, strict=True)) for row in zip(*by_modality.values(), strict=True)]
+        numbers = [_numbers(*row) for row in zip(transients, modalities, served, strict=True)]
+        exotic = self._exotic(transients, numbers)
+        return [
+            _scores(said, chance, of_head, self._artefact.get(item.candidate_id))
+            for item, said, chance, of_head in zip(objects, modalities, exotic, numbers, strict=True)
+        ]
+
+    def _scored(self, modality: str, transients: Sequence[Transient]) -> list[ModalityScore | Missing]:
+        model_of = np.array([self._model_of(modality, item.object_id) for item in transients])
+        found: list[ModalityScore | Missing] = [Missing("")] * len(transients)
+        for number in np.unique(model_of).tolist():
+            places = np.flatnonzero(model_of == number).tolist()
+            scores = self._folds[modality][number].score_all([transients[place] for place in places])
+            for place, score in zip(places, scores, strict=True):
+                found[place] = score
+        return found
+
+    def _fold(self, object_id: str) -> int:
+        """Return an object's fold: in the databank it is that of the transient's name, of any other that of its id."""
+        return self._fold_of.get(object_id, fold_of(object_id))
+
+    def _model_of(self, modality: str, object_id: str) -> int:
+        if modality == Modality.TRIPLET:
+            return fold_of(object_id) // FOLDS_A_MODEL
+        fold = self._fold(object_id) if modality == Modality.FEATURES else fold_of(object_id)
+        return int(rotation_of(np.array([fold]))[0])
+
+    def _exotic(self, transients: Sequence[Transient], numbers: Sequence[Mapping[str, float]]) -> list[float | None]:
+        """Ask heads that did not see the object; the others' labels count for nothing."""
+        head = self._models.heads["exotic"].manifest
+        known, n = self._examples, len(transients)
+        rows = np.array([[item.get(name, np.nan) for name in INPUTS] for item in numbers], dtype=np.float32)
+        folds = np.array([self._fold(item.object_id) for item in transients])
+        all_rows = Examples(
+            np.concatenate([known.numbers, rows]),
+            np.concatenate([known.is_positive, np.zeros(n, dtype=bool)]),
+            np.concatenate([known.weights, np.ones(n)]),
+            np.concatenate([known.folds, folds]),
+        )
+        may_train = np.arange(len(all_rows.folds)) < len(known.folds)
+        odds, model = cross_fit(all_rows, ForestSettings(**head.training["settings"]), may_train)
+        model.calibrate(odds[may_train], known.is_positive, known.weights)
+        chances = 1.0 / (1.0 + np.exp(-(float(model.slope) * odds[~may_train] + float(model.offset))))
+        return [float(chance) if head.needs in item else None for chance, item in zip(chances, numbers, strict=True)]
+
+
+def _fold_models(model: Model, modality: str, out_of_fold: Path) -> list[Model]:
+    outputs = tuple(tensor.name for tensor in model.manifest.outputs)
+    return [
+        Model(model.manifest, _TorchSession(network.eval(), outputs))
+        for network in read_fold_models(out_of_fold, modality)
+    ]
+
+
+def _examples(models: ModelSet, table: Table, data: Path, out_of_fold: Path) -> Examples:
+    seed = models.heads["exotic"].manifest.training["settings"]["seed"]
+    live = shared_curves(partial_light_curves(table, data / CURVES, SURVEY, seed))
+    return read_databank(table, models, out_of_fold, live).examples
+
+
+def _artefact_probabilities(path: Path, out_of_fold: Path) -> dict[str, float]:
+    """Return how probably each stamp is bogus, by its candidate, by heads that did not see it."""
+    table = read_stamps(path)
+    _, terms = read_stamps_out_of_fold(out_of_fold, table)
+    inputs = artefact_fit.artefact_inputs(table, terms)
+    _, shown = artefact_fit.out_of_fold(inputs, artefact_labels(table), table.model_of)
+    return dict(zip(table.column(DETECTION.candidate_id).tolist(), shown.tolist(), strict=True))
+
+
+def _numbers(
+    transient: Transient, said: Mapping[str, ModalityScore | Missing], served: ModalityScore | Missing
+) -> dict[str, float]:
+    """Gather a head's numbers: the latents of the model that ships, which heads learn from, and the folds' errors."""
+    present = {name: item for name, item in said.items() if isinstance(item, ModalityScore)}
+    if Modality.FEATURES in present and isinstance(served, ModalityScore):
+        error = {"error": present[Modality.FEATURES].numbers["error"]}
+        present[Modality.FEATURES] = replace(served, numbers={**served.numbers, **error})
+    return head_numbers(transient, present)
+
+
+def _scores(
+    said: Mapping[str, ModalityScore | Missing],
+    exotic: float | None,
+    numbers: Mapping[str, float],
+    artefact: float | None,
+) -> Scores:
+    present = [item for item in said.values() if isinstance(item, ModalityScore)]
+    has_stamps = isinstance(said.get(Modality.TRIPLET), ModalityScore)
+    return Scores(
+        score=combined_score(item.score for item in present),
+        modalities=said,
+        prior=next((item.prior for item in present if item.prior is not None), None),
+        exotic=exotic,
+        artefact=artefact if has_stamps else None,
+        numbers=numbers,
+    )
