@@ -189,4 +189,4 @@ def _within_budget(views: Sequence[NDArray[np.float64]], absolute: Sequence[floa
 
 def _above(value: float) -> float:
     """Return the next number that is told as a higher one."""
-    return round(math.floor(value / _STEP + 1) * _STEP, 4) if math.isfinite(value) else value
+    return round((math.floor(round(value / _STEP, 6)) + 1) * _STEP, 4) if math.isfinite(value) else value
