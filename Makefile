@@ -43,6 +43,7 @@ models: $(VENV)/.development
 	$(BIN)/aha-train exotic --data $(DATA)/object_features.csv $(into) --fresh --comparisons
 	$(BIN)/aha-train known --data $(DATA) --out onnx_models/ztf
 	$(BIN)/aha-train stream-night --data $(DATA) $(into)
+	$(BIN)/aha-train worth --out onnx_models/ztf --jobs 2
 
 recipes: $(VENV)/.development
 	$(BIN)/aha-train features --recipe aha --data $(DATA)/object_features.csv --out build/aha

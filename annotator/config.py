@@ -16,7 +16,7 @@ import yaml
 from msgspec import Meta
 
 from annotator.annotation import Classification, check_topic
-from annotator.decision.config import DecisionConfig
+from annotator.decision.config import DecisionConfig, WorthConfig
 from annotator.errors import ConfigError
 from annotator.ledger_address import EXPECTED, PASSWORD_VARIABLE, LedgerAddress, read_address
 from annotator.surveys import SURVEYS
@@ -183,6 +183,7 @@ class ConfigFile(Typed):
     source: Source
     annotation: AnnotationConfig
     decision: DecisionConfig = DecisionConfig()
+    worth: WorthConfig = WorthConfig()
     cutouts: CutoutsConfig = CutoutsConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     attention: AttentionConfig = AttentionConfig()

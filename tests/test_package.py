@@ -36,6 +36,7 @@ def test_models_filters_and_the_example_are_in_the_wheel(wheel):
         names = set(archive.namelist())
     shipped = {f"annotator/filters/{path.name}" for path in (ROOT / "filters").glob("*.sql")}
     models = ("features.onnx", "features.json", "MODEL_CARD.md", "known.npz", "KNOWN_CARD.md")
+    models += ("worth.json", "WORTH_CARD.md")
     shipped |= {f"annotator/onnx_models/ztf/{name}" for name in models}
     shipped |= {"annotator/example.yaml", "annotator/sandbox/lasair/server.py", "training/data/fetch_table.py"}
     shipped |= {

@@ -71,6 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     options.path(known, "--out", "folder of the model set", "DIR", required=True)
     options.path(known, "--models", "whose latents are kept (default: those in --out)", "DIR")
     known.set_defaults(run=_known)
+    worth = commands.add_parser(
+        "worth",
+        help="fit the order of attention on simulated nights, and measure what stands first",
+        description="Write worth.json and WORTH_CARD.md beside the models in --out, which score the nights.",
+    )
+    options.path(worth, "--out", "folder of the model set", "DIR", required=True)
+    options.count(worth, "--nights", 50, "simulated nights")
+    options.count(worth, "--jobs", 1, "processes")
+    worth.set_defaults(run=_worth)
     report = commands.add_parser("evaluate", help="write one report on the models: Markdown, a page, plots")
     options.path(report, "--data", "folder of the training data", "DIR", required=True)
     options.path(report, "--out", "folder for report.md, report.html, plots", "DIR", required=True)
@@ -286,13 +295,20 @@ def _ask(arguments: argparse.Namespace) -> None:
     settings = ForestSettings(seed=arguments.seed)
     asked = ask(arguments.data, arguments.models, arguments.verdicts, arguments.ledger, arguments.n, settings)
     for item in asked:
-        print(f"{item.object_id}  probability {item.probability:.3f}, the trees differ by {item.spread:.3f}")
+        worth = "" if item.worth is None else f"worth {item.worth:.3f}, "
+        print(f"{item.object_id}  {worth}probability {item.probability:.3f}, the trees differ by {item.spread:.3f}")
 
 
 def _known(arguments: argparse.Namespace) -> None:
     from training.known.train import make
 
     make(arguments.data, arguments.out, arguments.models)
+
+
+def _worth(arguments: argparse.Namespace) -> None:
+    from training.worth.train import WorthSettings, train
+
+    train(arguments.out, WorthSettings(n_nights=arguments.nights, jobs=arguments.jobs))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from annotator.decision.attention import order_of
+
 
 @dataclass(frozen=True)
 class Anomaly:
@@ -15,11 +17,13 @@ class Anomaly:
     model_set: str
     score_id: int
     """The ledger's number of the scoring."""
+    worth: float | None = None
+    """Its place in the order of attention; None where it was scored without one."""
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """The anomalies of a pass, told apart; highest score first."""
+    """The anomalies of a pass, told apart, in the order of attention."""
 
     to_announce: tuple[Anomaly, ...] = field(default=())
     unchanged: tuple[Anomaly, ...] = field(default=())
@@ -47,7 +51,7 @@ def is_to_be_announced(new: Anomaly, announced: Anomaly | None, margin: float) -
 
 def sort_out(anomalies: Iterable[Anomaly], announced: Mapping[str, Anomaly], margin: float) -> Announcement:
     """Tell the anomalies that are to be announced from those that are as they were announced."""
-    ordered = sorted(anomalies, key=lambda item: (-item.score, item.object_id))
+    ordered = sorted(anomalies, key=lambda item: order_of(item.worth, item.score, item.object_id))
     due = [is_to_be_announced(item, announced.get(item.object_id), margin) for item in ordered]
     return Announcement(
         tuple(item for item, is_due in zip(ordered, due, strict=True) if is_due),

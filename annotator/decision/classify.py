@@ -76,7 +76,11 @@ def overridden(classification: str, override: str | None, tns_type: str, decisio
 
 
 def classdict(
-    transient: Transient, scores: Scores, first_mjd: float | None, stream: float | None = None
+    transient: Transient,
+    scores: Scores,
+    first_mjd: float | None,
+    stream: float | None = None,
+    worth: float | None = None,
 ) -> dict[str, float]:
     """Gather the numbers that the community filters on, absent rather than null.
 
@@ -88,6 +92,8 @@ def classdict(
         Epoch (MJD) at which it was first flagged, None if it never was.
     stream
         How rare its combined score is in this stream (:mod:`annotator.decision.stream`), None where it is not known.
+    worth
+        Its place in the order of attention, None where there is none.
     """
     numbers: dict[str, float] = {"score": round(scores.score, 4)}
     for name, modality in scores.modalities.items():
@@ -98,6 +104,8 @@ def classdict(
         numbers[name] = value
     if stream is not None:
         numbers["stream"] = stream
+    if worth is not None:
+        numbers["worth"] = worth
     if transient.n_det is not None:
         numbers["n_det"] = transient.n_det
     if transient.last_mjd is not None:

@@ -1,5 +1,7 @@
 """What a decision needs of the configuration."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -50,3 +52,35 @@ class DecisionConfig(Typed):
             raise ValueError(
                 f"watch_score ({self.watch_score:g}) must not exceed anomaly_score ({self.anomaly_score:g})"
             )
+
+
+CASES = ("exotic", "odd", "young", "nuclear")
+"""Science cases that a person may ask for, in the order of a profile."""
+
+PROFILES: Mapping[str, tuple[float, float, float, float]] = MappingProxyType(
+    {
+        "balanced": (1.0, 1.0, 1.0, 1.0),
+        "superluminous": (3.0, 0.5, 1.0, 0.0),
+        "tidal_disruptions": (3.0, 0.5, 1.0, 3.0),
+        "early": (1.0, 1.0, 4.0, 1.0),
+        "unheard_of": (0.0, 4.0, 1.0, 0.0),
+    }
+)
+"""How often each case is asked for, by the profile's name; once is as fitted."""
+
+Times = Annotated[float, Meta(ge=0, le=10)]
+
+
+class WorthConfig(Typed):
+    """What a person wants to see first."""
+
+    profile: Literal[tuple(PROFILES)] = "balanced"
+    exotic: Times | None = None
+    odd: Times | None = None
+    young: Times | None = None
+    nuclear: Times | None = None
+
+    def times(self, case: str) -> float:
+        """Return how often one of :data:`CASES` is asked for: the key of its name, or else the profile says it."""
+        own = getattr(self, case)
+        return PROFILES[self.profile][CASES.index(case)] if own is None else own

@@ -1,9 +1,10 @@
 """From what the models say of objects to what is written down of them, and what Lasair is told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from annotator.annotation import Annotation
+from annotator.decision.attention import Attention, Evidence, attention_of, evidence_of, known_as, worth_of
 from annotator.decision.classify import classdict, learned, modality_summary, overridden
 from annotator.decision.objects import Case, Known, ScoredObject, ScoredState
 from annotator.decision.rules import Rules
@@ -11,7 +12,7 @@ from annotator.decision.sending import FLAGS, must_send
 from annotator.decision.stream import COMBINED, sampling_of, views_of
 from annotator.decision.variable import standing
 from annotator.models.distribution import bins_of
-from annotator.models.scores import ModalityScore
+from annotator.models.scores import ModalityScore, Scores
 from annotator.reasons.sentence import explain, explain_verdict, is_verdict, state_class
 from annotator.transient import Modality, Transient
 
@@ -22,6 +23,8 @@ STREAM = "stream"
 """The same: how rare its combined score is in this stream."""
 LEFT_OUT = "left_out"
 """The same of what else no view has, and why."""
+WORTH, BECAUSE = "worth", "worth_because"
+"""The same of how much it is worth, were nothing known of it, and why."""
 
 
 def decide_batch(cases: Sequence[Case], known: Mapping[str, Known], rules: Rules) -> list[ScoredObject]:
@@ -39,9 +42,10 @@ def decide_batch(cases: Sequence[Case], known: Mapping[str, Known], rules: Rules
     """
     so_far = dict(known)
     decided = []
-    for case in cases:
+    streams = [_places(case.scores, rules) for case in cases]
+    for case, stream, attention in zip(cases, streams, _attentions(cases, streams, rules), strict=True):
         before = so_far.get(case.object_id, UNKNOWN)
-        result = _decided(case, before, rules)
+        result = _decided(case, before, rules, stream, attention)
         decided.append(result)
         so_far[case.object_id] = replace(
             before,
@@ -51,18 +55,50 @@ def decide_batch(cases: Sequence[Case], known: Mapping[str, Known], rules: Rules
     return decided
 
 
-def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
+@dataclass(frozen=True)
+class _Attention:
+    """What an object is worth, and what is kept of that."""
+
+    attention: Attention
+    evidence: Evidence
+
+    @property
+    def kept(self) -> dict[str, object]:
+        """What the ledger keeps beside the scores: with them, all that the worth is made of."""
+        in_stream = {f"{STREAM}_{name}": value for name, value in self.evidence.stream.items() if name != COMBINED}
+        return {WORTH: self.attention.chance, BECAUSE: self.attention.because} | in_stream | dict(self.evidence.beside)
+
+
+def _places(scores: Scores, rules: Rules) -> dict[str, float]:
+    """Return how rare an object's numbers are in this stream."""
+    model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
+    return rules.stream.places(sampling_of(model_scores), views_of(scores.score, model_scores, scores.exotic))
+
+
+def _attentions(cases: Sequence[Case], streams: Sequence[Mapping[str, float]], rules: Rules) -> list[_Attention | None]:
+    if rules.worth is None:
+        return [None] * len(cases)
+    evidence = [evidence_of(case.scores, stream) for case, stream in zip(cases, streams, strict=True)]
+    return [_Attention(*item) for item in zip(attention_of(evidence, rules.worth), evidence, strict=True)]
+
+
+def _decided(
+    case: Case, known: Known, rules: Rules, stream: Mapping[str, float], attention: _Attention | None
+) -> ScoredObject:
     transient, scores = case.transient, case.scores
     classification = overridden(case.classification, known.override, known.tns_type, rules.thresholds)
+    worth = None
+    if attention is not None and not scores.why_none:
+        is_known = known_as(classification, known.tns_type, known.verdict) != ""
+        worth = worth_of(attention.attention.chance, is_known)
     first_mjd = known.state.first_flagged_mjd if known.state else None
     if known.state is None and known.last_sent is not None:  # the ledger was made anew of what Lasair holds
         first_mjd = known.last_sent.classdict.get("first_mjd")
     if classification in FLAGS:
         first_mjd = min((mjd for mjd in (first_mjd, transient.last_mjd) if mjd is not None), default=None)
-    known_as = standing(transient, rules.thresholds)
-    explanation = explain(transient, scores, case.classification, case.reasons, known_as)
+    known_source = standing(transient, rules.thresholds)
+    explanation = explain(transient, scores, case.classification, case.reasons, known_source)
     model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
-    stream = rules.stream.places(sampling_of(model_scores), views_of(scores.score, model_scores, scores.exotic))
     return ScoredObject(
         object_id=transient.object_id,
         state=case.seen.digest,
@@ -71,11 +107,14 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
         n_det=transient.n_det,
         classification=classification,
         score=scores.score,
-        modalities=_with_dates(modality_summary(scores), transient) | learned(scores) | _in_stream(stream),
+        modalities=_with_dates(modality_summary(scores), transient)
+        | learned(scores)
+        | _in_stream(stream)
+        | (attention.kept if worth is not None else {}),
         stream=stream,
         numbers=_rounded({name: value for name, value in scores.numbers.items() if name in rules.head_inputs}),
         first_flagged_mjd=first_mjd,
-        outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd, stream.get(COMBINED)),
+        outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd, stream.get(COMBINED), worth),
         waiting_record=case.seen.record if case.waits else None,
         bins={
             name: bins_of(rules.distributions_of.get(name, ()), found.observed) for name, found in model_scores.items()
@@ -83,6 +122,7 @@ def _decided(case: Case, known: Known, rules: Rules) -> ScoredObject:
         explanation=explanation,
         reasons=case.reasons if case.are_all_reasons else None,
         transient=transient,
+        worth=worth,
         model_scores=model_scores,
     )
 
@@ -95,6 +135,7 @@ def _outgoing(
     explanation: str,
     first_mjd: float | None,
     stream: float | None,
+    worth: float | None,
 ) -> Annotation | None:
     """Write the annotation, where Lasair has to hear of the object."""
     last_sent = known.last_sent
@@ -110,7 +151,7 @@ def _outgoing(
         classification=classification,
         version=rules.model_set,
         explanation=_with_what_people_say(explanation, classification, known),
-        classdict=classdict(case.transient, case.scores, first_mjd, stream),
+        classdict=classdict(case.transient, case.scores, first_mjd, stream, worth),
     )
     return new if must_send(new, last_sent, rules.classes, rules.resend_margin, case.waits) else None
 

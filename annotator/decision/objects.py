@@ -125,6 +125,8 @@ class ScoredObject:
     """How rare it is in this stream, by view (:data:`annotator.decision.stream.VIEWS`); empty until enough is known."""
     transient: Transient | None = None
     """What was scored, to be kept."""
+    worth: float | None = None
+    """Its place in the order of attention (:mod:`annotator.decision.attention`); None where the models tell none."""
     model_scores: Mapping[str, ModalityScore] = field(default_factory=dict)
     """What each model that could score it said, to be kept with it: whoever asks later need not ask the models."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from annotator.decision.config import DecisionConfig
 from annotator.decision.stream import NOTHING_KNOWN, StreamScale
 from annotator.models.distribution import Distribution
+from annotator.models.worth import Weights
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Rules:
     """What is watched for drift."""
     stream: StreamScale = NOTHING_KNOWN
     """How high scores are in this stream."""
+    worth: Weights | None = None
+    """What the order of attention is made of, as people judged and want it; None where the models have none."""
     leaves_judged: bool = False
     """Whether an annotation that says what a person judged stands although no verdict of its object is known: the file
     of verdicts, or a line of it, cannot be read."""

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from annotator.annotation import Annotation, Classification
+from annotator.decision.attention import once_known
 from annotator.decision.changes import is_older
 from annotator.decision.classify import overridden
 from annotator.decision.config import DecisionConfig
@@ -18,14 +19,26 @@ def with_verdict(last_sent: Annotation, verdict: Verdict) -> Annotation | None:
     """Rewrite an annotation after a verdict; None where the verdict asks for nothing else than what was sent."""
     if verdict.override in (None, last_sent.classification):
         return None
-    return dataclasses.replace(last_sent, classification=verdict.override, explanation=explain_verdict(verdict))
+    return dataclasses.replace(
+        last_sent,
+        classification=verdict.override,
+        explanation=explain_verdict(verdict),
+        classdict=_now_known(last_sent.classdict),
+    )
 
 
 def with_tns_class(flag: Annotation, tns_type: str, decision: DecisionConfig) -> Annotation:
     """Rewrite a flag after its object's class in TNS has become known, to what it would be had it been known."""
     classification = overridden(flag.classification, None, tns_type, decision)
     explanation = state_class(flag.explanation, tns_type)
-    return dataclasses.replace(flag, classification=classification, explanation=explanation)
+    return dataclasses.replace(
+        flag, classification=classification, explanation=explanation, classdict=_now_known(flag.classdict)
+    )
+
+
+def _now_known(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return an annotation's numbers once its object is known."""
+    return dict(numbers) | ({"worth": once_known(numbers["worth"])} if "worth" in numbers else {})
 
 
 def must_send(

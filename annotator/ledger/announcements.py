@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, delete, select
 
 from annotator.annotation import Classification
 from annotator.decision.announcement import Anomaly
+from annotator.decision.attention import worth_of
 from annotator.decision.objects import ScoredObject
 from annotator.ledger.scores import scored_modalities
 from annotator.ledger.store.database import Database
@@ -30,20 +31,22 @@ class Announcements:
         self._database.delete_of(to_announce, [object_id for object_id in last if object_id not in anomalies])
 
     def to_announce(self) -> list[Anomaly]:
-        """Return what was scored as an anomaly, each object as it was scored last, since a report was given out."""
+        """Return what was scored as an anomaly, each object as it was scored last, since a report was given out.
+
+        Its worth is as if nothing was known of it.
+        """
         rows = self._database.rows(
             select(scores.c.object_id, scores.c.score, scores.c.modalities, scores.c.model_set, scores.c.score_id)
             .select_from(to_announce.join(scores))
             .order_by(scores.c.object_id)
         )
-        return [
-            Anomaly(
-                *row[:2],
-                scored_modalities(read_object(row.modalities, f"the modalities of scoring {row.score_id}")),
-                *row[3:],
-            )
-            for row in rows
-        ]
+        anomalies = []
+        for row in rows:
+            modalities = read_object(row.modalities, f"the modalities of scoring {row.score_id}")
+            chance = modalities.get("worth")
+            worth = worth_of(chance, is_known=False) if isinstance(chance, int | float) else None
+            anomalies.append(Anomaly(*row[:2], scored_modalities(modalities), *row[3:], worth))
+        return anomalies
 
     def announced(self, object_ids: Sequence[str]) -> dict[str, Anomaly]:
         """Look up what people were told last of these objects."""

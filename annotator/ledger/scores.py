@@ -184,6 +184,14 @@ class Scores:
             histories.setdefault(row.object_id, []).append(scoring)
         return histories
 
+    def kept_of(self, object_ids: Sequence[str]) -> dict[str, tuple[float, Mapping[str, object]]]:
+        """Return these objects' combined scores, and what is kept beside, as they were scored last."""
+        if not object_ids:
+            return {}
+        rows = self._database.rows_of(select(scores).order_by(scores.c.score_id), scores.c.object_id, object_ids)
+        last = {row.object_id: row for row in rows}
+        return {name: (row.score, _modalities(row)) for name, row in last.items()}
+
     def last(self, before: float = math.inf) -> tuple[float, str] | None:
         """Return when something was last scored, and with which model set; None where nothing was."""
         query = select(scores.c.scored_at, scores.c.model_set).where(scores.c.scored_at < before)

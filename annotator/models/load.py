@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from annotator.errors import AhaError, ModelError
+from annotator.models import worth as worth_weights
 from annotator.models.files import check_identity, open_graph, read_file
 from annotator.models.heads import HEADS, load_head
 from annotator.models.inputs import PREPARATIONS
@@ -54,7 +55,8 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
             f"expected models (features.onnx and features.json) in {place}, found none; "
             f"train them with aha-train, or name another folder"
         )
-    models = {name: _load_model(place, name, survey) for name in names if name not in HEADS}
+    beside = (*HEADS, worth_weights.NAME)
+    models = {name: _load_model(place, name, survey) for name in names if name not in beside}
     versions = {model.manifest.version for model in models.values()}
     if len(versions) != 1:
         raise ModelError(
@@ -63,12 +65,14 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
         )
     (version,) = versions
     heads = {name: load_head(place, name, survey, version) for name in names if with_heads and name in HEADS}
+    has_worth = with_heads and worth_weights.NAME in names
     revision = sum(head.manifest.revision for head in heads.values())
     return ModelSet(
         version=f"{version}.{revision}" if revision else version,
         survey=survey,
         models=MappingProxyType(models),
         heads=MappingProxyType(heads),
+        worth=worth_weights.load_worth(place, survey, version) if has_worth else None,
         distributions=tuple(item for model in models.values() for item in model.manifest.distributions),
     )
 

@@ -14,6 +14,7 @@ from annotator.models.distribution import Distribution
 from annotator.models.heads import Head
 from annotator.models.model import Model
 from annotator.models.scores import Missing, ModalityScore, Scores
+from annotator.models.worth import WorthManifest
 from annotator.preprocess.quantities import quantities
 from annotator.surveys import SURVEYS
 from annotator.transient import Modality, Transient
@@ -30,6 +31,8 @@ class ModelSet:
     """By modality."""
     heads: Mapping[str, Head] = field(default_factory=dict)
     """Models of what the modalities say, by name: ``exotic``, ``artefact``."""
+    worth: WorthManifest | None = field(default=None, repr=False)
+    """What the order of attention is made of, as released; None where the set has none."""
     distributions: tuple[Distribution, ...] = field(default=(), repr=False)
     """Over the training sets of all models, of what is watched for drift."""
 

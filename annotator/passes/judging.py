@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+from annotator.decision.attention import asked_for, evidence_kept, refitted
+from annotator.decision.config import WorthConfig
 from annotator.decision.sending import with_verdict
 from annotator.ledger import Ledger
+from annotator.models import ModelSet
+from annotator.models.worth import Weights
 from annotator.passes.scoring.batch import Scoring, kept_objects, take_objects
 from annotator.reasons.sentence import is_verdict
-from annotator.verdicts import Verdict
+from annotator.verdicts import Verdict, VerdictKind
 
 
 def apply_verdicts(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
@@ -55,3 +59,19 @@ def _rescore(object_ids: Sequence[str], scoring: Scoring) -> int:
         return 0
     taken = take_objects(objects, scoring, states)
     return sum(item.outgoing is not None for item in taken.scored_objects)
+
+
+def weights_of_worth(
+    wishes: WorthConfig, models: ModelSet, ledger: Ledger, verdicts: Mapping[str, Verdict]
+) -> Weights | None:
+    """Return the weights of the order of attention: the models', refitted to people's verdicts, as a person wants them.
+
+    None where the models have none.
+    """
+    if models.worth is None:
+        return None
+    judged = {name: verdict for name, verdict in verdicts.items() if verdict.verdict != VerdictKind.UNKNOWN}
+    kept = ledger.scores.kept_of(list(judged))
+    evidence = [evidence_kept(score, modalities) for score, modalities in kept.values()]
+    was_glad = [judged[name].verdict == VerdictKind.ANOMALY for name in kept]
+    return asked_for(refitted(models.worth.as_weights(), evidence, was_glad), wishes)

@@ -46,7 +46,7 @@ class PassReport:
     sweep: Sweep | None = None
     """What comparing Lasair with the outbox has found; None where nothing was compared in this pass."""
     flagged: list[ScoredObject] = field(default_factory=list)
-    """The highest scores among the anomalies and the watched, highest first."""
+    """Those worth most among the anomalies and the watched, in the order of attention."""
     judged: int = 0
     """Annotations that were rewritten since a person has judged otherwise."""
     demoted: int = 0

@@ -82,6 +82,7 @@ def _announced(report: PassReport) -> list[str]:
     for item in report.announced:
         entry = report.tns.get(item.object_id)
         name = safe_text(f"{entry.name} {entry.type}") if entry else "no TNS name"
-        lines.append(f"{item.object_id}  {item.score:5.2f}  {name}")
+        worth = "" if item.worth is None else f"worth {item.worth:.2f}  "
+        lines.append(f"{item.object_id}  {worth}{item.score:5.2f}  {name}")
     left = len(report.announcement.to_announce) - len(report.announced)
     return [*lines, f"and {left} more, in the next reports"] if left else lines

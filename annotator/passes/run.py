@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from annotator.annotation import Annotation
@@ -14,6 +14,7 @@ from annotator.attention.dates import Dates, clock_in_words
 from annotator.clock import Clock
 from annotator.config import Config, FileSource, QuerySource, Source, StreamSource
 from annotator.decision.announcement import Announcement, sort_out
+from annotator.decision.attention import once_known
 from annotator.decision.classify import exotic_threshold_of
 from annotator.decision.rules import Rules
 from annotator.errors import AhaError, LedgerError, QuotaError
@@ -30,7 +31,7 @@ from annotator.models import ModelSet
 from annotator.nights import night_of
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
-from annotator.passes.judging import apply_verdicts, make_anew, take_back
+from annotator.passes.judging import apply_verdicts, make_anew, take_back, weights_of_worth
 from annotator.passes.own_scale import on_own_scale
 from annotator.passes.report import PassReport
 from annotator.passes.scoring.batch import Scoring, take_batch, take_waiting
@@ -43,7 +44,7 @@ from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
 from annotator.sources.records import Batch
 from annotator.surveys import SURVEYS
-from annotator.verdicts import ahead_in_words, latest, merge, read_if_any, refused_in_words
+from annotator.verdicts import Verdict, ahead_in_words, latest, merge, read_if_any, refused_in_words
 
 log = logging.getLogger(__name__)
 
@@ -170,13 +171,18 @@ def scoring_of(config: Config, models: ModelSet, ledger: Ledger, report: PassRep
     """
     kept, dates, now = ledger.verdicts.holding(), Dates(config.survey, clock), clock()
     rules, report.thresholds = on_own_scale(rules_of(config, models), ledger, now)
+
+    def scoring(rules: Rules, verdicts: Mapping[str, Verdict]) -> Scoring:
+        worth = weights_of_worth(config.worth, models, ledger, verdicts)
+        return Scoring(ledger, models, dataclasses.replace(rules, worth=worth), verdicts, clock, dates)
+
     with _step(report, "reading the verdicts"):
         in_file = read_if_any(config.verdicts)
         report.problems += [*refused_in_words(in_file.refused), *ahead_in_words(in_file.verdicts, config.verdicts, now)]
         if in_file.refused:
             rules = dataclasses.replace(rules, leaves_judged=True)
-        return Scoring(ledger, models, rules, latest(merge(in_file.verdicts, kept), now), clock, dates)
-    return Scoring(ledger, models, dataclasses.replace(rules, leaves_judged=True), latest(kept, now), clock, dates)
+        return scoring(rules, latest(merge(in_file.verdicts, kept), now))
+    return scoring(dataclasses.replace(rules, leaves_judged=True), latest(kept, now))
 
 
 def _judge(work: _Work) -> None:
@@ -376,5 +382,13 @@ def _progress(source: Source, batch: Batch) -> Progress | None:
 def _announcement(ledger: Ledger, margin: float) -> Announcement:
     """Tell the anomalies apart that people have not heard of, whichever pass scored them."""
     anomalies = ledger.announcements.to_announce()
-    announced = ledger.announcements.announced([anomaly.object_id for anomaly in anomalies])
+    object_ids = [anomaly.object_id for anomaly in anomalies]
+    announced = ledger.announcements.announced(object_ids)
+    classified = {name for name, entry in ledger.tns.entries(object_ids).items() if entry.type}
+    anomalies = [
+        dataclasses.replace(item, worth=once_known(item.worth))
+        if item.object_id in classified and item.worth is not None
+        else item
+        for item in anomalies
+    ]
     return sort_out(anomalies, announced, margin)

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from annotator.annotation import Classification
 from annotator.attention.shares import SCORED, UNUSUAL, WITH
 from annotator.attention.silence import NEWS
+from annotator.decision.attention import order_of
+from annotator.decision.objects import ScoredObject
 from annotator.decision.sending import FLAGS
 from annotator.errors import RecordError, SolarSystemObjectError
 from annotator.lasair.held import MAX_ASKED
@@ -18,7 +20,7 @@ _OF_THE_RECORD = (RecordError.__name__, SolarSystemObjectError.__name__)
 
 
 def add_taken(report: PassReport, taken: Taken) -> None:
-    """Add what became of records; of the flagged, the highest scores are kept, each object as it was scored last."""
+    """Add what became of records; of the flagged, those worth most are kept, each object as it was scored last."""
     report.read += taken.read
     report.unchanged += taken.unchanged
     for refusal in taken.refusals:
@@ -36,7 +38,11 @@ def add_taken(report: PassReport, taken: Taken) -> None:
                 report.views[name] = report.views.get(name, 0) + ("score" in said)
     latest = {item.object_id: item for item in (*report.flagged, *scored_objects)}
     flagged = (item for item in latest.values() if item.classification in FLAGS)
-    report.flagged = heapq.nlargest(MAX_ASKED, flagged, key=lambda item: item.score)
+    report.flagged = heapq.nsmallest(MAX_ASKED, flagged, key=_order)
+
+
+def _order(item: ScoredObject) -> tuple[float, float, str]:
+    return order_of(item.worth, item.score, item.object_id)
 
 
 def note_demoted(report: PassReport, object_ids: Collection[str]) -> None:

@@ -32,9 +32,9 @@ MAX_REPLY_BYTES = 1_000_000
 
 
 def flagged(night: Night) -> list[Candidate]:
-    """Return the night's anomalies, then what is to be watched, each highest score first."""
+    """Return the night's anomalies and what is to be watched, in the order of attention."""
     found = [item for item in night.candidates if item.classification in FLAGS]
-    return sorted(found, key=lambda item: (FLAGS.index(item.classification), item.rank))
+    return sorted(found, key=lambda item: item.rank)
 
 
 def news(night: Night, ledger: Ledger, margin: float) -> list[Candidate]:
@@ -54,7 +54,7 @@ def to_text(night: Night, items: Sequence[Candidate], top: int = TOP) -> str:
     """Write a digest for a terminal, a mail or a chat."""
     lines = [_headline(night), _in_numbers(night), ""]
     for place, item in enumerate(items[:top], 1):
-        lines += [f"{place}. {_title(item)}", f"   {item.explanation}"]
+        lines += [f"{place}. {_title(item)}", *(f"   {words}" for words in _said(item))]
         lines += [f"   {name}: {address}" for name, address in _addresses(night, item).items()]
     return "\n".join([*lines, *_ending(night, items, top)]) + "\n"
 
@@ -64,7 +64,8 @@ def to_markdown(night: Night, items: Sequence[Candidate], top: int = TOP) -> str
     lines = [f"## {_headline(night)}", "", _in_numbers(night), ""]
     for place, item in enumerate(items[:top], 1):
         addresses = " · ".join(f"[{name}]({address})" for name, address in _addresses(night, item).items())
-        lines += [f"{place}. **{_escaped(_title(item))}**  ", f"   {_escaped(item.explanation)}  ", f"   {addresses}"]
+        said = [f"   {_escaped(words)}  " for words in _said(item)]
+        lines += [f"{place}. **{_escaped(_title(item))}**  ", *said, f"   {addresses}"]
     return "\n".join([*lines, *map(_escaped, _ending(night, items, top))]) + "\n"
 
 
@@ -91,6 +92,14 @@ def _title(item: Candidate) -> str:
     parts += ["first flagged tonight"] if item.is_newly_flagged else []
     parts += [f"judged {item.judgement.verdict}"] if item.judgement else []
     return ", ".join(parts)
+
+
+def _said(item: Candidate) -> list[str]:
+    """Return what is said of an object: what was found, and why it is worth a look."""
+    return [
+        item.explanation,
+        *([f"{item.worth_in_words[:1].upper()}{item.worth_in_words[1:]}."] if item.worth_in_words else []),
+    ]
 
 
 def _addresses(night: Night, item: Candidate) -> dict[str, str]:

@@ -50,7 +50,7 @@ class Candidate:
     """One object of the night, as it was scored last in it."""
 
     rank: int
-    """By combined score, from 1."""
+    """In the order of attention, from 1."""
     object_id: str
     classification: str
     score: float
@@ -81,6 +81,11 @@ class Candidate:
     stream: float | None = None
     """How rare its combined score was among this stream's objects of the nights before; None where too few were
     known."""
+    worth: float | None = None
+    """Its place in the order of attention, by what is known of it now; None where it was scored without one."""
+    worth_if_unknown: float | None = None
+    """What that were, if nothing was known of it."""
+    worth_in_words: str = ""
     has_reasons: bool = True
     """Whether a pass has looked for what carries the scores; it may have found nothing."""
 
@@ -137,9 +142,9 @@ class Night:
     exotic_threshold: float | None
     summary: NightSummary
     candidates: tuple[Candidate, ...]
-    """Highest score first."""
+    """In the order of attention."""
     n_left_out: int
-    """Objects of the night with lower scores that are not listed."""
+    """Objects of the night that are worth less, and not listed."""
     budget: str = ""
     """What the thresholds of a nightly budget were made of, in words; empty where there was none."""
     other_models: str = ""

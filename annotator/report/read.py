@@ -3,10 +3,13 @@
 import datetime
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from annotator.config import Config
+from annotator.decision.attention import in_one_line, known_as, order_of, worth_of
 from annotator.decision.classify import exotic_threshold_of, overridden
-from annotator.decision.decide import DATES_AHEAD, STREAM
+from annotator.decision.decide import BECAUSE, DATES_AHEAD, STREAM, WORTH
+from annotator.decision.objects import TnsEntry
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger, open_known
 from annotator.ledger.pass_log import PassRecord
@@ -33,7 +36,7 @@ def read_night(config: Config, models: ModelSet, now: float, night: int | None =
     night
         Its number; None: the last one in which anything was scored.
     most
-        Objects that are listed, those with the highest scores.
+        Objects that are listed, those that are worth most.
 
     Raises
     ------
@@ -46,7 +49,8 @@ def read_night(config: Config, models: ModelSet, now: float, night: int | None =
         number, model_set = _which(ledger, night)
         since, until = start_of(number), start_of(number + 1)
         scored = ledger.scores.between(model_set, since, until)
-        candidates = _candidates(scored[:most], config, ledger, until)
+        in_order = _in_order(scored, config, ledger)
+        candidates = _candidates(in_order[:most], ledger, until)
         is_installed = model_set == models.version
         drift = model_status(models, config.decision, ledger, now).drift if is_installed else ()
         budget = ledger.stream.thresholds(model_set, number)
@@ -99,26 +103,63 @@ def read_object(config: Config, object_id: str) -> Candidate:
         night = night_of(history[-1]["scored_at"])
         scored = ledger.scores.between(history[-1]["model_set"], start_of(night), start_of(night + 1))
         (last,) = (item for item in scored if item.object_id == object_id)
-        return _candidates([last], config, ledger, math.inf)[0]
+        return _candidates(_in_order([last], config, ledger), ledger, math.inf)[0]
 
 
-def _candidates(scored: Sequence[NightScore], config: Config, ledger: Ledger, until: float) -> tuple[Candidate, ...]:
-    object_ids = [item.object_id for item in scored]
-    kept, model_scores = ledger.kept.snapshots(object_ids), ledger.kept.model_scores(object_ids)
-    histories, tns = ledger.scores.histories(object_ids), ledger.tns.entries(object_ids)
+@dataclass(frozen=True)
+class _Placed:
+    """An object of the night with what is known of it now, and so its place."""
+
+    scored: NightScore
+    entry: TnsEntry | None
+    verdict: Verdict | None
+    classification: str
+
+    @property
+    def tns_type(self) -> str:
+        return self.entry.type if self.entry else ""
+
+    @property
+    def known(self) -> str:
+        return known_as(self.classification, self.tns_type, self.verdict)
+
+    @property
+    def chance(self) -> float | None:
+        found = self.scored.modalities.get(WORTH)
+        return found if isinstance(found, int | float) else None
+
+    @property
+    def worth(self) -> float | None:
+        return None if self.chance is None else worth_of(self.chance, self.known != "")
+
+
+def _in_order(scored: Sequence[NightScore], config: Config, ledger: Ledger) -> list[_Placed]:
+    """Put objects in the order of attention, by what people and TNS say of them now."""
+    tns = ledger.tns.entries([item.object_id for item in scored])
     verdicts = latest(merge(read_if_any(config.verdicts).verdicts, ledger.verdicts.holding()))
-    candidates = []
-    for rank, item in enumerate(scored, 1):
+    placed = []
+    for item in scored:
         entry, verdict = tns.get(item.object_id), verdicts.get(item.object_id)
-        asked = verdict.override if verdict else None
-        tns_type = entry.type if entry else ""
+        asked, tns_type = verdict.override if verdict else None, entry.type if entry else ""
+        classification = overridden(item.classification, asked, tns_type, config.decision)
+        placed.append(_Placed(item, entry, verdict, classification))
+    return sorted(placed, key=lambda item: order_of(item.worth, item.scored.score, item.scored.object_id))
+
+
+def _candidates(placed: Sequence[_Placed], ledger: Ledger, until: float) -> tuple[Candidate, ...]:
+    object_ids = [item.scored.object_id for item in placed]
+    kept, model_scores = ledger.kept.snapshots(object_ids), ledger.kept.model_scores(object_ids)
+    histories = ledger.scores.histories(object_ids)
+    candidates = []
+    for rank, place in enumerate(placed, 1):
+        item, entry, verdict = place.scored, place.entry, place.verdict
         score_id, transient = kept.get(item.object_id, (None, None))
         is_kept = score_id == item.score_id  # what is kept may be of a scoring since
         candidates.append(
             Candidate(
                 rank=rank,
                 object_id=item.object_id,
-                classification=overridden(item.classification, asked, tns_type, config.decision),
+                classification=place.classification,
                 score=round(item.score, 4),  # as Lasair is told it
                 modalities={name: _result(said) for name, said in item.modalities.items() if isinstance(said, Mapping)},
                 prior=item.modalities.get("prior"),
@@ -132,13 +173,18 @@ def _candidates(scored: Sequence[NightScore], config: Config, ledger: Ledger, un
                 is_new=item.is_new,
                 is_newly_flagged=item.is_newly_flagged,
                 tns_name=entry.name if entry else "",
-                tns_type=tns_type,
+                tns_type=place.tns_type,
                 judgement=judgement(verdict) if verdict else None,
                 transient=transient if is_kept else None,
                 history=tuple(_past(row) for row in histories[item.object_id] if row["scored_at"] < until),
                 latents={name: said.latent for name, said in model_scores.get(item.object_id, {}).items()}
                 if is_kept
                 else {},
+                worth=place.worth,
+                worth_if_unknown=None if place.chance is None else worth_of(place.chance, is_known=False),
+                worth_in_words=""
+                if place.chance is None
+                else in_one_line(place.chance, item.modalities.get(BECAUSE, ()), place.known),
                 has_reasons=item.reasons is not None,
             )
         )

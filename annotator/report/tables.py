@@ -51,11 +51,12 @@ class Field:
 def fields(survey: str) -> list[Field]:
     """Return the columns of a night's table, in order: the same for every object and for every night of a survey."""
     return [
-        Field("rank", WHOLE, attrgetter("rank"), "by combined score, from 1", "", "meta.number"),
+        Field("rank", WHOLE, attrgetter("rank"), "in the order of attention, from 1", "", "meta.number"),
         Field(OBJECT_ID_KEY, TEXT, attrgetter("object_id"), "the survey's name of the object", "", "meta.id;meta.main"),
         Field("ra", REAL, _of_transient("ra_deg"), "right ascension", "deg", "pos.eq.ra;meta.main"),
         Field("dec", REAL, _of_transient("dec_deg"), "declination", "deg", "pos.eq.dec;meta.main"),
         Field("classification", TEXT, attrgetter("classification"), "anomaly, watch, artefact, variable or normal"),
+        Field("worth", REAL, attrgetter("worth"), "chance that who looks is glad of it", "", "stat.probability"),
         Field("score", REAL, attrgetter("score"), "combined: -log10 of the tail probability among normals"),
         *(field for name in Modality for field in _of_modality(name)),
         Field("exotic", REAL, attrgetter("exotic"), "like known SLSN or TDE", "", "stat.probability"),

@@ -45,7 +45,7 @@ def test_pages_are_written_and_the_last_line_says_where(run, tmp_path):
     index = tmp_path / "report" / "index.html"
     assert status == 0 and printed.splitlines()[-1] == str(index.resolve())
     assert len(list((tmp_path / "report" / "objects").iterdir())) == 8
-    assert "objects with lower scores are not listed" in index.read_text(encoding="utf-8")
+    assert "objects that are worth less are not listed" in index.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("format_name", ["csv", "json", "votable"])

@@ -102,8 +102,8 @@ def ledger(tmp_path):
         yield opened
 
 
-def test_anomalies_come_before_what_is_watched_and_nothing_else_is_named():
-    assert [item.object_id for item in digest.flagged(NIGHT)] == ["ZTF20first", "ZTF20other", "ZTF20watch"]
+def test_what_is_flagged_is_named_in_the_order_of_attention_and_nothing_else():
+    assert [item.object_id for item in digest.flagged(NIGHT)] == ["ZTF20watch", "ZTF20first", "ZTF20other"]
 
 
 def test_the_text_names_each_with_why_and_where():
@@ -118,7 +118,7 @@ def test_the_text_names_each_with_why_and_where():
 
 def test_no_more_than_the_top_are_named_and_the_rest_counted():
     text = digest.to_text(NIGHT, digest.flagged(NIGHT), top=1)
-    assert "ZTF20first" in text and "ZTF20other" not in text and "and 2 more, in the report." in text
+    assert "ZTF20watch" in text and "ZTF20other" not in text and "and 2 more, in the report." in text
 
 
 def test_a_quiet_night_says_so_and_what_needs_a_person_is_said():

@@ -33,12 +33,12 @@ def seen_again(sandbox, night, object_id: str, days: float = 1.0, **changes) -> 
     sandbox.update([row | {"jdmax": max(item["jdmax"] for item in night.rows()) + days} | changes])
 
 
-def test_a_night_lists_every_object_by_its_score_with_all_that_was_said_of_it(config, models, sandbox):
+def test_a_night_lists_every_object_in_the_order_of_attention_with_all_that_was_said_of_it(config, models, sandbox):
     found = read_night(config, models, EVENING + 60)
     assert (found.number, found.date, found.model_set) == (61_000, "2025-11-21", models.version)
     assert [item.rank for item in found.candidates] == list(range(1, len(found.candidates) + 1))
-    scores = [item.score for item in found.candidates]
-    assert scores == sorted(scores, reverse=True) and found.n_left_out == 0
+    worths = [item.worth for item in found.candidates]
+    assert worths == sorted(worths, reverse=True) and found.n_left_out == 0 and worths[0] > 0.1
     held = {row["objectId"]: row for row in sandbox.annotations()}
     assert held.keys() <= {item.object_id for item in found.candidates}
     for item in found.candidates:
@@ -47,8 +47,10 @@ def test_a_night_lists_every_object_by_its_score_with_all_that_was_said_of_it(co
             assert item.classification == annotation["classification"]
             assert item.tns_type or item.explanation == annotation["explanation"]
             assert item.score == annotation["classdict"]["score"]
+            assert item.worth == annotation["classdict"]["worth"]
         assert item.modalities["features"].score == pytest.approx(item.score)
         assert item.transient.object_id == item.object_id
+        assert item.worth_in_words.startswith(f"worth {item.worth:.2f}: ")
         (scored,) = item.history
         assert scored.score == item.score and scored.scored_at == EVENING
 
@@ -156,6 +158,10 @@ def test_what_people_and_tns_say_is_shown(config, models):
     )
     assert found[flagged.object_id].classification == "normal"
     assert (found[other.object_id].tns_name, found[other.object_id].tns_type) == ("SN 2025abc", "SLSN-I")
+    for known, words in ((flagged, "judged regular"), (other, "SLSN-I in TNS")):
+        assert found[known.object_id].rank > known.rank and found[known.object_id].worth < 0.001 < known.worth
+        assert found[known.object_id].worth_if_unknown == known.worth
+        assert found[known.object_id].worth_in_words.startswith(f"worth 0.00: {words}; were that not known ")
 
 
 def test_a_night_without_scores_is_refused_by_name(config, models, configure, sandbox):

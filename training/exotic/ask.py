@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from annotator.errors import ConfigError
 from annotator.models import load_models
 from training.data.table import read_table
-from training.exotic.examples import Databank, ledger_numbers, read_databank, with_verdicts
+from training.exotic.examples import Databank, ledger_numbers, ledger_worths, read_databank, with_verdicts
 from training.exotic.fit import Examples, ForestSettings, fit_exotic, log_odds_of
 from training.exotic.network import INPUTS, NEEDS, ExoticModel
 from training.export.head import verdicts_in
@@ -37,6 +37,8 @@ class Asked:
     object_id: str
     probability: float
     """What the head says now, between 0 and 1, not calibrated."""
+    worth: float | None
+    """The chance that who looks is glad of it, as the annotator wrote it down; None where it wrote none."""
     spread: float
     """Standard deviation of that between the forest's trees: how much they disagree."""
 
@@ -59,6 +61,9 @@ def ask(
 ) -> list[Asked]:
     """Choose the objects of a ledger whose verdict would teach most, the most first.
 
+    That is the upper end of how much an object may be worth: its place in the order of attention, or what the head says
+    where it has none, and by how much the trees disagree.
+
     Raises
     ------
     ConfigError
@@ -76,9 +81,12 @@ def ask(
             f"annotator make a pass first"
         )
     numbers = np.array([known[object_id] for object_id in candidates])
-    value, probability, spread = teaching_value(fit_exotic(examples, settings), numbers)
-    best = np.argsort(-value, kind="stable")[:n]
-    return [Asked(candidates[i], float(probability[i]), float(spread[i])) for i in best]
+    _, probability, spread = teaching_value(fit_exotic(examples, settings), numbers)
+    worths = ledger_worths(ledger)
+    worth = [worths.get(object_id) for object_id in candidates]
+    expected = np.array([probability[i] if own is None else own for i, own in enumerate(worth)])
+    best = np.argsort(-(expected + spread), kind="stable")[:n]
+    return [Asked(candidates[i], float(probability[i]), worth[i], float(spread[i])) for i in best]
 
 
 def simulate_year(databank: Databank) -> dict:

@@ -155,6 +155,15 @@ def ledger_numbers(path: Path) -> dict[str, NDArray[np.float32]]:
     return found
 
 
+def ledger_worths(path: Path) -> dict[str, float]:
+    """Read how much a ledger's objects are worth a look, were nothing known of them, as they were scored last."""
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as ledger:
+        last = "SELECT MAX(score_id) FROM scores GROUP BY object_id"
+        rows = ledger.execute(f"SELECT object_id, modalities FROM scores WHERE score_id IN ({last})").fetchall()
+    found = {object_id: json.loads(text).get("worth") for object_id, text in rows}
+    return {object_id: float(worth) for object_id, worth in found.items() if isinstance(worth, int | float)}
+
+
 @dataclass(frozen=True)
 class Learned:
     """How many verdicts went into a head, and which could not."""

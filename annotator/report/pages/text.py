@@ -79,6 +79,7 @@ def share_of(value: float, whole: float) -> str:
 
 FILTERS: Mapping[str, Callable] = MappingProxyType(
     {
+        "capitalize_first": lambda text: f"{text[:1].upper()}{text[1:]}",
         "number": number,
         "significant": significant,
         "date_of_unix": date_of_unix,

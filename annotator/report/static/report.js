@@ -70,7 +70,7 @@
     const body = table.tBodies[0];
     const heads = [...table.tHead.rows[0].cells];
     const columns = new Map(heads.map((head, i) => [head.dataset.key, i]).filter(([key]) => key));
-    const numeric = new Set(["position", "score", "features", "lightcurve", "triplet", "exotic", "prior", "det"]);
+    const numeric = new Set(["position", "worth", "anyhow", "score", "features", "lightcurve", "triplet", "exotic", "prior", "det"]);
     const form = document.getElementById("toolbar");
     const field = (name) => form.elements.namedItem(name);
     const rows = [...body.rows].map((row, rank) => {
@@ -81,6 +81,7 @@
         if (shown.startsWith("–") || shown === "") values[key] = null;
         else values[key] = numeric.has(key) ? Number.parseFloat(shown.replace("−", "-")) : shown.toLowerCase();
       }
+      values.anyhow = row.dataset.anyhow ? Number.parseFloat(row.dataset.anyhow) : null;
       return {
         row, rank, values, link: row.querySelector(".id a"), className: row.dataset.class, isNew: "new" in row.dataset,
         sherlock: values.sherlock === null ? "-" : text("sherlock"), isJudged: "verdict" in row.cells[columns.get("verdict")].dataset,
@@ -124,7 +125,7 @@
         if (head.dataset.key === sort.key) head.setAttribute("aria-sort", sort.direction);
         else head.removeAttribute("aria-sort");
       }
-      const rankBy = sort.key === "position" ? "score" : sort.key;
+      const rankBy = sort.key;
       field("rank").value = [...field("rank").options].some((o) => o.value === rankBy) ? rankBy : "";
       document.getElementById("count").textContent = `${shown.length} of ${rows.length}`;
       document.getElementById("empty").hidden = shown.length > 0;
@@ -151,7 +152,7 @@
       field("min").value = least > 0 ? least : "";
       field("new").checked = state.get("new") === "1";
       const [key, direction] = (state.get("sort") ?? "").split(":");
-      const isKnown = columns.has(key) && ["ascending", "descending"].includes(direction);
+      const isKnown = (columns.has(key) || key === "anyhow") && ["ascending", "descending"].includes(direction);
       sort = isKnown ? { key, direction } : { key: "position", direction: "ascending" };
     }
 
@@ -187,8 +188,7 @@
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", (event) => {
       if (event.target.name === "rank") {
-        if (event.target.value === "score") sortBy("position", "ascending");
-        else sortBy(event.target.value, firstDirection(event.target.value));
+        sortBy(event.target.value, firstDirection(event.target.value));
       } else {
         writeHash();
         show();

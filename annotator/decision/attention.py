@@ -1,0 +1,294 @@
+"""In which order people look at objects: one number, worth, from 0 to 1.
+
+It is the chance that a person who looks at an object is glad to have looked: that it is of an exotic kind, or truly
+odd. It orders the list, the digest, announcements and reports, and is in the annotation for everybody's SQL. (What
+operators have to attend to is another matter: the room :mod:`annotator.attention`.)
+
+Of what is known already (a class in TNS, a verdict, a variable source, an artefact) it is at most
+:data:`KNOWN_AT_MOST`, so that it comes last; of all else it is more.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.annotation import Classification
+from annotator.decision.config import WorthConfig
+from annotator.decision.stream import COMBINED
+from annotator.models.scores import ModalityScore, Scores
+from annotator.models.worth import MAX_LOG_ODDS, PARTS, SIGNS, Weights
+from annotator.transient import Modality
+from annotator.verdicts import Verdict, VerdictKind
+
+KNOWN_AT_MOST = 0.001
+"""What is known already is worth less than this, the more the higher its chance; all else more."""
+
+DIGITS = 5
+"""To which a worth is written: fewer would put what is known beside what is worth least."""
+
+LEAST_EXOTIC = 1e-3
+"""A probability of being exotic below this counts as this."""
+MOST_SCORE = 4.0
+"""A score above counts as this: beyond one in ten thousand nobody knows the tail."""
+MOST_PRIOR = 3.0
+YOUNG_DAYS, OLD_DAYS = 1.0, 60.0
+"""Ages at which being young counts in full, and not at all."""
+RISING_MAG = 0.5
+"""By how much brighter than its 8-day mean a source is that counts as rising in full."""
+NUCLEAR_ARCSEC = 2.0
+"""From how far from the nearest galaxy on a source counts as nuclear not at all."""
+
+SAID_FROM = 0.3
+"""Log odds that a part has to add to be named."""
+MOST_SAID = 4
+
+MIN_VERDICTS = 30
+"""From so many verdicts on the weights are refitted to them."""
+WEIGHT_SPREAD, INTERCEPT_SPREAD = 1.0, 2.0
+"""Standard deviations of the normal prior that a refit is shrunk to, about the weights as released."""
+MAX_STEPS = 2000
+
+_ASKED_LOG_ODDS = 1.0
+"""What a part of a science case adds for each time that the case is asked for beyond once, whatever was fitted."""
+
+_CASE_OF = {
+    "exotic": "exotic",
+    "prior": "exotic",
+    "odd": "odd",
+    "odd_features": "odd",
+    "odd_lightcurve": "odd",
+    "odd_triplet": "odd",
+    "young": "young",
+    "rising": "young",
+    "nuclear": "nuclear",
+}
+"""Which science case a part belongs to; ``bogus`` belongs to none."""
+
+_WORDS = {
+    "exotic": "like known exotics",
+    "odd": "odd as a whole",
+    "odd_features": "odd features",
+    "odd_lightcurve": "odd light curve",
+    "odd_triplet": "odd stamps",
+    "prior": "blue, nuclear or slow",
+    "young": "young",
+    "rising": "rising",
+    "nuclear": "in a nucleus",
+}
+
+_OF_VIEW = {
+    Modality.FEATURES: "odd_features",
+    Modality.LIGHTCURVE: "odd_lightcurve",
+    Modality.TRIPLET: "odd_triplet",
+}
+
+BESIDE = ("young", "rising", "nuclear", "bogus")
+"""Parts that the ledger keeps beside the scores, since no score holds them."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the worth of an object is made of; None where it is not known, which adds nothing."""
+
+    score: float
+    """Combined."""
+    views: Mapping[str, float]
+    """Scores by modality that is present."""
+    exotic: float | None = None
+    prior: float | None = None
+    stream: Mapping[str, float] = field(default_factory=dict)
+    """The same in this stream's own measure, by view, where enough of the stream is known
+    (:mod:`annotator.decision.stream`)."""
+    beside: Mapping[str, float] = field(default_factory=dict)
+    """:data:`BESIDE`, from 0 to 1, those that are known."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """How much an object is worth, were nothing known of it, and why."""
+
+    chance: float
+    because: tuple[str, ...]
+    """What adds most to it, the most first."""
+
+
+def evidence_of(scores: Scores, stream: Mapping[str, float]) -> Evidence:
+    """Gather the evidence of an object that was just scored."""
+    views = {name: item.score for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
+    return Evidence(scores.score, views, scores.exotic, scores.prior, stream, _beside(scores))
+
+
+def _beside(scores: Scores) -> dict[str, float]:
+    numbers = scores.numbers
+    found: dict[str, float] = {}
+    if "age" in numbers:
+        spent = np.log10(max(numbers["age"], YOUNG_DAYS) / YOUNG_DAYS) / np.log10(OLD_DAYS / YOUNG_DAYS)
+        found["young"] = 1.0 - spent
+    trends = [numbers[name] for name in ("trend_08_g", "trend_08_r") if name in numbers]
+    if trends:
+        found["rising"] = -min(trends) / RISING_MAG
+    separations = [numbers[name] for name in ("host_separation", "ps1_separation") if name in numbers]
+    if separations:
+        found["nuclear"] = 1.0 - min(separations) / NUCLEAR_ARCSEC
+    if scores.artefact is not None:
+        found["bogus"] = scores.artefact
+    return {name: round(min(max(float(value), 0.0), 1.0), 4) for name, value in found.items()}
+
+
+def evidence_kept(score: float, modalities: Mapping[str, object]) -> Evidence:
+    """Gather the evidence of an object from what the ledger keeps of its scoring."""
+    views = {name: said["score"] for name, said in modalities.items() if isinstance(said, Mapping) and "score" in said}
+    beside = {name: modalities[name] for name in BESIDE if name in modalities}
+    stream = {name: modalities[f"stream_{name}"] for name in Modality if f"stream_{name}" in modalities}
+    if "stream" in modalities:
+        stream[COMBINED] = modalities["stream"]
+    return Evidence(score, views, modalities.get("exotic"), modalities.get("prior"), stream, beside)
+
+
+def parts_of(evidence: Evidence) -> list[float]:
+    """Lay an object's parts out, each from 0 to 1, in the order of :data:`PARTS`.
+
+    Where a stream's own measure of a score is known, that counts, and not how rare it is among supernovae.
+    """
+    found = dict(evidence.beside)
+    found["odd"] = evidence.stream.get(COMBINED, evidence.score) / MOST_SCORE
+    found |= {_OF_VIEW[name]: evidence.stream.get(name, score) / MOST_SCORE for name, score in evidence.views.items()}
+    if evidence.exotic is not None:
+        found["exotic"] = 1.0 - np.log10(max(evidence.exotic, LEAST_EXOTIC)) / np.log10(LEAST_EXOTIC)
+    if evidence.prior is not None:
+        found["prior"] = evidence.prior / MOST_PRIOR
+    return [min(max(float(found.get(name, 0.0)), 0.0), 1.0) for name in PARTS]
+
+
+def asked_for(weights: Weights, wishes: WorthConfig) -> Weights:
+    """Return the weights as a person's configuration wants them.
+
+    A science case that is asked for once counts as fitted, at 0 not at all, beyond once by :data:`_ASKED_LOG_ODDS` more
+    each time even where the fit found nothing in it.
+    """
+    times = np.array([wishes.times(_CASE_OF[name]) if name in _CASE_OF else 1.0 for name in PARTS])
+    return Weights(weights.intercept, weights.of_parts * times + _ASKED_LOG_ODDS * np.maximum(times - 1.0, 0.0))
+
+
+def attention_of(evidence: Sequence[Evidence], weights: Weights) -> list[Attention]:
+    """Return what objects are worth, in order, all in one expression."""
+    if not evidence:
+        return []
+    parts = np.array([parts_of(item) for item in evidence])
+    chances = np.round(weights.chances(parts), DIGITS).tolist()
+    added = parts * weights.of_parts
+    return [Attention(chance, _because(row)) for chance, row in zip(chances, added.tolist(), strict=True)]
+
+
+def _because(added: Sequence[float]) -> tuple[str, ...]:
+    strongest = sorted((-value, number) for number, value in enumerate(added) if value >= SAID_FROM)
+    return tuple(_WORDS[PARTS[number]] for _, number in strongest[:MOST_SAID] if PARTS[number] in _WORDS)
+
+
+def known_as(classification: str, tns_type: str, verdict: Verdict | str | None) -> str:
+    """Say as what an object is known already, so that nobody need look first; empty where it is not.
+
+    Parameters
+    ----------
+    classification
+        What it was made: artefacts, and variable sources, are known.
+    tns_type
+        Its class in TNS, empty where it has none.
+    verdict
+        The one that holds, or its kind, None where there is none; `unknown` leaves it unknown.
+    """
+    kind = verdict.verdict if isinstance(verdict, Verdict) else verdict
+    if kind is not None and kind != VerdictKind.UNKNOWN:
+        return f"judged {kind}"
+    if tns_type:
+        return f"{tns_type} in TNS"
+    return classification if classification in _KNOWN_CLASSES else ""
+
+
+_KNOWN_CLASSES = (Classification.ARTEFACT, Classification.VARIABLE)
+
+
+def worth_of(chance: float, is_known: bool) -> float:
+    """Return the worth of an object, by its chance were nothing known of it."""
+    if is_known:
+        return round(0.99 * KNOWN_AT_MOST * chance, DIGITS)  # less than what is worth least of all else
+    return round(KNOWN_AT_MOST + (1.0 - KNOWN_AT_MOST) * chance, DIGITS)
+
+
+def once_known(worth: float) -> float:
+    """Return what a worth becomes once its object is known; one that is known already stays."""
+    if worth < KNOWN_AT_MOST:
+        return worth
+    return worth_of((worth - KNOWN_AT_MOST) / (1.0 - KNOWN_AT_MOST), is_known=True)
+
+
+def in_one_line(chance: float, because: Sequence[str], known: str) -> str:
+    """Say what an object is worth and why, for people."""
+    why = ", ".join(because) or "nothing speaks for it"
+    if known:
+        return f"worth {worth_of(chance, True):.2f}: {known}; were that not known {worth_of(chance, False):.2f}: {why}"
+    return f"worth {worth_of(chance, False):.2f}: {why}"
+
+
+def order_of(worth: float | None, score: float, object_id: str) -> tuple[float, float, str]:
+    """Return what objects are sorted by: worth most first; the score where they are alike, or worth is not known."""
+    return (-(worth or 0.0), -score, object_id)
+
+
+def refitted(weights: Weights, evidence: Sequence[Evidence], was_glad: Sequence[bool]) -> Weights:
+    """Refit the weights to what people judged, shrunk to the weights as they were released.
+
+    The most probable weights under a normal prior about the released ones, each of its sign, by projected gradient
+    steps: the same verdicts, in any order, give the same weights.
+
+    Parameters
+    ----------
+    weights
+        As released.
+    evidence, was_glad
+        Of each object that was judged, and whether it was an anomaly to the person; with fewer than
+        :data:`MIN_VERDICTS` of them nothing changes.
+    """
+    if len(evidence) < MIN_VERDICTS:
+        return weights
+    ordered = sorted((parts_of(item), bool(glad)) for item, glad in zip(evidence, was_glad, strict=True))
+    rows = np.array([[1.0, *parts] for parts, _ in ordered])
+    labels = np.array([glad for _, glad in ordered], dtype=np.float64)
+    about = np.array([weights.intercept, *weights.of_parts])
+    precision = np.array([INTERCEPT_SPREAD**-2.0, *[WEIGHT_SPREAD**-2.0] * len(PARTS)])
+    found = fitted(rows, labels, np.ones(len(rows)), about, precision)
+    return Weights(float(found[0]), found[1:])
+
+
+def fitted(
+    rows: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    about: NDArray[np.float64],
+    precision: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the most probable intercept and weights, each of its part's sign, ``(1 + len(PARTS),)``.
+
+    Parameters
+    ----------
+    rows
+        ``(n, 1 + len(PARTS))``: 1, then the parts.
+    labels, counts
+        ``(n,)``: 1 or 0, and as how many objects each counts.
+    about, precision
+        Mean and inverse variance of the normal prior of each.
+    """
+    steepest = 0.25 * np.linalg.eigvalsh(rows.T @ (rows * counts[:, None]))[-1] + precision.max()
+    signs = np.array([0.0, *SIGNS])
+    here = before = about.copy()
+    for step in range(MAX_STEPS):
+        ahead = here + step / (step + 3.0) * (here - before)  # Nesterov's
+        log_odds = np.clip(rows @ ahead, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+        wrong = counts * (1.0 / (1.0 + np.exp(-log_odds)) - labels)
+        moved = ahead - (rows.T @ wrong + precision * (ahead - about)) / steepest
+        before, here = here, np.where(moved * signs < 0, 0.0, moved)
+        if np.abs(here - before).max() < 1e-9:
+            break
+    return here

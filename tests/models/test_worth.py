@@ -1,0 +1,46 @@
+"""The weights of the order of attention: checked at the door as the models are."""
+
+import json
+
+import pytest
+
+from annotator.errors import ModelError
+from annotator.models.load import load_models, place_of_models
+from annotator.models.worth import PARTS, digest_of, load_worth
+from tests.conftest import copy_features_model
+
+VERSION = json.loads((place_of_models(None, "ztf") / "worth.json").read_text(encoding="utf-8"))["version"]
+
+
+def load(folder, **changes: object):
+    shipped = json.loads((place_of_models(None, "ztf") / "worth.json").read_text(encoding="utf-8"))
+    (folder / "worth.json").write_text(json.dumps(shipped | changes), encoding="utf-8")
+    return load_worth(folder, "ztf", VERSION)
+
+
+def test_the_weights_that_ship_are_of_the_set_and_belong_to_the_models(tmp_path, all_models):
+    assert load(tmp_path) == all_models.worth
+    assert len(all_models.worth.weights) == len(PARTS)
+    assert all_models.worth.weights[PARTS.index("exotic")] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"version": "aha-ztf-0.1"}, "expected version"),
+        ({"survey": "lsst"}, "expected survey"),
+        ({"parts": list(PARTS[:-1])}, "expected weights of exotic"),
+        ({"intercept": -1.0}, "sha256"),
+        ({"weights": [-1.0] * 10, "intercept": 0.0, "weights_sha256": digest_of(0.0, (-1.0,) * 10)}, "signs"),
+        ({"weights": [0.0] * 10, "intercept": 0.0, "weights_sha256": digest_of(0.0, (0.0,) * 10)}, "reference 0"),
+        ({"references": []}, "references"),
+        ({"extra": 1}, "unknown key extra"),
+    ],
+)
+def test_weights_that_are_not_what_they_should_be_are_refused(tmp_path, changes, words):
+    with pytest.raises(ModelError, match=words):
+        load(tmp_path, **changes)
+
+
+def test_a_model_set_without_weights_has_none(tmp_path):
+    assert load_models(copy_features_model(tmp_path), "ztf").worth is None

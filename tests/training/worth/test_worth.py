@@ -1,0 +1,72 @@
+"""Fitting the order of attention on simulated nights with truth."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from annotator.decision.attention import worth_of
+from annotator.models.worth import PARTS, SIGNS, load_worth
+from training.cli import main
+from training.worth import evaluate
+from training.worth.nights import GLAD_KINDS, ScoredNights, simulated_nights
+from training.worth.train import fit, out_of_fold
+
+SHIPPED = Path(__file__).resolve().parents[3] / "onnx_models" / "ztf"
+
+
+def made_up(n_nights: int = 20, n: int = 60, seed: int = 0) -> ScoredNights:
+    """Nights in which a person is glad of what is like exotics, and the score tells nothing."""
+    rng = np.random.default_rng(seed)
+    parts = rng.random((n_nights * n, len(PARTS)))
+    log_odds = 6.0 * parts[:, PARTS.index("exotic")] - 2.0 * parts[:, PARTS.index("bogus")] - 5.0
+    is_glad = rng.random(len(parts)) < 1.0 / (1.0 + np.exp(-log_odds))
+    return ScoredNights(
+        night=np.repeat(np.arange(n_nights), n),
+        kind=np.where(is_glad, "SLSN", "SN Ia"),
+        parts=parts,
+        score=rng.random(len(parts)),
+        is_flagged=np.zeros(len(parts), dtype=bool),
+        known=np.where(rng.random(len(parts)) < 0.1, "SN Ia in TNS", ""),
+    )
+
+
+def test_the_fit_finds_what_makes_people_glad_and_no_weight_has_the_wrong_sign():
+    nights = made_up()
+    weights = fit(nights, np.ones(len(nights.night), dtype=bool))
+    assert weights.of_parts[PARTS.index("exotic")] == pytest.approx(6.0, abs=1.0)
+    assert weights.of_parts[PARTS.index("bogus")] == pytest.approx(-2.0, abs=0.8)
+    assert (weights.of_parts * SIGNS >= 0).all()
+
+
+def test_chances_out_of_fold_are_as_often_true_as_they_say_and_put_first_what_they_should():
+    nights = made_up(40)
+    chances = out_of_fold(nights)
+    for part in evaluate.reliability(chances, nights.is_glad):
+        low, high = part["share"][1:]
+        assert low - 0.05 <= part["mean"] <= high + 0.05
+    worth = np.array([worth_of(c, k != "") for c, k in zip(chances, nights.known, strict=True)])
+    by_worth, by_score = (evaluate.first_places(nights, order) for order in (worth, nights.score))
+    assert by_worth["10"]["exotic"][1] > by_score["10"]["exotic"][2]
+    assert by_worth["10"]["kinds"]["SLSN"] > by_score["10"]["kinds"].get("SLSN", 0)
+    assert by_worth["hoped for"] < nights.is_glad.sum() / 40
+
+
+def test_simulated_nights_are_scored_by_all_views_and_hold_all_kinds():
+    nights = simulated_nights(None, 1, 60)
+    assert len(nights.night) == 60 and {"SLSN", "TDE", "SN Ia"} <= set(nights.kind.tolist())
+    seen = {name: (nights.parts[:, PARTS.index(f"odd_{name}")] > 0).mean() for name in ("features", "triplet")}
+    assert min(seen.values()) > 0.9 and (nights.parts[:, PARTS.index("exotic")] > 0).mean() > 0.5
+    assert nights.is_glad.sum() == np.isin(nights.kind, GLAD_KINDS).sum() > 0
+
+
+@pytest.mark.long
+def test_the_command_writes_weights_that_the_annotator_loads(tmp_path):
+    out = tmp_path / "ztf"
+    shutil.copytree(SHIPPED, out)
+    before = (out / "worth.json").read_text(encoding="utf-8")
+    assert main(["worth", "--out", str(out), "--nights", "3"]) == 0
+    assert (out / "worth.json").read_text(encoding="utf-8") != before
+    manifest = load_worth(out, "ztf", "aha-ztf-1.1")
+    assert manifest.training["nights"] == 3 and "3 simulated nights" in (out / "WORTH_CARD.md").read_text()

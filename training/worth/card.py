@@ -1,0 +1,114 @@
+"""The card of the order of attention: what its manifest knows, in words and tables."""
+
+from annotator.models.worth import WorthManifest
+from training.export.card_text import joined, percent, with_interval
+
+COMMAND = "aha-train worth --out DIR"
+
+_MEANINGS = {
+    "exotic": "the exotic probability, by its logarithm from 0.001 to 1",
+    "odd": "the combined score up to 4, in a stream's own measure where that is known",
+    "odd_features": "the same of object features",
+    "odd_lightcurve": "the same of the light curve",
+    "odd_triplet": "the same of the stamps",
+    "prior": "the stated directions up to 3",
+    "young": "days since the first detection, by their logarithm from 60 to 1",
+    "rising": "brighter than its 8-day mean, up to 0.5 mag",
+    "nuclear": "nearer than 2 arcsec to a galaxy's centre",
+    "bogus": "the probability that the detection is bogus",
+}
+
+
+def worth_card(manifest: WorthManifest) -> str:
+    """Write the card, in Markdown."""
+    return joined(_what(manifest), _first_places(manifest), _reliability(manifest), _limits(manifest))
+
+
+def _what(manifest: WorthManifest) -> str:
+    training = manifest.training
+    rows = [
+        f"| {name} | {weight:.2f} | {_MEANINGS[name]} |"
+        for name, weight in zip(manifest.parts, manifest.weights, strict=True)
+    ]
+    glad, others = ", ".join(training["glad"]), "ordinary supernovae, known kinds and bogus detections"
+    lines = [
+        f"# {manifest.version}: the order of attention",
+        "",
+        "`worth` is the chance, from 0 to 1, that a person who looks at an object is glad to have looked. It orders "
+        "the list, the digest, announcements and reports, and is in every annotation. It is logistic in the parts "
+        "below, each from 0 to 1 and 0 where it is not known; no weight has the wrong sign, so that it is monotone in "
+        "each part. What is known already (a class in TNS, a verdict, a variable source, an artefact) gets a "
+        "thousandth of it at most, and comes last.",
+        "",
+        f"Fitted on {training['nights']} simulated nights with truth ({training['n']:,} objects, "
+        f"{training['n_glad']:,} of them {glad}; the others are {others}), seeds from {training['first_seed']}, which "
+        f"no model has seen. All figures are by weights fitted to other nights ({training['split']}). `{COMMAND}` "
+        "makes them again; from 30 verdicts on a pass refits them to what people said, shrunk to these.",
+        "",
+        "| part | weight (log odds) | from 0 to 1 |",
+        "|---|---|---|",
+        f"| | {manifest.intercept:.2f} | intercept |",
+        *rows,
+        "",
+        f"File: `worth.json`, sha256 of its weights `{manifest.weights_sha256}`.",
+    ]
+    return "\n".join(lines)
+
+
+def _first_places(manifest: WorthManifest) -> str:
+    orders = manifest.metrics["orders"]
+    hoped = orders["worth"]["hoped for"]
+    lines = [
+        "## What stands first",
+        "",
+        "SLSN, TDE and fast blue transients that nobody has classified in the first places of a night, mean of "
+        f"{orders['worth']['nights']} nights with a 95 % interval by bootstrap over nights; a night has {hoped:.1f} of "
+        f"them. Command: `{COMMAND}`.",
+        "",
+        "| order | first 10 | nights without any | first 30 | nights without any |",
+        "|---|---|---|---|---|",
+    ]
+    for name, found in orders.items():
+        ten, thirty = found["10"], found["30"]
+        lines.append(
+            f"| {name} | {with_interval(ten['exotic'], 2)} | {ten['nights without exotic']} | "
+            f"{with_interval(thirty['exotic'], 2)} | {thirty['nights without exotic']} |"
+        )
+    for name in ("worth", "score"):
+        kinds = ", ".join(f"{count} {kind}" for kind, count in orders[name]["10"]["kinds"].items())
+        lines += ["", f"All first tens by {name}: {kinds}."]
+    return "\n".join(lines)
+
+
+def _reliability(manifest: WorthManifest) -> str:
+    rows = [
+        f"| {part['from']:g} to {part['to']:g} | {part['mean']:.3f} | {percent(part)} |"
+        for part in manifest.metrics["reliability"]
+    ]
+    kinds = [
+        f"| {kind} | {median:.3f} | {low:.3f} to {high:.3f} |"
+        for kind, (median, low, high) in manifest.metrics["by_kind"].items()
+    ]
+    lines = [
+        "## Whether the chances are true",
+        "",
+        "| chance | mean | came true |",
+        "|---|---|---|",
+        *rows,
+        "",
+        "| kind | median chance | middle half |",
+        "|---|---|---|",
+        *kinds,
+    ]
+    return "\n".join(lines)
+
+
+def _limits(manifest: WorthManifest) -> str:
+    return """
+## Limits
+
+The nights are simulated: exotics are more frequent in them than in a live stream, and long-period variables, the most
+frequent of a live stream's odd objects, are not among them. The order is what is measured; a chance is that of a
+simulated night until thirty verdicts say otherwise. A profile other than `balanced` changes the order, and its chances
+are none.
+"""
