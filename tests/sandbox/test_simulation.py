@@ -143,6 +143,15 @@ def test_stated_errors_are_those_of_alert_packets_and_half_as_large_again_as_the
         assert np.median(error[np.abs(magnitude - at_mag) < 0.15]) == pytest.approx(stated, rel=0.15), at_mag
 
 
+def test_hardly_a_supernova_is_seen_long_before_it_explodes(several_nights):
+    """Of 1,916 real SN Ia in alert packets 17 were detected more than forty days before their peak, 6 three times."""
+    n_early = []
+    for o in [o for night in several_nights for o in of_kind(night, "SN Ia") if o.brightest]:
+        n_early.append(sum(e.jd < o.brightest.jd - 40 and e.isdiffpos == "t" for e in o.detections))
+    assert len(n_early) > 400
+    assert np.mean(np.array(n_early) >= 1) < 0.12 and np.mean(np.array(n_early) >= 3) < 0.03
+
+
 def test_the_columns_agree_with_the_epochs_they_come_from(night):
     for o in night.objects:
         seen = [e for e in o.epochs if e.candid is not None and e.jd >= o.epochs[-1].jd - 31]

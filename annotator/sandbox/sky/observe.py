@@ -34,10 +34,13 @@ _STATED_FLOOR = 0.023  # of the flux
 # and by 0.04 mag where they are bright.
 _SCATTER_OF_STATED = 0.55
 _ZERO_POINT_SCATTER = 0.022  # of the flux, common to a night's exposures of a band
-_OUTLIERS, _OUTLIER_SCATTER = 0.05, 4.0
+_OUTLIERS, _OUTLIER_SCATTER = 0.025, 3.5
+# How unlike one another objects are in that: the light of the host, the place on the detector, the neighbours.
+_SCATTER_OF_SCATTER = 0.45
 # Mean size of what a band's reference image has too much or too little of the object and its host, which all its
-# differences then have in common (Masci et al. 2019, and the baselines of forced photometry); its tail is long.
-_REFERENCE_MAG = 21.85
+# differences then have in common (Masci et al. 2019, and the baselines of forced photometry); its tail is long. Of a
+# hundred real SN Ia one has a detection more than forty days before its peak.
+_REFERENCE_MAG = 22.6
 _EXPOSURES = (0.22, 0.74, 0.04)  # shares of visits with none, one and two in a band
 
 
@@ -87,7 +90,8 @@ def observe(
     if rng.random() < 0.55:  # about to fade away, as most objects of an archive were when last seen
         age_days = source.last_day - rng.exponential(3.0)
     else:
-        age_days = rng.uniform(max(source.first_day, -10.0), min(source.last_day, 40.0))
+        first_day = min(max(source.first_day, -10.0), source.last_day)
+        age_days = rng.uniform(first_day, max(first_day, min(source.last_day, 40.0)))
     visits = sorted(_visits(rng, survey))
     if not visits:
         return ()
@@ -134,9 +138,10 @@ def _measured(
     stated: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Add to ``(n,)`` fluxes what the pixels' noise adds, the night's zero point, and, of few, what nobody expects."""
-    random = _SCATTER_OF_STATED * stated * rng.normal(size=len(flux))
+    scale = rng.lognormal(0.0, _SCATTER_OF_SCATTER)
+    random = scale * _SCATTER_OF_STATED * stated * rng.normal(size=len(flux))
     random = np.where(rng.random(len(flux)) < _OUTLIERS, _OUTLIER_SCATTER * random, random)
-    zero_point = rng.normal(0.0, _ZERO_POINT_SCATTER, size=(NIGHTS, len(_BANDS)))[night, band]
+    zero_point = rng.normal(0.0, scale * _ZERO_POINT_SCATTER, size=(NIGHTS, len(_BANDS)))[night, band]
     reference = rng.laplace(0.0, light_curves.to_flux(_REFERENCE_MAG), len(_BANDS))
     return flux * (1 + zero_point) + reference[band] + random
 
