@@ -1,15 +1,20 @@
 """From the number that a model gives an object to its tail probability among normal objects of like sampling."""
 
 import math
-from bisect import bisect_left
+import operator
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from itertools import pairwise
 from typing import Annotated
 
 from msgspec import Meta
 
 from annotator.typed import Typed
+
+MIN_SPREAD = 0.2
+"""Of a value's logarithm among normals as bright."""
 
 MAX_EXTRAPOLATION = 100.0
 """Beyond the largest of the normals the fitted tail is followed down to this fraction of the rank's floor, and no
@@ -23,6 +28,10 @@ class Sampling:
     n_detections: int | None = None
     age_days: float | None = None
     """From the first detection to the last."""
+    peak_mag: float | None = None
+    """The brightest detection."""
+    error_mag: float | None = None
+    """The smallest error of a detection: how deeply it was seen."""
 
 
 class Tail(Typed):
@@ -82,12 +91,65 @@ class Level(Typed):
         return math.log10(len(self.values) + 1)
 
 
+class Brightness(Typed):
+    """What is typical of normals as bright and as deeply seen: bright ones show details that no model knows."""
+
+    peak_knots_mag: Annotated[tuple[float, ...], Meta(min_length=2)]
+    error_knots_mag: Annotated[tuple[Annotated[float, Meta(gt=0)], ...], Meta(min_length=2)]
+    """Ascending; what lies beyond counts as the last."""
+    typical: tuple[float, ...]
+    """Of the logarithm of a value: one at each knot of the peak magnitude, and what each further knot of the error, but
+    the first, adds."""
+    spread: tuple[float, ...]
+    """Likewise, the mean absolute deviation from it."""
+
+    def __post_init__(self) -> None:
+        n_terms = len(self.peak_knots_mag) + len(self.error_knots_mag) - 1
+        for name in ("typical", "spread"):
+            if len(getattr(self, name)) != n_terms:
+                raise ValueError(f"{name} must be one number a knot but the first of error_knots_mag: {n_terms}")
+        for name in ("peak_knots_mag", "error_knots_mag"):
+            knots = getattr(self, name)
+            if any(low >= high for low, high in pairwise(knots)):
+                raise ValueError(f"{name} must be ascending")
+
+    def terms(self, sampling: Sampling) -> list[float]:
+        """Return what the numbers of `typical` and `spread` are multiplied with.
+
+        Where brightness or depth are not known, the middle knot's is taken.
+        """
+        at_peak = _hats(sampling.peak_mag, self.peak_knots_mag)
+        error = None if sampling.error_mag is None else math.log(max(sampling.error_mag, 1e-9))
+        return at_peak + _hats(error, tuple(map(math.log, self.error_knots_mag)))[1:]
+
+    def relative(self, value: float, sampling: Sampling) -> float:
+        """Return a positive value over what is typical, to the power of 1 / the spread: larger stays larger."""
+        terms = self.terms(sampling)
+        typical, spread = (sum(map(operator.mul, terms, part)) for part in (self.typical, self.spread))
+        return math.exp((math.log(max(value, 1e-300)) - typical) / max(spread, MIN_SPREAD))
+
+
+def _hats(at: float | None, knots: Sequence[float]) -> list[float]:
+    """Return by how much each of the knots counts in linear interpolation between them."""
+    if at is None:
+        at = knots[len(knots) // 2]
+    place = min(max(bisect_right(knots, at) - 1, 0), len(knots) - 2)
+    share = min(max((at - knots[place]) / (knots[place + 1] - knots[place]), 0.0), 1.0)
+    return [1 - share if i == place else share if i == place + 1 else 0.0 for i in range(len(knots))]
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What normal objects look like to a model, by how much was seen of them."""
 
     levels: tuple[Level, ...]
     """From the least seen to the most; the last takes every object that no other holds."""
+    brightness: Brightness | None = None
+    """What values are compared with before they are ranked; None where they are ranked as they are."""
+
+    def relative(self, value: float, sampling: Sampling) -> float:
+        """Return what is ranked of a value."""
+        return value if self.brightness is None else self.brightness.relative(value, sampling)
 
     def level_of(self, sampling: Sampling) -> Level:
         """Return the level that an object is compared with."""
@@ -95,7 +157,8 @@ class Calibration:
 
     def score(self, value: float, sampling: Sampling) -> float:
         """Return -log10 of the tail probability: 2 is one normal object in a hundred, 3 one in a thousand."""
-        return -math.log10(self.level_of(sampling).tail_probability(value)) + 0.0  # + 0.0: never "-0.0"
+        probability = self.level_of(sampling).tail_probability(self.relative(value, sampling))
+        return -math.log10(probability) + 0.0  # + 0.0: never "-0.0"
 
 
 def round_up(value: float, digits: int = 6) -> float:

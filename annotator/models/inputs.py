@@ -58,7 +58,12 @@ def _take_features(transient: Transient) -> Prepared:
 
 def sampling_of(detections: Detections) -> Sampling:
     """Return how much was seen of a light curve."""
-    return Sampling(len(detections), float(detections.time_days[-1] - detections.time_days[0]))
+    return Sampling(
+        len(detections),
+        float(detections.time_days[-1] - detections.time_days[0]),
+        float(detections.magnitude.min()),
+        float(detections.error_mag.min()),
+    )
 
 
 def _lay_out_light_curves(curves: Sequence[tuple[Detections, Peak]]) -> list[Prepared]:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from annotator.errors import ModelError
-from annotator.models.calibration import Level
+from annotator.models.calibration import Brightness, Level
 from annotator.models.distribution import Distribution
 from annotator.models.percentiles import PERCENTILES, Percentiles
 from annotator.preprocess.quantities import QUANTITIES
@@ -81,6 +81,8 @@ class Calibrated(Typed):
     """Its name; the larger, the less normal."""
     levels: Annotated[tuple[Level, ...], Meta(min_length=1)]
     """By how much was seen of an object; above each level's floor a score is an extrapolation."""
+    brightness: Brightness | None = None
+    """What the levels' values were compared with, where brightness and depth count."""
 
 
 class Reference(Typed):

@@ -39,7 +39,9 @@ class Model:
     @functools.cached_property
     def calibrations(self) -> Mapping[str, Calibration]:
         """What normal objects give, by output; the first is the one that is scored."""
-        return MappingProxyType({item.output: Calibration(item.levels) for item in self.manifest.calibrated})
+        return MappingProxyType(
+            {item.output: Calibration(item.levels, item.brightness) for item in self.manifest.calibrated}
+        )
 
     @property
     def scored_output(self) -> str:

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.models.calibration import MAX_EXTRAPOLATION, Calibration, Level, Sampling, Tail, combined_score, round_up
+from annotator.models.calibration import (
+    MAX_EXTRAPOLATION,
+    Brightness,
+    Calibration,
+    Level,
+    Sampling,
+    Tail,
+    combined_score,
+    round_up,
+)
 
 values = st.floats(0, 1e6, allow_nan=False)
 tables = st.lists(values, min_size=1, max_size=50).map(lambda found: tuple(sorted(found)))
@@ -119,3 +128,49 @@ def test_combined_score_is_bonferroni_s_bound(scores):
 def test_nothing_present_scores_zero_and_one_modality_keeps_its_score():
     assert combined_score([]) == 0.0
     assert combined_score([2.5]) == 2.5
+
+
+BRIGHTNESS = Brightness((16.0, 18.0, 20.0), (0.02, 0.05, 0.15), (2.0, 1.0, 0.5, -0.5, -1.0), (1.0, 0.8, 0.6, 0.1, 0.0))
+
+
+@given(values, values, st.floats(10, 26), st.floats(0.005, 1.0))
+def test_of_like_brightness_and_depth_a_larger_value_never_scores_lower(first, second, peak_mag, error_mag):
+    calibration = Calibration((level((1.0, 2.0, 3.0)),), BRIGHTNESS)
+    low, high = sorted((first, second))
+    sampling = Sampling(peak_mag=peak_mag, error_mag=error_mag)
+    assert calibration.score(low, sampling) <= calibration.score(high, sampling) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("peak_mag", "error_mag", "typical", "spread"),
+    [
+        (16.0, 0.02, 2.0, 1.0),
+        (14.0, 0.001, 2.0, 1.0),  # beyond the knots nothing is extrapolated
+        (17.0, 0.02, 1.5, 0.9),
+        (18.0, 0.05, 0.5, 0.9),
+        (25.0, 1.0, -0.5, 0.6),
+        (16.0, math.sqrt(0.05 * 0.15), 2.0 - 0.75, 1.05),  # depth between knots by its logarithm
+        (None, None, 0.5, 0.9),  # unknown: as the middle ones
+    ],
+)
+def test_what_is_typical_is_interpolated_between_knots_of_brightness_and_of_depth(peak_mag, error_mag, typical, spread):
+    found = BRIGHTNESS.relative(7.0, Sampling(peak_mag=peak_mag, error_mag=error_mag))
+    assert math.log(found) == pytest.approx((math.log(7.0) - typical) / spread)
+
+
+def test_without_brightness_a_value_is_ranked_as_it_is():
+    assert Calibration((level((1.0, 2.0)),)).relative(1.5, Sampling(peak_mag=15.0, error_mag=0.02)) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"typical": (1.0,)}, "typical must be one number a knot"),
+        ({"spread": (1.0,) * 6}, "spread must be one number a knot"),
+        ({"peak_knots_mag": (18.0, 16.0, 20.0)}, "peak_knots_mag must be ascending"),
+    ],
+)
+def test_numbers_that_do_not_fit_the_knots_are_refused(changes, message):
+    names = ("peak_knots_mag", "error_knots_mag", "typical", "spread")
+    with pytest.raises(ValueError, match=message):
+        Brightness(**{name: getattr(BRIGHTNESS, name) for name in names} | changes)

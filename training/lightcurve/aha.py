@@ -193,7 +193,7 @@ def reproduce(data: Path, labels: Path, out: Path, epochs: int | None, seed: int
     whole = lightcurve_evaluate.out_of_fold(scorer, [curve.detections for curve in table.curves], table.folds)
     metrics = {
         "own_split": own_split,
-        "whole": lightcurve_evaluate.within_groups(table, {"reconstruction error": whole}),
+        "whole": lightcurve_evaluate.within_sources(table, {lightcurve_evaluate.METHOD: whole}),
         "injections": lightcurve_evaluate.injections(table, {"reconstruction error": scorer}),
     }
     graph = export_graph(own_model, {"lightcurve": tensors})

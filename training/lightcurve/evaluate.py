@@ -1,6 +1,6 @@
 """How well a light-curve score finds what is not a normal supernova, where the catalogue cannot tell.
 
-Within one group of sources; by injection; pooled only beside what needs no model. Every curve is scored by a model
+Within one source; by injection; pooled only beside what needs no model. Every curve is scored by a model
 that did not see it, and so is every pair made from it. Labels of exotics choose nothing.
 """
 
@@ -14,20 +14,24 @@ from training import recipe
 from training.data.curves import CurveTable
 from training.data.folds import rotation_of
 from training.lightcurve.injection import EVOLUTIONS, Pair, make_pair, single_numbers, smooth_magnitudes
+from training.metrics.calibrate import share_of
 from training.metrics.ranking import as_lists, auc, auc_with_interval, ranking
 from training.recipe import Headlines, within
 
 Scorer = Callable[[int, Sequence[Detections]], NDArray[np.float64]]
 """(rotation, curves) -> scores ``(n,)`` by that rotation's model, NaN where it cannot."""
 
-GROUPS = ("yse", "alerts")
-"""Those with both normals and exotics."""
+MIN_OF_A_SOURCE = 5
+"""Normals and exotics each, for a source to be ranked within: a group of sources tells the class by the source."""
 
 SAMPLINGS = ("20 or more", "5 to 10, whole", "5 to 10, young")
 """Numbers of detections of the pairs; young: the first of a longer curve."""
 
 METHOD = "reconstruction error"
-"""What the card and the report call the score."""
+"""What the card and the report call the graph's error."""
+
+SCORE = "score"
+"""And what its calibration by sampling, brightness and depth makes of it, which is what ships."""
 
 _SEED = 2026
 
@@ -116,8 +120,23 @@ def _better_auc(values: NDArray, is_above: NDArray[np.bool_]) -> float:
     return round(max(found, 1 - found), 4)
 
 
-def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str, dict]:
-    """Rank real exotics above normals within each group, and pooled, which the catalogues confound.
+def sources_of(table: CurveTable) -> dict[str, NDArray[np.bool_]]:
+    """Return the curves ``(n,)`` of each source that has both normals and exotics, by its name.
+
+    A table without sources is one source for each of its groups.
+    """
+    names, is_exotic = table.column("source"), table.is_exotic
+    names = np.where(names == "", table.column("group"), names)
+    return {
+        name: names == name
+        for name in np.unique(names).tolist()
+        if min(np.count_nonzero(is_exotic[names == name]), np.count_nonzero(~is_exotic[names == name]))
+        >= MIN_OF_A_SOURCE
+    }
+
+
+def within_sources(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str, dict]:
+    """Rank real exotics above normals within each source, and pooled, which the catalogues confound.
 
     Parameters
     ----------
@@ -125,8 +144,8 @@ def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str,
         Out-of-fold scores ``(n,)`` of the whole curves, NaN where there is none; compared on the curves all have.
     """
     scorable = np.all([np.isfinite(values) for values in scores.values()], axis=0)
-    groups, is_exotic = table.column("group"), table.is_exotic
-    populations = {group: scorable & (groups == group) for group in GROUPS} | {"pooled": scorable}
+    is_exotic = table.is_exotic
+    populations = {name: scorable & rows for name, rows in sources_of(table).items()} | {"pooled": scorable}
     result = {}
     for name, rows in populations.items():
         if not is_exotic[rows].any() or is_exotic[rows].all():
@@ -150,6 +169,8 @@ def within_groups(table: CurveTable, scores: Mapping[str, NDArray]) -> dict[str,
 def dependence(scores: NDArray, curves: Sequence[Detections]) -> dict[str, list[dict]]:
     """Say how often normals, at random epochs, score at or above 1 and 2, by what they were sampled like.
 
+    Each share is with its exact interval.
+
     Parameters
     ----------
     scores
@@ -157,7 +178,8 @@ def dependence(scores: NDArray, curves: Sequence[Detections]) -> dict[str, list[
     """
     numbers = {
         "detections": ([len(curve) for curve in curves], (2, 5, 11, 21, np.inf)),
-        "peak magnitude": ([curve.magnitude.min() for curve in curves], (0, 17, 18, 19, np.inf)),
+        "peak magnitude": ([curve.magnitude.min() for curve in curves], (0, 16, 17, 18, 19, np.inf)),
+        "smallest error": ([curve.error_mag.min() for curve in curves], (0, 0.03, 0.06, 0.1, np.inf)),
         "days since first detection": ([np.ptp(curve.time_days) for curve in curves], (0, 10, 30, 60, np.inf)),
     }
     result = {}
@@ -167,8 +189,8 @@ def dependence(scores: NDArray, curves: Sequence[Detections]) -> dict[str, list[
             {
                 "from": float(edges[i]),
                 "n": int((place == i).sum()),
-                "at_least_1": round(float((scores[place == i] >= 1).mean()), 4),
-                "at_least_2": round(float((scores[place == i] >= 2).mean()), 4),
+                "at_least_1": share_of(scores[place == i] >= 1)["share"],
+                "at_least_2": share_of(scores[place == i] >= 2)["share"],
             }
             for i in range(len(edges) - 1)
             if (place == i).any()
@@ -190,7 +212,9 @@ def headlines(metrics: Mapping) -> Headlines:
     """Return what a light-curve model is worth in a few lines."""
     means = mean_aucs(metrics.get("injections", {}), METHOD)
     return {f"mean AUC of injections, {sampling} detections": means.get(sampling) for sampling in SAMPLINGS} | {
-        "AUC within the group yse": within(metrics, "whole", "yse", "methods", METHOD, "auc"),
+        "AUC of the score, pooled over sources, which tell the class": within(
+            metrics, "random_epoch", "pooled", "methods", SCORE, "auc"
+        ),
         "share of held-out normals at 2 or above": within(
             metrics, "false_alarms", "score", "shares", "2", "held_out", "share"
         ),

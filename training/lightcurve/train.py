@@ -91,8 +91,8 @@ def train(task: Task, labels: Path, settings: LightCurveSettings) -> None:
     graph = export_graph(fits[0].model, {"lightcurve": grid([curve.detections for curve in table.curves])}, OUTPUTS)
     normal = np.flatnonzero(~table.is_exotic)
     samplings = [sampling_of(state) for state in states]
-    calibration = calibrated("error", errors[normal], [samplings[i] for i in normal])
-    scores = cross_scores(errors, samplings, table.folds, ~table.is_exotic)
+    calibration = calibrated("error", errors[normal], [samplings[i] for i in normal], by_brightness=True)
+    scores = cross_scores(errors, samplings, table.folds, ~table.is_exotic, by_brightness=True)
     watched = distributions_of(
         "lightcurve",
         [
@@ -149,15 +149,25 @@ def _metrics(
 ) -> dict:
     scorer = scorer_of(fits)
     normal, samplings = np.flatnonzero(~table.is_exotic), [sampling_of(state) for state in states]
-    scores = cross_scores(errors, samplings, table.folds, ~table.is_exotic)
-    groups = {f"group {name}": table.column("group") == name for name in np.unique(table.column("group")).tolist()}
+    is_normal = ~table.is_exotic
+    scores = cross_scores(errors, samplings, table.folds, is_normal, by_brightness=True)
+    of_whole = [sampling_of(curve.detections) for curve in table.curves]
+    whole_scores = cross_scores(whole, of_whole, table.folds, is_normal, by_brightness=True)
+    groups = {
+        f"{column} {name}": table.column(column) == name
+        for column in ("group", "label")
+        for name in np.unique(table.column(column)[is_normal]).tolist()
+    }
+    error, score = lightcurve_evaluate.METHOD, lightcurve_evaluate.SCORE
     return {
         "validation_loss": fits[0].validation_error,
-        "whole": lightcurve_evaluate.within_groups(table, {"reconstruction error": whole}),
-        "random_epoch": lightcurve_evaluate.within_groups(table, {"reconstruction error": errors}),
+        "whole": lightcurve_evaluate.within_sources(table, {error: whole, score: whole_scores}),
+        "random_epoch": lightcurve_evaluate.within_sources(table, {error: errors, score: scores}),
         "injections": lightcurve_evaluate.injections(table, {"reconstruction error": scorer}),
         "dependence": lightcurve_evaluate.dependence(scores[normal], [states[i] for i in normal]),
-        "false_alarms": {"score": false_alarms(errors, samplings, table.folds, ~table.is_exotic, groups=groups)},
+        "false_alarms": {
+            "score": false_alarms(errors, samplings, table.folds, is_normal, groups=groups, by_brightness=True)
+        },
     }
 
 

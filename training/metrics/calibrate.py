@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from annotator.models.calibration import Calibration, Level, Sampling, Tail, round_up
+from annotator.models.calibration import Brightness, Calibration, Level, Sampling, Tail, round_up
 from annotator.models.manifest import Calibrated
 from training.data.folds import N_FOLDS
 from training.metrics.intervals import exact_share
@@ -42,13 +42,46 @@ LEVELS = (
 
 ONE_LEVEL = (LevelRule("any", ALWAYS, ALWAYS),)
 
+PEAK_KNOTS_MAG, ERROR_KNOTS_MAG = (16.0, 18.0, 20.0), (0.02, 0.05, 0.15)
+"""Between which what is typical of a brightness, and of a depth, is interpolated."""
+
 
 def calibrated(
-    output: str, values: NDArray[np.float64], samplings: Sequence[Sampling], rules: Sequence[LevelRule] = LEVELS
+    output: str,
+    values: NDArray[np.float64],
+    samplings: Sequence[Sampling],
+    rules: Sequence[LevelRule] = LEVELS,
+    by_brightness: bool = False,
 ) -> Calibrated:
-    """Make an output's table of normals ``(n,)``, rounded up so that no rank is flattered."""
-    rounded = np.array([round_up(float(v)) for v in values])
-    return Calibrated(output, _levels(rounded, samplings, joined_rules(samplings, rules)))
+    """Make an output's table of normals ``(n,)``, rounded up so that no rank is flattered.
+
+    By brightness: values are first divided by what is typical of normals as bright and as deeply seen.
+    """
+    brightness = brightness_of(values, samplings) if by_brightness else None
+    rounded = np.array([round_up(float(v)) for v in _relative(values, samplings, brightness)])
+    return Calibrated(output, _levels(rounded, samplings, joined_rules(samplings, rules)), brightness)
+
+
+def brightness_of(values: NDArray[np.float64], samplings: Sequence[Sampling]) -> Brightness:
+    """Fit what is typical of positive values ``(n,)`` by brightness and depth, and its mean absolute deviation.
+
+    Least squares of the logarithm, linear between knots of either, the sum of both.
+    """
+    unfitted = Brightness(PEAK_KNOTS_MAG, ERROR_KNOTS_MAG, (0.0,) * 5, (1.0,) * 5)
+    terms = np.array([unfitted.terms(sampling) for sampling in samplings])
+    logarithms = np.log(values)
+    typical = np.linalg.lstsq(terms, logarithms)[0]
+    spread = np.linalg.lstsq(terms, np.abs(logarithms - terms @ typical))[0]
+    rounded = [tuple(float(f"{value:.6g}") for value in part) for part in (typical, spread)]
+    return Brightness(PEAK_KNOTS_MAG, ERROR_KNOTS_MAG, *rounded)
+
+
+def _relative(
+    values: NDArray[np.float64], samplings: Sequence[Sampling], brightness: Brightness | None
+) -> NDArray[np.float64]:
+    if brightness is None:
+        return values
+    return np.array([brightness.relative(float(v), sampling) for v, sampling in zip(values, samplings, strict=True)])
 
 
 def uniform_calibrated(output: str, values: NDArray[np.float64]) -> Calibrated:
@@ -108,6 +141,7 @@ def cross_scores(
     folds: NDArray[np.int64],
     is_normal: NDArray[np.bool_],
     rules: Sequence[LevelRule] = LEVELS,
+    by_brightness: bool = False,
 ) -> NDArray[np.float64]:
     """Score each object by the normals of the other folds, ``(n,)``: no normal is in its own table.
 
@@ -120,7 +154,10 @@ def cross_scores(
         here = np.flatnonzero(folds == number)
         if not len(here) or not len(others):
             continue
-        table = Calibration(_levels(values[others], [samplings[i] for i in others], rules))
+        of_others = [samplings[i] for i in others]
+        brightness = brightness_of(values[others], of_others) if by_brightness else None
+        levels = _levels(_relative(values[others], of_others, brightness), of_others, rules)
+        table = Calibration(levels, brightness)
         scores[here] = [table.score(float(values[i]), samplings[i]) for i in here]
     return scores
 
@@ -135,6 +172,7 @@ def false_alarms(
     is_normal: NDArray[np.bool_],
     rules: Sequence[LevelRule] = LEVELS,
     groups: Mapping[str, NDArray[np.bool_]] | None = None,
+    by_brightness: bool = False,
 ) -> dict[str, dict]:
     """Measure the share of normals that score above each level, with exact (Clopper-Pearson) intervals.
 
@@ -155,7 +193,7 @@ def false_alarms(
         ``two_sample``: by level, whether the held-out bin's values could be drawn from the others': Kolmogorov and
         Smirnov's test, p-values corrected over levels by Holm's method.
     """
-    scores = cross_scores(values, samplings, folds, is_normal, rules)
+    scores = cross_scores(values, samplings, folds, is_normal, rules, by_brightness)
     place = level_places(samplings, rules)
     held_out = is_normal & (folds == N_FOLDS - 1)
     named = {rule.name: place == number for number, rule in enumerate(rules)} if len(rules) > 1 else {}

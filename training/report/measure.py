@@ -52,9 +52,9 @@ MIN_EXOTICS = 5
 BATCH = 128
 
 
-def curve_title(group: str, when: str) -> str:
+def curve_title(source: str, when: str) -> str:
     """Name the curves that are ranked together."""
-    return f"Pooled over catalogues (confounded), {when}" if group == "pooled" else f"Within group {group}, {when}"
+    return f"Pooled over catalogues (confounded), {when}" if source == "pooled" else f"Within source {source}, {when}"
 
 
 def target_kinds(kinds: Iterable[str]) -> list[str]:
@@ -123,7 +123,7 @@ def lightcurve(model: Model, data: Path) -> dict:
     all_states = as_calibrated(table)
     states = [state for state, chosen in zip(all_states, test, strict=True) if chosen]
     held_out = replace(table, curves=tuple(c for c, chosen in zip(table.curves, test, strict=True) if chosen))
-    is_exotic, groups = held_out.is_exotic, held_out.column("group")
+    is_exotic, populations = held_out.is_exotic, _populations(table)
     errors = values_of(model, grid(states))
     result = _common(model, errors, is_exotic, [sampling_of(state) for state in states], table.sha256)
     result["rankings"] = [
@@ -132,9 +132,9 @@ def lightcurve(model: Model, data: Path) -> dict:
     ]
     whole = values_of(model, grid([curve.detections for curve in held_out.curves]))
     for values, when in ((whole, "whole curves"), (errors, "curves cut at a random epoch")):
-        for group in (*lightcurve_evaluate.GROUPS, "pooled"):
-            rows = np.ones(len(values), bool) if group == "pooled" else groups == group
-            title = curve_title(group, when)
+        for source, rows in populations.items():
+            rows = rows[test]
+            title = curve_title(source, when)
             result["rankings"] += _held_out(title, values[rows], is_exotic[rows], result["missing"])
     normal = [state for state, exotic in zip(states, is_exotic, strict=True) if not exotic]
     result["dependence"] = dependence(
@@ -164,8 +164,7 @@ def _curve_baselines(table: CurveTable, curves: Sequence[Detections], when: str)
     """Rank curves by single numbers, each in whichever direction is better; they need no model, so no fold."""
     numbers = [single_numbers(curve) | {"peak magnitude": float(curve.magnitude.min())} for curve in curves]
     tables = []
-    for group in (*lightcurve_evaluate.GROUPS, "pooled"):
-        rows = np.ones(len(numbers), bool) if group == "pooled" else table.column("group") == group
+    for source, rows in _populations(table).items():
         is_exotic, folds = table.is_exotic[rows], table.folds[rows]
         if not is_exotic.any() or is_exotic.all():
             continue
@@ -175,8 +174,12 @@ def _curve_baselines(table: CurveTable, curves: Sequence[Detections], when: str)
             sign, direction = (1, "larger") if auc(values, is_exotic) >= 0.5 else (-1, "smaller")
             counts = {"n_exotic": int(is_exotic.sum()), "n_normal": int((~is_exotic).sum())}
             methods[f"{name}, {direction}"] = as_lists(ranking(sign * values, is_exotic, folds)) | counts
-        tables.append({"title": curve_title(group, when), "methods": methods})
+        tables.append({"title": curve_title(source, when), "methods": methods})
     return tables
+
+
+def _populations(table: CurveTable) -> dict[str, NDArray[np.bool_]]:
+    return {**lightcurve_evaluate.sources_of(table), "pooled": np.ones(len(table.curves), bool)}
 
 
 def triplet(model: Model, data: Path) -> dict:

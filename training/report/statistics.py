@@ -19,12 +19,15 @@ def held_out_scores(
     """Score held-out normals ``(n,)``; where they are in the calibration's own table, by the table without them."""
     levels = calibration.levels
     if is_in_table:
+        relative = np.array(
+            [calibration.relative(float(v), sampling) for v, sampling in zip(values, samplings, strict=True)]
+        )
         names = [calibration.level_of(sampling).name for sampling in samplings]
         levels = tuple(
-            without(level, values[[name == level.name for name in names]]) if level.name in names else level
+            without(level, relative[[name == level.name for name in names]]) if level.name in names else level
             for level in levels
         )
-    left = Calibration(levels)
+    left = Calibration(levels, calibration.brightness)
     return np.array([left.score(float(value), sampling) for value, sampling in zip(values, samplings, strict=True)])
 
 

@@ -256,3 +256,34 @@ def test_groups_are_reported_by_their_own_normals_and_empty_ones_left_out():
     assert found["groups"]["first"]["n"] == int((group & is_normal).sum()) and "none" not in found["groups"]
     expected = (cross_scores(values, samplings, bins, is_normal)[group & is_normal] >= 2).sum()
     assert found["groups"]["first"]["above"] == expected
+
+
+def test_bright_normals_whose_values_are_larger_score_no_higher_where_brightness_counts():
+    """Of each brightness one in ten at 1 or more, within an exact interval of 99.9 %; without it most of the bright."""
+    rng = np.random.default_rng(5)
+    n = 4000
+    peak_mag, error_mag = rng.uniform(15.0, 20.5, n), np.exp(rng.uniform(np.log(0.02), np.log(0.2), n))
+    values = np.exp(0.5 * (19 - peak_mag) - 0.6 * np.log(error_mag) + rng.normal(0.0, 0.7, n))
+    samplings = [Sampling(20, 40.0, *pair) for pair in zip(peak_mag.tolist(), error_mag.tolist(), strict=True)]
+    folds, everything = rng.integers(0, 10, n), np.ones(n, bool)
+    corrected, plain = (
+        cross_scores(values, samplings, folds, everything, by_brightness=by_brightness)
+        for by_brightness in (True, False)
+    )
+    for rows in (peak_mag < 17, peak_mag > 19, error_mag < 0.03, error_mag > 0.1):
+        interval = stats.binomtest(int((corrected[rows] >= 1).sum()), int(rows.sum())).proportion_ci(0.999, "exact")
+        assert interval.low < 0.1 < interval.high
+    assert np.mean(plain[peak_mag < 16] >= 1) > 0.25
+    shares = false_alarms(values, samplings, folds, everything, by_brightness=True)["shares"]
+    assert shares["1"]["all_bins"]["above"] == int((corrected >= 1).sum())
+
+
+def test_the_table_that_ships_gives_the_same_scores_as_the_one_that_was_measured():
+    rng = np.random.default_rng(6)
+    n = 700
+    values, peak_mag = rng.exponential(size=n) + 0.1, rng.uniform(15.0, 20.5, n)
+    samplings = [Sampling(20, 40.0, mag, 0.05) for mag in peak_mag.tolist()]
+    item = calibrated("error", values, samplings, by_brightness=True)
+    table = Calibration(item.levels, item.brightness)
+    scores = np.array([table.score(value, sampling) for value, sampling in zip(values, samplings, strict=True)])
+    assert np.sort(10**-scores) == pytest.approx((np.arange(n) + 2) / (n + 1), abs=3 / n)
