@@ -16,6 +16,7 @@ from annotator.models.known import Known, KnownObject
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
 from annotator.preprocess.lightcurve import BANDS, CHANNELS, GRID_DAYS, is_counted, peak, usable_detections, within_grid
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantities
+from annotator.report.like_supernova import expected_magnitudes
 from annotator.report.night import Candidate
 from annotator.surveys import SURVEYS
 from annotator.transient import LightCurve, Modality, Transient
@@ -31,7 +32,7 @@ _YES_OR_NO = "sherlock_"
 
 @dataclass(frozen=True, eq=False)
 class ShownCurve:
-    """A light curve, and what the model expects of it."""
+    """A light curve, and what a normal supernova like it would do."""
 
     light_curve: LightCurve
     is_used: NDArray[np.bool_]
@@ -163,7 +164,10 @@ def has_stamps(transient: Transient | None) -> bool:
 
 
 def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
-    """Return the light curve with what the model expects; None where there is neither detection nor upper limit."""
+    """Return the light curve with the supernova that it is most like; None without any detection or upper limit.
+
+    Without a model, or where that has nothing to score, only what was seen is shown.
+    """
     if not has_curve(transient):
         return None
     curve = transient.light_curve
@@ -181,11 +185,10 @@ def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
         [row in keys for row in _rows(curve.time_mjd, curve.band, curve.magnitude)], dtype=bool
     ) & is_counted(curve)
     tensors = _tensors(Modality.LIGHTCURVE, transient) if model else None
-    brightness = model.reconstruct(tensors).get("reconstruction") if tensors else None
-    if brightness is None:
+    if tensors is None:
         return ShownCurve(curve, is_used, *about, None, None)
     is_supported = tensors["lightcurve"][0, CHANNELS.index("support")] > 0
-    return ShownCurve(curve, is_used, *about, about[1] - brightness[0].astype(np.float64), is_supported)
+    return ShownCurve(curve, is_used, *about, expected_magnitudes(used, about), is_supported)
 
 
 def _rows(*columns: NDArray) -> zip:

@@ -31,8 +31,8 @@ _SHORT_NAMES = {Modality.LIGHTCURVE: "light curve", Modality.TRIPLET: "stamps"}
 def explain_plot(candidate: Candidate, models: ModelSet, path: Path) -> None:
     """Draw all that explains an object as one figure, and save it in the format of the file's name.
 
-    Light curve with what the model expects and the residual; stamps as seen, as expected, and their deviation; the most
-    unusual features beside those of normal objects; the explanation in words.
+    Light curve with the normal supernova most like it and the residual; stamps as seen, as expected, and their
+    deviation; the most unusual features beside those of normal objects; the explanation in words.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _write_legend(figure: "Figure", curve: ShownCurve) -> None:
     if len(seen.limit_time_mjd):
         marks.append(Line2D([], [], marker="v", markersize=4, linestyle="none", color=PAPER.muted, label="upper limit"))
     if curve.expected_mag is not None:
-        marks.append(Line2D([], [], color=PAPER.muted, linewidth=2, label="expected by the model"))
+        marks.append(Line2D([], [], color=PAPER.muted, linewidth=2, label="the normal supernova most like it"))
     figure.legend(
         handles=marks, loc="upper right", bbox_to_anchor=(0.556, 0.352), ncols=len(marks), frameon=False, fontsize=8.5,
         labelcolor=PAPER.muted, handletextpad=0.3, columnspacing=1.2, borderpad=0,

@@ -349,7 +349,7 @@ def test_of_other_models_than_those_installed_only_what_was_seen_is_shown(night,
     for text in (Page(index).text, page.text):
         assert f"{night.model_set} is installed, so that nothing is shown of what the models expect" in text
     (stamps,) = [attrs for tag, attrs in page.elements if tag == "img"]
-    assert int(stamps["height"]) == 63 and "expected by the model" not in page.text
+    assert int(stamps["height"]) == 63 and "most like it" not in page.text
     assert item.explanation in page.text and "Nearest known objects" not in page.text
 
 

@@ -1,4 +1,4 @@
-"""Draws a light curve on axes: what was seen, what the model expects of it, and what is left."""
+"""Draws a light curve on axes: what was seen, the normal supernova most like it, and what is left."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

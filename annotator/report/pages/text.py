@@ -260,5 +260,7 @@ def describe_curve(object_id: str, curve: ShownCurve, reasons: Sequence[Reason])
     parts.append(f"{len(seen.limit_time_mjd)} upper limits")
     if len(seen.time_mjd):
         parts.append(f"peak {curve.peak_mag:.1f} mag on MJD {curve.peak_mjd:.1f}")
-    parts.append("no model curve" if curve.expected_mag is None else "with what the model expects and the residual")
+    parts.append(
+        "no expected curve" if curve.expected_mag is None else "with the normal supernova most like it and the residual"
+    )
     return "; ".join(parts + [reason.words for reason in reasons])
