@@ -130,7 +130,8 @@ class NightThresholds:
     @property
     def made_of(self) -> str:
         """What they are made of, in words."""
-        return f"a night's budget, by {self.n_objects} objects of {self.n_nights} nights before"
+        nights = "night" if self.n_nights == 1 else "nights"
+        return f"a night's budget, by {self.n_objects} objects of {self.n_nights} {nights} before"
 
 
 def night_thresholds(recent: Recent, decision: DecisionConfig, exotic: float | None) -> NightThresholds | None:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from annotator.decision.objects import ScoredObject
+from annotator.decision.stream import NightThresholds
 from annotator.passes.delivery import Delivery
 from annotator.passes.report import PassReport
 from annotator.passes.report_text import summary
@@ -24,6 +25,15 @@ def test_artefacts_are_counted_and_never_listed_among_the_flagged_however_high_t
     assert [item.object_id for item in report.flagged] == ["b"]
     assert report.classes == {"anomaly": 2, "artefact": 2}
     assert "2 artefact" in summary(report)
+
+
+def test_the_thresholds_of_a_nightly_budget_stand_in_the_report_with_what_they_are_made_of():
+    report = PassReport(thresholds=NightThresholds(3.41, 2.5, 0.417, 9000, 30))
+    said = (
+        "anomaly from 3.41 or exotic from 0.42, watch from 2.50: a night's budget, by 9000 objects of 30 nights before"
+    )
+    assert f"thresholds: {said}" in summary(report).splitlines()
+    assert "thresholds" not in summary(PassReport())
 
 
 def test_every_number_of_a_report_is_kept_under_its_own_name():

@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+from annotator.decision import stream
 from annotator.decision.objects import TnsEntry
 from annotator.errors import ConfigError, LedgerError
 from annotator.ledger import Ledger
@@ -53,6 +54,31 @@ def test_a_night_lists_every_object_in_the_order_of_attention_with_all_that_was_
         assert item.worth_in_words.startswith(f"worth {item.worth:.2f}: ")
         (scored,) = item.history
         assert scored.score == item.score and scored.scored_at == EVENING
+
+
+def test_a_night_with_a_budget_is_judged_and_shown_by_thresholds_of_the_nights_before(
+    sandbox, configure, models, night, monkeypatch
+):
+    monkeypatch.setattr(stream, "LEAST_KNOWN", 50)
+    config = configure(sandbox, decision__anomalies_per_night=1, decision__watch_per_night=2)
+    first = run_pass(config, models, clock=lambda: EVENING)
+    assert first.thresholds is None and first.classes["anomaly"] > 1
+    held = sandbox.annotations()
+    oddest = max(night.rows(), key=lambda row: row["ncand"])["objectId"]
+    seen_again(sandbox, night, oddest)
+    second = run_pass(config, models, clock=lambda: EVENING + DAY_S)
+    assert second.scored == 1
+    # A threshold that moved has written nothing by itself.
+    others = [row for row in sandbox.annotations() if row["objectId"] != oddest]
+    assert others == [row for row in held if row["objectId"] != oddest]
+    found = read_night(config, models, EVENING + DAY_S + 60)
+    assert found.anomaly_score == second.thresholds.anomaly_score > config.decision.anomaly_score
+    assert found.watch_score == second.thresholds.watch_score
+    assert found.budget == f"a night's budget, by {first.scored} objects of 1 night before"
+    (again,) = found.candidates
+    assert again.stream is not None
+    before = read_night(config, models, EVENING + DAY_S + 60, night=61_000)
+    assert (before.anomaly_score, before.budget) == (config.decision.anomaly_score, "")
 
 
 def test_the_summary_counts_what_the_pass_did(config, models):

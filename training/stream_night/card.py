@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from annotator.annotation import Classification
+from annotator.decision.config import DecisionConfig
 from annotator.models import ModelSet
 from annotator.surveys.ztf.tables import DETECTION
 from training.export.card_text import joined, with_interval
@@ -58,6 +59,8 @@ Repeat it: `aha-train stream-night --data DIR --out DIR --out-of-fold DIR`.
 {chr(10).join(_class_row(night, name) for name in _CLASSES)}
 
 {_targets(night)}
+
+{_too_early(night)}
 
 By kind:
 
@@ -148,6 +151,22 @@ def _share(part: int, whole: int) -> str:
 def _known_rows(known: Sequence[KnownExotic]) -> str:
     rows = [f"| {item.type} | {item.known_as} |" for item in known if item.is_variable]
     return "\n".join(["| type | known as |", "|---|---|", *rows])
+
+
+def _too_early(night: "StreamNight") -> str:
+    """Say how many flags no record of their time could tell for variables."""
+    flags, least = [item for item in night.judged if item.is_flag], DecisionConfig()
+    pasts = [item.object.transient.history for item in flags]
+    early = [
+        past
+        for past in pasts
+        if (past.n_detections or 0) >= least.variable_detections and (past.years or 0.0) < least.variable_years
+    ]
+    return (
+        f"Of the {len(flags)} flags {len(early)} are of places with {least.variable_detections} detections or more, in "
+        f"packets of a time at which the survey had not looked for {least.variable_years:g} years: a past that later "
+        "packets would tell."
+    )
 
 
 def _met(is_met: bool) -> str:
