@@ -42,8 +42,8 @@ models: $(VENV)/.development
 	$(BIN)/aha-train artefact --data $(DATA)/cutouts.npz $(into) --fresh
 	$(BIN)/aha-train exotic --data $(DATA)/object_features.csv $(into) --fresh --comparisons
 	$(BIN)/aha-train known --data $(DATA) --out onnx_models/ztf
-	$(BIN)/aha-train stream-night --data $(DATA) $(into)
 	$(BIN)/aha-train worth --out onnx_models/ztf --jobs 2
+	$(BIN)/aha-train stream-night --data $(DATA) $(into)
 
 recipes: $(VENV)/.development
 	$(BIN)/aha-train features --recipe aha --data $(DATA)/object_features.csv --out build/aha

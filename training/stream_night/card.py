@@ -21,6 +21,7 @@ PER_NIGHT = 5000
 _CLASSES = tuple(Classification)
 MOST_NOT_EXOTIC = {Classification.ANOMALY: 1, Classification.WATCH: 3}
 """Targets of a release: objects of the night that are flagged and no known exotic."""
+ORDERS_SHOWN = ("worth", "score", "exotic")
 LEAST_EXOTICS = 3
 """Known exotics in the first hundred."""
 
@@ -70,9 +71,14 @@ By kind:
 
 ## Who leads
 
-Artefacts and known variables come last in each order.
+Artefacts and known variables come last in each order. `worth` is the order of the list, of the digest and of
+announcements; nothing is known here of classes in TNS, nor of the stream's own scale.
 
 {_leaders(night)}
+
+The first {SHOWN} by `worth`:
+
+{_list(night.ranked("worth")[:SHOWN])}
 
 The first {SHOWN} by score:
 
@@ -126,16 +132,20 @@ def _targets(night: "StreamNight") -> str:
     for name, most in MOST_NOT_EXOTIC.items():
         others = sum(not item.object.is_exotic for item in night.flags(name))
         lines.append(f"- `{name}` that is no known exotic: {others}, target at most {most}: {_met(others <= most)}.")
-    hundred = sum(item.object.is_exotic for item in night.ranked("score")[:HUNDRED])
+    by_score, by_worth = (
+        sum(item.object.is_exotic for item in night.ranked(order)[:HUNDRED]) for order in ("score", "worth")
+    )
     lines.append(
-        f"- Known exotics in the first {HUNDRED} by score: {hundred}, target at least {LEAST_EXOTICS}: "
-        f"{_met(hundred >= LEAST_EXOTICS)}."
+        f"- Known exotics in the first {HUNDRED}: {by_score} by score, {by_worth} by `worth`, target at least "
+        f"{LEAST_EXOTICS}: {_met(max(by_score, by_worth) >= LEAST_EXOTICS)}."
     )
     idle = sum(item.leads_nowhere for item in night.ranked("score")[:FIRST])
     lines.append(
         f"- Variable stars, AGN, CV and asteroids among the first {FIRST} by score: {idle}, target none: "
         f"{_met(not idle)}."
     )
+    idle = sum(item.leads_nowhere for item in night.ranked("worth")[:FIRST])
+    lines.append(f"- The same by `worth`: {idle}, target none: {_met(not idle)}.")
     whole, hidden = _n_flags(night.hostless), _n_flags(night.hostless_hidden)
     lines.append(
         f"- Hostless objects flagged without Pan-STARRS1's columns: {hidden}, target no more than with them, {whole}: "
@@ -186,7 +196,7 @@ def _leaders(night: "StreamNight") -> str:
         f"| order | known exotics in the first {FIRST} / {SHOWN} / {HUNDRED} | no night's worth in the first {FIRST} |",
         "|---|---|---|",
     ]
-    for order in ("score", "exotic"):
+    for order in ORDERS_SHOWN:
         ranked = night.ranked(order)
         counts = [sum(item.object.is_exotic for item in ranked[:most]) for most in (FIRST, SHOWN, HUNDRED)]
         idle = sum(item.leads_nowhere for item in ranked[:FIRST])

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import msgspec
 
 from annotator.annotation import Classification
+from annotator.decision.attention import attention_of, evidence_of, worth_of
 from annotator.decision.classify import decide, exotic_threshold_of
 from annotator.decision.config import DecisionConfig
 from annotator.decision.sending import FLAGS
@@ -40,6 +41,9 @@ class Judged:
     """What it would be, were nothing known of its variability."""
     standing: str
     """What is known of its variability, in words."""
+    worth: float
+    """As the list is ordered, with nothing known of the object in TNS and none of the stream's own scale; 0 where the
+    models have no order of attention."""
 
     @property
     def is_flag(self) -> bool:
@@ -53,9 +57,13 @@ class Judged:
 
 
 ORDERS: Mapping[str, Callable[[Judged], float]] = MappingProxyType(
-    {"score": lambda item: item.scores.score, "exotic": lambda item: item.scores.exotic or 0.0}
+    {
+        "worth": lambda item: item.worth,
+        "score": lambda item: item.scores.score,
+        "exotic": lambda item: item.scores.exotic or 0.0,
+    }
 )
-"""By what a night can be ranked; artefacts and known variables come last in each."""
+"""By what a night can be ranked, that of the list first; artefacts and known variables come last in each."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +101,25 @@ def judge(
 ) -> tuple[Judged, ...]:
     """Decide on scored objects, as a pass does; those that nothing can be said of are left out."""
     threshold, blind = exotic_threshold_of(models, decision), msgspec.structs.replace(decision, variable=False)
-    return tuple(
-        Judged(
-            object=item,
-            scores=said,
-            classification=decide(item.transient, said, decision, threshold),
-            by_scores=decide(item.transient, said, blind, threshold),
-            standing=standing(item.transient, decision),
+    found = []
+    for item, said in zip(objects, scores, strict=True):
+        if not said.n_present:
+            continue
+        classification, chance = decide(item.transient, said, decision, threshold), 0.0
+        if models.worth is not None:
+            (attention,) = attention_of([evidence_of(said, {})], models.worth.as_weights())
+            chance = attention.chance
+        found.append(
+            Judged(
+                object=item,
+                scores=said,
+                classification=classification,
+                by_scores=decide(item.transient, said, blind, threshold),
+                standing=standing(item.transient, decision),
+                worth=worth_of(chance, classification in LAST),
+            )
         )
-        for item, said in zip(objects, scores, strict=True)
-        if said.n_present
-    )
+    return tuple(found)
 
 
 def stream_night(

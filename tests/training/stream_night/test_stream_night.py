@@ -62,7 +62,7 @@ def test_the_card_names_no_object_and_says_what_was_met(night):
     known = [KnownExotic("TDE", True, "a variable star by Sherlock", "")]
     card = stream_card(night, load_models(None, "ztf"), known)
     assert "ZTF1" not in card and "ZTF2" not in card
-    assert card.count("target") == 5
+    assert card.count("target") == 6
     assert "| TDE | a variable star by Sherlock |" in card
     total = sum(len(night.flags(name)) for name in ("artefact", "variable", "anomaly", "watch", "normal"))
     assert total == len(night.judged)
