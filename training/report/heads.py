@@ -73,8 +73,8 @@ HEAD = (
 )
 ARTEFACTS = (
     "Objects by their brightest positive detection, out-of-fold: {n_bogus} bogus and {n_real} real by clear real-bogus "
-    "scores, {n_unknown} unclear; an artefact from a probability of {threshold:g} on. With the scores shown the "
-    "figures are circular: the labels come from them. With the scores hidden the stamps alone tell."
+    "scores, {n_unknown} unclear; an artefact from a probability of {threshold:g} on. The labels come from the "
+    "scores, so these are hidden here, and the stamps alone tell; classes are from spectra."
 )
 YEAR = (
     "{n_pool} objects of the databank, {n_positive} of them SLSN or TDE, are judged {a_night} a night, as their labels "
@@ -128,15 +128,16 @@ def _head(metrics: Mapping) -> list[Block]:
 
 def _artefacts(found: Mapping) -> list[Block]:
     metrics = found["artefact"]
-    views = ("scores hidden", "scores shown")
+    hidden, shown = "scores hidden", "scores shown"
     rows = [
-        (words, *(_interval(metrics[view][key]) if metrics[view][key] else "not measured" for view in views))
-        for words, key in (
-            ("AUC", "auc"),
-            ("precision", "precision"),
-            ("recall", "recall"),
-            ("real ones called artefacts", "false_alarms"),
-            ("classified ones called artefacts", "classified"),
+        (words, _interval(metrics[view][key]) if metrics[view][key] else "not measured")
+        for words, key, view in (
+            ("AUC", "auc", hidden),
+            ("precision", "precision", hidden),
+            ("recall", "recall", hidden),
+            ("real ones called artefacts", "false_alarms", hidden),
+            ("classified ones called artefacts", "classified", hidden),
+            ("classified ones called artefacts, scores shown", "classified", shown),
         )
     ]
     top = [
@@ -147,9 +148,10 @@ def _artefacts(found: Mapping) -> list[Block]:
             f"{row['real']}, {row['unknown']}",
         )
         for row in metrics["top"]
+        if not row["list"].endswith(shown)
     ]
     return [
-        Grid("How well bogus detections are told", ("measure", *views), tuple(rows)),
+        Grid("How well bogus detections are told", ("measure", hidden), tuple(rows)),
         Grid("The highest triplet scores", ("list", "objects", "bogus", "real, unclear"), tuple(top)),
     ]
 
