@@ -113,8 +113,9 @@ def simulate_kinds(seed: int, counts: Mapping[str, int], now_jd: float | None = 
 def _night(rng: np.random.Generator, seed: int, kinds: list[str], now_jd: float | None) -> Night:
     if now_jd is None:
         now_jd = UNIX_EPOCH_JD + time.time() / 86400.0
-    # Palomar observes from 3 to 12.5 h UTC; the last night that is over.
-    survey = weather(rng, math.floor(now_jd - 0.5 - 0.53) + 0.5)
+    # Palomar observes from 3 to 12.5 h UTC; the last night that has been over for two hours, so that what is dated a
+    # little later than its last detection is not dated ahead, whatever the time of day.
+    survey = weather(rng, math.floor(now_jd - 0.5 - 0.6) + 0.5)
     objects = tuple(_object(rng, survey, kind, number) for number, kind in enumerate(kinds))
     return Night(seed, now_jd, objects)
 
