@@ -329,7 +329,7 @@ def test_an_undisturbed_life_has_all_that_a_kill_could_spoil(undisturbed, states
     assert outcome["waiting"] == 0 and outcome["not read back"] == 0 and len(outcome["refused"]) == 2
     assert undisturbed.writes > len(outcome["held"]) and outcome["is each object counted once a night"]
     for steps in undisturbed.steps:
-        assert steps.count("after commit") > 3 and steps.count("after annotate") > 3
+        assert steps.count("after commit") > 3 and steps.count("after annotate") >= 3
         statements = [step for step in steps if step.startswith("SQL ")]
         assert len(steps) > 150 and len(statements) > 100 and statements.count("SQL COMMIT") > 3
         assert {"SQL INSERT INTO scores", "SQL UPDATE outbox SET", "SQL INSERT INTO calls"} <= set(statements)
