@@ -9,6 +9,7 @@ from training.data.table import read_table
 from training.exotic.ask import VERDICTS_A_NIGHT, simulate_year
 from training.exotic.examples import read_databank
 from training.features.evaluate import PRIOR, SCORED
+from training.report import attention
 from training.report.layout import Block, Figure, Grid, Heading, Paragraph
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def measure(models: ModelSet, data: Path) -> dict:
             name: dict(models.heads[name].manifest.metrics) if name in models.heads else {}
             for name in ("exotic", "artefact")
         },
+        "worth": dict(models.worth.metrics) if models.worth else {},
         "year": {},
     }
     if features and (data / TABLE).is_file():
@@ -55,6 +57,7 @@ def blocks(found: Mapping, plots: Mapping[str, bytes]) -> list[Block]:
         document += [Heading(2, "The head that learns"), Paragraph(HEAD), *_head(found["exotic"])]
     if found["artefact"]:
         document += [Heading(2, "Artefacts"), Paragraph(ARTEFACTS.format(**found["artefact"])), *_artefacts(found)]
+    document += attention.blocks(found.get("worth", {}), plots)
     if found["year"]:
         document += [Heading(2, "A year of verdicts"), Paragraph(YEAR.format(**_year_words(found["year"])))]
         if YEAR_PLOT in plots:

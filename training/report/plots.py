@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from training.report import attention
 from training.report.heads import YEAR_PLOT
 from training.report.measure import AHA, FRESH, SHIPPED
 from training.report.page import TARGET_BY_TABLE
@@ -50,7 +51,10 @@ def draw(report: Mapping) -> dict[str, bytes]:
         ):
             if content:
                 plots[f"{name}_{what}"] = _png(drawer(content))
-    if year := report.get("beside_the_scores", {}).get("year"):
+    beside = report.get("beside_the_scores", {})
+    if worth := beside.get("worth"):
+        plots[attention.PLOT] = _png(_reliability(worth["reliability"]))
+    if year := beside.get("year"):
         plots[YEAR_PLOT] = _png(_year(year))
     return plots
 
@@ -214,6 +218,26 @@ def _year(year: Mapping) -> Figure:
         axes.set_ylabel(label)
         _tidy(axes)
     panels[0].legend(frameon=False)
+    return figure
+
+
+def _reliability(bins: Sequence[Mapping]) -> Figure:
+    """Draw how often chances came true, beside what they said, both by their logarithm: most are small."""
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    least = 1e-3
+    said = [max(part["mean"], least) for part in bins]
+    shares = [part["share"] for part in bins]
+    axes.plot((least, 1), (least, 1), color="#999999", linewidth=1)
+    axes.vlines(said, [max(low, least) for _, low, _ in shares], [max(high, least) for *_, high in shares], color=BLUE)
+    axes.plot(said, [max(value, least) for value, *_ in shares], "o", color=BLUE)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(least, 1)
+    axes.set_ylim(least, 1)
+    axes.set_xlabel("mean chance")
+    axes.set_ylabel("share that came true")
+    _tidy(axes)
     return figure
 
 
