@@ -24,7 +24,7 @@ def transient_json(transient: Transient) -> str:
     plain = {**vars(transient), "features": dict(transient.features), "extras": dict(transient.extras)}
     plain["why_missing"], plain["history"] = dict(transient.why_missing), vars(transient.history)
     if transient.light_curve is not None:
-        plain["light_curve"] = {name: _plain(values) for name, values in vars(transient.light_curve).items()}
+        plain["light_curve"] = {name: values.tolist() for name, values in vars(transient.light_curve).items()}
     if transient.triplet is not None:
         plain["triplet"] = {"shape": transient.triplet.science.shape} | {
             name: getattr(transient.triplet, name) for name in _BESIDE_STAMPS
@@ -39,7 +39,7 @@ def stamps_bytes(transient: Transient) -> bytes | None:
     stamps = transient.triplet
     if stamps is None or len({getattr(stamps, name).shape for name in _STAMPS}) != 1:
         return None
-    return np.stack([getattr(stamps, name) for name in _STAMPS]).astype("<f4").tobytes()
+    return b"".join(np.ascontiguousarray(getattr(stamps, name), dtype="<f4") for name in _STAMPS)
 
 
 def read_snapshot(text: str, stamps: bytes | None) -> Transient:
@@ -94,12 +94,6 @@ def read_model_scores(text: str) -> dict[str, ModalityScore]:
 
 def _model_score(residual: list[float], latent: list[float], **others: object) -> ModalityScore:
     return ModalityScore(residual=tuple(residual), latent=tuple(latent), **others)
-
-
-def _plain(values: NDArray) -> list:
-    if values.dtype.kind != "f" or np.isfinite(values).all():
-        return values.tolist()
-    return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
 def _array(name: str, column: list) -> NDArray:

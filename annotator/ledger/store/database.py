@@ -107,6 +107,7 @@ def _connect_to_file(path: Path | str, busy_timeout_s: float, mode: str) -> Conn
         file = sqlite3.connect(name, timeout=busy_timeout_s, uri=path != MEMORY)
         file.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # heeded when a file is begun
         file.execute("PRAGMA synchronous = FULL")
+        file.execute("PRAGMA temp_store = MEMORY")  # what it notes to take back a statement goes to no file
         file.execute("PRAGMA foreign_keys = ON")
         return file
 

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import math
+from collections.abc import Mapping
 
 import msgspec
 
@@ -12,12 +14,21 @@ def text_of(value: object) -> str:
     """Write JSON that is read back to the bit; a number that is not finite is null.
 
     What msgspec refuses (halves of surrogate pairs, numbers of NumPy's types, whole ones of more than 64 bits) is
-    written by the standard library, which takes ten times as long, and raises ValueError of what is not finite.
+    written by the standard library, which takes ten times as long.
     """
     try:
         return msgspec.json.encode(value).decode()
     except (TypeError, OverflowError, UnicodeError):
-        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+
+
+def _finite(value: object) -> object:
+    """Put None in the place of numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_object(text: str | None, where: str) -> dict:
