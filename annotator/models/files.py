@@ -1,6 +1,5 @@
 """Model files, whole and unchanged, and the sessions that run them."""
 
-import functools
 import hashlib
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
@@ -62,16 +61,6 @@ def session_of(graph: bytes) -> "onnxruntime.InferenceSession":
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
-@functools.cache
-def only_asked() -> "onnxruntime.RunOptions":
-    """Return the options of a run that computes the outputs that are asked for and nothing else."""
-    from annotator.models.runtime import onnxruntime
-
-    options = onnxruntime.RunOptions()
-    options.only_execute_path_to_fetches = True
-    return options
 
 
 def check_identity(where: str, expected_and_found: dict[str, tuple[object, object]]) -> None:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from annotator.errors import MissingModalityError, ModelError
 from annotator.fences import failure_of, require_own_faults
 from annotator.models.calibration import Calibration
-from annotator.models.files import only_asked
-from annotator.models.inputs import PREPARATIONS, Prepared
+from annotator.models.inputs import PREPARATIONS, Beside, Prepared
 from annotator.models.manifest import Manifest
 from annotator.models.observed import of_score
 from annotator.models.rows import ROWS, filled_up
@@ -100,7 +99,7 @@ class Model:
         alone = (self._scored([item], [name]) for item, name in zip(taken, object_ids, strict=True))
         return [score for (score,) in alone]
 
-    def score_prepared(self, prepared: Sequence[Prepared], object_ids: Sequence[str]) -> list[ModalityScore]:
+    def score_prepared(self, prepared: Prepared, object_ids: Sequence[str]) -> list[ModalityScore]:
         """Score what was prepared of one to :data:`ROWS` objects, named in case the graph fails.
 
         Raises
@@ -108,7 +107,7 @@ class Model:
         ModelError
             If the graph fails or gives a number that is not finite.
         """
-        batch = {name: filled_up([item.tensors[name][0] for item in prepared]) for name in prepared[0].tensors}
+        batch = {name: filled_up(rows) for name, rows in prepared.tensors.items()}
         outputs = {name: values[: len(prepared)] for name, values in self.run(batch, self._scored_outputs).items()}
         for values in outputs.values():
             if not np.isfinite(values).all():
@@ -126,19 +125,19 @@ class Model:
                 tuple(columns["residual"][number]),
                 tuple(columns["latent"][number]),
             )
-            for number, item in enumerate(prepared)
+            for number, item in enumerate(prepared.beside)
         ]
 
     def _score(
-        self, prepared: Prepared, numbers: Mapping[str, float], residual: tuple[float, ...], latent: tuple[float, ...]
+        self, beside: Beside, numbers: Mapping[str, float], residual: tuple[float, ...], latent: tuple[float, ...]
     ) -> ModalityScore:
         """Calibrate what the graph gave of an object."""
         scores = {
-            output: calibration.score(numbers[output], prepared.sampling)
+            output: calibration.score(numbers[output], beside.sampling)
             for output, calibration in self.calibrations.items()
         }
         score, prior = scores[self.scored_output], scores.get("prior")
-        level = self.calibrations[self.scored_output].level_of(prepared.sampling)
+        level = self.calibrations[self.scored_output].level_of(beside.sampling)
         return ModalityScore(
             score=score,
             sampling=level.name,
@@ -147,14 +146,14 @@ class Model:
             residual=residual,
             latent=latent,
             prior=prior,
-            numbers={**numbers, **prepared.numbers},
-            observed={**prepared.observed, **of_score(self.manifest.modality, score, numbers["error"], prior)},
+            numbers={**numbers, **beside.numbers},
+            observed={**beside.observed, **of_score(self.manifest.modality, score, numbers["error"], prior)},
         )
 
     def reconstruct(self, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """Return what the model would have expected of a batch of any size, by :data:`SHOWN` output.
 
-        Each is ``(n, ...)`` float32, as the manifest describes it. A model without such outputs gives none: that of the
+        Each is ``(n, ...)`` float32, laid out as the input is. A model without such outputs gives none: that of the
         object features, where the reconstruction is the scaled input less the residual.
 
         Raises
@@ -169,18 +168,19 @@ class Model:
                 f"model {self.manifest.name}: expected a reconstruction in finite numbers, found others; the graph is "
                 f"faulty, train or install another"
             )
-        return shown
+        compose = PREPARATIONS[self.manifest.modality].compose
+        return {name: compose(values) for name, values in shown.items()}
 
     def run(
         self, tensors: Mapping[str, NDArray[np.float32]], outputs: Sequence[str] | None = None
     ) -> dict[str, NDArray[np.float32]]:
         """Run the graph on its inputs, a batch of any size; return the named outputs, or all, by name.
 
-        What only other outputs need is not computed.
+        All of the graph is computed, whatever is asked for.
         """
         names = [tensor.name for tensor in self.manifest.outputs] if outputs is None else list(outputs)
         try:
-            return dict(zip(names, self.session.run(names, dict(tensors), only_asked()), strict=True))
+            return dict(zip(names, self.session.run(names, dict(tensors)), strict=True))
         except Exception as failure:  # onnxruntime's exceptions share no base below Exception
             raise ModelError(f"model {self.manifest.name}: the graph does not run: {failure}") from failure
 

@@ -4,6 +4,7 @@ A model is two files, ``<modality>.onnx`` and ``<modality>.json``. All constants
 manifest says what it is, and holds records with the scores it must give: a model that doesn't is refused.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -131,8 +132,19 @@ def head_numbers(transient: Transient, present: Mapping[str, ModalityScore]) -> 
         name: extras[name] for name in survey.real_bogus if name in extras
     }
     for modality, item in present.items():
-        numbers |= {f"{modality}_{output}": value for output, value in item.numbers.items()}
-        numbers |= {f"{modality}_latent_{i}": value for i, value in enumerate(item.latent)}
+        numbers.update(zip(_named(modality, tuple(item.numbers)), item.numbers.values(), strict=True))
+        numbers.update(zip(_counted(f"{modality}_latent", len(item.latent)), item.latent, strict=True))
     if Modality.TRIPLET in present:
-        numbers |= {f"triplet_term_{i}": value for i, value in enumerate(present[Modality.TRIPLET].residual)}
+        terms = present[Modality.TRIPLET].residual
+        numbers.update(zip(_counted("triplet_term", len(terms)), terms, strict=True))
     return numbers
+
+
+@functools.cache
+def _named(modality: str, outputs: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{modality}_{output}" for output in outputs)
+
+
+@functools.cache
+def _counted(name: str, how_many: int) -> tuple[str, ...]:
+    return tuple(f"{name}_{number}" for number in range(how_many))

@@ -17,7 +17,7 @@ _DIFFERENCE = CHANNELS.index("difference")
 def of_features(table: Sequence[Feature], row: NDArray[np.float32]) -> dict[str, float | None]:
     """Take each of a survey's features from the model's input ``(n_features,)``, None where it is NaN."""
     values = zip(table, row.tolist(), strict=True)
-    return {feature.name: None if np.isnan(value) else value for feature, value in values}
+    return {feature.name: value if value == value else None for feature, value in values}  # NaN alone is not itself
 
 
 def of_light_curve(detections: Detections) -> dict[str, float | None]:
@@ -30,13 +30,12 @@ def of_light_curve(detections: Detections) -> dict[str, float | None]:
     }
 
 
-def of_stamps(tensor: NDArray[np.float32]) -> dict[str, float | None]:
-    """Sum up the model's input ``(6, 63, 63)``: the difference's peak on the object, scaled, and what is missing."""
-    n_present = np.count_nonzero(tensor[len(CHANNELS) :])
-    return {
-        "triplet_peak": float(tensor[_DIFFERENCE, _CORE, _CORE].max()),
-        "triplet_missing_share": 1 - n_present / tensor[len(CHANNELS) :].size,
-    }
+def of_stamps(tensors: NDArray[np.float32]) -> list[dict[str, float | None]]:
+    """Sum up inputs ``(n, 6, 63, 63)``: of each the difference's peak on the object, scaled, and what is missing."""
+    peaks = tensors[:, _DIFFERENCE, _CORE, _CORE].max(axis=(1, 2)).tolist()
+    is_there = tensors[:, len(CHANNELS) :].reshape(len(tensors), -1)
+    shares = (1 - is_there.sum(axis=1, dtype=np.float64) / is_there.shape[1]).tolist()
+    return [{"triplet_peak": peak, "triplet_missing_share": share} for peak, share in zip(peaks, shares, strict=True)]
 
 
 def of_score(modality: str, score: float, error: float, prior: float | None = None) -> dict[str, float | None]:

@@ -25,6 +25,8 @@ def parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 def filled_up(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Lay out one to :data:`ROWS` arrays ``(...)`` as ``(ROWS, ...)``; what is left repeats the last of them."""
+    if isinstance(rows, np.ndarray) and len(rows) == ROWS:
+        return rows
     batch = np.empty((ROWS, *rows[0].shape), dtype=np.float32)
     batch[: len(rows)] = rows
     batch[len(rows) :] = rows[-1]

@@ -1,5 +1,8 @@
 """Triplets of stamps: one tensor in which the flux relations between science, template and difference survive."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,13 +38,27 @@ CORE = 3
 ONE_SIGMA_TAIL = 0.158655
 """Share of a normal distribution below minus one standard deviation."""
 
+_N_PARTS = 9
+_REACHES = (28, 110, SIDE * SIDE)
+"""How far to either side of where a rank should be it is looked for in each part; the last is all of it."""
 
-def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
-    """Lay three stamps out as the model's input.
 
-    From each stamp its median is taken as sky. All three are then divided by one noise level, half the range of the
-    middle 68 % of the difference stamp's pixels, so that an excess in the difference is the same number in the science
-    stamp, and how noisy an image is does not show. The scale is asinh(x / 2 sigma), clipped at +-8.
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A triplet about its object, and the sky and the noise that its pixels are measured by."""
+
+    stamps: NDArray[np.float32]
+    """``(3, 63, 63)`` by :data:`CHANNELS`, in the survey's own flux units."""
+    present: NDArray[np.bool_] | None
+    """Where they have pixels; None: everywhere."""
+    sky: NDArray[np.float32]
+    """``(3, 1, 1)``, the median of each."""
+    noise: float
+    """Half the range of the middle 68 % of the difference stamp's pixels."""
+
+
+def measured(triplet: Triplet) -> Measured:
+    """Lay a triplet about its object and measure it.
 
     A stamp cut by the detector's edge is padded with missing pixels, never stretched: along an axis with fewer than 63
     pixels the object is 31 pixels from one of its ends. Which one the object's place on the detector says; where that
@@ -51,12 +68,6 @@ def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
     ----------
     triplet
         Stamps of one shape, 32 to 63 pixels a side, in the survey's own flux units; NaN where a pixel is missing.
-
-    Returns
-    -------
-    NDArray
-        ``(6, 63, 63)`` float32, finite: science, template, difference, 0 (the sky) where missing; then for each 1
-        where its pixel is there and 0 where it is missing.
 
     Raises
     ------
@@ -69,25 +80,79 @@ def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
     stamps, present = _padded(stamps, present, (triplet.y_pixel, triplet.x_pixel))
     is_whole = bool(present.all())
     if is_whole:
-        known = list(stamps.reshape(len(CHANNELS), -1))
+        known = _in_parts(stamps)
     else:
         _check_present(present)
-        known = [stamp[mask] for stamp, mask in zip(stamps, present, strict=True)]
-    science_sky, template_sky = (float(_sorted_at_middle(values)[len(values) // 2]) for values in known[:2])
-    low, difference_sky, high = _middle_range(known[2])
+        known = [np.sort(stamp[mask])[np.newaxis] for stamp, mask in zip(stamps, present, strict=True)]
+    science, template, difference = known
+    middle, tail = difference.size // 2, round(ONE_SIGMA_TAIL * difference.size)
+    low, difference_sky, high = (_at_rank(difference, rank) for rank in (tail, middle, difference.size - 1 - tail))
     noise = (high - low) / 2
     if not noise > abs(difference_sky) * np.finfo(np.float32).eps:
         raise MissingModalityError("the difference stamp is constant: there is no noise to measure fluxes by")
-    sky = np.array([science_sky, template_sky, difference_sky], dtype=np.float32)[:, None, None]
-    tensor = np.empty((2 * len(CHANNELS), SIDE, SIDE), dtype=np.float32)
-    tensor[len(CHANNELS) :] = present
-    scaled = tensor[: len(CHANNELS)]
-    scaled[:] = stamps if is_whole else np.where(present, stamps, sky)
-    scaled -= sky
-    scaled /= np.float32(SOFTENING_SIGMA * noise)
+    skies = [*(_at_rank(parts, parts.size // 2) for parts in (science, template)), difference_sky]
+    sky = np.array(skies, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    return Measured(stamps, None if is_whole else present, sky, noise)
+
+
+def stamp_tensors(triplets: Sequence[Measured]) -> NDArray[np.float32]:
+    """Lay triplets out as the model's input, each the same to the bit whatever the others are.
+
+    From each stamp its median is taken as sky. All three are then divided by one noise level, half the range of the
+    middle 68 % of the difference stamp's pixels, so that an excess in the difference is the same number in the science
+    stamp, and how noisy an image is does not show. The scale is asinh(x / 2 sigma), clipped at +-8.
+
+    Parameters
+    ----------
+    triplets
+        As :func:`measured` gives them.
+
+    Returns
+    -------
+    NDArray
+        ``(n, 6, 63, 63)`` float32, finite: science, template, difference, 0 (the sky) where missing; then for each 1
+        where its pixel is there and 0 where it is missing.
+    """
+    tensors = np.empty((len(triplets), 2 * len(CHANNELS), SIDE, SIDE), dtype=np.float32)
+    scaled = tensors[:, : len(CHANNELS)]
+    tensors[:, len(CHANNELS) :] = 1.0
+    for number, triplet in enumerate(triplets):
+        stamps = triplet.stamps
+        if triplet.present is not None:
+            tensors[number, len(CHANNELS) :] = triplet.present
+            stamps = np.where(triplet.present, stamps, triplet.sky)
+        np.subtract(stamps, triplet.sky, out=scaled[number])
+    softenings = np.array([SOFTENING_SIGMA * triplet.noise for triplet in triplets], dtype=np.float32)
+    scaled /= softenings[:, np.newaxis, np.newaxis, np.newaxis]
     np.arcsinh(scaled, out=scaled)
     np.clip(scaled, -MAX_VALUE, MAX_VALUE, out=scaled)
-    return tensor
+    return tensors
+
+
+def stamp_tensor(triplet: Triplet) -> NDArray[np.float32]:
+    """Lay one triplet out as the model's input, ``(6, 63, 63)``, as :func:`measured` and :func:`stamp_tensors` do."""
+    return stamp_tensors([measured(triplet)])[0]
+
+
+def composed(parts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lay out what the model says of the field's bins and of the middle's pixels as its stamps are.
+
+    Parameters
+    ----------
+    parts
+        ``(n, 2, 3, 21, 21)``: of the field in bins of 3 pixels a side, then of the middle 21 pixels a side.
+
+    Returns
+    -------
+    NDArray
+        ``(n, 3, 63, 63)``: in the middle its own, around it each bin's in all of the bin's pixels.
+    """
+    n_middle = parts.shape[-1]
+    n_pixels = SIDE // n_middle
+    stamps = parts[:, 0].repeat(n_pixels, axis=2).repeat(n_pixels, axis=3)
+    middle = slice(CENTRE - n_middle // 2, CENTRE + n_middle // 2 + 1)
+    stamps[:, :, middle, middle] = parts[:, 1]
+    return stamps
 
 
 def _same_shape(triplet: Triplet) -> list[NDArray[np.float32]]:
@@ -103,19 +168,26 @@ def _same_shape(triplet: Triplet) -> list[NDArray[np.float32]]:
     return stamps
 
 
-def _sorted_at_middle(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.partition(values, len(values) // 2)
+def _in_parts(stamps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Deal the pixels of whole stamps ``(3, 63, 63)`` out to parts, each sorted: ``(3, 9, 441)``."""
+    return np.sort(stamps.reshape(len(CHANNELS), -1, _N_PARTS).swapaxes(1, 2), axis=2)
 
 
-def _middle_range(values: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Return the pixels at minus one sigma, the middle and plus one sigma of a normal distribution, in rank."""
-    # Three partitions, each of a half of what is left, take half as long as one to three places.
-    middle, tail = len(values) // 2, round(ONE_SIGMA_TAIL * len(values))
-    halves = _sorted_at_middle(values)
-    low = np.partition(halves[:middle], tail)[tail]
-    above = halves[middle + 1 :]
-    high = np.partition(above, len(above) - 1 - tail)[len(above) - 1 - tail]
-    return float(low), float(halves[middle]), float(high)
+def _at_rank(parts: NDArray[np.float32], rank: int) -> float:
+    """Return the pixel that would be at a rank if all were sorted; given are sorted parts ``(n_parts, n)``.
+
+    It is about as far along in each part as in all. Where it is not among those, more are looked at: short lists are
+    sorted many times faster than long ones, and than what stands at one place of a long one is found.
+    """
+    n_parts, n = parts.shape
+    place = rank * n // parts.size
+    for reach in _REACHES:
+        first, end = max(0, place - reach), min(n, place + reach)
+        found = np.sort(parts[:, first:end], axis=None)[rank - n_parts * first]
+        is_above = first == 0 or parts[:, first - 1].max() <= found
+        if is_above and (end == n or found <= parts[:, end].min()):
+            break
+    return float(found)
 
 
 def _padded(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from annotator.errors import ModelError
 from annotator.models import ModalityScore, Model
-from annotator.preprocess.triplet import CENTRE, CHANNELS, ONE_SIGMA_TAIL, SIDE, SOFTENING_SIGMA
+from annotator.preprocess.triplet import CENTRE, CHANNELS, ONE_SIGMA_TAIL, SIDE, SOFTENING_SIGMA, stamp_tensors
 from annotator.reasons.reason import Reason
 from annotator.surveys import SURVEYS
 from annotator.transient import Transient
@@ -144,7 +144,8 @@ class Finding:
 def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Reason, ...]:
     """Name what the strongest terms of the error are made of; terms of one thing are one reason."""
     survey = SURVEYS[transient.survey]
-    stamps = Stamps(survey.stamp_tensor(transient.triplet.as_scored()), survey.pixel_arcsec)
+    measured = survey.measured(transient.triplet.as_scored())
+    stamps = Stamps(stamp_tensors([measured])[0], survey.pixel_arcsec)
     (deviation,) = model.reconstruct({"stamps": stamps.tensor[np.newaxis]})["deviation"]
     excess = np.logaddexp(0.0, np.asarray(scored.residual, dtype=np.float64)) ** 4  # as the graph combines them
     shares = excess / excess.sum()

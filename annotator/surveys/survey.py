@@ -4,10 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from annotator.preprocess.features import Feature
+from annotator.preprocess.triplet import Measured
 from annotator.transient import Transient, Triplet
 
 _NUMBER = re.compile("[1-9][0-9]{0,18}")
@@ -58,8 +56,8 @@ class Survey:
     parse: Callable[..., Transient]
     """Reads a record (a row of a query, a message of a stream, an answer of `object`), in which no date is later than a
     second argument (MJD; infinity where it is left out); raises RecordError."""
-    stamp_tensor: Callable[[Triplet], NDArray[np.float32]]
-    """Makes the triplet model's input of stamps as Lasair serves them; raises MissingModalityError."""
+    measured: Callable[[Triplet], Measured]
+    """Measures stamps as Lasair serves them, for the triplet model's input; raises MissingModalityError."""
     pixel_arcsec: float
     """Side of a pixel of the stamps."""
     real_bogus: tuple[str, ...]

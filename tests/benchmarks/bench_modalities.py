@@ -244,10 +244,10 @@ def _enrich(transient: Transient, files: dict[str, bytes]) -> Transient:
 def _model_steps(name: str, model: Model, transients: Sequence[Transient]) -> dict[str, Callable[[], object]]:
     preparation = PREPARATIONS[name]
     taken = _taken(preparation, transients)
-    made = [prepared for part in parts(taken) for prepared in preparation.lay_out(part)]
+    made = [preparation.lay_out(part) for part in parts(taken)]
     return {
         f"{name}: tensors": lambda: [preparation.lay_out(part) for part in parts(_taken(preparation, transients))],
-        f"{name}: graph and scores": lambda: [model.score_prepared(part, [""] * len(part)) for part in parts(made)],
+        f"{name}: graph and scores": lambda: [model.score_prepared(part, [""] * len(part)) for part in made],
     }
 
 

@@ -222,14 +222,14 @@ def test_a_score_asks_for_no_output_that_is_only_looked_at(all_models):
         asked = []
 
         class Session:
-            def run(self, names, tensors, options, graph=model.session, asked=asked):
-                asked.append((set(names), options.only_execute_path_to_fetches))
-                return graph.run(names, tensors, options)
+            def run(self, names, tensors, graph=model.session, asked=asked):
+                asked.append(set(names))
+                return graph.run(names, tensors)
 
         watched = dataclasses.replace(model, session=Session())
         scored = watched.score(reference_transient(model.manifest.references[0].record, "ztf"))
         expected = {"error", "residual", "latent"} | ({"oddity", "prior"} if name == "features" else set())
-        assert isinstance(scored, ModalityScore) and asked == [(expected, True)]
+        assert isinstance(scored, ModalityScore) and asked == [expected]
 
 
 def test_outputs_are_named_or_all_and_the_object_features_have_none_to_look_at(all_models):
@@ -243,8 +243,9 @@ def test_outputs_are_named_or_all_and_the_object_features_have_none_to_look_at(a
         np.testing.assert_allclose(model.score(transient).latent, everything["latent"][0], rtol=1e-4, atol=1e-5)
         shown = model.reconstruct(tensors)
         assert set(shown) == set(everything) & {"reconstruction", "deviation"}
+        compose = PREPARATIONS[model.manifest.modality].compose
         for name, values in shown.items():
-            np.testing.assert_array_equal(values, everything[name])
+            np.testing.assert_array_equal(values, compose(everything[name]))
     assert all_models.models["features"].reconstruct(PREPARATIONS["features"](ztf.parse(ROWS[0])).tensors) == {}
 
 
@@ -252,7 +253,7 @@ def test_a_reconstruction_that_is_not_finite_is_refused(all_models):
     model = all_models.models["lightcurve"]
 
     class Session:
-        def run(self, names, tensors, options):
+        def run(self, names, tensors):
             return [np.full((1, 2, 176), np.nan, dtype=np.float32) for _ in names]
 
     with pytest.raises(ModelError, match="expected a reconstruction in finite numbers"):

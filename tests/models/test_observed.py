@@ -36,7 +36,7 @@ def test_of_stamps_it_is_the_object_that_peaks_and_pixels_of_all_three_that_are_
     tensor[3:] = 1
     tensor[2, 0, 0], tensor[0, CENTRE, CENTRE], tensor[2, CENTRE + 2, CENTRE - 1] = 8.0, 7.0, 2.5
     tensor[4, :21] = 0
-    observed = of_stamps(tensor)
+    (observed,) = of_stamps(tensor[np.newaxis])
     assert observed["triplet_peak"] == 2.5 and np.isclose(observed["triplet_missing_share"], 1 / 9)
 
 

@@ -35,10 +35,10 @@ def _what(manifest: Manifest) -> str:
     return f"""
 # {manifest.version}: anomaly score of Lasair-ZTF objects from their stamps
 
-Two convolutional autoencoders, one of the whole stamps and one of their middle 21x21 pixels, have learned to
-reconstruct the science, template and difference stamps of real ZTF detections. What they reconstruct badly, by the
-deviation that they themselves expect of each pixel, is unlike them. It serves to choose which objects a person looks
-at; it is no classifier.
+Two convolutional autoencoders, one of the whole stamps in bins of 3x3 pixels and one of their middle 21x21 pixels, have
+learned to reconstruct the science, template and difference stamps of real ZTF detections. What they reconstruct badly,
+by the deviation that they themselves expect of each bin or pixel, is unlike them. It serves to choose which objects a
+person looks at; it is no classifier.
 
 | | |
 |---|---|
@@ -47,17 +47,18 @@ at; it is no classifier.
 `triplet.json` |
 | input | `stamps` (n, 6, 63, 63) float32: {manifest.inputs[0].meaning.removeprefix("float32, ")} |
 | outputs | `error` (n,): {manifest.outputs[0].meaning.removeprefix("float32, ")}; `residual` (n, {len(TERMS)}): the \
-terms; `latent` ({", ".join(manifest.outputs[2].shape)}); to look at, `reconstruction` and `deviation` (n, 3, 63, 63): \
-what was expected, and how far the pixels are from it in the deviations expected of them |
+terms; `latent` ({", ".join(manifest.outputs[2].shape)}); to look at, `reconstruction` and `deviation` \
+({", ".join(manifest.outputs[3].shape)}): what was expected of bins and of the middle's pixels, and how far they are \
+from it in the deviations expected of them |
 | bottleneck | {manifest.outputs[2].shape[1]} numbers for 11,907 pixels (AHA's: 8,192 for 12,288) |
 | preprocessing | version {manifest.preprocess_version}: sky taken off each stamp, one noise level for all three, \
 asinh; edges padded with missing pixels, never stretched |
 | epoch | the brightest positive detection, in training, calibration and serving alike |
 | score | {calibration_words(manifest)} |
 
-A term of the error is the fourth-power mean of one channel's noise-weighted residuals (in boxes of 1 or 3 pixels, in a
-disc about the object), as a logarithm in robust deviations from the median of normals of the same brightness that
-trained nothing:
+A term of the error is the fourth-power mean of one channel's noise-weighted residuals (in boxes of 1 or 3 pixels, which
+of the field are its bins, in a disc about the object), as a logarithm in robust deviations from the median of normals
+of the same brightness that trained nothing:
 
 {chr(10).join(f"- {term.name}" for term in TERMS)}
 """

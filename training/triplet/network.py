@@ -1,4 +1,7 @@
-"""The triplet's network: autoencoders of the stamps and of their middle, errors weighed by expected noise."""
+"""The triplet's network: autoencoders of the whole stamps in bins and of their middle in pixels.
+
+Errors are weighed by the noise that the networks expect.
+"""
 
 from dataclasses import dataclass
 
@@ -10,11 +13,13 @@ from torch.nn import functional
 from annotator.preprocess.triplet import CENTRE, CHANNELS, MAX_VALUE, SIDE
 from training.export.rows import sum_of_rows
 
-FIELD_WIDTHS = (8, 24, 64)
-FIELD_LATENT = 32
-CORE_SIDE = 21
-CORE_WIDTHS = (24, 48)
-CORE_LATENT = 12
+BINS_PIXELS = 3
+"""Side of the bins in which the field is looked at: a star's image is two pixels wide, and away from the object it is
+enough to know that something is there."""
+CORE_SIDE = SIDE // BINS_PIXELS
+"""Pixels of the middle, as many as the field has bins: both networks are alike."""
+WIDTHS = (16, 48)
+FIELD_LATENT, CORE_LATENT = 32, 12
 """Both bottlenecks together: 44 numbers for 11,907 pixels (AHA's has 8,192)."""
 
 N_HIDDEN = 64
@@ -38,7 +43,8 @@ class Term:
     """``field`` or ``core``."""
     channel: str
     box_pixels: int
-    """Side of the box over which residuals are averaged first: what is faint in each pixel adds up."""
+    """Side of the box over which residuals are averaged first: what is faint in each pixel adds up. The field has them
+    in its bins already."""
     radius_pixels: float
     """Of the disc about the object."""
 
@@ -49,27 +55,27 @@ class Term:
 
 
 TERMS = (
-    Term("field", "difference", 1, 5),
-    Term("field", "difference", 3, 45),
-    Term("field", "science", 1, 5),
-    Term("core", "difference", 1, 6),
+    Term("field", "difference", BINS_PIXELS, 45),
     Term("core", "difference", 3, 15),
-    Term("core", "template", 1, 6),
+    Term("core", "difference", 1, 6),
+    Term("core", "difference", 1, 3),
+    Term("core", "science", 1, 3),
+    Term("core", "template", 1, 3),
 )
 
 
 class ConvolutionalAutoencoder(nn.Module):
     """Strided convolutions down to a few numbers, and the mirror of it up to a mean and a log noise per pixel."""
 
-    def __init__(self, side: int, widths: tuple[int, ...], n_latent: int) -> None:
+    def __init__(self, n_latent: int) -> None:
         super().__init__()
-        sides, channels = [side], [2 * len(CHANNELS), *widths]
-        for _ in widths:
+        sides, channels = [CORE_SIDE], [2 * len(CHANNELS), *WIDTHS]
+        for _ in WIDTHS:
             sides.append((sides[-1] + 1) // 2)
-        n_flat = widths[-1] * sides[-1] ** 2
+        n_flat = WIDTHS[-1] * sides[-1] ** 2
         down: list[nn.Module] = []
         up: list[nn.Module] = []
-        for i, (n_in, n_out) in enumerate(zip(channels, widths, strict=False)):
+        for i, (n_in, n_out) in enumerate(zip(channels, WIDTHS, strict=False)):
             down += [nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), nn.ReLU()]
             step = nn.ConvTranspose2d(n_out, n_in, 3, stride=2, padding=1, output_padding=1 - sides[i] % 2)
             up = [step] if not up else [step, nn.ReLU(), *up]
@@ -81,12 +87,12 @@ class ConvolutionalAutoencoder(nn.Module):
             nn.ReLU(),
             nn.Linear(N_HIDDEN, n_flat),
             nn.ReLU(),
-            nn.Unflatten(1, (widths[-1], sides[-1], sides[-1])),
+            nn.Unflatten(1, (WIDTHS[-1], sides[-1], sides[-1])),
             *up,
         )
 
     def forward(self, stamps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """``(n, 6, s, s)`` -> residual in expected deviations, log noise and mean, ``(n, 3, s, s)``, and latent."""
+        """``(n, 6, 21, 21)`` -> residual in expected deviations, log noise, mean, ``(n, 3, 21, 21)``, and latent."""
         latent = self.encoder(stamps)
         decoded = self.decoder(latent)
         mean, log_noise = decoded[:, :3], decoded[:, 3:].clamp(*LOG_NOISE_RANGE)
@@ -105,18 +111,20 @@ class TripletModel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.field = ConvolutionalAutoencoder(SIDE, FIELD_WIDTHS, FIELD_LATENT)
-        self.core = ConvolutionalAutoencoder(CORE_SIDE, CORE_WIDTHS, CORE_LATENT)
+        self.field = ConvolutionalAutoencoder(FIELD_LATENT)
+        self.core = ConvolutionalAutoencoder(CORE_LATENT)
         for number, term in enumerate(TERMS):
             self.register_buffer(f"disc_{number}", _disc(term))
-        self.register_buffer("bright_disc", _disc(Term("field", "difference", 1, SOURCE_RADIUS_PIXELS)))
+        self.register_buffer("bright_disc", _disc(Term("core", "difference", 1, SOURCE_RADIUS_PIXELS)))
+        for n_pixels in sorted({term.box_pixels for term in TERMS if term.network == "core"} - {1}):
+            self.register_buffer(f"box_{n_pixels}", _box(n_pixels))
         self.register_buffer("brightness_range", torch.tensor([0.0, MAX_VALUE]))
         self.register_buffer("coefficients", torch.zeros(3, len(TERMS)))
         self.register_buffer("scale", torch.ones(len(TERMS)))
 
     def loss(self, stamps: Tensor) -> Tensor:
         """Return both autoencoders' losses, which share no weight, as one number."""
-        return self.field.loss(stamps) + self.core.loss(stamps[:, :, _CORE, _CORE])
+        return self.field.loss(binned(stamps)) + self.core.loss(_core_of(stamps))
 
     def powers(self, stamps: Tensor) -> Tensor:
         """``(n, 6, 63, 63)`` -> 1, b and b squared ``(n, 3)``; b is the source's brightness, scaled as its pixels are.
@@ -124,7 +132,7 @@ class TripletModel(nn.Module):
         A bright source is reconstructed less well, in noise levels, than a faint one: odd is what is worse than others
         as bright. Beyond the brightness of the normals it was fitted to nothing is extrapolated.
         """
-        peak = (stamps[:, 2] * self.bright_disc).amax(dim=(1, 2))
+        peak = (_core_of(stamps)[:, 2] * self.bright_disc).amax(dim=(1, 2))
         brightness = torch.minimum(torch.maximum(peak, self.brightness_range[0]), self.brightness_range[1])
         return torch.stack([torch.ones_like(brightness), brightness, brightness * brightness], dim=1)
 
@@ -132,31 +140,36 @@ class TripletModel(nn.Module):
         """``(n, 6, 63, 63)`` -> log of each term ``(n, 6)``, latent ``(n, 44)``, reconstruction and deviation.
 
         Reconstruction, in the input's scale, and deviation, the residual in expected deviations, are
-        ``(n, 3, 63, 63)``; their middle is the core's.
+        ``(n, 2, 3, 21, 21)``: the field's and the core's (:func:`annotator.preprocess.triplet.composed`).
         """
-        core = stamps[:, :, _CORE, _CORE]
-        field_residual, _, field_mean, field_latent = self.field(stamps)
+        field, core = binned(stamps), _core_of(stamps)
+        field_residual, _, field_mean, field_latent = self.field(field)
         core_residual, _, core_mean, core_latent = self.core(core)
-        logs, boxed = [], {}
+        logs, powers = [], {}
         for number, term in enumerate(TERMS):
-            residual, present = (
-                (field_residual, stamps[:, 3:]) if term.network == "field" else (core_residual, core[:, 3:])
-            )
+            residual, seen = (field_residual, field) if term.network == "field" else (core_residual, core)
             channel = CHANNELS.index(term.channel)
             key = (term.network, channel, term.box_pixels)
-            if key not in boxed:
-                boxed[key] = _boxed(residual[:, channel : channel + 1], term.box_pixels)
-            weight = present[:, channel : channel + 1] * getattr(self, f"disc_{number}")
-            total = sum_of_rows((boxed[key] * weight).flatten(1))
-            mean = total / weight.sum(dim=(1, 2, 3)).clamp(min=1.0)
+            if key not in powers:
+                powers[key] = _fourth_power(self._boxed(residual[:, channel], term))
+            weight = seen[:, len(CHANNELS) + channel] * getattr(self, f"disc_{number}")
+            total = sum_of_rows((powers[key] * weight).flatten(1))
+            mean = total / sum_of_rows(weight.flatten(1)).clamp(min=1.0)
             logs.append(0.25 * torch.log(mean.clamp(min=1e-6)))
         latent = torch.cat([field_latent, core_latent], dim=1)
         return (
             torch.stack(logs, dim=1),
             latent,
-            _composed(field_mean, core_mean),
-            _composed(field_residual, core_residual),
+            torch.stack([field_mean, core_mean], dim=1),
+            torch.stack([field_residual, core_residual], dim=1),
         )
+
+    def _boxed(self, residual: Tensor, term: Term) -> Tensor:
+        """Average ``(n, 21, 21)`` in boxes, in units of the average's own deviation if pixels were independent."""
+        if term.network == "field" or term.box_pixels == 1:
+            return residual
+        box = getattr(self, f"box_{term.box_pixels}")
+        return box @ (residual @ box) / term.box_pixels
 
     def forward(self, stamps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """``(n, 6, 63, 63)`` -> error ``(n,)``, terms in robust deviations ``(n, 6)``, and what :meth:`terms` adds."""
@@ -192,33 +205,31 @@ def fit_terms(model: TripletModel, stamps: Tensor) -> None:
     model.scale.copy_(torch.from_numpy(np.maximum((high - low) / 2, 1e-3)))
 
 
-def _boxed(residual: Tensor, box_pixels: int) -> Tensor:
-    """Average in boxes, in units of the average's own deviation if pixels were independent; to the fourth power."""
-    if box_pixels > 1:
-        # Along one axis after the other: a pool of both takes three times as long in the graph.
-        for axis in (2, 3):
-            residual = _summed(residual, box_pixels, axis)
-        residual = residual / box_pixels
-    square = residual.clamp(-MAX_RESIDUAL, MAX_RESIDUAL).square()
+def binned(stamps: Tensor) -> Tensor:
+    """``(n, 6, 63, 63)`` -> ``(n, 6, 21, 21)``: the mean of the pixels of each bin that are there, and their share."""
+    n_bins = SIDE // BINS_PIXELS
+    sums = stamps.reshape(-1, 2 * len(CHANNELS), n_bins, BINS_PIXELS, n_bins, BINS_PIXELS).sum(dim=(3, 5))
+    values, n_present = sums[:, : len(CHANNELS)], sums[:, len(CHANNELS) :]
+    return torch.cat([values / n_present.clamp(min=1.0), n_present / BINS_PIXELS**2], dim=1)
+
+
+def _core_of(stamps: Tensor) -> Tensor:
+    return stamps[:, :, _CORE, _CORE]
+
+
+def _fourth_power(residual: Tensor) -> Tensor:
+    bounded = residual.clamp(-MAX_RESIDUAL, MAX_RESIDUAL)
+    square = bounded * bounded
     return square * square
 
 
-def _summed(values: Tensor, n_pixels: int, axis: int) -> Tensor:
-    """Sum each pixel and its neighbours along an axis; beyond the edge there is nothing."""
-    reach, side = n_pixels // 2, values.shape[axis]
-    edges = (0, 0, reach, reach) if axis == 2 else (reach, reach)
-    padded = functional.pad(values, edges)
-    return sum(padded.narrow(axis, start, side) for start in range(1, n_pixels)) + padded.narrow(axis, 0, side)
-
-
-def _composed(field: Tensor, core: Tensor) -> Tensor:
-    """Put the core in the middle of the field: ``(n, 3, 63, 63)`` and ``(n, 3, 21, 21)`` -> ``(n, 3, 63, 63)``."""
-    left, right = field[:, :, _CORE, : _CORE.start], field[:, :, _CORE, _CORE.stop :]
-    middle = torch.cat([left, core, right], dim=3)
-    return torch.cat([field[:, :, : _CORE.start], middle, field[:, :, _CORE.stop :]], dim=2)
+def _box(n_pixels: int) -> Tensor:
+    """Return the matrix that sums each pixel of a row and its neighbours; beyond the edge there is nothing."""
+    places = np.arange(CORE_SIDE)
+    return torch.from_numpy((np.abs(places[:, np.newaxis] - places) <= n_pixels // 2).astype(np.float32))
 
 
 def _disc(term: Term) -> Tensor:
-    side = SIDE if term.network == "field" else CORE_SIDE
-    rows, columns = np.mgrid[:side, :side] - side // 2
-    return torch.from_numpy((np.hypot(rows, columns) <= term.radius_pixels).astype(np.float32))
+    rows, columns = np.mgrid[:CORE_SIDE, :CORE_SIDE] - CORE_SIDE // 2
+    pixels = BINS_PIXELS if term.network == "field" else 1
+    return torch.from_numpy((pixels * np.hypot(rows, columns) <= term.radius_pixels).astype(np.float32))

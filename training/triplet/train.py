@@ -43,7 +43,7 @@ from training.recipe import (
 from training.triplet import evaluate as triplet_evaluate
 from training.triplet.card import triplet_card
 from training.triplet.fit import TripletSettings, fit_triplets, outputs_of
-from training.triplet.network import CORE_LATENT, CORE_SIDE, FIELD_LATENT, TERMS, TripletModel
+from training.triplet.network import BINS_PIXELS, CORE_LATENT, CORE_SIDE, FIELD_LATENT, TERMS, TripletModel
 from training.triplet.out_of_fold import out_of_fold_terms, write_stamps
 
 log = logging.getLogger(__name__)
@@ -199,8 +199,8 @@ def _distributions(errors: NDArray[np.float64], picks: StampTable) -> tuple[Dist
     return distributions_of(
         "triplet",
         [
-            of_stamps(tensor) | of_score("triplet", float(score), float(error))
-            for tensor, score, error in zip(table.tensors, scores, found, strict=True)
+            observed | of_score("triplet", float(score), float(error))
+            for observed, score, error in zip(of_stamps(table.tensors), scores, found, strict=True)
         ],
     )
 
@@ -217,6 +217,7 @@ def _manifest(
 ) -> Manifest:
     split, is_normal = table.split(SERVED), table.is_normal
     n_terms, n_latent = str(len(TERMS)), str(FIELD_LATENT + CORE_LATENT)
+    shown = ("n", "2", str(len(CHANNELS)), str(CORE_SIDE), str(CORE_SIDE))
     return Manifest(
         **identity("triplet", "triplet", version, graph),
         inputs=(
@@ -238,15 +239,15 @@ def _manifest(
             Tensor("latent", ("n", n_latent), "float32, the bottlenecks of the field and of its middle"),
             Tensor(
                 "reconstruction",
-                ("n", "3", "63", "63"),
-                f"float32, what the bottlenecks stand for, in the input's scale: the field's, and in the middle "
-                f"{CORE_SIDE} x {CORE_SIDE} pixels the middle's",
+                shown,
+                f"float32, what the bottlenecks stand for, in the input's scale: of the whole stamps in bins of "
+                f"{BINS_PIXELS} x {BINS_PIXELS} pixels, then of their middle {CORE_SIDE} x {CORE_SIDE} pixels",
             ),
             Tensor(
                 "deviation",
-                ("n", "3", "63", "63"),
-                "float32, pixels less reconstruction in expected deviations, composed likewise, 0 where missing: what "
-                "the terms are made of",
+                shown,
+                "float32, bins and pixels less reconstruction in expected deviations, 0 where missing: what the terms "
+                "are made of",
             ),
         ),
         training=provenance(

@@ -3,7 +3,7 @@
 import re
 from types import MappingProxyType
 
-from annotator.preprocess.triplet import stamp_tensor
+from annotator.preprocess.triplet import measured
 from annotator.surveys.survey import Survey
 from annotator.surveys.values import JD_MINUS_MJD
 from annotator.surveys.ztf.columns import FEATURES
@@ -35,7 +35,7 @@ ZTF = Survey(
     other_columns=OTHER_COLUMNS,
     surroundings=SURROUNDINGS,
     parse=parse,
-    stamp_tensor=stamp_tensor,
+    measured=measured,
     pixel_arcsec=PIXEL_ARCSEC,
     real_bogus=("rb", "drb"),
     batch_annotations=1,

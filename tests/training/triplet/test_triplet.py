@@ -10,7 +10,7 @@ from annotator.errors import ConfigError, ModelError
 from annotator.models import Missing, load_models
 from annotator.models.manifest import parse_manifest
 from annotator.models.runtime import onnxruntime
-from annotator.preprocess.triplet import CENTRE, CHANNELS, stamp_tensor
+from annotator.preprocess.triplet import CENTRE, CHANNELS, composed, stamp_tensor
 from annotator.sandbox import simulate_night
 from annotator.sandbox.sky.stamps import simulate
 from annotator.transient import Transient, Triplet
@@ -21,7 +21,7 @@ from training.triplet import evaluate as triplet_evaluate
 from training.triplet.aha import AhaTripletModel, aha_tensor
 from training.triplet.fit import TripletSettings, fit_triplets, outputs_of
 from training.triplet.injection import INJECTIONS
-from training.triplet.network import TERMS, TripletModel, combined, fit_terms
+from training.triplet.network import TERMS, TripletModel, binned, combined, fit_terms
 
 N_OBJECTS = 180
 
@@ -229,34 +229,55 @@ def test_a_normal_s_terms_are_about_zero_at_any_brightness(table):
     np.testing.assert_allclose((np.percentile(terms, 84.1345, 0) - np.percentile(terms, 15.8655, 0)) / 2, 1, atol=0.02)
 
 
+def test_a_bin_is_the_mean_of_its_pixels_that_are_there_and_their_share():
+    rng = np.random.default_rng(5)
+    there = (rng.random((4, 3, 63, 63)) < 0.6).astype(np.float32)
+    there[0, 0, :6] = 0
+    values = rng.normal(size=there.shape).astype(np.float32) * there
+    found = binned(torch.from_numpy(np.concatenate([values, there], axis=1))).numpy()
+    for n, channel, row, column in np.ndindex(4, 3, 21, 21):
+        part = slice(3 * row, 3 * row + 3), slice(3 * column, 3 * column + 3)
+        pixels = values[n, channel][part][there[n, channel][part] == 1]
+        assert found[n, channel, row, column] == pytest.approx(pixels.mean() if len(pixels) else 0.0, abs=1e-6)
+        assert found[n, 3 + channel, row, column] == pytest.approx(len(pixels) / 9)
+
+
 def test_missing_pixels_add_nothing_to_the_error_s_terms(model, table):
     """What stands under the mask cannot matter: it is multiplied away before the network's errors are averaged."""
     tensor = torch.from_numpy(table.tensors[:1].copy())
     tensor[:, 5, :12] = 0
-    residual, *_ = model.field(tensor)
-    assert (residual[:, 2, :12] == 0).all()
+    residual, *_ = model.field(binned(tensor))
+    assert (residual[:, 2, :4] == 0).all()
 
 
 def test_what_is_shown_is_the_field_s_with_the_core_s_middle_and_explains_the_terms(model, table):
-    """The terms of the field's box of one pixel, by a second implementation, from the deviation that is shown."""
+    """The terms, by a second implementation, from the deviation that is shown."""
     stamps = torch.from_numpy(table.tensors[:20].copy())
     stamps[:, 4, :9] = stamps[:, 1, :9] = 0  # missing rows of the template
     with torch.no_grad():
         _, _, _, reconstruction, deviation = model(stamps)
         logs = model.terms(stamps)[0].numpy()
-        field_residual, _, field_mean, _ = model.field(stamps)
+        field_residual, _, field_mean, _ = model.field(binned(stamps))
         core_residual, _, core_mean, _ = model.core(stamps[:, :, 21:42, 21:42])
-    for shown, field, core in ((reconstruction, field_mean, core_mean), (deviation, field_residual, core_residual)):
-        expected = field.numpy().copy()
+    for parts, field, core in ((reconstruction, field_mean, core_mean), (deviation, field_residual, core_residual)):
+        shown = composed(parts.numpy())
+        expected = np.kron(field.numpy(), np.ones((3, 3), np.float32))
         expected[:, :, 21:42, 21:42] = core.numpy()
-        np.testing.assert_array_equal(shown.numpy(), expected)
-    assert (deviation[:, 1, :9] == 0).all() and (reconstruction[:, 1, :9] != 0).any()
-    place = next(i for i, t in enumerate(TERMS) if (t.network, t.channel, t.box_pixels) == ("core", "template", 1))
-    rows, columns = np.mgrid[:63, :63] - 31
-    disc = (np.hypot(rows, columns) <= TERMS[place].radius_pixels) * stamps[:, 4].numpy()
-    clipped = np.clip(deviation[:, 1].numpy().astype(np.float64), -30, 30)
-    means = (clipped**4 * disc).sum(axis=(1, 2)) / disc.sum(axis=(1, 2))
-    np.testing.assert_allclose(logs[:, place], np.log(means) / 4, rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(shown, expected)
+    assert (composed(deviation.numpy())[:, 1, :9] == 0).all() and (
+        composed(reconstruction.numpy())[:, 1, :9] != 0
+    ).any()
+    rows, columns = np.mgrid[:21, :21] - 10
+    for number, term in enumerate(TERMS):
+        channel, is_field = CHANNELS.index(term.channel), term.network == "field"
+        residual = (field_residual if is_field else core_residual).numpy().astype(np.float64)[:, channel]
+        seen = binned(stamps)[:, 3 + channel] if is_field else stamps[:, 3 + channel, 21:42, 21:42]
+        disc = (np.hypot(rows, columns) * (3 if is_field else 1) <= term.radius_pixels) * seen.numpy()
+        if not is_field and term.box_pixels == 3:
+            padded = np.pad(residual, ((0, 0), (1, 1), (1, 1)))
+            residual = sum(padded[:, i : i + 21, j : j + 21] for i in range(3) for j in range(3)) / 3
+        means = (np.clip(residual, -30, 30) ** 4 * disc).sum(axis=(1, 2)) / disc.sum(axis=(1, 2))
+        np.testing.assert_allclose(logs[:, number], np.log(means) / 4, rtol=1e-3, atol=1e-4)
 
 
 def test_training_lowers_the_loss(table):
@@ -339,11 +360,16 @@ def test_the_shipped_model_shows_what_it_expected_of_simulated_stamps_in_finite_
     for values in shown.values():
         assert values.shape == (20, 3, 63, 63) and values.dtype == np.float32 and np.isfinite(values).all()
     assert (shown["deviation"][tensors[:, 3:] == 0] == 0).all()
-    # A pixel above what was expected deviates upwards, one below downwards.
-    apart = tensors[:, :3] - shown["reconstruction"]
-    is_apart = (tensors[:, 3:] == 1) & (np.abs(apart) > 1e-3)
+    # A pixel of the middle above what was expected deviates upwards, one below downwards; elsewhere a bin.
+    bins = np.kron(tensors[:, :3].reshape(20, 3, 21, 3, 21, 3).mean(axis=(3, 5)), np.ones((3, 3)))
+    whole = tensors[1:]
+    assert (whole[:, 3:] == 1).all()
+    seen = bins[1:]
+    seen[:, :, 21:42, 21:42] = whole[:, :3, 21:42, 21:42]
+    apart = seen - shown["reconstruction"][1:]
+    is_apart = np.abs(apart) > 1e-3
     assert is_apart.mean() > 0.5
-    assert (np.sign(apart) == np.sign(shown["deviation"]))[is_apart].all()
+    assert (np.sign(apart) == np.sign(shown["deviation"][1:]))[is_apart].all()
 
 
 def test_the_shipped_references_are_simulated(all_models):
