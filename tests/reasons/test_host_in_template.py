@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from annotator.preprocess.triplet import CENTRE, SIDE
+from annotator.preprocess.triplet import CENTRE, SIDE, stamp_tensor
 from annotator.reasons.triplet import Stamps
 from annotator.surveys import SURVEYS
 from annotator.transient import Triplet
@@ -19,7 +19,7 @@ def seen(template: np.ndarray, seed: int, noise: float = 2.0) -> Stamps:
     source = 200 * np.exp(-0.5 * (RADIUS / 1.2) ** 2)
     difference = source + rng.normal(0.0, 3 * noise, RADIUS.shape)
     stamps = (np.nan_to_num(template) + difference, template + rng.normal(0.0, noise, RADIUS.shape), difference)
-    return Stamps(SURVEY.stamp_tensor(Triplet(*(stamp.astype(np.float32) for stamp in stamps))), SURVEY.pixel_arcsec)
+    return Stamps(stamp_tensor(Triplet(*(stamp.astype(np.float32) for stamp in stamps))), SURVEY.pixel_arcsec)
 
 
 @pytest.mark.parametrize("scale_pixels", [4.0, 12.0, 25.0])

@@ -56,9 +56,9 @@ asinh; edges padded with missing pixels, never stretched |
 | epoch | the brightest positive detection, in training, calibration and serving alike |
 | score | {calibration_words(manifest)} |
 
-A term of the error is the fourth-power mean of one channel's noise-weighted residuals (in boxes of 1 or 3 pixels, which
-of the field are its bins, in a disc about the object), as a logarithm in robust deviations from the median of normals
-of the same brightness that trained nothing:
+A term of the error is the fourth-power mean of one channel's noise-weighted residuals (of the field's bins, boxes of 3
+pixels, or of the middle's pixels, in a disc about the object), as a logarithm in robust deviations from the median of
+normals of the same brightness that trained nothing:
 
 {chr(10).join(f"- {term.name}" for term in TERMS)}
 """

@@ -42,11 +42,13 @@ class Term:
     network: str
     """``field`` or ``core``."""
     channel: str
-    box_pixels: int
-    """Side of the box over which residuals are averaged first: what is faint in each pixel adds up. The field has them
-    in its bins already."""
     radius_pixels: float
     """Of the disc about the object."""
+
+    @property
+    def box_pixels(self) -> int:
+        """Side of what it looks at one by one: what is faint in each pixel adds up in the field's bins."""
+        return BINS_PIXELS if self.network == "field" else 1
 
     @property
     def name(self) -> str:
@@ -55,12 +57,12 @@ class Term:
 
 
 TERMS = (
-    Term("field", "difference", BINS_PIXELS, 45),
-    Term("core", "difference", 3, 15),
-    Term("core", "difference", 1, 6),
-    Term("core", "difference", 1, 3),
-    Term("core", "science", 1, 3),
-    Term("core", "template", 1, 3),
+    Term("field", "difference", 15),
+    Term("field", "difference", 45),
+    Term("field", "science", 5),
+    Term("core", "difference", 3),
+    Term("core", "difference", 6),
+    Term("core", "template", 6),
 )
 
 
@@ -115,9 +117,7 @@ class TripletModel(nn.Module):
         self.core = ConvolutionalAutoencoder(CORE_LATENT)
         for number, term in enumerate(TERMS):
             self.register_buffer(f"disc_{number}", _disc(term))
-        self.register_buffer("bright_disc", _disc(Term("core", "difference", 1, SOURCE_RADIUS_PIXELS)))
-        for n_pixels in sorted({term.box_pixels for term in TERMS if term.network == "core"} - {1}):
-            self.register_buffer(f"box_{n_pixels}", _box(n_pixels))
+        self.register_buffer("bright_disc", _disc(Term("core", "difference", SOURCE_RADIUS_PIXELS)))
         self.register_buffer("brightness_range", torch.tensor([0.0, MAX_VALUE]))
         self.register_buffer("coefficients", torch.zeros(3, len(TERMS)))
         self.register_buffer("scale", torch.ones(len(TERMS)))
@@ -145,15 +145,12 @@ class TripletModel(nn.Module):
         field, core = binned(stamps), _core_of(stamps)
         field_residual, _, field_mean, field_latent = self.field(field)
         core_residual, _, core_mean, core_latent = self.core(core)
-        logs, powers = [], {}
+        powers = {"field": (_fourth_power(field_residual), field), "core": (_fourth_power(core_residual), core)}
+        logs = []
         for number, term in enumerate(TERMS):
-            residual, seen = (field_residual, field) if term.network == "field" else (core_residual, core)
-            channel = CHANNELS.index(term.channel)
-            key = (term.network, channel, term.box_pixels)
-            if key not in powers:
-                powers[key] = _fourth_power(self._boxed(residual[:, channel], term))
+            channel, (power, seen) = CHANNELS.index(term.channel), powers[term.network]
             weight = seen[:, len(CHANNELS) + channel] * getattr(self, f"disc_{number}")
-            total = sum_of_rows((powers[key] * weight).flatten(1))
+            total = sum_of_rows((power[:, channel] * weight).flatten(1))
             mean = total / sum_of_rows(weight.flatten(1)).clamp(min=1.0)
             logs.append(0.25 * torch.log(mean.clamp(min=1e-6)))
         latent = torch.cat([field_latent, core_latent], dim=1)
@@ -163,13 +160,6 @@ class TripletModel(nn.Module):
             torch.stack([field_mean, core_mean], dim=1),
             torch.stack([field_residual, core_residual], dim=1),
         )
-
-    def _boxed(self, residual: Tensor, term: Term) -> Tensor:
-        """Average ``(n, 21, 21)`` in boxes, in units of the average's own deviation if pixels were independent."""
-        if term.network == "field" or term.box_pixels == 1:
-            return residual
-        box = getattr(self, f"box_{term.box_pixels}")
-        return box @ (residual @ box) / term.box_pixels
 
     def forward(self, stamps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """``(n, 6, 63, 63)`` -> error ``(n,)``, terms in robust deviations ``(n, 6)``, and what :meth:`terms` adds."""
@@ -223,13 +213,6 @@ def _fourth_power(residual: Tensor) -> Tensor:
     return square * square
 
 
-def _box(n_pixels: int) -> Tensor:
-    """Return the matrix that sums each pixel of a row and its neighbours; beyond the edge there is nothing."""
-    places = np.arange(CORE_SIDE)
-    return torch.from_numpy((np.abs(places[:, np.newaxis] - places) <= n_pixels // 2).astype(np.float32))
-
-
 def _disc(term: Term) -> Tensor:
     rows, columns = np.mgrid[:CORE_SIDE, :CORE_SIDE] - CORE_SIDE // 2
-    pixels = BINS_PIXELS if term.network == "field" else 1
-    return torch.from_numpy((pixels * np.hypot(rows, columns) <= term.radius_pixels).astype(np.float32))
+    return torch.from_numpy((term.box_pixels * np.hypot(rows, columns) <= term.radius_pixels).astype(np.float32))

@@ -273,9 +273,6 @@ def test_what_is_shown_is_the_field_s_with_the_core_s_middle_and_explains_the_te
         residual = (field_residual if is_field else core_residual).numpy().astype(np.float64)[:, channel]
         seen = binned(stamps)[:, 3 + channel] if is_field else stamps[:, 3 + channel, 21:42, 21:42]
         disc = (np.hypot(rows, columns) * (3 if is_field else 1) <= term.radius_pixels) * seen.numpy()
-        if not is_field and term.box_pixels == 3:
-            padded = np.pad(residual, ((0, 0), (1, 1), (1, 1)))
-            residual = sum(padded[:, i : i + 21, j : j + 21] for i in range(3) for j in range(3)) / 3
         means = (np.clip(residual, -30, 30) ** 4 * disc).sum(axis=(1, 2)) / disc.sum(axis=(1, 2))
         np.testing.assert_allclose(logs[:, number], np.log(means) / 4, rtol=1e-3, atol=1e-4)
 
