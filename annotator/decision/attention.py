@@ -268,6 +268,7 @@ def fitted(
     counts: NDArray[np.float64],
     about: NDArray[np.float64],
     precision: NDArray[np.float64],
+    stated: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the most probable intercept and weights, each of its part's sign, ``(1 + len(PARTS),)``.
 
@@ -279,13 +280,16 @@ def fitted(
         ``(n,)``: 1 or 0, and as how many objects each counts.
     about, precision
         Mean and inverse variance of the normal prior of each.
+    stated
+        Log odds ``(n,)`` that are there already; none where it is left out.
     """
+    given = np.zeros(len(rows)) if stated is None else stated
     steepest = 0.25 * np.linalg.eigvalsh(rows.T @ (rows * counts[:, None]))[-1] + precision.max()
     signs = np.array([0.0, *SIGNS])
     here = before = about.copy()
     for step in range(MAX_STEPS):
         ahead = here + step / (step + 3.0) * (here - before)  # Nesterov's
-        log_odds = np.clip(rows @ ahead, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+        log_odds = np.clip(given + rows @ ahead, -MAX_LOG_ODDS, MAX_LOG_ODDS)
         wrong = counts * (1.0 / (1.0 + np.exp(-log_odds)) - labels)
         moved = ahead - (rows.T @ wrong + precision * (ahead - about)) / steepest
         before, here = here, np.where(moved * signs < 0, 0.0, moved)

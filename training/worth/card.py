@@ -43,7 +43,9 @@ def _what(manifest: WorthManifest) -> str:
         f"Fitted on {training['nights']} simulated nights with truth ({training['n']:,} objects, "
         f"{training['n_glad']:,} of them {glad}; the others are {others}), seeds from {training['first_seed']}, which "
         f"no model has seen. All figures are by weights fitted to other nights ({training['split']}). `{COMMAND}` "
-        "makes them again; from 30 verdicts on a pass refits them to what people said, shrunk to these.",
+        "makes them again; from 30 verdicts on a pass refits them to what people said, shrunk to these. Weights of "
+        f"{' and '.join(f'{weight:g} for {name}' for name, weight in training['stated'].items())} are stated and no "
+        "truth of a night: what is young and rising can still be followed up; more is fitted on top.",
         "",
         "| part | weight (log odds) | from 0 to 1 |",
         "|---|---|---|",
@@ -91,6 +93,8 @@ def _reliability(manifest: WorthManifest) -> str:
     ]
     lines = [
         "## Whether the chances are true",
+        "",
+        "Of what the models do not know themselves to be variable or an artefact, which the weights are not fitted to.",
         "",
         "| chance | mean | came true |",
         "|---|---|---|",

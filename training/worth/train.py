@@ -26,6 +26,8 @@ WEIGHT_SPREAD, INTERCEPT_SPREAD = 3.0, 10.0
 """Standard deviations of the prior about 0: weak, so that the nights decide."""
 N_FOLDS = 10
 N_REFERENCES = 8
+STATED = {"young": 0.5, "rising": 0.5}
+"""Log odds that no truth of a night tells: what is young and rising can still be followed up. More is fitted on top."""
 KNOWN_TO_THE_MODELS = ("artefact", "variable")
 
 
@@ -72,6 +74,7 @@ def train(out: Path, settings: WorthSettings) -> None:
             "n_glad": int(nights.is_glad.sum()),
             "n": len(nights.night),
             "split": f"by night, {N_FOLDS} bins",
+            "stated": STATED,
         },
         metrics=_metrics(nights, chances),
         references=_references(nights, weights),
@@ -88,8 +91,10 @@ def fit(nights: ScoredNights, chosen: NDArray[np.bool_]) -> Weights:
     rows = np.hstack([np.ones((int(chosen.sum()), 1)), nights.parts[chosen]])
     precision = np.array([INTERCEPT_SPREAD**-2.0, *[WEIGHT_SPREAD**-2.0] * len(PARTS)])
     labels = nights.is_glad[chosen].astype(np.float64)
-    found = fitted(rows, labels, np.ones(len(rows)), np.zeros(len(precision)), precision)
-    return Weights(round(float(found[0]), 6), np.round(found[1:], 6))
+    stated = np.array([STATED.get(name, 0.0) for name in PARTS])
+    given = nights.parts[chosen] @ stated
+    found = fitted(rows, labels, np.ones(len(rows)), np.zeros(len(precision)), precision, given)
+    return Weights(round(float(found[0]), 6), np.round(found[1:] + stated, 6))
 
 
 def out_of_fold(nights: ScoredNights) -> NDArray[np.float64]:
@@ -103,14 +108,14 @@ def out_of_fold(nights: ScoredNights) -> NDArray[np.float64]:
 
 
 def _metrics(nights: ScoredNights, chances: NDArray[np.float64]) -> dict:
-    is_known = nights.known != ""
+    is_known, is_fitted = nights.known != "", ~np.isin(nights.known, KNOWN_TO_THE_MODELS)
     worth = np.array([worth_of(chance, known) for chance, known in zip(chances, is_known, strict=True)])
     exotic = nights.parts[:, PARTS.index("exotic")]
     flags = np.where(nights.is_flagged, 100.0, 0.0) + nights.score
     orders = {"worth": worth, "score": nights.score, "class, then score": flags, "exotic": exotic}
     return {
         "orders": {name: evaluate.first_places(nights, order) for name, order in orders.items()},
-        "reliability": evaluate.reliability(chances, nights.is_glad),
+        "reliability": evaluate.reliability(chances[is_fitted], nights.is_glad[is_fitted]),
         "by_kind": dict(evaluate.by_kind(nights, chances)),
         "n_known": int(is_known.sum()),
     }

@@ -11,7 +11,7 @@ from annotator.models.worth import PARTS, SIGNS, load_worth
 from training.cli import main
 from training.worth import evaluate
 from training.worth.nights import GLAD_KINDS, ScoredNights, simulated_nights
-from training.worth.train import fit, out_of_fold
+from training.worth.train import STATED, fit, out_of_fold
 
 SHIPPED = Path(__file__).resolve().parents[3] / "onnx_models" / "ztf"
 
@@ -38,6 +38,7 @@ def test_the_fit_finds_what_makes_people_glad_and_no_weight_has_the_wrong_sign()
     assert weights.of_parts[PARTS.index("exotic")] == pytest.approx(6.0, abs=1.0)
     assert weights.of_parts[PARTS.index("bogus")] == pytest.approx(-2.0, abs=0.8)
     assert (weights.of_parts * SIGNS >= 0).all()
+    assert all(weights.of_parts[PARTS.index(name)] >= least for name, least in STATED.items())
 
 
 def test_chances_out_of_fold_are_as_often_true_as_they_say_and_put_first_what_they_should():
