@@ -131,7 +131,8 @@ def _report(config: Config, models: ModelSet, folder: Path) -> Path | str:
 def _replayed(path: Path, sandbox: Sandbox) -> tuple[int, list[Mapping[str, object]]]:
     """Read recorded records and load those that are objects; the others are left for the annotator to refuse."""
     messages = [
-        record if isinstance(record, Mapping) else {"unreadable": str(record)} for record in read_records(path, SURVEY)
+        dict(record) if isinstance(record, Mapping) else {"unreadable": str(record)}
+        for record in read_records(path, SURVEY)
     ]
     objects = [row for row in messages if SURVEY.object_id(row)]
     if not objects:

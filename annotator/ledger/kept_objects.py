@@ -1,6 +1,5 @@
 """Objects that are kept for later: as they were scored, and as records that wait for a call."""
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -19,6 +18,7 @@ from annotator.ledger.snapshot import (
 from annotator.ledger.store.database import Database
 from annotator.ledger.store.schema import scores, snapshots, waiting
 from annotator.models import ModalityScore
+from annotator.surveys.json_values import text_of
 from annotator.transient import Transient
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class KeptObjects:
                 {
                     "object_id": object_id,
                     "score_id": number,
-                    "record": json.dumps(item.waiting_record, default=str),
+                    "record": text_of(item.waiting_record),
                     "since": now,
                 }
                 for object_id, (item, number) in last.items()

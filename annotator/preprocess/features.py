@@ -65,23 +65,27 @@ def physical_features(table: Sequence[Feature], values: Mapping[str, float]) -> 
         value = values.get(feature.name)
         if value is not None and feature.low <= value <= feature.high:
             physical[feature.name] = float(value)
-    return {
-        feature.name: physical[feature.name]
+    untrue = [
+        feature.name
         for feature in table
-        if feature.name in physical and _is_within(feature, physical) and _is_measured(feature, values)
-    }
+        if feature.name in physical
+        and ((feature.between and _is_beyond(feature, physical)) or (feature.error and _is_unsure(feature, values)))
+    ]
+    for name in untrue:
+        del physical[name]
+    return physical
 
 
-def _is_within(feature: Feature, physical: Mapping[str, float]) -> bool:
-    if not feature.between or not all(name in physical for name in feature.between):
-        return True
-    brightest, faintest = (physical[name] for name in feature.between)
-    return brightest - MEAN_TOLERANCE_MAG <= physical[feature.name] <= faintest + MEAN_TOLERANCE_MAG
+def _is_beyond(feature: Feature, physical: Mapping[str, float]) -> bool:
+    brightest, faintest = map(physical.get, feature.between)
+    if brightest is None or faintest is None:
+        return False
+    return not brightest - MEAN_TOLERANCE_MAG <= physical[feature.name] <= faintest + MEAN_TOLERANCE_MAG
 
 
-def _is_measured(feature: Feature, values: Mapping[str, float]) -> bool:
+def _is_unsure(feature: Feature, values: Mapping[str, float]) -> bool:
     error = values.get(feature.error)
-    return error is None or 0 < error <= MAX_RATE_ERROR_MAG_PER_DAY
+    return error is not None and not 0 < error <= MAX_RATE_ERROR_MAG_PER_DAY
 
 
 def feature_row(table: Sequence[Feature], features: Mapping[str, float]) -> NDArray[np.float32]:

@@ -1,17 +1,16 @@
 """Where objects come from: recorded files and the query API. Each yields batches of records with a position."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from annotator.errors import RecordError
 from annotator.ledger.positions import Gap
-from annotator.surveys.json_values import decode
+from annotator.surveys.json_values import text_of, undecoded
 
 
 def as_text(record: object) -> str:
     """Return a record as it can be kept for inspection or for later."""
-    return record.text if isinstance(record, Unreadable) else json.dumps(record, default=str)
+    return record.text if isinstance(record, Unreadable) else text_of(record)
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class Batch:
 
 
 def decoded(text: str | bytes) -> object:
-    """Decode JSON as Lasair writes it, literal NaN included."""
+    """Take JSON as Lasair writes it, literal NaN included; an object of strict JSON is decoded when it is read."""
     try:
-        return decode(text)
+        return undecoded(text)
     except RecordError as error:
         return Unreadable(str(error), text if isinstance(text, str) else text.decode(errors="replace"))
 

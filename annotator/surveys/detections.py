@@ -89,14 +89,11 @@ def all_negative(sign: NDArray[np.int8]) -> bool:
 
 def mean_direction(places_deg: Iterable[tuple[float, float]]) -> tuple[float, float] | None:
     """Return the direction of the mean of unit vectors, right ascension and declination in deg; None of none."""
-    x, y, z = [], [], []
-    for ra_deg, dec_deg in places_deg:
-        ra, dec = radians(ra_deg), radians(dec_deg)
-        from_axis = cos(dec)
-        x.append(from_axis * cos(ra))
-        y.append(from_axis * sin(ra))
-        z.append(sin(dec))
-    total_x, total_y, total_z = math.fsum(x), math.fsum(y), math.fsum(z)
+    places = [(radians(ra_deg), radians(dec_deg)) for ra_deg, dec_deg in places_deg]
+    from_axis = [cos(dec) for _, dec in places]
+    total_x = math.fsum([away * cos(ra) for away, (ra, _) in zip(from_axis, places, strict=True)])
+    total_y = math.fsum([away * sin(ra) for away, (ra, _) in zip(from_axis, places, strict=True)])
+    total_z = math.fsum([sin(dec) for _, dec in places])
     if not (total_x or total_y or total_z):
         return None
     ra_deg = math.degrees(math.atan2(total_y, total_x)) % 360.0

@@ -1,10 +1,68 @@
 """JSON as brokers write it, to plain values."""
 
 import json
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from annotator.errors import RecordError
+
+
+class JsonObject(Mapping[str, object]):
+    """An object of strict JSON, as it came: decoded whole when it is first asked for something.
+
+    A survey that knows which of its fields it reads decodes those alone, out of the text: a third of the time.
+
+    Parameters
+    ----------
+    text
+        The document, looked through (:func:`undecoded`).
+    """
+
+    __slots__ = ("_values", "text")
+
+    def __init__(self, text: str | bytes) -> None:
+        self.text = text
+        self._values: Mapping[str, object] | None = None
+
+    def _decoded(self) -> Mapping[str, object]:
+        if self._values is None:
+            self._values = decode(self.text)
+        return self._values
+
+    def __getitem__(self, name: str) -> object:
+        return self._decoded()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded())
+
+    def __len__(self) -> int:
+        return len(self._decoded())
+
+    def __repr__(self) -> str:
+        return repr(self._decoded())
+
+
+def undecoded(text: str | bytes) -> object:
+    """Look through one document: return an object as it is, and anything else decoded.
+
+    Raises
+    ------
+    RecordError
+        As :func:`decode` does.
+    """
+    try:
+        _LOOK_THROUGH.decode(text)
+    except _REFUSALS:
+        return decode(text)
+    return JsonObject(text)
+
+
+def text_of(record: object) -> str:
+    """Return a record's JSON: as it came, where it came as JSON."""
+    if not isinstance(record, JsonObject):
+        return json.dumps(record, default=str)
+    return record.text if isinstance(record.text, str) else record.text.decode(errors="replace")
 
 
 def decode(text: str | bytes) -> object:
@@ -26,14 +84,39 @@ def decode(text: str | bytes) -> object:
     """
     try:
         return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except _REFUSALS:
         pass
+    text = text.decode(errors="replace") if isinstance(text, bytes) else text
+    text = text.removeprefix("\ufeff")  # some editors begin a file with it
     try:
-        text = text.decode(errors="replace") if isinstance(text, bytes) else text
-        return json.loads(text.removeprefix("\ufeff"))  # some editors begin a file with it
+        return _decoded_with_odd_numbers(text)
     except json.JSONDecodeError as error:
         raise RecordError(f"not JSON: {error}") from None
     except RecursionError:
         raise RecordError("not JSON that can be read: nested too deeply") from None
-    except ValueError as error:  # a number of more digits than Python converts
-        raise RecordError(f"not JSON that can be read: {str(error).split(';')[0]}") from None
+
+
+def _decoded_with_odd_numbers(text: str) -> object:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a number of more digits than Python converts
+        return json.loads(text, parse_int=_whole_number)
+
+
+def _whole_number(digits: str) -> int | float:
+    """Return a whole number; one that Python does not convert is beyond all floats, and infinite as these are."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
+
+
+class _Anything(msgspec.Struct):
+    """An object of which nothing is kept."""
+
+
+_LOOK_THROUGH = msgspec.json.Decoder(_Anything)
+_REFUSALS = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What msgspec says of what it does not read."""

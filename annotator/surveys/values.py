@@ -61,14 +61,13 @@ def within(value: float | None, low: float, high: float) -> float | None:
 
 def is_absent(value: object) -> bool:
     """Tell whether a value says that there is none: null, NaN, a word for it, or a sentinel."""
-    if isinstance(value, str):
-        if value.strip().lower() in _ABSENT:
-            return True
-        value = number(value)
-        return value in _SENTINELS
+    if value is None:
+        return True
     if type(value) is float:
         return not math.isfinite(value) or value in _SENTINELS
-    return value is None or (type(value) is int and value in _SENTINELS)
+    if isinstance(value, str):
+        return value.strip().lower() in _ABSENT or number(value) in _SENTINELS
+    return type(value) is int and value in _SENTINELS
 
 
 def sign_of(value: object) -> bool | None:

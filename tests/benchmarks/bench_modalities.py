@@ -43,6 +43,7 @@ from annotator.sandbox.lasair.answers import candidate, object_answer
 from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.sky.night import SimulatedObject, simulate_night
 from annotator.sandbox.sky.stamps import KINDS, render
+from annotator.sources.records import decoded
 from annotator.surveys.json_values import decode
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient, Triplet
@@ -56,6 +57,7 @@ STRAIGHTFORWARD_OBJECTS = 60
 MIN_SAMPLES = 4
 """Of memory, from which on a slope has an uncertainty."""
 HOST = "stamps.simulated"
+SHARED = Path(__file__).resolve().parents[3] / "shared"
 SEED = 1
 NOW = 1.8e9  # seconds since 1970
 
@@ -114,7 +116,7 @@ class Bench:
 
     def annotate(self, texts: Sequence[str]) -> list[ScoredObject]:
         """Take one batch from text to the ledger."""
-        records = [decode(text) for text in texts]
+        records = [decoded(text) for text in texts]
         return list(take_batch(records, self.scoring(), self.enricher).scored_objects)
 
     def scoring(self) -> Scoring:
@@ -138,6 +140,7 @@ def main() -> None:
         bench = Bench(models, batch, Path(folder))
         _print_memory(bench, options.objects)  # first: what the other measurements hold is none of the annotator's
         _print_steps(bench)
+        _print_full_alert()
         _print_ratio(bench)
         _print_peer(bench)
         bench.ledger.close()
@@ -170,7 +173,7 @@ def _stamps(item: SimulatedObject) -> dict[str, bytes]:
 def _print_steps(bench: Bench) -> None:
     """Time the whole, and each step by itself on what the one before made."""
     models, files, rules = bench.models, bench.batch.files, bench.rules
-    records = [decode(text) for text in bench.batch.texts]
+    records = [decoded(text) for text in bench.batch.texts]
     parsed = [parse(record) for record in records]
     complete = [_enrich(transient, files) for transient in parsed]
     scored = models.score(complete)
@@ -192,8 +195,8 @@ def _print_steps(bench: Bench) -> None:
     scoring = bench.scoring()
     known = known_of(seen, {}, scoring)
     steps: dict[str, Callable[[], object] | Step] = {
-        "decode JSON": lambda: [decode(text) for text in bench.batch.texts],
-        "parse to Transient": lambda: [parse(record) for record in records],
+        "look through JSON": lambda: [decoded(text) for text in bench.batch.texts],
+        "decode and parse to Transient": lambda: [parse(record) for record in records],
         "digest of the state": lambda: [state_digest(transient) for transient in parsed],
         "look up what is known": lambda: known_of(seen, scoring.states(seen), scoring),
         "fetch and read three stamps": lambda: bench.enricher.changed(parsed),
@@ -220,6 +223,18 @@ def _print_steps(bench: Bench) -> None:
         print(f"  {name:56} {times.processor_s / BATCH * 1e6:8.0f} {times.wall_s / BATCH * 1e6:8.0f}")
     print(f"  {'from bytes to annotation':56} {whole.processor_s / BATCH * 1e6:8.0f} {whole.wall_s / BATCH * 1e6:8.0f}")
     print(f"  {'objects a second':56} {BATCH / whole.processor_s:8.0f} {BATCH / whole.wall_s:8.0f}")
+
+
+def _print_full_alert() -> None:
+    """Time what Rubin's Lasair sends at most, where its recorded stream lies beside the checkout."""
+    path = SHARED / "fixtures" / "lasair_lsst" / "lvra_20260202_102448.json"
+    if not path.is_file():
+        print(f"a full alert of Rubin: skipped, no {path}")
+        return
+    text = max((json.dumps(alert) for alert in json.loads(path.read_text(encoding="utf-8"))), key=len)
+    (times,) = _medians(Step(lambda _: decode(text)))
+    print(f"a full alert of Rubin, {len(text) / 1000:.0f} kB with {text.count('NaN')} values NaN: ", end="")
+    print(f"decoded in {times.processor_s * 1e3:.2f} ms (wall {times.wall_s * 1e3:.2f})")
 
 
 def _as_step(run: "Callable[[], object] | Step") -> "Step":
@@ -317,7 +332,7 @@ def _print_ratio(bench: Bench) -> None:
     gc.collect()
     gc.freeze()  # what torch holds is not looked through for garbage: the annotator's process has no torch
     texts = bench.batch.texts[:STRAIGHTFORWARD_OBJECTS]
-    places = [parse(decode(text)).cutouts for text in texts]
+    places = [parse(decoded(text)).cutouts for text in texts]
     files = [
         [bench.batch.files[url] for url in (place.science, place.difference, place.template)] if place else [b""]
         for place in places

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
 import pytest
@@ -167,7 +167,6 @@ def test_what_is_no_record_is_handed_on_as_such_and_the_rest_is_read(broker, rea
         b"{broken": "not JSON: Expecting property name",
         b"": "empty message",
         b"\xff\xfe\x00": "not JSON: Expecting value",
-        b'{"n": ' + b"9" * 5000 + b"}": "not JSON that can be read: Exceeds the limit",
         b"[" * 200_000: "nested too deeply",
     }
     broker.publish_raw(reader.source.topic, [*numbered(3), *bad, *numbered(3, first=3)])
@@ -177,7 +176,7 @@ def test_what_is_no_record_is_handed_on_as_such_and_the_rest_is_read(broker, rea
         (record,) = (record for record in unreadable if record.text == value.decode(errors="replace"))
         assert reason in record.reason
     assert len(unreadable) == len(bad)
-    assert sorted(record["n"] for record in batch.records if isinstance(record, dict)) == [0, 1, 2, 3, 4, 5]
+    assert sorted(record["n"] for record in batch.records if isinstance(record, Mapping)) == [0, 1, 2, 3, 4, 5]
 
 
 def test_odd_but_legal_messages_are_read(broker, reader):
@@ -186,8 +185,7 @@ def test_odd_but_legal_messages_are_read(broker, reader):
         reader.source.topic, [json.dumps(long).encode(), b'{"objectId": "\xff"}', b'{"gmag": NaN}', b"null", b" 3 "]
     )
     (batch,) = reader.read()
-    records = {json.dumps(record)[:16]: record for record in batch.records}
-    assert len(records) == 5 and long in batch.records and None in batch.records and 3 in batch.records
+    assert len(batch.records) == 5 and long in batch.records and None in batch.records and 3 in batch.records
     assert {"objectId": "\ufffd"} in batch.records
 
 
@@ -444,7 +442,7 @@ def test_a_simulated_night_comes_over_kafka_with_the_columns_of_the_input_filter
         assert broker.publish("lasair_2night", rows) == len(rows) > 100
         source = StreamSource("lasair_2night", "a-group", broker.bootstrap)
         assert read_lag(source, None).messages == len(rows)
-        records = [record for batch in Reader(source).read() for record in batch.records]
+        records = [dict(record) for batch in Reader(source).read() for record in batch.records]
     for record in records:
         assert time.strptime(record.pop("UTC"), "%Y-%m-%d %H:%M:%S")
     by_id = {row["objectId"]: row for row in rows}

@@ -106,7 +106,7 @@ def test_lasair_s_literal_nan_is_read():
     assert math.isnan(record["gmag"])
 
 
-@pytest.mark.parametrize("text", ['{"n": ' + "9" * 5000 + "}", "{" + '"a":{' * 100_000])
+@pytest.mark.parametrize("text", ["9" * 5000 + "}", "{" + '"a":{' * 100_000])
 def test_a_record_that_python_cannot_hold_is_unreadable(text):
     records = read('{"objectId": "a"}\n' + text)
     assert isinstance(records[1], Unreadable)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.errors import RecordError
-from annotator.surveys.json_values import decode
+from annotator.surveys.json_values import JsonObject, decode, text_of, undecoded
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8),
@@ -35,6 +35,7 @@ def test_one_value_that_strict_json_has_not_changes_nothing_of_the_others(word):
 def test_a_number_beyond_all_floats_is_infinite_and_one_of_many_digits_whole():
     assert decode("[1e400, -1e400]") == [math.inf, -math.inf]
     assert decode("9" * 400) == int("9" * 400)
+    assert decode(f'{{"long": -{"9" * 5000}, "n": {"9" * 400}}}') == {"long": -math.inf, "n": int("9" * 400)}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,6 @@ def test_a_number_beyond_all_floats_is_infinite_and_one_of_many_digits_whole():
         ("", "not JSON: Expecting value"),
         ('{"a": nan}', "not JSON: Expecting value"),
         ('{"a": 1,}', "not JSON: "),
-        ("9" * 5000, "not JSON that can be read: Exceeds the limit"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
@@ -67,3 +67,27 @@ def test_recorded_streams_with_nan_are_read_whole(shared):
                 decode(text)
         else:
             assert repr(decode(text)) == repr(expected)
+
+
+@given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4), st.booleans())
+def test_an_object_is_what_it_says_whether_it_is_decoded_at_once_or_when_it_is_read(value, escaped):
+    text = json.dumps(value, ensure_ascii=escaped)
+    found = undecoded(text)
+    assert repr(dict(found)) == repr(decode(text)) and len(found) == len(value)
+    assert repr(json.loads(text_of(found))) == repr(value)
+
+
+def test_an_object_of_strict_json_is_not_decoded_before_it_is_read_and_stays_as_it_came():
+    text = '{"objectId": "é", "jd":  1.50, "n": 1e400}'
+    assert isinstance(undecoded(text), JsonObject)
+    assert text_of(undecoded(text.encode())) == text
+    assert undecoded("[1]") == [1] and undecoded("3") == 3
+    assert text_of({"objectId": "é"}) == '{"objectId": "\\u00e9"}'
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1', '{"a": 1,}', '{"a": tru}', '{"a": 1} x', '{"a": "\x01"}', "{" + '"a":{' * 100_000]
+)
+def test_a_broken_object_is_refused_at_the_door(text):
+    with pytest.raises(RecordError):
+        undecoded(text)

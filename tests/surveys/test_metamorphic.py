@@ -20,8 +20,9 @@ import pytest
 from annotator.errors import RecordError
 from annotator.sandbox.lasair.answers import candidate
 from annotator.surveys import SURVEYS
-from annotator.surveys.json_values import decode
+from annotator.surveys.json_values import decode, undecoded
 from annotator.transient import LightCurve, Transient
+from tests.hostile_records import hostile_records, texts
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 ABSENCES = (None, math.nan, "", " ", "None", "null", "NaN", "nan", -999, -999.0, "-999", -9999.0, -99.0)
@@ -330,6 +331,81 @@ def test_a_date_is_a_date_in_all_its_spellings_to_the_digits_that_it_has(records
             assert found.light_curve.magnitude.tolist() == expected.light_curve.magnitude.tolist()
         assert dict(found.features) == pytest.approx(dict(expected.features), rel=1e-3, abs=1e-4)
         assert (found.n_det, found.n_det_good) == (expected.n_det, expected.n_det_good)
+
+
+# Two ways of decoding
+
+
+def all_of(transient: Transient) -> object:
+    """Lay out all that was read, upper limits and words included."""
+    limits = [getattr(transient.light_curve, name).tolist() for name in LIMITS] if transient.light_curve else None
+    return said(transient), transient.left_out, limits
+
+
+def outcome(survey: str, record: object) -> object:
+    try:
+        return repr(all_of(SURVEYS[survey].parse(record)))
+    except Exception as fault:
+        return type(fault), str(fault)
+
+
+def require_one_outcome(survey: str, text: str) -> None:
+    """Ask for the same of a text whose known fields are decoded alone, and of all that it says."""
+    for written in (text, text.encode(errors="replace")):
+        assert outcome(survey, undecoded(written)) == outcome(survey, decode(written)), text[:300]
+
+
+def test_what_is_read_does_not_depend_on_how_it_was_decoded(records):
+    survey, originals = records
+    for number, record in enumerate(originals):
+        require_one_outcome(survey, json.dumps(record))
+        draw = random.Random(number)
+        for change in draw.sample(EXACT, 3):
+            require_one_outcome(survey, json.dumps(change(copy.deepcopy(record), MEANINGS[survey], draw)))
+
+
+def test_what_is_read_of_hostile_records_does_not_depend_on_how_they_were_decoded(night):
+    n_read = 0
+    for text in texts(hostile_records(night, 1500)):
+        require_one_outcome("ztf", text)
+        n_read += isinstance(outcome("ztf", decode(text)), str)
+    assert n_read > 1000
+
+
+def test_what_a_record_says_of_its_own_stamps_is_read_alike_whichever_way(night):
+    stamps = {"cutouts": {kind: f"{kind}.fits" for kind in ("science", "template", "difference")}}
+    for record in (*simulated(night), *night.rows()[:5]):
+        require_one_outcome("ztf", json.dumps(record | stamps | {"xpos": 31.5, "ypos": 400}))
+    found = SURVEYS["ztf"].parse(undecoded(json.dumps({"objectId": "a", "xpos": 31.5, "ypos": 400} | stamps)))
+    assert (found.cutouts.x_pixel, found.cutouts.y_pixel) == (31.5, 400.0)
+
+
+ODD = (
+    "NaN",
+    "Infinity",
+    "-1e400",
+    "9" * 5000,
+    "9" * 30,
+    "true",
+    "false",
+    '"\\ud800"',
+    '"18.2"',
+    "null",
+    "[]",
+    "{}",
+    "0",
+    "1",
+)
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize(
+    "field", [*MEANINGS["ztf"].numbers, "candid", "fid", "isdiffpos", "utc", "another", "image_urls"]
+)
+def test_one_odd_value_is_read_alike_whichever_way(night, field, odd):
+    record = next(simulated(night))
+    record["candidates"][0][field] = "HERE"
+    require_one_outcome("ztf", json.dumps(record).replace('"HERE"', odd))
 
 
 def test_scores_are_the_same_as_well(night, all_models):

@@ -4,12 +4,18 @@ Each value is checked once, here, and each exposure counted once; light curve, c
 the mean position are views of this table (:mod:`annotator.surveys.ztf.views`).
 """
 
+import contextlib
+import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import nan
+from operator import attrgetter
 
 import numpy as np
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from annotator.surveys.detections import SOLAR_SYSTEM_ARCSEC, Measurement, all_negative, each_once, of_solar_system
@@ -24,7 +30,9 @@ from annotator.surveys.values import (
     shown,
     sign_of,
     whole_number,
+    within,
 )
+from annotator.surveys.ztf.items import Candidate, OddCandidate, are_typed, candidates_of
 
 BANDS = {1: "g", 2: "r", 3: "i"}
 """ZTF's filter numbers."""
@@ -59,6 +67,8 @@ _RANGES = {
 """In which a value of a detection is physical."""
 _DATE, _MAGNITUDE, _ERROR, _RA, _DEC, _RB, _DRB, _SOLAR_SYSTEM = range(len(_RANGES))
 _LOW, _HIGH = np.array([*_RANGES.values()]).T[:, :, None]
+_LETTERS = np.array([BANDS.get(number, "") for number in range(256)])
+"""By a filter's number."""
 _USUAL_SIGNS = {"t": 1, "f": -1}
 _OPTIONAL = {"sigmapsf": _ERROR, "ra": _RA, "dec": _DEC, "rb": _RB, "drb": _DRB}
 _EXPECTED = {
@@ -73,14 +83,12 @@ _EXPECTED = {
     "drb": "no score from 0 to 1",
 }
 
-Item = Mapping[str, object]
-
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
     """What was measured of one object, detections or upper limits: arrays of one length ``(n,)``, NaN where unknown."""
 
-    items: Sequence[Item]
+    items: Sequence[Candidate]
     """What they were read from; of several copies of one what any of them has."""
     numbers: NDArray[np.float64]
     """``(k, n)``: date, magnitude; and of detections what else is in the table of ranges, in its order."""
@@ -103,7 +111,14 @@ class Measurements:
     def at(self, places: NDArray[np.int64] | slice) -> "Measurements":
         """Return those at some places."""
         items = self.items[places] if isinstance(places, slice) else [self.items[place] for place in places.tolist()]
-        return Measurements(items, self.numbers[:, places], self.band[places], self.sign[places])
+        if isinstance(places, slice):
+            return Measurements(items, self.numbers[:, places], self.band[places], self.sign[places])
+        return Measurements(items, self.numbers.take(places, 1), self.band.take(places), self.sign.take(places))
+
+    def brightest(self, among: NDArray[np.bool_]) -> int | None:
+        """Return the place of the brightest of some, the earlier of two as bright; None of none."""
+        places = among.nonzero()[0]
+        return int(places[self.magnitude[places].argmin()]) if len(places) else None
 
     def mirrored(self) -> "Measurements":
         """Return them as if what was below the template had been above it, and the other way round."""
@@ -122,10 +137,10 @@ class DetectionTable:
     """What else was left out, and why, a phrase each."""
     unphysical: tuple[str, ...] = ()
     """What else is missing of detections because it is no value, a phrase each."""
-    solar_system: Sequence[Item] = ()
+    solar_system: Sequence[Candidate] = ()
     """Detections at known solar-system objects, which are not the object's own."""
 
-    @property
+    @functools.cached_property
     def fades(self) -> bool:
         """Whether all detections are negative."""
         return all_negative(self.detections.sign)
@@ -134,6 +149,19 @@ class DetectionTable:
         """Return the table as it is, or of an object that fades its mirror."""
         return replace(self, detections=self.detections.mirrored()) if self.fades else self
 
+    @functools.cached_property
+    def of_stamps(self) -> int | None:
+        """The place of the brightest positive detection that says where its stamps are; None where none does."""
+        return self.detections.brightest((self.detections.sign > 0) & has_urls(self.detections.items))
+
+
+def has_urls(items: Sequence[Candidate]) -> NDArray[np.bool_]:
+    """Tell which measurements say where their stamps are, ``(n,)``."""
+    urls = [item.image_urls for item in items]
+    if {dict}.issuperset(map(type, urls)):  # nearly always, where there are any
+        return np.ones(len(urls), dtype=bool)
+    return np.array([isinstance(places, Mapping) for places in urls], dtype=bool)
+
 
 def read_candidates(candidates: Sequence[object], latest_jd: float = math.inf) -> DetectionTable:
     """Read an object's measurements, in any order.
@@ -141,22 +169,25 @@ def read_candidates(candidates: Sequence[object], latest_jd: float = math.inf) -
     Parameters
     ----------
     candidates
-        Items as Lasair gives them: detections, and upper limits, which have neither a candid nor an error of their
-        magnitude. Dates are ``jd``, or ``mjd`` or ``utc`` where that is none.
+        Items as Lasair gives them, or as they are decoded: detections, and upper limits, which have neither a candid
+        nor an error of their magnitude. Dates are ``jd``, or ``mjd`` or ``utc`` where that is none.
     latest_jd
         What is dated later is left out.
     """
-    items = [item for item in candidates if type(item) is dict or isinstance(item, Mapping)]  # nearly all are dicts
-    detections, limits = _told_apart(items)
-    left_out, unphysical = _unreadable(detections), _unphysical(detections)
+    items = candidates_of(candidates)
+    seen, limits = _told_apart(items)
+    measured, n_seen = _measured(seen, limits), len(seen)
+    left_out, unphysical, has_later = (), _unphysical(seen, measured.numbers[:, :n_seen]), False
+    is_usable = (measured.time_jd <= latest_jd) & (measured.magnitude > 0) & (measured.band != "")
+    if not (is_usable.all() and measured.sign.all()):
+        left_out = _unreadable(seen, measured.at(slice(n_seen)))
+        has_later = bool((measured.time_jd > latest_jd).any())
+        if np.isnan(measured.time_jd[n_seen:]).any():
+            unphysical += ("some candidates have neither candid nor a date (jd)",)
+        measured, n_seen = measured.at(is_usable.nonzero()[0]), int(is_usable[:n_seen].sum())
     if len(items) < len(candidates):
         left_out += (f"{len(candidates) - len(items)} of {len(candidates)} candidates have no named values",)
-    if np.isnan(limits.time_jd).any():
-        unphysical += ("some candidates have neither candid nor a date (jd)",)
-    has_later = False
-    if latest_jd < math.inf:
-        has_later = any((measured.time_jd > latest_jd).any() for measured in (detections, limits))
-    detections, limits = _each_once(_usable(detections, latest_jd), _usable(limits, latest_jd))
+    detections, limits = _each_once(measured, n_seen)
     is_theirs = _of_solar_system(detections)
     if not is_theirs.any():
         return DetectionTable(detections, limits, has_later, left_out, unphysical)
@@ -166,90 +197,87 @@ def read_candidates(candidates: Sequence[object], latest_jd: float = math.inf) -
     return DetectionTable(own, limits, has_later, left_out, unphysical, theirs)
 
 
-def _told_apart(items: Iterable[Item]) -> tuple[Measurements, Measurements]:
+def _told_apart(items: Sequence[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
     """Tell detections from upper limits."""
-    seen, limits = [], []
-    for item in items:
-        may_be_seen = item.get("candid") is not None or item.get("sigmapsf") is not None
-        (seen if may_be_seen else limits).append(item)
-    numbers = _physical(seen)
-    candids = [item.get("candid") for item in seen]
+    seen = [item for item in items if item.candid is not None or item.sigmapsf is not None]
+    limits = [item for item in items if item.candid is None and item.sigmapsf is None]
+    candids = [item.candid for item in seen]
     if candids and not ({int}.issuperset(map(type, candids)) and min(candids) > 0):
-        # A float names a candidate, too, though it holds too few digits to say which.
-        is_seen = np.array([(number(value) or 0.0) > 0 for value in candids]) | np.isfinite(numbers[_ERROR])
-        limits += itertools.compress(seen, ~is_seen)
-        seen, numbers = list(itertools.compress(seen, is_seen)), numbers[:, is_seen]
-    return _measurements(seen, numbers), _limits(limits)
+        is_seen = [_is_detection(item) for item in seen]
+        limits += [item for item, this in zip(seen, is_seen, strict=True) if not this]
+        seen = list(itertools.compress(seen, is_seen))
+    return seen, limits
 
 
-def _physical(items: Sequence[Item]) -> NDArray[np.float64]:
-    """Lay numbers of detections out as ``(8, n)``, NaN where one is not within its range."""
-    values: list[object] = []
-    for item in items:
-        values.extend(map(item.get, _RANGES))
-    found = floats(values).reshape(len(items), len(_RANGES)).T
-    return np.where((found >= _LOW) & (found <= _HIGH), found, np.nan)
+def _is_detection(item: Candidate) -> bool:
+    # A float names a candidate, too, though it holds too few digits to say which.
+    return (number(item.candid) or 0.0) > 0 or within(number(item.sigmapsf), *_RANGES["sigmapsf"]) is not None
 
 
-def _limits(items: Sequence[Item]) -> Measurements:
-    """Read upper limits; Lasair copies the limit to magpsf, a packet has it by itself."""
-    values = [item.get("jd") for item in items]
-    values += [item.get("diffmaglim") for item in items]
-    found = floats(values).reshape(2, len(items))
-    found = np.where((found >= _LOW[:_ERROR]) & (found <= _HIGH[:_ERROR]), found, np.nan)
-    if np.isnan(found[_MAGNITUDE]).any():
-        copied = physical(floats([item.get("magpsf") for item in items]), *MAGNITUDE_RANGE)
-        found[_MAGNITUDE] = np.where(np.isnan(found[_MAGNITUDE]), copied, found[_MAGNITUDE])
-    return _measurements(items, found, sign=np.ones(len(items), dtype=np.int8))
+def _measured(seen: Sequence[Candidate], limits: Sequence[Candidate]) -> Measurements:
+    """Read detections, and behind them upper limits: Lasair copies a limit to magpsf, a packet has it by itself."""
+    items = [*seen, *limits]
+    numbers = np.full((len(_RANGES), len(items)), np.nan)
+    numbers[:, : len(seen)] = _numbers(seen, *_RANGES)
+    numbers[:_ERROR, len(seen) :] = _numbers(limits, "jd", "diffmaglim")
+    numbers[~((numbers >= _LOW) & (numbers <= _HIGH))] = np.nan
+    if np.isnan(numbers[: _MAGNITUDE + 1]).any():
+        for place in np.isnan(numbers[_DATE]).nonzero()[0].tolist():
+            jd = julian_date(items[place].jd, items[place].mjd, items[place].utc)
+            numbers[_DATE, place] = nan if jd is None else jd
+        of_limits = numbers[_MAGNITUDE, len(seen) :]
+        copied = physical(floats([item.magpsf for item in limits]), *MAGNITUDE_RANGE)
+        np.copyto(of_limits, copied, where=np.isnan(of_limits))
+    sign = np.ones(len(items), dtype=np.int8)
+    sign[: len(seen)] = _signs(seen)
+    return Measurements(items, numbers, _bands(items), sign)
 
 
-def _measurements(
-    items: Sequence[Item], numbers: NDArray[np.float64], sign: NDArray[np.int8] | None = None
-) -> Measurements:
-    fids = [item.get("fid") for item in items]
-    letter = BANDS.get if {int}.issuperset(map(type, fids)) else SPELLINGS.letter
-    band = np.array([letter(fid) or "" for fid in fids], dtype="<U1")
-    for place in np.flatnonzero(np.isnan(numbers[_DATE])).tolist():
-        jd = julian_date(*map(items[place].get, ("jd", "mjd", "utc")))
-        numbers[_DATE, place] = np.nan if jd is None else jd
-    return Measurements(items, numbers, band, _signs(items) if sign is None else sign)
-
-
-def _signs(items: Sequence[Item]) -> NDArray[np.int8]:
-    values = [item.get("isdiffpos") for item in items]
+def _numbers(items: Sequence[Candidate], *names: str) -> NDArray[np.float64]:
+    """Lay some fields out, ``(n_fields, n)``; NaN for what is no number."""
+    values = list(itertools.chain.from_iterable(map(attrgetter(*names), items)))
     try:
-        signs = [_USUAL_SIGNS[value] for value in values]
+        found = np.frombuffer(struct.pack(f"{len(values)}d", *values)) if are_typed(items) else floats(values)
+    except (struct.error, OverflowError):  # one is None, or beyond all floats
+        found = floats(values)
+    return found.reshape(len(items), len(names)).T
+
+
+def _bands(items: Sequence[Candidate]) -> NDArray[np.str_]:
+    fids = [item.fid for item in items]
+    if are_typed(items):
+        with contextlib.suppress(TypeError, ValueError):  # one is no whole number, or none of a byte
+            return _LETTERS[np.frombuffer(bytes(fids), np.uint8)]
+    return np.array([SPELLINGS.letter(fid) or "" for fid in fids], dtype="<U1")
+
+
+def _signs(items: Sequence[Candidate]) -> list[int]:
+    values = [item.isdiffpos for item in items]
+    try:
+        return [_USUAL_SIGNS[value] for value in values]
     except (KeyError, TypeError):
-        signs = [{True: 1, False: -1, None: 0}[sign_of(value)] for value in values]
-    return np.array(signs, dtype=np.int8)
+        return [{True: 1, False: -1, None: 0}[sign_of(value)] for value in values]
 
 
-def _usable(measured: Measurements, latest_jd: float) -> Measurements:
-    """Keep what has a date that has come, a magnitude and a band."""
-    is_usable = (measured.time_jd <= latest_jd) & (measured.magnitude > 0) & (measured.band != "")
-    return measured if is_usable.all() else measured.at(np.flatnonzero(is_usable))
+def _each_once(measured: Measurements, n_seen: int) -> tuple[Measurements, Measurements]:
+    """Take each exposure once, in time order; return detections, and upper limits, which come behind them."""
+    order = np.argsort(measured.time_jd, kind="stable")
+    times = measured.time_jd[order]
+    is_close = times[1:] - times[:-1] < SAME_EXPOSURE_DAYS
+    of_candid = _copies(measured.items[:n_seen])
+    if of_candid or is_close.any():
+        close = np.flatnonzero(is_close)
+        in_question = sorted({*order[close].tolist(), *order[close + 1].tolist(), *of_candid})
+        measured, gone = _put_together(measured, n_seen, in_question)
+        order = np.lexsort((measured.band, measured.time_jd))
+        order = order[~np.isin(order, gone)]
+    is_seen = order < n_seen
+    return measured.at(order[is_seen]), measured.at(order[~is_seen])
 
 
-def _each_once(detections: Measurements, limits: Measurements) -> tuple[Measurements, Measurements]:
-    """Take each exposure once, in time order."""
-    n_seen = len(detections)
-    times = np.concatenate([detections.time_jd, limits.time_jd])
-    order = np.argsort(times, kind="stable")
-    is_close = times[order[1:]] - times[order[:-1]] < SAME_EXPOSURE_DAYS
-    of_candid = _copies(detections.items)
-    if not of_candid and not is_close.any():
-        return detections.at(order[order < n_seen]), limits.at(order[order >= n_seen] - n_seen)
-    close = np.flatnonzero(is_close)
-    in_question = sorted({*order[close].tolist(), *order[close + 1].tolist(), *of_candid})
-    detections, gone = _put_together(detections, limits, in_question)
-    kept = np.setdiff1d(np.arange(len(times)), gone)
-    detections, limits = detections.at(kept[kept < n_seen]), limits.at(kept[kept >= n_seen] - n_seen)
-    return tuple(item.at(np.lexsort((item.band, item.time_jd))) for item in (detections, limits))
-
-
-def _copies(items: Sequence[Item]) -> list[int]:
+def _copies(items: Sequence[Candidate]) -> list[int]:
     """Return the places of detections whose candid another one has."""
-    candids = [item.get("candid") for item in items]
+    candids = [item.candid for item in items]
     if {int}.issuperset(map(type, candids)) and len(set(candids)) == len(candids):
         return []
     places: dict[int, list[int]] = {}
@@ -259,31 +287,23 @@ def _copies(items: Sequence[Item]) -> list[int]:
     return [place for same in places.values() if len(same) > 1 for place in same]
 
 
-def _put_together(
-    detections: Measurements, limits: Measurements, places: Sequence[int]
-) -> tuple[Measurements, list[int]]:
-    """Put together what is one and the same of some measurements, counted through both; return what has to go.
+def _put_together(measured: Measurements, n_seen: int, places: Sequence[int]) -> tuple[Measurements, list[int]]:
+    """Put together what is one and the same of some measurements; return what has to go, too.
 
     What the detection that is kept lacks is filled in from the others.
     """
-    n_seen = len(detections)
-    entries = [
-        _as_measurement(limits, place - n_seen, is_limit=True)
-        if place >= n_seen
-        else _as_measurement(detections, place, is_limit=False)
-        for place in places
-    ]
-    items, gone = list(detections.items), []
+    items, gone = list(measured.items), []
+    entries = [_as_measurement(measured, place, is_limit=place >= n_seen) for place in places]
     for group in each_once(entries, SAME_EXPOSURE_DAYS):
         first, *others = (places[member] for member in group)
         gone += others
         copies = [items[place] for place in (first, *others) if place < n_seen]
         if len(copies) > 1:
             items[first] = _joined(copies)
-            of_all = _measurements([items[first]], _physical([items[first]]))
-            detections.numbers[:, first] = of_all.numbers[:, 0]
-            detections.sign[first] = of_all.sign[0]
-    return Measurements(items, detections.numbers, detections.band, detections.sign), gone
+            of_all = _measured([items[first]], [])
+            measured.numbers[:, first] = of_all.numbers[:, 0]
+            measured.sign[first] = of_all.sign[0]
+    return Measurements(items, measured.numbers, measured.band, measured.sign), gone
 
 
 def _as_measurement(measured: Measurements, place: int, is_limit: bool) -> Measurement:
@@ -299,68 +319,63 @@ def _as_measurement(measured: Measurements, place: int, is_limit: bool) -> Measu
     )
 
 
-def _joined(copies: Sequence[Item]) -> Item:
-    joined = dict(copies[0])
-    for copy in copies[1:]:
-        joined |= {name: value for name, value in copy.items() if is_absent(joined.get(name))}
-    return joined
+def _joined(copies: Sequence[Candidate]) -> Candidate:
+    """Take of each field the first value that is one."""
+    of_fields = zip(*map(astuple, copies), strict=True)
+    return OddCandidate(*(next((value for value in values if not is_absent(value)), None) for values in of_fields))
 
 
-def _identity(item: Item) -> int | None:
-    candid = whole_number(item.get("candid"))
+def _identity(item: Candidate) -> int | None:
+    candid = whole_number(item.candid)
     return candid if candid is not None and candid >= LEAST_CANDID else None
 
 
 def _of_solar_system(detections: Measurements) -> NDArray[np.bool_]:
     separation = detections.numbers[_SOLAR_SYSTEM]
-    if not (separation <= SOLAR_SYSTEM_ARCSEC).any():
-        return np.zeros(len(detections), dtype=bool)
-    predicted = physical(floats([item.get("ssmagnr") for item in detections.items]), *PREDICTED_RANGE)
+    is_near = separation <= SOLAR_SYSTEM_ARCSEC
+    if not is_near.any():
+        return is_near
+    predicted = physical(floats([item.ssmagnr for item in detections.items]), *PREDICTED_RANGE)
     return of_solar_system(separation, detections.magnitude - predicted, detections.ra_deg, detections.dec_deg)
 
 
-def _unreadable(detections: Measurements) -> tuple[str, ...]:
+def _unreadable(seen: Sequence[Candidate], detections: Measurements) -> tuple[str, ...]:
     """Name the values without which a detection is in none of the views, or not in all."""
-    if not np.isnan(detections.numbers[: _MAGNITUDE + 1]).any() and detections.sign.all() and "" not in detections.band:
-        return ()
-    return _named(
-        detections,
-        {
-            "jd": ~np.isnan(detections.time_jd),
-            "magpsf": ~np.isnan(detections.magnitude),
-            "fid": detections.band != "",
-            "isdiffpos": detections.sign != 0,
-        },
-    )
+    is_known = {
+        "jd": ~np.isnan(detections.time_jd),
+        "magpsf": ~np.isnan(detections.magnitude),
+        "fid": detections.band != "",
+        "isdiffpos": detections.sign != 0,
+    }
+    return _named(seen, is_known)
 
 
-def _unphysical(detections: Measurements) -> tuple[str, ...]:
+def _unphysical(seen: Sequence[Candidate], numbers: NDArray[np.float64]) -> tuple[str, ...]:
     """Name the values that are no values, and without which a detection is in all views nonetheless."""
-    if not np.isnan(detections.numbers[_ERROR : _DRB + 1]).any():
-        return ()
-    is_known = {}
-    for name, number_of_row in _OPTIONAL.items():
-        known = ~np.isnan(detections.numbers[number_of_row])
-        for place in np.flatnonzero(~known).tolist():
-            known[place] = is_absent(detections.items[place].get(name))
-        is_known[name] = known
-    return _named(detections, is_known)
+    is_number, known = ~np.isnan(numbers), {}
+    n_numbers = is_number.sum(axis=1).tolist()
+    for name, row in _OPTIONAL.items():
+        if n_numbers[row] < len(seen):
+            values = map(attrgetter(name), seen)
+            if sum(value is not None and value is not nan for value in values) > n_numbers[row]:
+                known[name] = is_number[row] | [is_absent(getattr(item, name)) for item in seen]
+    return _named(seen, known)
 
 
-def _named(detections: Measurements, is_known: Mapping[str, NDArray[np.bool_]]) -> tuple[str, ...]:
+def _named(items: Sequence[Candidate], is_known: Mapping[str, NDArray[np.bool_]]) -> tuple[str, ...]:
     phrases = []
     for name, known in is_known.items():
         if known.all():
             continue
-        values = [item.get(name) for item in itertools.compress(detections.items, ~known)]
+        values = [getattr(item, name) for item in itertools.compress(items, ~known)]
         said = next((value for value in values if not is_absent(value)), None)
         what = f"{name} is missing" if said is None else f"{name} is {_EXPECTED[name]} ({shown(said)})"
-        phrases.append(f"{what} in {len(values)} of {len(detections)} detections")
+        phrases.append(f"{what} in {len(values)} of {len(items)} detections")
     return tuple(phrases)
 
 
-def _at_solar_system_objects(items: Sequence[Item], n_detections: int) -> str:
-    named = [item.get("ssnamenr") for item in items]
+def _at_solar_system_objects(items: Sequence[Candidate], n_detections: int) -> str:
+    named = [item.ssnamenr for item in items]
     known = dict.fromkeys(str(name).strip() for name in named if isinstance(name, str | int) and not is_absent(name))
     which = f"the known solar-system object {', '.join(known)}" if known else "a known solar-system object"
     return f"{len(items)} of {n_detections} detections, at {which}"

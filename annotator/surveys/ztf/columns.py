@@ -6,6 +6,8 @@ Lasair works on one alert packet, which holds about thirty days of history. Beha
 
 import math
 from collections.abc import Mapping, Sequence
+from math import exp
+from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -111,20 +113,21 @@ def lasair_columns(
     """
     if not detections:
         return {}
-    last_jd = max(d.jd for d in detections)
-    packet = sorted((d for d in detections if d.jd >= last_jd - history_days), key=lambda d: d.jd)
+    in_order = sorted(detections, key=attrgetter("jd"))
+    last_jd = in_order[-1].jd
+    packet = [d for d in in_order if d.jd >= last_jd - history_days]
     columns: dict[str, float | int | None] = {}
     for band, in_g in (("g", True), ("r", False)):
         columns |= _band_columns(band, [d for d in packet if d.is_g == in_g])
     columns |= _colour(packet)
-    positive_good = [d for d in packet if d.is_positive and d.is_good]
+    good_jd = [d.jd for d in packet if d.is_positive and d.is_good]
     columns |= {
         "jdmin": packet[0].jd,
         "jdmax": last_jd,
         "ncand": len(packet),
-        "ncandgp": len(positive_good),
-        "ncandgp_7": sum(d.jd > last_jd - 7 for d in positive_good),
-        "ncandgp_14": sum(d.jd > last_jd - 14 for d in positive_good),
+        "ncandgp": len(good_jd),
+        "ncandgp_7": len([jd for jd in good_jd if jd > last_jd - 7]),
+        "ncandgp_14": len([jd for jd in good_jd if jd > last_jd - 14]),
     }
     known = [(d.ra_deg, d.dec_deg) for d in packet if d.ra_deg is not None and d.dec_deg is not None]
     columns = {name: None if value == 0 else value for name, value in columns.items()}  # Lasair stores 0 as NULL
@@ -134,36 +137,45 @@ def lasair_columns(
 
 
 _OF_BAND = ("{}mag", "jd{}max", "mag{}min", "mag{}mean", "mag{}max", "mag_{}02", "mag_{}08", "mag_{}28")
-_UNSEEN = {
-    band: dict.fromkeys(name.format(band) for name in (*_OF_BAND, "dmdt_{}", "dmdt_{}_err")) for band in ("g", "r")
-}
+_OF_BAND += ("dmdt_{}", "dmdt_{}_err")
+_NAMES = {band: tuple(name.format(band) for name in _OF_BAND) for band in ("g", "r")}
 
 
 def _band_columns(band: str, detections: Sequence[Detection]) -> dict[str, float | None]:
-    columns: dict[str, float | None] = dict(_UNSEEN[band])
     if not detections:
-        return columns
-    magnitudes = [d.magnitude for d in detections]
-    columns[f"{band}mag"] = magnitudes[-1]
-    columns[f"jd{band}max"] = detections[-1].jd
-    columns[f"mag{band}min"] = min(magnitudes)
-    columns[f"mag{band}mean"] = sum(magnitudes) / len(magnitudes)
-    columns[f"mag{band}max"] = max(magnitudes)
-    for days in (2, 8, 28):  # Lasair starts from 0 at t = 0, so that the first detection sets the mean
-        mean, previous_jd = magnitudes[0], detections[0].jd
-        for detection in detections[1:]:
-            memory = math.exp(-(detection.jd - previous_jd) / days)
-            mean = mean * memory + detection.magnitude * (1 - memory)
-            previous_jd = detection.jd
-        columns[f"mag_{band}{days:02d}"] = mean
-    if len(detections) >= 2:
-        before, last = detections[-2:]
-        days_between = last.jd - before.jd
-        if days_between > 0 and before.is_positive and last.is_positive:
-            columns[f"dmdt_{band}"] = (before.magnitude - last.magnitude) / days_between
-            if before.magnitude_error is not None and last.magnitude_error is not None:
-                columns[f"dmdt_{band}_err"] = math.hypot(before.magnitude_error, last.magnitude_error) / days_between
-    return columns
+        return dict.fromkeys(_NAMES[band])
+    magnitudes, last = [d.magnitude for d in detections], detections[-1]
+    extremes = (min(magnitudes), sum(magnitudes) / len(magnitudes), max(magnitudes))
+    values = (last.magnitude, last.jd, *extremes, *_exponential_means(detections), *_rate_of(detections))
+    return dict(zip(_NAMES[band], values, strict=True))
+
+
+def _exponential_means(detections: Sequence[Detection]) -> tuple[float, float, float]:
+    """Return the means over 2, 8 and 28 days."""
+    previous_jd, first = detections[0].jd, detections[0].magnitude
+    mean_02 = mean_08 = mean_28 = first  # Lasair starts from 0 at t = 0, so that the first detection sets the mean
+    for detection in detections[1:]:
+        days, magnitude = detection.jd - previous_jd, detection.magnitude
+        memory_02, memory_08, memory_28 = exp(-days / 2), exp(-days / 8), exp(-days / 28)
+        mean_02 = mean_02 * memory_02 + magnitude * (1 - memory_02)
+        mean_08 = mean_08 * memory_08 + magnitude * (1 - memory_08)
+        mean_28 = mean_28 * memory_28 + magnitude * (1 - memory_28)
+        previous_jd = detection.jd
+    return mean_02, mean_08, mean_28
+
+
+def _rate_of(detections: Sequence[Detection]) -> tuple[float | None, float | None]:
+    """Return the brightening rate over the last two detections, and its error."""
+    if len(detections) < 2:
+        return None, None
+    before, last = detections[-2:]
+    days_between = last.jd - before.jd
+    if not (days_between > 0 and before.is_positive and last.is_positive):
+        return None, None
+    rate = (before.magnitude - last.magnitude) / days_between
+    if before.magnitude_error is None or last.magnitude_error is None:
+        return rate, None
+    return rate, math.hypot(before.magnitude_error, last.magnitude_error) / days_between
 
 
 def _colour(packet: Sequence[Detection]) -> dict[str, float | None]:

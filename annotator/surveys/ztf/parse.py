@@ -4,13 +4,18 @@ import itertools
 import math
 from collections.abc import Mapping
 
+import msgspec
+from msgspec.structs import asdict
+
 from annotator.errors import MissingModalityError, RecordError, SolarSystemObjectError
 from annotator.preprocess.features import physical_features
 from annotator.preprocess.quantities import MAX_AGE_DAYS
+from annotator.surveys.json_values import JsonObject
 from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, number, shown, within
 from annotator.surveys.ztf.candidates import read_candidates
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, MISSING_TOGETHER, QUALITY_NAMES
 from annotator.surveys.ztf.history import history_of, nearest_source
+from annotator.surveys.ztf.items import Candidate
 from annotator.surveys.ztf.views import columns as columns_of
 from annotator.surveys.ztf.views import cutouts, light_curve, n_fading, real_bogus
 from annotator.transient import Modality, Transient
@@ -51,9 +56,10 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     """
     if not isinstance(record, Mapping):
         raise RecordError(f"expected a record with named values, found {_kind(record)}")
+    given, record = record, _what_is_read(record) if isinstance(record, JsonObject) else record
     object_id = record.get("objectId")
     if not isinstance(object_id, str) or not (object_id := object_id.strip()):
-        found = _kind(object_id) if object_id else _none_among(record)
+        found = _kind(object_id) if object_id else _none_among(given)
         raise RecordError(f"expected objectId to be a non-empty text, found {found}")
     wrong_parts = _wrong_parts(record)
     if isinstance(record.get("candidate"), Mapping):
@@ -203,6 +209,31 @@ _OF_DETECTIONS = frozenset((*MISSING_TOGETHER["g"], *MISSING_TOGETHER["r"]))
 _PS1 = ("distpsnr1", "sgmag1", "srmag1")
 _OF_ALL_DETECTIONS = frozenset(_NUMBERS) - {*_SHERLOCK, *_PS1}
 """Columns that Lasair computes of an object's detections, whosesoever they are."""
+
+_READ = ("objectId", *_NUMBERS, *_SHERLOCK, "candidate", "prv_candidates", "annotations", "sherlock")
+_READ += ("cutouts", "image_urls", "candid", "xpos", "ypos", "isdiffpos", "sgscore1", "ndethist", "jdstarthist")
+"""All that is looked at of a record, beside its candidates."""
+_DECODER = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "Answer",
+        [
+            ("candidates", list[Candidate] | None | msgspec.UnsetType, msgspec.UNSET),
+            *((name, object, msgspec.UNSET) for name in dict.fromkeys(_READ)),
+        ],
+    )
+)
+
+
+def _what_is_read(record: JsonObject) -> Mapping[str, object]:
+    """Decode no more of a record than what is read of it, its candidates as what they are.
+
+    Where something is of another kind than it has to be, or cannot be said in strict JSON, the record is read whole.
+    """
+    try:
+        answer = _DECODER.decode(record.text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return record
+    return {name: value for name, value in asdict(answer).items() if value is not msgspec.UNSET}
 
 
 def _as_object_answer(packet: Mapping[str, object]) -> Mapping[str, object]:

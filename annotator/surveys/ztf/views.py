@@ -1,15 +1,15 @@
 """The views of one table of detections: light curve, Lasair's columns, stamps, real-bogus scores, mean position."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from annotator.errors import MissingModalityError
 from annotator.surveys.values import JD_MINUS_MJD, number, sign_of, within
-from annotator.surveys.ztf.candidates import DetectionTable, Measurements
+from annotator.surveys.ztf.candidates import DetectionTable, Measurements, has_urls
 from annotator.surveys.ztf.columns import PACKET_HISTORY_DAYS, Detection, lasair_columns
+from annotator.surveys.ztf.items import Candidate, OddCandidate
 from annotator.transient import CutoutReference, LightCurve
 
 GOOD_REAL_BOGUS = 0.75
@@ -47,42 +47,51 @@ def columns(table: DetectionTable) -> dict[str, float | int | None]:
     No count of good detections is there where none is known to be good, and of some it is not known. Of an object that
     fades they are its mirror's, but for that count, which is of positive detections.
     """
-    if not len(table.detections):
+    seen = table.detections
+    if not len(seen):
         return {}
-    packet, mirrored = _packet(table.detections), _packet(table.as_scored().detections)
+    packet = _packet(seen)
+    jd, magnitude, error, ra_deg, dec_deg, rb, drb, _ = seen.numbers[:, packet].tolist()
+    sign = seen.sign[packet].tolist()
     fields = (
-        packet.time_jd,
-        packet.band == "g",
-        packet.magnitude,
-        packet.magnitude_error,
-        mirrored.sign > 0,
-        (packet.sign > 0) & ((packet.rb > GOOD_REAL_BOGUS) | (packet.drb > GOOD_REAL_BOGUS)),
-        packet.ra_deg,
-        packet.dec_deg,
+        jd,
+        (seen.band[packet] == "g").tolist(),
+        magnitude,
+        _plain(error),
+        [value < 0 for value in sign] if table.fades else [value > 0 for value in sign],
+        [
+            value > 0 and (one > GOOD_REAL_BOGUS or other > GOOD_REAL_BOGUS)
+            for value, one, other in zip(sign, rb, drb, strict=True)
+        ],
+        _plain(ra_deg),
+        _plain(dec_deg),
     )
-    computed = lasair_columns([Detection(*row) for row in zip(*map(_plain, fields), strict=True)])
-    may_be_good = (packet.sign >= 0) & np.isnan(packet.rb) & np.isnan(packet.drb) | (packet.sign == 0)
-    if computed["ncandgp"] is None and may_be_good.any():
+    computed = lasair_columns([*map(Detection._make, zip(*fields, strict=True))])
+    if computed["ncandgp"] is None and any(map(_may_be_good, sign, rb, drb)):
         del computed["ncandgp"]
     return computed
 
 
 def n_fading(table: DetectionTable) -> int | None:
     """Count the clearly real negative differences among the detections that Lasair's columns are of; None of none."""
-    if not len(table.detections):
+    seen = table.detections
+    if not len(seen):
         return None
-    packet = _packet(table.detections)
-    return int(np.count_nonzero((packet.sign < 0) & (packet.drb >= FADING_DRB)))
+    packet = _packet(seen)
+    return int(np.count_nonzero((seen.sign[packet] < 0) & (seen.drb[packet] >= FADING_DRB)))
 
 
-def _packet(seen: Measurements) -> Measurements:
-    return seen.at(slice(int(np.searchsorted(seen.time_jd, seen.time_jd[-1] - PACKET_HISTORY_DAYS)), None))
+def _packet(seen: Measurements) -> slice:
+    return slice(int(seen.time_jd.searchsorted(seen.time_jd[-1] - PACKET_HISTORY_DAYS)), None)
 
 
-def _plain(values: NDArray) -> list:
-    """Return an array's values, None for NaN."""
-    plain = values.tolist()
-    return [None if value != value else value for value in plain] if values.dtype.kind == "f" else plain
+def _may_be_good(sign: int, rb: float, drb: float) -> bool:
+    return sign == 0 or (sign > 0 and math.isnan(rb) and math.isnan(drb))
+
+
+def _plain(values: list[float]) -> list[float | None]:
+    """Return numbers, None for NaN."""
+    return [None if value != value else value for value in values]
 
 
 def real_bogus(record: Mapping[str, object], table: DetectionTable) -> dict[str, float]:
@@ -92,18 +101,16 @@ def real_bogus(record: Mapping[str, object], table: DetectionTable) -> dict[str,
     no epoch has stamps, is the best over the positive detections, or the negative ones of an object that fades: in
     favour of the object.
     """
-    seen = table.as_scored().detections
-    is_positive = seen.sign > 0
-    of_stamps = _brightest(seen, is_positive & _has_urls(seen.items))
-    own = record.get("candidate")
-    if own is not None:
-        same = [place for place, item in enumerate(seen.items) if item.get("candid") == own.get("candid")]
+    table = table.as_scored()
+    seen, of_stamps = table.detections, table.of_stamps
+    if isinstance(packet := record.get("candidate"), Mapping):
+        same = [place for place, item in enumerate(seen.items) if item.candid == packet.get("candid")]
         of_stamps = same[0] if same else of_stamps
     scores = {}
     for name, values in (("rb", seen.rb), ("drb", seen.drb)):
         own = math.nan if of_stamps is None else float(values[of_stamps])
         if math.isnan(own):
-            own = float(np.fmax.reduce(values[is_positive], initial=math.nan))
+            own = float(np.fmax.reduce(values[seen.sign > 0], initial=math.nan))
         if not math.isnan(own):
             scores[name] = own
     return scores
@@ -131,22 +138,20 @@ def cutouts(record: Mapping[str, object], table: DetectionTable | None) -> Cutou
     given = record.get("cutouts")
     if given is not None:
         places = given if isinstance(given, Mapping) else {}
-        whose = record if table is None else _whose(record, table)
+        whose = _own(record) if table is None else _whose(record, table)
         return _reference({kind: places.get(kind.lower(), places.get(kind)) for kind in _KINDS}, whose)
-    if table is None or not (has_urls := _has_urls(table.detections.items)).any():
-        if table is not None and _has_urls(table.solar_system).any():
-            raise MissingModalityError("only detections at known solar-system objects have cutouts")
-        urls = record.get("image_urls")
-        return _reference(urls, {}) if isinstance(urls, Mapping) and urls else None
-    seen = table.detections
-    place = _brightest(seen, has_urls & (seen.sign > 0))
-    if place is None:
+    if table is not None and table.of_stamps is not None:
+        item = table.detections.items[table.of_stamps]
+        return _reference(item.image_urls, item, float(table.detections.time_jd[table.of_stamps]) - JD_MINUS_MJD)
+    if table is not None and has_urls(table.detections.items).any():
         raise MissingModalityError("no positive detection has cutouts")
-    item = seen.items[place]
-    return _reference(item["image_urls"], item, float(seen.time_jd[place]) - JD_MINUS_MJD)
+    if table is not None and has_urls(table.solar_system).any():
+        raise MissingModalityError("only detections at known solar-system objects have cutouts")
+    urls = record.get("image_urls")
+    return _reference(urls, Candidate()) if isinstance(urls, Mapping) and urls else None
 
 
-def _whose(record: Mapping[str, object], table: DetectionTable) -> Mapping[str, object]:
+def _whose(record: Mapping[str, object], table: DetectionTable) -> Candidate:
     """Return the detection that a record's own stamps are of: an alert packet's own, else the brightest positive one.
 
     Raises
@@ -154,37 +159,31 @@ def _whose(record: Mapping[str, object], table: DetectionTable) -> Mapping[str, 
     MissingModalityError
         If that is at a known solar-system object.
     """
-    own, seen = record.get("candidate"), table.detections
-    place = _brightest(seen, seen.sign > 0)
-    if own is not None:
-        is_theirs = any(own.get("candid") == item.get("candid") for item in table.solar_system)
+    packet, seen = record.get("candidate"), table.detections
+    if isinstance(packet, Mapping):
+        whose = _own(packet)
+        is_theirs = any(whose.candid == item.candid for item in table.solar_system)
     else:
-        brightest = math.inf if place is None else seen.magnitude[place]
-        theirs = [number(item.get("magpsf")) for item in table.solar_system if sign_of(item.get("isdiffpos"))]
+        place = seen.brightest(seen.sign > 0)
+        whose, brightest = (Candidate(), math.inf) if place is None else (seen.items[place], seen.magnitude[place])
+        theirs = [number(item.magpsf) for item in table.solar_system if sign_of(item.isdiffpos)]
         is_theirs = any(magnitude < brightest for magnitude in theirs)
     if is_theirs:
         raise MissingModalityError("its stamps are of a detection at a known solar-system object")
-    return own or ({} if place is None else seen.items[place])
+    return whose
 
 
-def _has_urls(items: Sequence[Mapping[str, object]]) -> NDArray[np.bool_]:
-    return np.array([isinstance(item.get("image_urls"), (dict, Mapping)) for item in items], dtype=bool)
+def _own(record: Mapping[str, object]) -> Candidate:
+    """Return what a record or a packet's candidate says of its own stamps."""
+    return OddCandidate(**{name: record.get(name) for name in ("candid", "isdiffpos", "xpos", "ypos")})
 
 
-def _brightest(seen: Measurements, among: NDArray[np.bool_]) -> int | None:
-    """Return the place of the brightest of some detections, the earlier of two as bright; None of none."""
-    places = np.flatnonzero(among)
-    return int(places[np.argmin(seen.magnitude[places])]) if len(places) else None
-
-
-def _reference(
-    places: Mapping[str, object], whose: Mapping[str, object], time_mjd: float | None = None
-) -> CutoutReference:
+def _reference(places: Mapping[str, object], whose: Candidate, time_mjd: float | None = None) -> CutoutReference:
     """Return where three stamps are, with where on the detector the detection is that they are of."""
     named = {kind: place for kind in _KINDS if isinstance(place := places.get(kind), str) and place}
     if len(named) < len(_KINDS):
         absent = ", ".join(kind.lower() for kind in _KINDS if kind not in named)
         raise MissingModalityError(f"the record names no {absent} stamp")
-    x_pixel, y_pixel = (within(number(whose.get(name)), 0.0, MAX_PIXEL) for name in ("xpos", "ypos"))
-    is_negative = sign_of(whose.get("isdiffpos")) is False
+    x_pixel, y_pixel = (within(number(pixel), 0.0, MAX_PIXEL) for pixel in (whose.xpos, whose.ypos))
+    is_negative = sign_of(whose.isdiffpos) is False
     return CutoutReference(*named.values(), time_mjd, x_pixel, y_pixel, is_negative)
