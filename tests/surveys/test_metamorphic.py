@@ -21,6 +21,7 @@ from annotator.errors import RecordError
 from annotator.sandbox.lasair.answers import candidate
 from annotator.surveys import SURVEYS
 from annotator.surveys.json_values import decode, undecoded
+from annotator.surveys.ztf import parse as ztf_parse
 from annotator.transient import LightCurve, Transient
 from tests.hostile_records import hostile_records, texts
 
@@ -370,6 +371,28 @@ def test_what_is_read_of_hostile_records_does_not_depend_on_how_they_were_decode
         require_one_outcome("ztf", text)
         n_read += isinstance(outcome("ztf", decode(text)), str)
     assert n_read > 1000
+
+
+class Asked(dict):
+    """A record that hears what is asked of it."""
+
+    names: set[object]
+
+    def get(self, name, default=None):
+        self.names.add(name)
+        return super().get(name, default)
+
+    __contains__ = get
+    __getitem__ = get
+
+
+def test_all_that_is_asked_of_a_record_is_decoded(night):
+    Asked.names = set()
+    stamps = {"cutouts": {}}
+    for record in (*simulated(night), *night.rows()[:5], night.rows()[0] | stamps):
+        SURVEYS["ztf"].parse(Asked(record))
+    assert len(Asked.names) > 40
+    assert Asked.names <= {"candidates", *ztf_parse.READ}
 
 
 def test_what_a_record_says_of_its_own_stamps_is_read_alike_whichever_way(night):

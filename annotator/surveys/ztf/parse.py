@@ -210,15 +210,15 @@ _PS1 = ("distpsnr1", "sgmag1", "srmag1")
 _OF_ALL_DETECTIONS = frozenset(_NUMBERS) - {*_SHERLOCK, *_PS1}
 """Columns that Lasair computes of an object's detections, whosesoever they are."""
 
-_READ = ("objectId", *_NUMBERS, *_SHERLOCK, "candidate", "prv_candidates", "annotations", "sherlock")
-_READ += ("cutouts", "image_urls", "candid", "xpos", "ypos", "isdiffpos", "sgscore1", "ndethist", "jdstarthist")
+READ = ("objectId", *_NUMBERS, *_SHERLOCK, "candidate", "prv_candidates", "annotations", "sherlock")
+READ += ("cutouts", "image_urls", "candid", "xpos", "ypos", "isdiffpos", "sgscore1", "ndethist", "jdstarthist")
 """All that is looked at of a record, beside its candidates."""
 _DECODER = msgspec.json.Decoder(
     msgspec.defstruct(
         "Answer",
         [
             ("candidates", list[Candidate] | None | msgspec.UnsetType, msgspec.UNSET),
-            *((name, object, msgspec.UNSET) for name in dict.fromkeys(_READ)),
+            *((name, object, msgspec.UNSET) for name in dict.fromkeys(READ)),
         ],
     )
 )
