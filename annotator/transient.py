@@ -140,6 +140,9 @@ class Transient:
     left_out: tuple[str, ...] = ()
     """What the record has and no view does, and why, a phrase each: detections at known solar-system objects, values
     that nobody understands."""
+    not_whole: str = ""
+    """Which of its values are unknown, in words: its record was computed of detections in reversed order, and has no
+    light curve to compute them from; among :attr:`left_out`, too. Empty for nearly all objects."""
     n_solar_system: int = 0
     """Detections in its record that are of known solar-system objects, and none of its own."""
     extras: Mapping[str, float] = field(default_factory=dict)

@@ -272,11 +272,11 @@ def _curves(arguments: argparse.Namespace) -> Path | None:
 
 
 def _exotic(arguments: argparse.Namespace) -> None:
-    from training.exotic.fit import ForestSettings
+    from training.exotic.fit import BoostingSettings
     from training.exotic.train import Sources, train
 
     sources = Sources(arguments.data, arguments.out_of_fold, arguments.verdicts, arguments.ledger, _curves(arguments))
-    settings = ForestSettings(seed=arguments.seed)
+    settings = BoostingSettings(seed=arguments.seed)
     train(sources, arguments.out, settings, arguments.fresh, arguments.comparisons)
 
 
@@ -288,15 +288,15 @@ def _artefact(arguments: argparse.Namespace) -> None:
 
 def _ask(arguments: argparse.Namespace) -> None:
     from training.exotic.ask import ask
-    from training.exotic.fit import ForestSettings
+    from training.exotic.fit import BoostingSettings
 
     if arguments.ledger is None:
         raise ConfigError("--ledger: expected the annotator's ledger, whose objects are to be judged; name the file")
-    settings = ForestSettings(seed=arguments.seed)
+    settings = BoostingSettings(seed=arguments.seed)
     asked = ask(arguments.data, arguments.models, arguments.verdicts, arguments.ledger, arguments.n, settings)
     for item in asked:
         worth = "" if item.worth is None else f"worth {item.worth:.3f}, "
-        print(f"{item.object_id}  {worth}probability {item.probability:.3f}, the trees differ by {item.spread:.3f}")
+        print(f"{item.object_id}  {worth}probability {item.probability:.3f}, the boosters differ by {item.spread:.3f}")
 
 
 def _known(arguments: argparse.Namespace) -> None:

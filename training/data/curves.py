@@ -20,6 +20,7 @@ from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS
 from annotator.tables import contents
 from annotator.tables.header import Columns
 from annotator.transient import LightCurve
+from training.data.detections import OTHER_TELESCOPES
 from training.data.folds import Split, fold_of, rotated, rotation_of
 from training.data.given import read_given
 from training.data.table import EXOTIC, LABELS
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 LABEL_COLUMNS = (OBJECT_ID_KEY, "type", "source_label")
-OTHER_TELESCOPES = ("YSE_DR1_PS1",)
-"""Sources whose g and r are not ZTF's."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,25 +4,22 @@ A databank holds final states, live objects are days old. For the objects whose 
 computed again, as Lasair computes them, from what was seen up to one of their epochs; what surrounds them stays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.annotation import OBJECT_ID_KEY
-from annotator.errors import ConfigError
 from annotator.models.calibration import Sampling
 from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, quantity_row
 from annotator.surveys import SURVEYS
-from annotator.surveys.values import sign_of
-from annotator.surveys.ztf.candidates import SPELLINGS
 from annotator.surveys.ztf.columns import FEATURES, Detection, lasair_columns
-from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS, SURROUNDINGS
+from annotator.surveys.ztf.tables import SURROUNDINGS
 from annotator.transient import Transient
-from training.data.curves import OTHER_TELESCOPES, shared_groups
+from training.data.curves import shared_groups
+from training.data.detections import read_detections
 from training.data.table import Table
 
 STATES_PER_OBJECT = 3
@@ -86,61 +83,26 @@ def partial_light_curves(table: Table, curves: Path, survey: str, seed: int) -> 
     """
     object_ids = table.object_ids.tolist()
     place_of = {object_id: number for number, object_id in enumerate(object_ids)}
-    detections, is_shared = _detections(curves, table, place_of)
+    seen = read_detections(curves, place_of)
+    is_exotic = table.is_exotic
+    shared = shared_groups((group for _, group in seen.groups), (is_exotic[place_of[name]] for name, _ in seen.groups))
+    is_shared: dict[str, bool] = {}
+    for object_id, group in seen.groups:
+        is_shared[object_id] = is_shared.get(object_id, True) and group in shared
     rng = np.random.default_rng(seed)
     id_column = SURVEYS[survey].id_column
     places, transients = [], []
-    for object_id in sorted(detections):
+    for object_id in sorted(seen.detections):
         row = table.rows[place_of[object_id]]
         for _ in range(STATES_PER_OBJECT):
-            seen = _up_to_random_epoch(detections[object_id], rng)
-            record = {name: row.get(name) for name in SURROUNDINGS} | {id_column: object_id} | lasair_columns(seen)
+            so_far = _up_to_random_epoch(seen.detections[object_id], rng)
+            record = {name: row.get(name) for name in SURROUNDINGS} | {id_column: object_id} | lasair_columns(so_far)
             transient = SURVEYS[survey].parse(record)
             if len(transient.features) >= MIN_FEATURES:
                 places.append(place_of[object_id])
                 transients.append(transient)
-    shared = np.array([is_shared[object_ids[place]] for place in places], dtype=bool)
-    return PartialLightCurves(np.array(places, dtype=np.int64), tuple(transients), shared)
-
-
-def _detections(
-    curves: Path, table: Table, wanted: Mapping[str, int]
-) -> tuple[dict[str, list[Detection]], dict[str, bool]]:
-    import pandas  # only this command needs it
-
-    try:
-        rows = pandas.read_parquet(curves)
-    except Exception as failure:  # pandas and pyarrow share no base below Exception
-        raise ConfigError(f"--curves {curves}: expected light curves in Parquet, found {failure}") from failure
-    absent = [name for name in LIGHT_CURVE_COLUMNS if name not in rows]
-    if absent:
-        expected = ", ".join(LIGHT_CURVE_COLUMNS)
-        raise ConfigError(f"--curves {curves}: expected the columns {expected}, found no {absent}")
-    if "source" in rows:
-        rows = rows[~rows["source"].isin(OTHER_TELESCOPES)]
-    rows = rows[rows[OBJECT_ID_KEY].isin(wanted) & (rows[DETECTION.magnitude] > 0)]
-    if "group" not in rows:
-        rows = rows.assign(group="all")
-    curves_of = rows[[OBJECT_ID_KEY, "group"]].drop_duplicates()
-    is_exotic = table.is_exotic
-    labels = [bool(is_exotic[wanted[object_id]]) for object_id in curves_of[OBJECT_ID_KEY]]
-    shared = shared_groups(curves_of["group"], labels)
-    is_shared = curves_of["group"].isin(shared).groupby(curves_of[OBJECT_ID_KEY]).all().to_dict()
-    found: dict[str, list[Detection]] = {}
-    for object_id, jd, band_number, magnitude, error, sign in rows[[*LIGHT_CURVE_COLUMNS]].itertuples(index=False):
-        band = SPELLINGS.letter(band_number)
-        if band is None:
-            continue
-        found.setdefault(object_id, []).append(
-            Detection(
-                jd=jd,
-                is_g=band == "g",
-                magnitude=magnitude,
-                magnitude_error=error if error > 0 else None,
-                is_positive=sign_of(sign) is True,
-            )
-        )
-    return found, is_shared
+    kept = np.array([is_shared[object_ids[place]] for place in places], dtype=bool)
+    return PartialLightCurves(np.array(places, dtype=np.int64), tuple(transients), kept)
 
 
 def _up_to_random_epoch(detections: Sequence[Detection], rng: np.random.Generator) -> list[Detection]:

@@ -3,7 +3,8 @@
 import functools
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,21 @@ from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import quantity_row
 from annotator.surveys import SURVEYS
 from annotator.surveys.values import number
-from annotator.surveys.ztf.columns import FEATURES, QUALITY_NAMES
-from annotator.surveys.ztf.tables import DATABANK_TABLES
+from annotator.surveys.ztf.columns import FEATURES, QUALITY_NAMES, Detection, is_whole, lasair_columns
+from annotator.surveys.ztf.tables import DATABANK_TABLES, OBJECT, SURROUNDINGS
 from annotator.tables.header import Columns
 from annotator.transient import Transient
+from training.data.detections import read_detections
 from training.data.folds import Split, fold_of, rotated, rotation_of
 from training.data.given import read_given
 
 EXOTIC = "Exotic"
 LABELS = ("SN Ia", "SN II", "SN Ib/c", EXOTIC)
 """AHA's four classes; the first three are normal."""
+
+RECENT_JD = 2459580.5
+"""1 January 2022. AHA's databank has rows in reversed order until then, nearly all of normals: what compares them with
+later ones compares eras."""
 
 REQUIRED_COLUMNS = (OBJECT_ID_KEY, "tns_name", "source_label")
 
@@ -44,6 +50,10 @@ class Table:
     """``(n, n_features)``, NaN where missing."""
     n_unscorable: int
     """Rows left out because too few of their values are physical."""
+    n_not_whole: int = 0
+    """Rows left out because they were computed of detections in reversed order."""
+    n_from_curves: int = 0
+    """Rows of that kind that are in, their columns computed anew from their light curves."""
 
     @functools.cached_property
     def quantities(self) -> NDArray[np.float32]:
@@ -59,7 +69,7 @@ class Table:
         """Return some of the objects, by mask or index."""
         places = np.flatnonzero(kept) if kept.dtype == bool else kept
         rows, transients = (tuple(values[i] for i in places) for values in (self.rows, self.transients))
-        return Table(self.file_name, self.sha256, rows, transients, self.features[places], self.n_unscorable)
+        return replace(self, rows=rows, transients=transients, features=self.features[places])
 
     def column(self, name: str) -> NDArray[np.str_]:
         """Return one column's text, ``(n,)``; empty where the file has no such column."""
@@ -86,6 +96,16 @@ class Table:
         return np.array([fold_of(name) for name in self.tns_names])
 
     @property
+    def first_jd(self) -> NDArray[np.float64]:
+        """``(n,)``, of each object's first detection as the file has it; NaN where it doesn't say."""
+        return np.array([number(row.get(OBJECT.first_jd)) or np.nan for row in self.rows], dtype=np.float64)
+
+    @property
+    def is_recent(self) -> NDArray[np.bool_]:
+        """``(n,)``: first seen from 2022 on, since when every row of Lasair's is whole."""
+        return self.first_jd >= RECENT_JD
+
+    @property
     def is_within_aha_cut(self) -> NDArray[np.bool_]:
         """``(n,)``: rate errors within 1 mag/day and exponential means within 0 to 30 mag (AHA's notebooks 03, 04)."""
         return np.array([_passes_aha_cut(row) for row in self.rows])
@@ -100,19 +120,24 @@ class Table:
         return rotated(self.folds, rotation)
 
 
-def read_table(path: Path, survey: str) -> Table:
+def read_table(path: Path, survey: str, curves: Path | None = None) -> Table:
     """Read a labelled table.
+
+    A row that was computed of detections in reversed order (:func:`annotator.surveys.ztf.columns.is_whole`) is left
+    out, or its columns are computed anew where its light curve is at hand.
 
     Parameters
     ----------
     path
         A table (:mod:`annotator.tables`) in the layout of AHA's databank: Lasair's columns by name, `tns_name`, and
         `source_label`, one of :data:`LABELS`. Feature columns may be absent: they are missing values.
+    curves
+        Light curves (Parquet) of some of its objects, one row a detection.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read, lacks a column, has an unknown label, or no normal object.
+        If a file cannot be read, lacks a column, has an unknown label, or no normal object.
     """
     names = tuple(feature.name for feature in SURVEYS[survey].features)
     others = (*(name for columns in DATABANK_TABLES.values() for name in columns), *SURVEYS[survey].other_columns)
@@ -126,18 +151,40 @@ def read_table(path: Path, survey: str) -> Table:
         )
     if all(row["source_label"] == EXOTIC for row in rows):
         raise ConfigError(f"--data {path}: expected normal objects (SN Ia, SN II, SN Ib/c) to train on, found none")
-    kept, transients, features = _scorable(rows, survey, path)
+    not_whole = {row[OBJECT_ID_KEY] for row in rows if not is_whole(row)}
+    seen = read_detections(curves, not_whole).detections if curves and not_whole else {}
+    used = [
+        (place, row, _from_detections(row, seen[row[OBJECT_ID_KEY]]) if row[OBJECT_ID_KEY] in seen else row)
+        for place, row in enumerate(rows, start=1)
+        if row[OBJECT_ID_KEY] not in not_whole or row[OBJECT_ID_KEY] in seen
+    ]
+    kept, transients, features = _scorable(used, survey, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Table(path.name, sha256, kept, transients, features, len(rows) - len(kept))
+    return Table(
+        path.name,
+        sha256,
+        kept,
+        transients,
+        features,
+        n_unscorable=len(used) - len(kept),
+        n_not_whole=len(rows) - len(used),
+        n_from_curves=sum(row[OBJECT_ID_KEY] in seen for row in kept),
+    )
+
+
+def _from_detections(row: Mapping[str, str], detections: Sequence[Detection]) -> dict[str, object]:
+    """Return a row with what surrounds its object, and all else as its detections give it."""
+    around = {name: row.get(name) for name in SURROUNDINGS}
+    return {OBJECT_ID_KEY: row[OBJECT_ID_KEY]} | around | lasair_columns(detections)
 
 
 def _scorable(
-    rows: list[dict[str, str]], survey: str, path: Path
+    used: Sequence[tuple[int, dict[str, str], Mapping[str, object]]], survey: str, path: Path
 ) -> tuple[tuple[dict[str, str], ...], tuple[Transient, ...], NDArray[np.float32]]:
     kept, transients, features = [], [], []
-    for place, row in enumerate(rows, start=1):
+    for place, row, record in used:
         try:
-            transient = SURVEYS[survey].parse(row)
+            transient = SURVEYS[survey].parse(record)
             features.append(feature_row(SURVEYS[survey].features, transient.features))
         except MissingModalityError:
             continue

@@ -13,7 +13,7 @@ from annotator.errors import ConfigError
 from annotator.models import load_models
 from training.data.table import read_table
 from training.exotic.examples import Databank, ledger_numbers, ledger_worths, read_databank, with_verdicts
-from training.exotic.fit import Examples, ForestSettings, fit_exotic, log_odds_of
+from training.exotic.fit import BoostingSettings, Examples, fit_exotic, log_odds_of
 from training.exotic.network import INPUTS, NEEDS, ExoticModel
 from training.export.head import verdicts_in
 from training.metrics.ranking import auc, average_precision
@@ -27,7 +27,7 @@ N_YEARS = 3
 TEST_FOLDS = (8, 9)
 NIGHTLY_UNTIL, THEN_EVERY = 30, 5
 """Nights until which the head is trained anew each night, and then every so many."""
-YEAR_TREES = 60
+YEAR_TREES, YEAR_BOOSTERS = 60, 3
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,25 @@ class Asked:
     worth: float | None
     """The chance that who looks is glad of it, as the annotator wrote it down; None where it wrote none."""
     spread: float
-    """Standard deviation of that between the forest's trees: how much they disagree."""
+    """Standard deviation of that between the boosters: how much they disagree."""
 
 
 def teaching_value(model: ExoticModel, numbers: NDArray[np.float32]) -> tuple[NDArray, NDArray, NDArray]:
-    """Return what a verdict on each object would teach ``(n,)``, its probability and the trees' spread.
+    """Return what a verdict on each object would teach ``(n,)``, its probability and the boosters' spread.
 
-    The upper end of what the trees hold possible, prior included: an object that some of them call exotic teaches
+    The upper end of what the boosters hold possible, prior included: an object that some of them call exotic teaches
     whatever the verdict is, and one that none does teaches little (an upper confidence bound: Auer et al. 2002,
     Machine Learning 47, 235).
     """
     with torch.no_grad():
-        spread = model.forest.by_tree(model.inputs(torch.from_numpy(numbers))).numpy().std(axis=1)
+        odds = model.forest.by_booster(torch.from_numpy(numbers)).numpy().astype(np.float64)
+    spread = (1.0 / (1.0 + np.exp(-odds))).std(axis=1)
     probability = 1.0 / (1.0 + np.exp(-log_odds_of(model, numbers)))
     return probability + spread, probability, spread
 
 
 def ask(
-    data: Path, models_folder: Path | None, verdicts: Path | None, ledger: Path, n: int, settings: ForestSettings
+    data: Path, models_folder: Path | None, verdicts: Path | None, ledger: Path, n: int, settings: BoostingSettings
 ) -> list[Asked]:
     """Choose the objects of a ledger whose verdict would teach most, the most first.
 
@@ -134,7 +135,7 @@ def _nights(n_pool: int) -> list[int]:
 
 
 def _year(pool: Examples, test: Examples, nights: list[int], seed: int, is_asked: bool) -> Mapping[str, list[float]]:
-    settings = replace(ForestSettings(), n_trees=YEAR_TREES, seed=seed)
+    settings = replace(BoostingSettings(), n_trees=YEAR_TREES, n_boosters=YEAR_BOOSTERS, seed=seed)
     rng = np.random.default_rng(seed)
     unjudged = rng.permutation(len(pool.folds))
     judged: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -158,7 +159,7 @@ def _year(pool: Examples, test: Examples, nights: list[int], seed: int, is_asked
     return found
 
 
-def _head(examples: Examples, settings: ForestSettings) -> ExoticModel | None:
+def _head(examples: Examples, settings: BoostingSettings) -> ExoticModel | None:
     """Fit a head, where there are objects of both kinds to learn from."""
     if not examples.is_positive.any() or examples.is_positive.all():
         return None

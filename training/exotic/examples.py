@@ -4,7 +4,7 @@ import csv
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,12 @@ from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.models import ModelSet
 from annotator.preprocess.quantities import QUANTITY_NAMES
+from annotator.surveys import SURVEYS
 from training.data.folds import N_FOLDS, fold_of
 from training.data.partial_light_curves import PartialLightCurves, no_partial_light_curves
 from training.data.table import Table
 from training.exotic.fit import VERDICT_WEIGHT, Examples
+from training.exotic.hiding import TOLD_PLACES, Told, told_whatever_is_hidden
 from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS
 
 AGN = "AGN"
@@ -39,6 +41,8 @@ class Databank:
     """Spectroscopic type, the TDE's few subtypes as one, ``(n,)``."""
     missing: tuple[str, ...]
     """What could not be had, in words."""
+    told: Told | None = None
+    """What the model of the object features says of each state whatever is hidden of it."""
 
     @property
     def is_positive(self) -> NDArray[np.bool_]:
@@ -63,7 +67,7 @@ class Databank:
         if min(live) > 0:
             odds = is_positive.sum() / np.count_nonzero(~is_positive)
             weights[is_live & labels] *= odds / (live[0] / live[1])
-        return Examples(self.numbers, labels, weights, self.table.folds[self.places])
+        return Examples(self.numbers, labels, weights, self.table.folds[self.places], self.told)
 
 
 def read_databank(
@@ -116,7 +120,9 @@ def read_databank(
             else:
                 missing.append(f"the {modality}'s errors (no {path.name} in --out-of-fold)")
     kinds = np.array(["TDE" if kind.startswith("TDE") else kind for kind in table.column("type")])
-    return Databank(table, numbers, places, kinds, tuple(missing))
+    inputs = SURVEYS[models.survey].features, features, quantities
+    told = told_whatever_is_hidden(models.models["features"], *inputs, numbers)
+    return Databank(table, numbers, places, kinds, tuple(missing), told)
 
 
 def _fill(numbers: NDArray[np.float32], path: Path, place_of: Mapping[str, int]) -> None:
@@ -211,5 +217,9 @@ def with_verdicts(
         np.concatenate([examples.weights * judged[databank.places], np.full(len(new), VERDICT_WEIGHT)]),
         np.concatenate([examples.folds, np.array([number for _, _, number in new], dtype=np.int64)]),
     )
+    if examples.told is not None:  # of a ledger's objects nobody knows what would be said without a group
+        n_combinations = examples.told.values.shape[1]
+        said = [np.repeat(row[None, None, TOLD_PLACES], n_combinations, axis=1) for row, _, _ in new]
+        joined = replace(joined, told=Told(np.concatenate([examples.told.values, *said])))
     unused = sum(verdict not in counts for verdict in verdicts.values())
     return joined, Learned(counts["anomaly"], counts["regular"], unused, tuple(not_known))

@@ -1,20 +1,21 @@
 """Fit the head `exotic` to labels and verdicts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from annotator.models.manifest import Column
-from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES
 from training.exotic.forest import Forest
-from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS, ExoticModel
+from training.exotic.hiding import Told, groups_to_hide, hidden, one_hidden
+from training.exotic.network import GROUPS, INPUTS, NEEDS, ExoticModel
 from training.features.scaling import robust_column
+from training.metrics.ranking import average_precision
 
-DROP_PROBABILITY = 0.2
-"""Of each modality in each row of training, beyond what makes its presence as common in both classes."""
+if TYPE_CHECKING:
+    from xgboost import Booster
 
 PRIOR_COUNTS_AS = 25.0
 """Known exotics. The prior's weight in the log odds is this over itself plus the number of known ones."""
@@ -27,18 +28,36 @@ SCALED_CLIP = 20.0
 
 
 @dataclass(frozen=True)
-class ForestSettings:
-    """How the forest is grown.
+class BoostingSettings:
+    """How the trees are grown."""
 
-    Leaf and features are one of seven combinations: best or nearly so by AHA's definition, by ours, and with each type
-    left out, on the very folds that it is measured on.
-    """
-
+    n_boosters: int = 5
+    """Each with other groups hidden, of which the head says the mean."""
     n_trees: int = 200
-    min_leaf: int = 5
-    max_depth: int = 16
-    max_features: float = 0.25
+    """Of each booster."""
+    max_depth: int = 4
+    learning_rate: float = 0.05
+    min_child_weight: float = 2.0
+    row_share: float = 0.7
+    """Of the examples, for each tree."""
+    column_share: float = 0.5
+    """Of the inputs, for each tree."""
+    l2: float = 5.0
     seed: int = 0
+
+
+CHOICES: tuple[Mapping[str, float], ...] = (
+    {"max_depth": 4, "learning_rate": 0.05},
+    {"max_depth": 3, "learning_rate": 0.05},
+    {"max_depth": 6, "learning_rate": 0.03, "min_child_weight": 4.0},
+    {"max_depth": 4, "learning_rate": 0.05, "column_share": 0.25},
+)
+"""Among these each fit chooses by an inner split of what it is given (:func:`chosen`)."""
+
+N_INNER = 3
+"""Parts of the inner split."""
+N_COPIES = 2
+"""Of each example, with other groups hidden, in each booster."""
 
 
 @dataclass(frozen=True)
@@ -53,81 +72,89 @@ class Examples:
     """``(n,)``."""
     folds: NDArray[np.int64]
     """``(n,)``, 0 to 9 by name; bin 9 is held out of what is served."""
+    told: Told | None = None
+    """What the model of the object features says of each where groups are hidden; None: what it says of the whole."""
 
     def where(self, kept: NDArray) -> "Examples":
         """Return some of them, by mask or index."""
-        return Examples(self.numbers[kept], self.is_positive[kept], self.weights[kept], self.folds[kept])
+        told = None if self.told is None else self.told.where(kept)
+        return Examples(self.numbers[kept], self.is_positive[kept], self.weights[kept], self.folds[kept], told)
 
 
-def fit_exotic(examples: Examples, settings: ForestSettings) -> ExoticModel:
-    """Fit the head to examples; its odds are not yet calibrated.
+def fit_exotic(examples: Examples, settings: BoostingSettings) -> ExoticModel:
+    """Fit the head to examples; its odds are not yet calibrated, and nothing is added for what is missing.
 
-    Parameters
-    ----------
-    examples
-        Positives may be absent: then the prior decides.
+    Each booster sees every example :data:`N_COPIES` times, with other groups hidden
+    (:func:`training.exotic.hiding.groups_to_hide`).
+
+    Raises
+    ------
+    ValueError
+        If the examples are of one class alone.
     """
-    from sklearn.ensemble import ExtraTreesClassifier
-
-    rng = np.random.default_rng(settings.seed)
-    numbers = with_modalities_dropped(examples.numbers, examples.is_positive, rng)
-    columns = fit_columns(examples.numbers)
-    missing = np.isnan(examples.numbers[:, : len(QUANTITY_NAMES)])
-    flagged = [j for j in range(len(QUANTITY_NAMES)) if 0.01 <= missing[:, j].mean() <= 0.99]
-    n_known = float(examples.is_positive.sum())
-    scaler = ExoticModel(columns, flagged, nn.Identity(), PRIOR_COUNTS_AS / (PRIOR_COUNTS_AS + n_known))
-    with torch.no_grad():
-        design = scaler.inputs(torch.from_numpy(numbers)).numpy()
-    trees = ExtraTreesClassifier(
-        settings.n_trees,
-        min_samples_leaf=settings.min_leaf,
-        max_depth=settings.max_depth,
-        max_features=settings.max_features,
-        random_state=settings.seed,
-        n_jobs=2,
-    ).fit(design, _two_classes(examples.is_positive), examples.weights)
-    scaler.forest = Forest(trees)
-    return scaler.eval()
-
-
-def _two_classes(is_positive: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return labels of which both classes occur: with no positive at all, the forest has nothing to tell apart."""
-    labels = is_positive.astype(np.int64)
-    if labels.min() == labels.max():
+    if examples.is_positive.all() or not examples.is_positive.any():
         raise ValueError("expected examples of both classes, found one")
-    return labels
-
-
-def with_modalities_dropped(
-    numbers: NDArray[np.float32], is_positive: NDArray[np.bool_], rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Hide modalities at random so that whether one is there says nothing of the class.
-
-    In each class as large a share of the rows keeps a modality as in the other, less :data:`DROP_PROBABILITY`.
-    """
-    kept = numbers.copy()
-    for names in MODALITY_INPUTS.values():
-        places = [INPUTS.index(name) for name in names]
-        # The prior stays: it is made of the quantities, which are always there.
-        places = [place for place in places if INPUTS[place] != NEEDS]
-        present = np.isfinite(numbers[:, places]).any(axis=1)
-        shares = [present[rows].mean() for rows in (is_positive, ~is_positive) if rows.any()]
-        wanted = min(shares) * (1 - DROP_PROBABILITY)
-        for rows in (is_positive, ~is_positive):
-            there = np.flatnonzero(rows & present)
-            n_kept = round(wanted * np.count_nonzero(rows))
-            hidden = rng.permutation(there)[n_kept:]
-            kept[np.ix_(hidden, places)] = np.nan
-    return kept
-
-
-def fit_columns(numbers: NDArray[np.float32]) -> tuple[Column, ...]:
-    """Fit the scaling of each input to ``(n, len(INPUTS))``: median, and half the middle 68 %."""
-    transforms = {q.name: (q.unit, q.transform, q.softening) for q in QUANTITIES}
-    return tuple(
-        robust_column(name, *transforms.get(name, ("", "identity", 1.0)), numbers[:, j], SCALED_CLIP)
-        for j, name in enumerate(INPUTS)
+    boosters = [_booster(examples, settings, number) for number in range(settings.n_boosters)]
+    prior = robust_column(
+        NEEDS, "", "identity", 1.0, examples.numbers[:, INPUTS.index(NEEDS)].astype(np.float64), SCALED_CLIP
     )
+    n_known = float(examples.is_positive.sum())
+    return ExoticModel(prior, Forest(boosters), PRIOR_COUNTS_AS / (PRIOR_COUNTS_AS + n_known)).eval()
+
+
+def _booster(examples: Examples, settings: BoostingSettings, number: int) -> "Booster":
+    import xgboost
+
+    rng = np.random.default_rng([settings.seed, number])
+    copies = [
+        hidden(examples.numbers, groups_to_hide(examples.numbers, examples.is_positive, rng), examples.told)
+        for _ in range(N_COPIES)
+    ]
+    data = xgboost.DMatrix(
+        np.concatenate(copies),
+        np.tile(examples.is_positive, N_COPIES),
+        weight=np.tile(examples.weights, N_COPIES) / N_COPIES,
+        nthread=1,
+    )
+    parameters = {
+        "objective": "binary:logistic",
+        "base_score": 0.5,
+        "tree_method": "hist",
+        "max_bin": 64,
+        "max_depth": settings.max_depth,
+        "eta": settings.learning_rate,
+        "min_child_weight": settings.min_child_weight,
+        "subsample": settings.row_share,
+        "colsample_bytree": settings.column_share,
+        "lambda": settings.l2,
+        "seed": settings.seed * 1000 + number,
+        "nthread": 1,  # a sum over threads depends on how many there are
+    }
+    return xgboost.train(parameters, data, settings.n_trees)
+
+
+def chosen(examples: Examples, settings: BoostingSettings) -> BoostingSettings:
+    """Return the settings of :data:`CHOICES` that rank best on an inner split of the examples, by average precision.
+
+    Bins of names are put together to :data:`N_INNER` parts, each of which is asked of a fit to the others.
+    """
+    bins = np.unique(examples.folds)
+    part = np.searchsorted(bins, examples.folds) % N_INNER
+    found = []
+    for choice in CHOICES:
+        tried = replace(settings, **choice)
+        odds = np.full(len(part), np.nan)
+        for number in range(N_INNER):
+            train, here = part != number, part == number
+            if examples.is_positive[train].any() and here.any():
+                odds[here] = log_odds_of(fit_exotic(examples.where(train), _light(tried)), examples.numbers[here])
+        known = np.isfinite(odds)
+        found.append((average_precision(odds[known], examples.is_positive[known]), tried))
+    return max(found, key=lambda item: item[0])[1]
+
+
+def _light(settings: BoostingSettings) -> BoostingSettings:
+    return replace(settings, n_boosters=1)
 
 
 def log_odds_of(model: ExoticModel, numbers: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -136,20 +163,50 @@ def log_odds_of(model: ExoticModel, numbers: NDArray[np.float32]) -> NDArray[np.
         return model.log_odds(torch.from_numpy(numbers)).numpy().astype(np.float64)
 
 
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """What is said of examples by models that saw no example of their bin."""
+
+    odds: NDArray[np.float64]
+    """Log odds ``(n,)``."""
+    odds_hidden: Mapping[str, NDArray[np.float64]]
+    """The same with one group hidden, by the group's name; empty where it was not asked for."""
+    model: ExoticModel
+    """The last bin's: it has seen nothing of that bin."""
+    settings: BoostingSettings
+    """The last bin's."""
+
+
 def cross_fit(
-    examples: Examples, settings: ForestSettings, kept: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.float64], ExoticModel]:
-    """Return log odds ``(n,)`` of each example by a model that saw no example of its bin, and the last bin's model.
+    examples: Examples,
+    settings: BoostingSettings,
+    kept: NDArray[np.bool_] | None = None,
+    is_chosen: bool = False,
+    with_hidden: bool = False,
+) -> CrossFit:
+    """Ask of each example a model that saw no example of its bin.
 
     Parameters
     ----------
     kept
         Which examples may train, by default all; those that may not are asked all the same.
+    is_chosen
+        Choose the settings of each fit among what it is trained on (:func:`chosen`).
+    with_hidden
+        Ask also with each group hidden.
     """
     odds = np.full(len(examples.folds), np.nan)
+    odds_hidden = {name: np.full(len(odds), np.nan) for name in (GROUPS if with_hidden else ())}
     for number in np.unique(examples.folds):
         here = examples.folds == number
-        train = ~here if kept is None else ~here & kept
-        model = fit_exotic(examples.where(train), replace(settings, seed=settings.seed + int(number)))
-        odds[here] = log_odds_of(model, examples.numbers[here])
-    return odds, model
+        train = examples.where(~here if kept is None else ~here & kept)
+        own = replace(settings, seed=settings.seed + int(number))
+        if is_chosen:
+            own = chosen(train, own)
+        model = fit_exotic(train, own)
+        asked = examples.where(here)
+        odds[here] = log_odds_of(model, asked.numbers)
+        for name, values in odds_hidden.items():
+            lacking = hidden(asked.numbers, one_hidden(len(asked.folds), name), asked.told)
+            values[here] = log_odds_of(model, lacking)
+    return CrossFit(odds, odds_hidden, model, own)

@@ -1,12 +1,11 @@
 """The head `exotic`: the probability of a kind that earned a night, from labels and from people's verdicts.
 
 It learns from what the other models say and from the object's quantities
-(:func:`annotator.models.model_set.head_numbers`). A forest of extremely randomised trees gives the odds; the stated
-prior counts as so many known exotics beside it, so that it leads while few are known and steps back as they become
-more.
+(:func:`annotator.models.model_set.head_numbers`). Gradient-boosted trees give the odds; the stated prior counts as so
+many known exotics beside them, so that it leads while few are known and steps back as they become more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from annotator.models.manifest import Column
-from annotator.preprocess.quantities import QUANTITY_NAMES
-from training.exotic.forest import Forest
+from annotator.preprocess.quantities import QUANTITY_NAMES, SHERLOCK_CLASSES
+from training.export.rows import sum_of_rows
 from training.features.network import FeatureScaling
 
 N_LATENTS = 8
@@ -35,32 +34,63 @@ the databank's objects have them, and which catalogue a light curve came from te
 INPUTS: tuple[str, ...] = (*QUANTITY_NAMES, *(name for names in MODALITY_INPUTS.values() for name in names))
 NEEDS = "features_prior"
 
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Pan-STARRS1": ("ps1_separation", "host_g", "host_r", "host_colour", "contrast_g", "contrast_r"),
+    "host": ("host_separation", "host_size", "relative_separation", "host_separation_kpc"),
+    "distance": ("host_distance", "absolute_magnitude", "host_separation_kpc"),
+    "rates": ("rate_g", "rate_r"),
+    "colours": ("colour_now", "colour_peak", "colour_change", "colour_28", "colour_08"),
+    **{modality: tuple(name for name in names if name != NEEDS) for modality, names in MODALITY_INPUTS.items()},
+}
+"""What an object lacks together. The prior stays: without it the head says nothing."""
+
+GROUP_PLACES: Mapping[str, list[int]] = {
+    name: [INPUTS.index(member) for member in members] for name, members in GROUPS.items()
+}
+
+SHERLOCK_PLACES = [INPUTS.index(f"sherlock_{name.lower()}") for name in SHERLOCK_CLASSES]
+N_CLASSES = len(SHERLOCK_CLASSES) + 1
+"""Sherlock's, and last none of them."""
+
 SMALLEST_SHARE = 2e-3
-"""Under the odds: no leaf of a forest knows better."""
+"""Under the odds: nobody knows better from so few positives."""
 
 
 class ExoticModel(nn.Module):
-    """The whole graph: scaling, missing-indicators, forest, prior, and the calibration of the odds."""
+    """The whole graph: trees, prior, what is done for what is missing, and the calibration of the odds."""
 
-    def __init__(self, columns: Sequence[Column], flagged: Sequence[int], forest: Forest, prior_weight: float) -> None:
+    def __init__(self, prior: Column, forest: nn.Module, prior_weight: float) -> None:
         super().__init__()
-        self.scaling = FeatureScaling(columns)
-        self.register_buffer("flagged", torch.tensor(list(flagged), dtype=torch.int64))
+        self.prior = FeatureScaling([prior])
         self.forest = forest
         self.prior_weight = prior_weight
+        members = torch.zeros(len(GROUPS), len(INPUTS))
+        for row, places in enumerate(GROUP_PLACES.values()):
+            members[row, places] = 1.0
+        self.register_buffer("members", members)
+        self.register_buffer("offsets", torch.zeros(len(GROUPS), N_CLASSES))
+        self.register_buffer("pivot", torch.zeros(N_CLASSES))
+        self.register_buffer("stretch", torch.zeros(len(GROUPS)))
         self.register_buffer("slope", torch.tensor(1.0))
         self.register_buffer("offset", torch.tensor(0.0))
 
-    def inputs(self, numbers: Tensor) -> Tensor:
-        """``(n, len(INPUTS))`` -> what the forest sees: scaled, 0 where missing; and which quantities are missing."""
-        scaled, present = self.scaling(numbers)
-        return torch.cat([scaled, 1 - present[:, self.flagged]], dim=1)
-
     def log_odds(self, numbers: Tensor) -> Tensor:
-        """``(n, len(INPUTS))`` -> ``(n,)``, not yet calibrated."""
-        inputs = self.inputs(numbers)
-        share = self.forest(inputs).clamp(SMALLEST_SHARE, 1 - SMALLEST_SHARE)
-        return torch.logit(share) + self.prior_weight * inputs[:, INPUTS.index(NEEDS)]
+        """``(n, len(INPUTS))``, NaN where missing -> ``(n,)``, not yet calibrated."""
+        needed = INPUTS.index(NEEDS)
+        prior, _ = self.prior(numbers[:, needed : needed + 1])
+        limit = float(np.log((1 - SMALLEST_SHARE) / SMALLEST_SHARE))
+        odds = self.forest(numbers).clamp(-limit, limit) + self.prior_weight * prior[:, 0]
+        return self.taken_back(numbers, odds)
+
+    def taken_back(self, numbers: Tensor, odds: Tensor) -> Tensor:
+        """Do what :class:`training.exotic.lack.TakenBack` says to log odds ``(n,)`` for the groups that are missing."""
+        present = (~torch.isnan(numbers)).to(numbers.dtype)
+        is_missing = (sum_of_rows(present.unsqueeze(1) * self.members) == 0).to(numbers.dtype)
+        own = torch.nan_to_num(numbers[:, SHERLOCK_PLACES])
+        classes = torch.cat([own, 1 - own.sum(dim=1, keepdim=True)], dim=1)
+        odds = odds + sum_of_rows((is_missing.unsqueeze(2) * self.offsets * classes.unsqueeze(1)).flatten(1))
+        beyond = (odds - sum_of_rows(classes * self.pivot)).clamp(min=0)
+        return odds + beyond * sum_of_rows(is_missing * self.stretch)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """``(n, len(INPUTS))``, NaN where missing -> probability ``(n,)``."""
@@ -75,3 +105,9 @@ class ExoticModel(nn.Module):
         fitted = LogisticRegression(C=np.inf).fit(log_odds[:, None], is_positive, weights)
         self.slope.fill_(float(fitted.coef_[0, 0]))
         self.offset.fill_(float(fitted.intercept_[0]))
+
+
+def class_places(numbers: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the number of each object's class by Sherlock, ``(n,)``, the last where it has none."""
+    own = np.nan_to_num(numbers[:, SHERLOCK_PLACES])
+    return np.where(own.any(axis=1), own.argmax(axis=1), len(SHERLOCK_CLASSES))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from annotator.errors import ModelError
 from annotator.models import ModalityScore, load_models
 from annotator.models.heads import HeadManifest, HeadReference
 from annotator.models.model_set import ModelSet, head_numbers
@@ -21,7 +22,9 @@ from training.data.table import read_table
 from training.exotic import evaluate as exotic_evaluate
 from training.exotic.card import exotic_card
 from training.exotic.examples import HELD_OUT, Databank, Learned, ledger_numbers, read_databank, with_verdicts
-from training.exotic.fit import Examples, ForestSettings, cross_fit
+from training.exotic.fit import CHOICES, N_INNER, BoostingSettings, CrossFit, Examples, cross_fit
+from training.exotic.hiding import DROP_PROBABILITY
+from training.exotic.lack import Asked, cross_taken_back, faults, measured
 from training.exotic.network import INPUTS, NEEDS, ExoticModel
 from training.export.head import export_head, head_identity, head_reference, refuse_if_worse, verdicts_in, write_head
 from training.recipe import REFERENCE_NIGHT, SURVEY, log_headlines, provenance
@@ -48,7 +51,7 @@ class Sources:
     """Light curves of some of the objects (Parquet): what they looked like when they were young."""
 
 
-def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool, with_comparisons: bool) -> None:
+def train(sources: Sources, out: Path, settings: BoostingSettings, is_fresh: bool, with_comparisons: bool) -> None:
     """Fit the head, prove it, and swap it in.
 
     Parameters
@@ -72,7 +75,7 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
     torch.set_num_threads(1)
     models = load_models(out, SURVEY, with_heads=not is_fresh)
     old = models.heads.get(NAME)
-    table = read_table(sources.data, SURVEY)
+    table = read_table(sources.data, SURVEY, sources.curves)
     live = shared_curves(partial_light_curves(table, sources.curves, SURVEY, settings.seed)) if sources.curves else None
     databank = read_databank(table, models, sources.out_of_fold, live)
     for words in databank.missing:
@@ -89,27 +92,64 @@ def train(sources: Sources, out: Path, settings: ForestSettings, is_fresh: bool,
         len(learned.not_known),
     )
     # The last bin's model is the one that is served: it has seen nothing of that bin.
-    odds, model = cross_fit(examples, settings)
-    model.calibrate(odds, examples.is_positive, examples.weights)
-    probabilities = _sigmoid(float(model.slope) * odds + float(model.offset))
+    fitted = cross_fit(examples, settings, is_chosen=True, with_hidden=True)
+    model, asked, is_normal = _with_lack_taken_back(fitted, databank, examples)
+    model.calibrate(asked.odds, examples.is_positive, examples.weights)
+    slope, offset = float(model.slope), float(model.offset)
+    probabilities = _sigmoid(slope * asked.odds + offset)
+    n = len(table.rows)
+    threshold = exotic_evaluate.half_precision_threshold(probabilities[:n], examples.is_positive[:n])
+    lack = measured(asked.where(is_normal), (float(np.log(threshold / (1 - threshold))) - offset) / slope)
+    if wrong := faults(lack):
+        raise ModelError(
+            f"expected a head that decides by what is there, found one that what is missing moves: {'; '.join(wrong)}; "
+            f"nothing was written"
+        )
     held_out = examples.folds == HELD_OUT
     if old:
         refuse_if_worse(model, old, INPUTS, examples.numbers[held_out], examples.is_positive[held_out])
     graph = export_head(model, examples.numbers, model.forest)
+    metrics = _metrics(model, databank, asked.odds, probabilities, examples, settings, with_comparisons)
     manifest = HeadManifest(
         name=NAME,
         **head_identity(models, old, graph),
         inputs=INPUTS,
         needs=NEEDS,
-        threshold=exotic_evaluate.half_precision_threshold(
-            probabilities[: len(table.rows)], examples.is_positive[: len(table.rows)]
-        ),
-        training=_training(databank, examples, learned, sources, settings),
-        metrics=_metrics(model, databank, odds, probabilities, examples, settings, with_comparisons),
+        threshold=threshold,
+        training=_training(databank, examples, learned, sources, fitted.settings),
+        metrics={
+            **metrics,
+            "lack": lack,
+            "threshold": exotic_evaluate.at_threshold(databank, probabilities, examples.is_positive, threshold),
+        },
         references=_references(model, models),
     )
     write_head(out, graph, manifest, ("EXOTIC_CARD.md", exotic_card(manifest)))
     log_headlines(NAME, manifest.metrics, exotic_evaluate.headlines)
+
+
+def _with_lack_taken_back(
+    fitted: CrossFit, databank: Databank, examples: Examples
+) -> tuple[ExoticModel, Asked, NDArray[np.bool_]]:
+    """Take back what missing groups do, by normals' final states of other bins; return also which these are."""
+    table, n_states = databank.table, len(examples.folds)
+    tns_names = table.tns_names
+    names = [tns_names[place] for place in databank.places]  # and those of people's verdicts, which are no normals
+    names += [""] * (n_states - len(names))
+    is_normal, is_final = np.zeros(n_states, dtype=bool), np.arange(n_states) < len(table.rows)
+    is_normal[is_final] = ~table.is_exotic & exotic_evaluate.recent_or_all(table)
+    asked, found = cross_taken_back(
+        Asked(examples.numbers, fitted.odds, fitted.odds_hidden, np.array(names)),
+        is_normal,
+        examples.is_positive,
+        is_final,
+        examples.folds,
+    )
+    model = fitted.model
+    model.offsets.copy_(torch.from_numpy(found.offsets))
+    model.pivot.copy_(torch.from_numpy(found.pivot))
+    model.stretch.copy_(torch.from_numpy(found.stretch))
+    return model, asked, is_normal
 
 
 def _examples(databank: Databank, sources: Sources) -> tuple[Examples, Learned]:
@@ -122,7 +162,7 @@ def _sigmoid(odds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _training(
-    databank: Databank, examples: Examples, learned: Learned, sources: Sources, settings: ForestSettings
+    databank: Databank, examples: Examples, learned: Learned, sources: Sources, settings: BoostingSettings
 ) -> Mapping:
     table = databank.table
     sha256 = hashlib.sha256(sources.verdicts.read_bytes()).hexdigest() if sources.verdicts else ""
@@ -142,7 +182,12 @@ def _training(
         split="by sha256 of the TNS name, ten bins: 0 to 8 train, 9 is held out; ten rotations of it for all "
         "out-of-fold figures",
         threshold="the lowest probability such that half of the objects at or above it are positive, out-of-fold",
+        n_not_whole=table.n_not_whole,
+        n_from_curves=table.n_from_curves,
         settings=asdict(settings),
+        choices=[dict(choice) for choice in CHOICES],
+        inner_parts=N_INNER,
+        drop_probability=DROP_PROBABILITY,
     )
 
 
@@ -152,7 +197,7 @@ def _metrics(
     odds: NDArray[np.float64],
     probabilities: NDArray[np.float64],
     examples: Examples,
-    settings: ForestSettings,
+    settings: BoostingSettings,
     with_comparisons: bool,
 ) -> Mapping:
     n, n_states = len(databank.table.rows), len(databank.places)

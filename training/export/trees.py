@@ -8,7 +8,7 @@ from torch import nn
 
 _DOMAIN, _VERSION = "ai.onnx.ml", 5
 """The first in which a forest's numbers are tensors, so that they take no more room than before."""
-_AVERAGE, _GREATER = 0, 3
+_SUM, _GREATER = 1, 3
 
 
 def with_tree_operator(graph: bytes, forest: nn.Module) -> bytes:
@@ -17,7 +17,8 @@ def with_tree_operator(graph: bytes, forest: nn.Module) -> bytes:
     Parameters
     ----------
     graph
-        As it was exported: its only GatherElements are the forest's steps, its only ReduceMean the mean over the trees.
+        As it was exported: its only GatherElements are the forest's steps, its only ReduceMean the mean over the trees
+        and what fills them up.
     forest
         The forest.
     """
@@ -56,7 +57,7 @@ def _used(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto
 def _attributes(forest: nn.Module) -> dict[str, object]:
     """Tell nodes from leaves, and number each by themselves; a tree that is one leaf goes there either way."""
     roots, column, child = (getattr(forest, name).numpy() for name in ("roots", "column", "child"))
-    threshold, share = (getattr(forest, name).numpy() for name in ("threshold", "leaf_share"))
+    threshold, leaf, goes_second = (getattr(forest, name).numpy() for name in ("threshold", "leaf", "goes_second"))
     places = np.arange(len(column))
     is_leaf = child == places
     is_node = ~is_leaf
@@ -68,14 +69,15 @@ def _attributes(forest: nn.Module) -> dict[str, object]:
         "true": np.where(is_leaf[chosen], chosen, child[chosen] + 1),
     }
     attributes: dict[str, object] = {
-        "aggregate_function": _AVERAGE,
+        "aggregate_function": _SUM,
         "n_targets": 1,
         "tree_roots": node_number[roots].tolist(),
         "nodes_featureids": column[chosen].tolist(),
         "nodes_splits": _tensor(np.where(is_leaf[chosen], 0, threshold[chosen]).astype(np.float32), "nodes_splits"),
         "nodes_modes": _tensor(np.full(len(chosen), _GREATER, dtype=np.uint8), "nodes_modes"),
         "leaf_targetids": [0] * int(is_leaf.sum()),
-        "leaf_weights": _tensor(share[is_leaf].astype(np.float32), "leaf_weights"),
+        "nodes_missing_value_tracks_true": goes_second[chosen].tolist(),
+        "leaf_weights": _tensor((leaf[is_leaf] / forest.width).astype(np.float32), "leaf_weights"),
     }
     for way, to in below.items():
         attributes[f"nodes_{way}leafs"] = is_leaf[to].astype(int).tolist()

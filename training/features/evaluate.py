@@ -19,6 +19,7 @@ from training.features.outlier_distance import PHYSICAL, ObjectModel, OutlierDis
 from training.metrics import ranking as evaluate
 from training.metrics.calibrate import ONE_LEVEL, calibrated, cross_scores, false_alarms, share_of
 from training.metrics.distributions import distributions_of
+from training.metrics.era import ERA
 from training.recipe import Headlines, within
 
 SCORED, PRIOR = "score: distance to normals", "prior: blue, nuclear, slow and odd"
@@ -168,9 +169,11 @@ def error_quantiles(errors: NDArray[np.float64], table: Table) -> dict[str, list
 def headlines(metrics: Mapping) -> Headlines:
     """Return what a model of the object features is worth in a few lines."""
     return {
-        "AUC of the score, all rows": within(metrics, "ranking", "all", "methods", SCORED, "auc"),
-        "AP of the score, all rows": within(metrics, "ranking", "all", "methods", SCORED, "ap"),
-        "AUC of the prior, all rows": within(metrics, "ranking", "all", "methods", PRIOR, "auc"),
+        "AUC of the score, from 2022 on": within(metrics, "ranking", "recent", "methods", SCORED, "auc"),
+        "AP of the score, from 2022 on": within(metrics, "ranking", "recent", "methods", SCORED, "ap"),
+        "the same, of like years and missing values": within(metrics, "ranking", "like", "methods", SCORED, "auc"),
+        "there by era and missing values alone": within(metrics, "ranking", "like", "methods", ERA, "auc"),
+        "AUC of the prior, from 2022 on": within(metrics, "ranking", "recent", "methods", PRIOR, "auc"),
         "share of held-out normals at 2 or above": within(
             metrics, "false_alarms", "score", "shares", "2", "held_out", "share"
         ),

@@ -68,8 +68,8 @@ def train(task: Task, settings: Settings, curves: Path | None = None) -> None:
     task
         Its data are a labelled table (:func:`training.data.table.read_table`).
     curves
-        Light curves of some of the objects (Parquet), from which partial light curves are made for the calibration;
-        None: the calibration is on final states alone.
+        Light curves of some of the objects (Parquet), from which partial light curves are made for the calibration, and
+        the columns of rows that are not whole; None: the calibration is on final states alone.
 
     Raises
     ------
@@ -80,9 +80,10 @@ def train(task: Task, settings: Settings, curves: Path | None = None) -> None:
     """
     torch.set_num_threads(1)
     check_writable(task.out)
-    table = read_table(task.data, SURVEY)
+    table = read_table(task.data, SURVEY, curves)
     check_trainable(table)
     log.info("%s: %s; %d have too few values", task.data.name, _counts(table), table.n_unscorable)
+    log.info("%d rows in reversed order left out, %d made of light curves", table.n_not_whole, table.n_from_curves)
     live = partial_light_curves(table, curves, SURVEY, settings.seed) if curves else no_partial_light_curves()
     log.info("%d partial light curves of %d objects", len(live.places), len(set(live.places.tolist())))
     fits = in_processes(partial(_fit_rotation, table, settings), N_FOLDS, task.jobs)
@@ -190,6 +191,8 @@ def _manifest(
             counts=dict(Counter(table.column("source_label").tolist())),
             exotic_types=dict(Counter(table.column("type")[table.is_exotic].tolist())),
             n_unscorable=table.n_unscorable,
+            n_not_whole=table.n_not_whole,
+            n_from_curves=table.n_from_curves,
             split="by sha256 of the TNS name, ten bins: 0-7 train (normals only), 8 stops, 9 tests; nine rotations "
             "of it give every object its numbers by a model that did not see it",
             counts_by_part=part_counts(table.split(0), table.is_exotic),

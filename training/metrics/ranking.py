@@ -3,7 +3,7 @@
 Every object is scored once, by what was not fitted to it. The exotics serve to measure and choose nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from training.data.folds import Split
 from training.data.table import Table
+from training.metrics.era import ERA, Population, era_and_missingness, like_weights
 from training.metrics.intervals import Estimate, interval_of, resamplings
 
 N_BOOTSTRAP = 1000
@@ -20,9 +21,14 @@ TOP = 10
 
 
 def ranking(
-    scores: NDArray, is_exotic: NDArray[np.bool_], folds: NDArray[np.int64] | None = None, seed: int = 0
+    scores: NDArray,
+    is_exotic: NDArray[np.bool_],
+    folds: NDArray[np.int64] | None = None,
+    names: Sequence[str] | None = None,
+    weights: NDArray[np.float64] | None = None,
+    seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Measure a ranking, with intervals by bootstrap over objects.
+    """Measure a ranking, with intervals by bootstrap over transients.
 
     Parameters
     ----------
@@ -30,6 +36,10 @@ def ranking(
         ``(n,)``, higher is more anomalous.
     is_exotic, folds
         ``(n,)``; hits are counted in the top ten of each fold, and averaged over folds; by default all are one.
+    names
+        Of the transients ``(n,)``: what has one name is drawn together, by default each entry by itself.
+    weights
+        How much each entry counts, ``(n,)``; by default 1.
 
     Returns
     -------
@@ -38,6 +48,9 @@ def ranking(
     """
     n, rng = len(scores), np.random.default_rng(seed)
     ranked = _Ranked.of(scores, is_exotic)
+    own = (np.ones(n) if weights is None else weights)[ranked.order]
+    transient = np.arange(n) if names is None else np.unique(names, return_inverse=True)[1]
+    n_transients, transient = int(transient.max()) + 1, transient[ranked.order]
     in_order = np.zeros(n, dtype=np.int64) if folds is None else folds[ranked.order]
     members = [np.flatnonzero(in_order == number) for number in np.unique(in_order)]
 
@@ -45,10 +58,10 @@ def ranking(
         hits = np.mean([_hits(weights[m], ranked.labels[m]) for m in members])
         return ranked.auc(weights), ranked.average_precision(weights), hits
 
-    low, high = interval_of([measure(weights) for weights in resamplings(n, N_BOOTSTRAP, rng)])
+    low, high = interval_of([measure(own * drawn[transient]) for drawn in resamplings(n_transients, N_BOOTSTRAP, rng)])
     return {
         name: Estimate(float(value), float(low[i]), float(high[i]))
-        for i, (name, value) in enumerate(zip(("auc", "ap", "hits"), measure(np.ones(n)), strict=True))
+        for i, (name, value) in enumerate(zip(("auc", "ap", "hits"), measure(own), strict=True))
     }
 
 
@@ -113,7 +126,7 @@ class _Ranked:
         positive, total = self._counts(weights)
         if positive[-1] == 0:
             return np.nan
-        precision = positive / np.maximum(total, 1)
+        precision = positive / np.maximum(total, np.finfo(float).tiny)
         return float(np.sum(np.diff(positive, prepend=0) * precision) / positive[-1])
 
 
@@ -123,27 +136,51 @@ def _hits(weights: NDArray, labels: NDArray[np.bool_]) -> float:
     return float(np.sum(np.clip(TOP - before, 0, weights) * labels))
 
 
+def populations(table: Table, is_positive: NDArray[np.bool_]) -> dict[str, "Population"]:
+    """Return what a ranking is measured on, by name, the headline first; without those that lack one kind.
+
+    Parameters
+    ----------
+    is_positive
+        ``(n,)``.
+    """
+    recent, ones = table.is_recent, np.ones(len(table.rows))
+    like = like_weights(table, is_positive, recent)
+    found = {
+        "like": Population(recent & (like > 0), like),
+        "recent": Population(recent, ones),
+        "within_aha_cut": Population(table.is_within_aha_cut, ones),
+        "all": Population(np.ones(len(ones), dtype=bool), ones),
+    }
+    return {
+        name: part for name, part in found.items() if is_positive[part.rows].any() and not is_positive[part.rows].all()
+    }
+
+
 def evaluate(scores: Mapping[str, NDArray], table: Table) -> dict[str, dict]:
-    """Measure each score on the rows within AHA's cut and on all rows, and the first two by exotic type on all."""
-    folds, is_exotic = table.folds, table.is_exotic
+    """Measure each score on each population, and what era and missing values alone give; the first two by type."""
+    folds, is_exotic, names = table.folds, table.is_exotic, np.array(table.tns_names)
     # Two to four objects of a TDE subtype say nothing.
     types = np.array(["TDE" if kind.startswith("TDE") else kind for kind in table.column("type")])
     result: dict[str, dict] = {}
-    for population, rows in (("within_aha_cut", table.is_within_aha_cut), ("all", np.ones(len(folds), bool))):
-        if not is_exotic[rows].any() or is_exotic[rows].all():
-            continue
+    for population, part in populations(table, is_exotic).items():
+        rows, weights = part.rows, part.weights
+        measured = dict(scores) | {ERA: era_and_missingness(table, is_exotic, part)}
         result[population] = {
             "n_normal": int((~is_exotic[rows]).sum()),
             "n_exotic": int(is_exotic[rows].sum()),
             "methods": {
-                name: as_lists(ranking(values[rows], is_exotic[rows], folds[rows])) for name, values in scores.items()
+                name: as_lists(ranking(values[rows], is_exotic[rows], folds[rows], names[rows], weights[rows]))
+                for name, values in measured.items()
             },
         }
     by_type: dict[str, dict] = {}
     for kind in np.unique(types[is_exotic]):
-        rows = ~is_exotic | (types == kind)
-        by_type[str(kind)] = {"n": int((is_exotic & (types == kind)).sum())} | {
-            name: ranking(scores[name][rows], is_exotic[rows], folds[rows])["auc"].rounded()
+        rows = (~is_exotic | (types == kind)) & (table.is_recent if "recent" in result else True)
+        if not is_exotic[rows].any():
+            continue
+        by_type[str(kind)] = {"n": int((is_exotic & rows).sum())} | {
+            name: ranking(scores[name][rows], is_exotic[rows], folds[rows], names[rows])["auc"].rounded()
             for name in list(scores)[:2]
         }
     return result | {"by_type": by_type}

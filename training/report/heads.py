@@ -8,7 +8,9 @@ from annotator.models import ModelSet
 from training.data.table import read_table
 from training.exotic.ask import VERDICTS_A_NIGHT, simulate_year
 from training.exotic.examples import read_databank
+from training.features.card import POPULATIONS
 from training.features.evaluate import PRIOR, SCORED
+from training.metrics.era import ERA
 from training.report import attention
 from training.report.layout import Block, Figure, Grid, Heading, Paragraph
 
@@ -25,7 +27,9 @@ def measure(models: ModelSet, data: Path) -> dict:
     ranking = features.manifest.metrics.get("ranking", {}) if features else {}
     found = {
         "steps": {
-            population: {name: part["methods"][name] for name in (MAIN_ERROR, SCORED, PRIOR) if name in part["methods"]}
+            population: {
+                name: part["methods"][name] for name in (MAIN_ERROR, SCORED, PRIOR, ERA) if name in part["methods"]
+            }
             for population, part in ranking.items()
             if population != "by_type"
         },
@@ -91,7 +95,7 @@ YEAR_CAPTION = "Average precision on the objects that measure, and positives fou
 
 def _steps(found: Mapping) -> list[Block]:
     grids: list[Block] = []
-    titles = {"within_aha_cut": "Rows within AHA's cut", "all": "All rows"}
+    titles = {name: f"{words[0].upper()}{words[1:]}" for name, words in POPULATIONS.items()}
     for population, methods in found["steps"].items():
         rows = [(name, *(_interval(values[key]) for key in ("auc", "ap"))) for name, values in methods.items()]
         comparisons = found["exotic"].get("comparisons", {})

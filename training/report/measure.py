@@ -18,6 +18,7 @@ from annotator.models.inputs import sampling_of
 from annotator.preprocess.lightcurve import Detections, grid
 from annotator.surveys import SURVEYS
 from annotator.surveys.values import number
+from annotator.surveys.ztf.columns import is_whole
 from annotator.surveys.ztf.tables import DETECTION, OBJECT
 from training.data.curves import CurveTable, read_curves
 from training.data.partial_light_curves import no_partial_light_curves, partial_light_curves
@@ -74,12 +75,13 @@ def values_of(model: Model, *tensors: NDArray[np.float32]) -> NDArray[np.float64
 
 def features(model: Model, data: Path) -> dict:
     """Measure the object-feature model on the bin that neither trained nor stopped it."""
-    table = read_table(data / "object_features.csv", "ztf")
+    curves = data / "lightcurves.parquet"
+    table = read_table(data / "object_features.csv", "ztf", curves if curves.is_file() else None)
     test = np.flatnonzero(table.split(0).test)
     values, is_exotic = values_of(model, table.features[test], table.quantities[test]), table.is_exotic[test]
     rows = [table.rows[i] for i in test]
     peaks, ages = _table_numbers(rows)
-    live, curves = no_partial_light_curves(), data / "lightcurves.parquet"
+    live = no_partial_light_curves()
     if curves.is_file():
         live = partial_light_curves(table, curves, "ztf", model.manifest.training["settings"]["seed"])
     chosen = np.isin(live.places, test)
@@ -112,8 +114,8 @@ def _table_numbers(rows: Sequence[Mapping[str, str]]) -> tuple[NDArray, NDArray]
     peaks[(peaks < 5) | (peaks > 26)] = np.nan
     peak = np.where(np.isnan(peaks).all(axis=1), np.nan, np.nan_to_num(peaks, nan=99).min(axis=1))
     last, first = (_known([number(row.get(name)) for row in rows]) for name in (OBJECT.colour_jd, OBJECT.first_jd))
-    age = last - first
-    return peak, np.where((age >= 0) & (first > 0), age, np.nan)
+    age, in_order = last - first, np.array([is_whole(row) for row in rows], dtype=bool)
+    return peak, np.where((age >= 0) & (first > 0) & in_order, age, np.nan)
 
 
 def lightcurve(model: Model, data: Path) -> dict:

@@ -244,9 +244,10 @@ def with_stamps(transient: Transient, cutouts: CutoutFetcher) -> Transient:
 def _joined(transient: Transient, found: Transient, surroundings: Collection[str]) -> Transient:
     """Add what `object` has; what the record itself said stays, its features above all.
 
-    But for what Lasair had computed of detections at known solar-system objects, too.
+    But for what Lasair had computed of detections at known solar-system objects, too, or in reversed order.
     """
-    if found.n_solar_system and not transient.n_solar_system:
+    has_curve = found.light_curve is not None and len(found.light_curve.time_mjd) > 0
+    if (transient.not_whole and has_curve) or (found.n_solar_system and not transient.n_solar_system):
         around = {name: value for name, value in transient.features.items() if name in surroundings}
         transient = dataclasses.replace(
             transient,
@@ -257,6 +258,8 @@ def _joined(transient: Transient, found: Transient, surroundings: Collection[str
             ra_deg=found.ra_deg,
             dec_deg=found.dec_deg,
             n_solar_system=found.n_solar_system,
+            not_whole=found.not_whole,
+            left_out=tuple(words for words in transient.left_out if words != transient.not_whole),
             extras={name: value for name, value in transient.extras.items() if name not in found.extras},
         )
     return dataclasses.replace(

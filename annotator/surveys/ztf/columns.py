@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from annotator.preprocess.features import Feature
 from annotator.surveys.detections import mean_direction
+from annotator.surveys.values import JD_RANGE, is_absent, number, within
 
 
 def _magnitude(name: str, quantity: str, meaning: str, between: tuple[str, ...] = ()) -> Feature:
@@ -74,6 +75,44 @@ MISSING_TOGETHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """What an object of the stream lacks, and which inputs it lacks with it."""
 
 PACKET_HISTORY_DAYS = 30.0
+
+OF_ORDER: frozenset[str] = frozenset(
+    (
+        *("gmag", "rmag", "g_minus_r", "jd_g_minus_r", *QUALITY_NAMES),
+        *(f"dmdt_{band}" for band in ("g", "r")),
+        *(f"mag_{band}{days}" for band in ("g", "r") for days in ("02", "08", "28")),
+        "jdmin",  # an age is the time since then of a date that depends on order
+    )
+)
+"""Columns that are wrong where Lasair was given the detections in another order than that of time, and what is made of
+dates with them. Extremes, plain means, counts and the last date are the same in any order."""
+
+NOT_WHOLE = "latest magnitudes, means, rates, colour and age, which were computed of detections in reversed order"
+
+
+def is_whole(columns: Mapping[str, object], latest_jd: float = math.inf) -> bool:
+    """Tell whether a row's columns were computed of detections in the order of time.
+
+    In a row of Lasair's that was computed newest first each step in time is negative, and with it each error of a
+    rate; and its last colour is the earliest one: older than its last detection by more than a packet's history, where
+    there is one that long and the row tells when its last detection was.
+
+    Parameters
+    ----------
+    columns
+        Lasair's, by name; what is absent says nothing.
+    latest_jd
+        A later date says nothing.
+    """
+    for name in QUALITY_NAMES:
+        error = columns.get(name)
+        if error is not None and not is_absent(error) and (number(error) or 0.0) < 0:
+            return False
+    last_jd, colour_jd = (
+        within(number(columns.get(name)), JD_RANGE[0], min(latest_jd, JD_RANGE[1]))
+        for name in ("jdmax", "jd_g_minus_r")
+    )
+    return last_jd is None or colour_jd is None or last_jd - colour_jd <= PACKET_HISTORY_DAYS
 
 
 class Detection(NamedTuple):  # frozen as a dataclass is, and made in a quarter of the time

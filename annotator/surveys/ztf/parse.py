@@ -13,7 +13,15 @@ from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.json_values import JsonObject
 from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, number, shown, within
 from annotator.surveys.ztf.candidates import read_candidates
-from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES, MISSING_TOGETHER, QUALITY_NAMES
+from annotator.surveys.ztf.columns import (
+    FEATURE_NAMES,
+    FEATURES,
+    MISSING_TOGETHER,
+    NOT_WHOLE,
+    OF_ORDER,
+    QUALITY_NAMES,
+    is_whole,
+)
 from annotator.surveys.ztf.history import history_of, nearest_source
 from annotator.surveys.ztf.items import Candidate
 from annotator.surveys.ztf.views import columns as columns_of
@@ -50,7 +58,9 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     Raises
     ------
     RecordError
-        If it is no mapping, or has no object id. Anything else that is wrong with a value makes that value missing.
+        If it is no mapping, or has no object id. Anything else that is wrong with a value makes that value missing;
+        of a row that was computed of detections in another order than that of time
+        (:func:`annotator.surveys.ztf.columns.is_whole`), all that depends on it.
     SolarSystemObjectError
         If all its detections are at known solar-system objects.
     """
@@ -74,6 +84,10 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     if table is not None and table.solar_system:  # in the record's own columns they are counted
         record = {name: value for name, value in record.items() if name not in _OF_ALL_DETECTIONS}
     computed = {} if table is None else columns_of(table)
+    not_whole = ""
+    if not is_whole(record, latest_jd):
+        record = {name: value for name, value in record.items() if name not in OF_ORDER}
+        not_whole = "" if computed else NOT_WHOLE
     columns = _columns(record, computed)
     values, wrong_kinds = _numbers(columns)
     dates_ahead = ("candidates",) if table is not None and table.has_later else ()
@@ -115,7 +129,8 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         why_missing=why_missing,
         dates_ahead=dates_ahead,
         n_solar_system=0 if table is None else len(table.solar_system),
-        left_out=(*left_out, *unphysical, *wrong_kinds, *wrong_parts),
+        left_out=(*left_out, *unphysical, *([not_whole] if not_whole else []), *wrong_kinds, *wrong_parts),
+        not_whole=not_whole,
         extras=_extras(values)
         | ({} if table is None else real_bogus(record, table))
         | nearest_source(record, features.get("distpsnr1")),

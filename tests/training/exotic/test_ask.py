@@ -13,10 +13,10 @@ from training import cli
 from training.exotic import ask as asking
 from training.exotic.ask import Asked, ask, simulate_year, teaching_value
 from training.exotic.examples import ledger_numbers, read_databank, with_verdicts
-from training.exotic.fit import Examples, ForestSettings, fit_exotic
+from training.exotic.fit import BoostingSettings, Examples, fit_exotic
 from training.exotic.network import INPUTS, NEEDS
 
-SMALL = ForestSettings(n_trees=20, max_depth=6)
+SMALL = BoostingSettings(n_boosters=3, n_trees=20, max_depth=3, learning_rate=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -92,14 +92,15 @@ def test_a_verdict_changes_what_the_head_says_of_the_others(
     assert np.mean([after[name].probability - before[name].probability for name in after]) > 0
 
 
-def test_the_spread_is_the_disagreement_of_the_trees(databank):
+def test_the_spread_is_the_disagreement_of_the_boosters(databank):
     model = fit_exotic(databank.examples, SMALL)
     _, probability, spread = teaching_value(model, databank.numbers[:30])
     with torch.no_grad():
-        by_tree = model.forest.by_tree(model.inputs(torch.from_numpy(databank.numbers[:30]))).numpy()
-    mean = by_tree.mean(axis=1)
-    np.testing.assert_allclose(spread, np.sqrt((by_tree**2).mean(axis=1) - mean**2), atol=1e-4)
-    assert ((probability > 0) & (probability < 1)).all()
+        odds = model.forest.by_booster(torch.from_numpy(databank.numbers[:30])).numpy()
+    by_booster = 1 / (1 + np.exp(-odds))
+    mean = by_booster.mean(axis=1)
+    np.testing.assert_allclose(spread, np.sqrt((by_booster**2).mean(axis=1) - mean**2), atol=1e-4)
+    assert ((probability > 0) & (probability < 1)).all() and spread.max() > 0.001
 
 
 def test_a_ledger_without_an_object_to_ask_about_is_refused(known, labelled_file, small_models_folder, tmp_path):
@@ -162,7 +163,13 @@ class SimulatedBank:
 @pytest.fixture(scope="module")
 def year(separable):
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"N_YEARS": 2, "NIGHTLY_UNTIL": 6, "THEN_EVERY": 20, "YEAR_TREES": 15}.items():
+        for name, value in {
+            "N_YEARS": 2,
+            "NIGHTLY_UNTIL": 6,
+            "THEN_EVERY": 20,
+            "YEAR_TREES": 15,
+            "YEAR_BOOSTERS": 2,
+        }.items():
             patch.setattr(asking, name, value)
         return simulate_year(separable)
 
