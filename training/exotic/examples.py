@@ -170,6 +170,33 @@ def ledger_worths(path: Path) -> dict[str, float]:
     return {object_id: float(worth) for object_id, worth in found.items() if isinstance(worth, int | float)}
 
 
+def with_others(
+    examples: Examples,
+    numbers: NDArray[np.float32],
+    is_positive: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    folds: NDArray[np.int64],
+) -> Examples:
+    """Put other examples behind, of which nobody knows what the models would say of them without a group.
+
+    Parameters
+    ----------
+    numbers, is_positive, weights, folds
+        ``(m, len(INPUTS))`` and ``(m,)``.
+    """
+    told = examples.told
+    if told is not None:
+        said = np.repeat(numbers[:, None, TOLD_PLACES], told.values.shape[1], axis=1)
+        told = Told(np.concatenate([told.values, said]))
+    return Examples(
+        np.concatenate([examples.numbers, numbers]),
+        np.concatenate([examples.is_positive, is_positive]),
+        np.concatenate([examples.weights, weights]),
+        np.concatenate([examples.folds, folds]),
+        told,
+    )
+
+
 @dataclass(frozen=True)
 class Learned:
     """How many verdicts went into a head, and which could not."""
@@ -211,15 +238,13 @@ def with_verdicts(
             continue
         counts[verdict] += 1
     examples = databank.labelled(is_positive)
-    joined = Examples(
-        np.concatenate([examples.numbers, *(row[None] for row, _, _ in new)]),
-        np.concatenate([examples.is_positive, np.array([label for _, label, _ in new], dtype=bool)]),
-        np.concatenate([examples.weights * judged[databank.places], np.full(len(new), VERDICT_WEIGHT)]),
-        np.concatenate([examples.folds, np.array([number for _, _, number in new], dtype=np.int64)]),
+    weighted = replace(examples, weights=examples.weights * judged[databank.places])
+    joined = with_others(
+        weighted,
+        np.array([row for row, _, _ in new], dtype=np.float32).reshape(-1, len(INPUTS)),
+        np.array([label for _, label, _ in new], dtype=bool),
+        np.full(len(new), VERDICT_WEIGHT),
+        np.array([number for _, _, number in new], dtype=np.int64),
     )
-    if examples.told is not None:  # of a ledger's objects nobody knows what would be said without a group
-        n_combinations = examples.told.values.shape[1]
-        said = [np.repeat(row[None, None, TOLD_PLACES], n_combinations, axis=1) for row, _, _ in new]
-        joined = replace(joined, told=Told(np.concatenate([examples.told.values, *said])))
     unused = sum(verdict not in counts for verdict in verdicts.values())
     return joined, Learned(counts["anomaly"], counts["regular"], unused, tuple(not_known))

@@ -93,7 +93,7 @@ def train(sources: Sources, out: Path, settings: BoostingSettings, is_fresh: boo
     )
     # The last bin's model is the one that is served: it has seen nothing of that bin.
     fitted = cross_fit(examples, settings, is_chosen=True, with_hidden=True)
-    model, asked, is_normal = _with_lack_taken_back(fitted, databank, examples)
+    model, asked, is_normal = with_lack_taken_back(fitted, databank, examples)
     model.calibrate(asked.odds, examples.is_positive, examples.weights)
     slope, offset = float(model.slope), float(model.offset)
     probabilities = _sigmoid(slope * asked.odds + offset)
@@ -128,10 +128,18 @@ def train(sources: Sources, out: Path, settings: BoostingSettings, is_fresh: boo
     log_headlines(NAME, manifest.metrics, exotic_evaluate.headlines)
 
 
-def _with_lack_taken_back(
+def with_lack_taken_back(
     fitted: CrossFit, databank: Databank, examples: Examples
 ) -> tuple[ExoticModel, Asked, NDArray[np.bool_]]:
-    """Take back what missing groups do, by normals' final states of other bins; return also which these are."""
+    """Take back what missing groups do, by normals' final states of other bins; return also which these are.
+
+    Parameters
+    ----------
+    fitted
+        Asked with each group hidden.
+    databank, examples
+        The examples are the databank's states, and any others behind them.
+    """
     table, n_states = databank.table, len(examples.folds)
     tns_names = table.tns_names
     names = [tns_names[place] for place in databank.places]  # and those of people's verdicts, which are no normals

@@ -11,7 +11,7 @@ from annotator.surveys import SURVEYS
 from annotator.surveys.history import joined
 from annotator.surveys.ztf.tables import DETECTION, PHOTOMETRY
 from annotator.transient import Transient
-from training.data.curves import OTHER_TELESCOPES
+from training.data.detections import OTHER_TELESCOPES
 from training.data.table import EXOTIC, read_table
 from training.recipe import SURVEY
 from training.stream_night.objects import CURVES

@@ -22,10 +22,10 @@ from training.data.folds import fold_of, rotation_of
 from training.data.partial_light_curves import partial_light_curves
 from training.data.stamps import FOLDS_A_MODEL, read_stamps
 from training.data.table import Table, read_table
-from training.exotic.examples import read_databank
-from training.exotic.fit import Examples, ForestSettings, cross_fit
+from training.exotic.examples import Databank, read_databank, with_others
+from training.exotic.fit import BoostingSettings, cross_fit
 from training.exotic.network import INPUTS
-from training.exotic.train import shared_curves
+from training.exotic.train import shared_curves, with_lack_taken_back
 from training.export.fold_models import read_fold_models
 from training.recipe import SURVEY
 from training.stream_night.objects import CURVES, STAMPS, StreamObject
@@ -67,9 +67,9 @@ class FoldScorer:
     def __init__(self, models: ModelSet, data: Path, out_of_fold: Path) -> None:
         self._models = models
         self._folds = {name: _fold_models(model, name, out_of_fold) for name, model in models.models.items()}
-        table = read_table(data / DATABANK, SURVEY)
+        table = read_table(data / DATABANK, SURVEY, data / CURVES)
         self._fold_of = dict(zip(table.object_ids.tolist(), table.folds.tolist(), strict=True))
-        self._examples = _examples(models, table, data, out_of_fold)
+        self._databank = _databank(models, table, data, out_of_fold)
         self._artefact = _artefact_probabilities(data / STAMPS, out_of_fold)
 
     def score(self, objects: Sequence[StreamObject]) -> list[Scores]:
@@ -108,19 +108,16 @@ class FoldScorer:
     def _exotic(self, transients: Sequence[Transient], numbers: Sequence[Mapping[str, float]]) -> list[float | None]:
         """Ask heads that did not see the object; the others' labels count for nothing."""
         head = self._models.heads["exotic"].manifest
-        known, n = self._examples, len(transients)
+        known, n = self._databank.examples, len(transients)
         rows = np.array([[item.get(name, np.nan) for name in INPUTS] for item in numbers], dtype=np.float32)
         folds = np.array([self._fold(item.object_id) for item in transients])
-        all_rows = Examples(
-            np.concatenate([known.numbers, rows]),
-            np.concatenate([known.is_positive, np.zeros(n, dtype=bool)]),
-            np.concatenate([known.weights, np.ones(n)]),
-            np.concatenate([known.folds, folds]),
-        )
+        all_rows = with_others(known, rows, np.zeros(n, dtype=bool), np.ones(n), folds)
         may_train = np.arange(len(all_rows.folds)) < len(known.folds)
-        odds, model = cross_fit(all_rows, ForestSettings(**head.training["settings"]), may_train)
-        model.calibrate(odds[may_train], known.is_positive, known.weights)
-        chances = 1.0 / (1.0 + np.exp(-(float(model.slope) * odds[~may_train] + float(model.offset))))
+        settings = BoostingSettings(**head.training["settings"])
+        fitted = cross_fit(all_rows, settings, may_train, with_hidden=True)
+        model, asked, _ = with_lack_taken_back(fitted, self._databank, all_rows)
+        model.calibrate(asked.odds[may_train], known.is_positive, known.weights)
+        chances = 1.0 / (1.0 + np.exp(-(float(model.slope) * asked.odds[~may_train] + float(model.offset))))
         return [float(chance) if head.needs in item else None for chance, item in zip(chances, numbers, strict=True)]
 
 
@@ -132,10 +129,10 @@ def _fold_models(model: Model, modality: str, out_of_fold: Path) -> list[Model]:
     ]
 
 
-def _examples(models: ModelSet, table: Table, data: Path, out_of_fold: Path) -> Examples:
+def _databank(models: ModelSet, table: Table, data: Path, out_of_fold: Path) -> Databank:
     seed = models.heads["exotic"].manifest.training["settings"]["seed"]
     live = shared_curves(partial_light_curves(table, data / CURVES, SURVEY, seed))
-    return read_databank(table, models, out_of_fold, live).examples
+    return read_databank(table, models, out_of_fold, live)
 
 
 def _artefact_probabilities(path: Path, out_of_fold: Path) -> dict[str, float]:

@@ -151,7 +151,7 @@ def test_the_same_seed_gives_the_same_states_and_another_gives_others(states, ta
 
 
 def test_photometry_of_other_telescopes_and_of_unknown_objects_makes_no_state(states, table, objects, tmp_path):
-    from training.data.curves import OTHER_TELESCOPES
+    from training.data.detections import OTHER_TELESCOPES
 
     frame = pandas.read_parquet(write_curves(tmp_path / "one.parquet", objects, source="simulated"))
     foreign = frame.assign(source=sorted(OTHER_TELESCOPES)[0], magpsf=frame["magpsf"] - 4, jd=frame["jd"] + 0.01)
