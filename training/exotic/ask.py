@@ -51,7 +51,7 @@ def teaching_value(model: ExoticModel, numbers: NDArray[np.float32]) -> tuple[ND
     Machine Learning 47, 235).
     """
     with torch.no_grad():
-        odds = model.forest.by_booster(torch.from_numpy(numbers)).numpy().astype(np.float64)
+        odds = model.by_booster(torch.from_numpy(numbers)).numpy().astype(np.float64)
     spread = (1.0 / (1.0 + np.exp(-odds))).std(axis=1)
     probability = 1.0 / (1.0 + np.exp(-log_odds_of(model, numbers)))
     return probability + spread, probability, spread

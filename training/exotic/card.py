@@ -89,8 +89,9 @@ To the log odds the stated prior is added with the weight {PRIOR_COUNTS_AS:g} / 
 positives); the sum is calibrated on out-of-fold labels (Platt 1999).
 
 Pan-STARRS1's columns, the host's, the distance, rates, colours and each modality are hidden at random in training, as
-often in both classes, and in {100 * training["drop_probability"]:g} % of the rows that have them beyond that: the AUC
-of the presence of modalities alone is {manifest.metrics["presence_auc"]:.3f}.
+often in both classes, and in {100 * training["drop_probability"]:g} % of the rows that have them beyond that; what a
+missing modality would say counts as the median. The AUC of the presence of modalities alone is
+{manifest.metrics["presence_auc"]:.3f}.
 
 A new head is served only if it gives what was fitted, if what is missing does not decide (below), and if its AUC on the
 held-out bin is not below that of the head in service by more than 0.02 or clearly; else the old one stays.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from training.exotic.forest import Forest
 from training.exotic.hiding import Told, groups_to_hide, hidden, one_hidden
-from training.exotic.network import GROUPS, INPUTS, NEEDS, ExoticModel
+from training.exotic.network import GROUPS, INPUTS, NEEDS, ExoticModel, typical_numbers
 from training.features.scaling import robust_column
 from training.metrics.ranking import average_precision
 
@@ -94,15 +94,17 @@ def fit_exotic(examples: Examples, settings: BoostingSettings) -> ExoticModel:
     """
     if examples.is_positive.all() or not examples.is_positive.any():
         raise ValueError("expected examples of both classes, found one")
-    boosters = [_booster(examples, settings, number) for number in range(settings.n_boosters)]
+    typical = typical_numbers(examples.numbers)
+    boosters = [_booster(examples, settings, number, typical) for number in range(settings.n_boosters)]
     prior = robust_column(
         NEEDS, "", "identity", 1.0, examples.numbers[:, INPUTS.index(NEEDS)].astype(np.float64), SCALED_CLIP
     )
     n_known = float(examples.is_positive.sum())
-    return ExoticModel(prior, Forest(boosters), PRIOR_COUNTS_AS / (PRIOR_COUNTS_AS + n_known)).eval()
+    weight = PRIOR_COUNTS_AS / (PRIOR_COUNTS_AS + n_known)
+    return ExoticModel(prior, Forest(boosters), weight, typical).eval()
 
 
-def _booster(examples: Examples, settings: BoostingSettings, number: int) -> "Booster":
+def _booster(examples: Examples, settings: BoostingSettings, number: int, typical: NDArray[np.float32]) -> "Booster":
     import xgboost
 
     rng = np.random.default_rng([settings.seed, number])
@@ -110,8 +112,9 @@ def _booster(examples: Examples, settings: BoostingSettings, number: int) -> "Bo
         hidden(examples.numbers, groups_to_hide(examples.numbers, examples.is_positive, rng), examples.told)
         for _ in range(N_COPIES)
     ]
+    numbers = np.concatenate(copies)
     data = xgboost.DMatrix(
-        np.concatenate(copies),
+        np.where(np.isnan(numbers), typical, numbers),
         np.tile(examples.is_positive, N_COPIES),
         weight=np.tile(examples.weights, N_COPIES) / N_COPIES,
         nthread=1,

@@ -59,7 +59,7 @@ SMALLEST_SHARE = 2e-3
 class ExoticModel(nn.Module):
     """The whole graph: trees, prior, what is done for what is missing, and the calibration of the odds."""
 
-    def __init__(self, prior: Column, forest: nn.Module, prior_weight: float) -> None:
+    def __init__(self, prior: Column, forest: nn.Module, prior_weight: float, typical: NDArray[np.float32]) -> None:
         super().__init__()
         self.prior = FeatureScaling([prior])
         self.forest = forest
@@ -68,18 +68,27 @@ class ExoticModel(nn.Module):
         for row, places in enumerate(GROUP_PLACES.values()):
             members[row, places] = 1.0
         self.register_buffer("members", members)
+        self.register_buffer("typical", torch.from_numpy(typical))
         self.register_buffer("offsets", torch.zeros(len(GROUPS), N_CLASSES))
         self.register_buffer("pivot", torch.zeros(N_CLASSES))
         self.register_buffer("stretch", torch.zeros(len(GROUPS)))
         self.register_buffer("slope", torch.tensor(1.0))
         self.register_buffer("offset", torch.tensor(0.0))
 
+    def filled(self, numbers: Tensor) -> Tensor:
+        """``(n, len(INPUTS))`` -> what the trees see: of a missing modality what is typical."""
+        return torch.where(torch.isnan(numbers), self.typical, numbers)
+
+    def by_booster(self, numbers: Tensor) -> Tensor:
+        """``(n, len(INPUTS))`` -> the log odds of each booster, ``(n, n_boosters)``."""
+        return self.forest.by_booster(self.filled(numbers))
+
     def log_odds(self, numbers: Tensor) -> Tensor:
         """``(n, len(INPUTS))``, NaN where missing -> ``(n,)``, not yet calibrated."""
         needed = INPUTS.index(NEEDS)
         prior, _ = self.prior(numbers[:, needed : needed + 1])
         limit = float(np.log((1 - SMALLEST_SHARE) / SMALLEST_SHARE))
-        odds = self.forest(numbers).clamp(-limit, limit) + self.prior_weight * prior[:, 0]
+        odds = self.forest(self.filled(numbers)).clamp(-limit, limit) + self.prior_weight * prior[:, 0]
         return self.taken_back(numbers, odds)
 
     def taken_back(self, numbers: Tensor, odds: Tensor) -> Tensor:
@@ -105,6 +114,20 @@ class ExoticModel(nn.Module):
         fitted = LogisticRegression(C=np.inf).fit(log_odds[:, None], is_positive, weights)
         self.slope.fill_(float(fitted.coef_[0, 0]))
         self.offset.fill_(float(fitted.intercept_[0]))
+
+
+def typical_numbers(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a missing number counts as, ``(len(INPUTS),)``.
+
+    Of a modality the median, so that to have it says nothing; NaN of quantities, of which the trees themselves learn
+    what to do without.
+    """
+    typical = np.full(len(INPUTS), np.nan, dtype=np.float32)
+    for modality in MODALITY_INPUTS:
+        for place in GROUP_PLACES[modality]:
+            known = numbers[np.isfinite(numbers[:, place]), place]
+            typical[place] = np.median(known) if len(known) else 0.0
+    return typical
 
 
 def class_places(numbers: NDArray[np.float32]) -> NDArray[np.int64]:

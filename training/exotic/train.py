@@ -99,15 +99,15 @@ def train(sources: Sources, out: Path, settings: BoostingSettings, is_fresh: boo
     probabilities = _sigmoid(slope * asked.odds + offset)
     n = len(table.rows)
     threshold = exotic_evaluate.half_precision_threshold(probabilities[:n], examples.is_positive[:n])
+    held_out = examples.folds == HELD_OUT
+    if old:
+        refuse_if_worse(model, old, INPUTS, examples.numbers[held_out], examples.is_positive[held_out])
     lack = measured(asked.where(is_normal), (float(np.log(threshold / (1 - threshold))) - offset) / slope)
     if wrong := faults(lack):
         raise ModelError(
             f"expected a head that decides by what is there, found one that what is missing moves: {'; '.join(wrong)}; "
             f"nothing was written"
         )
-    held_out = examples.folds == HELD_OUT
-    if old:
-        refuse_if_worse(model, old, INPUTS, examples.numbers[held_out], examples.is_positive[held_out])
     graph = export_head(model, examples.numbers, model.forest)
     metrics = _metrics(model, databank, asked.odds, probabilities, examples, settings, with_comparisons)
     manifest = HeadManifest(

@@ -96,7 +96,7 @@ def test_the_spread_is_the_disagreement_of_the_boosters(databank):
     model = fit_exotic(databank.examples, SMALL)
     _, probability, spread = teaching_value(model, databank.numbers[:30])
     with torch.no_grad():
-        odds = model.forest.by_booster(torch.from_numpy(databank.numbers[:30])).numpy()
+        odds = model.by_booster(torch.from_numpy(databank.numbers[:30])).numpy()
     by_booster = 1 / (1 + np.exp(-odds))
     mean = by_booster.mean(axis=1)
     np.testing.assert_allclose(spread, np.sqrt((by_booster**2).mean(axis=1) - mean**2), atol=1e-4)

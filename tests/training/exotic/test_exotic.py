@@ -22,6 +22,7 @@ from training import cli
 from training.data.folds import fold_of
 from training.data.partial_light_curves import PartialLightCurves
 from training.data.table import read_table
+from training.exotic import train as training
 from training.exotic.evaluate import calibration_table, half_precision_threshold, presence_auc
 from training.exotic.examples import Databank, ledger_numbers, read_databank, with_verdicts
 from training.exotic.fit import (
@@ -59,6 +60,8 @@ def few_bootstrap_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "N_BOOTSTRAP", 20)
         patch.setattr(head_files, "N_BOOTSTRAP", 50)
+        # What is missing of a few hundred simulated objects decides by chance; test_hiding.py has this gate.
+        patch.setattr(training, "faults", lambda found: [])
         yield
 
 

@@ -11,10 +11,10 @@ from annotator.preprocess.quantities import QUANTITY_NAMES
 from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.columns import MISSING_TOGETHER
 from training.exotic.examples import read_databank
-from training.exotic.fit import BoostingSettings, cross_fit
+from training.exotic.fit import BoostingSettings, fit_exotic
 from training.exotic.hiding import DROP_PROBABILITY, groups_to_hide, hidden, is_there, one_hidden
 from training.exotic.lack import Asked, TakenBack, cross_taken_back, faults, fit_taken_back, measured, take_back
-from training.exotic.network import GROUP_PLACES, GROUPS, INPUTS, MODALITY_INPUTS, N_CLASSES, NEEDS, ExoticModel
+from training.exotic.network import GROUP_PLACES, GROUPS, INPUTS, MODALITY_INPUTS, N_CLASSES, NEEDS
 
 SMALL = BoostingSettings(n_boosters=1, n_trees=40, max_depth=3, learning_rate=0.2)
 
@@ -77,7 +77,7 @@ def test_only_modalities_and_columns_that_can_be_missing_are_hidden():
 # What hiding does is taken back
 
 
-def made(n=1500, seed=0, lowers=1.5):
+def made(n=800, seed=0, lowers=1.5):
     """Normals of two classes, whose odds are lower by so much, in the mean, where the host is hidden or missing."""
     rng = np.random.default_rng(seed)
     numbers = np.full((n, len(INPUTS)), 1.0, dtype=np.float32)
@@ -123,14 +123,13 @@ def test_what_is_done_to_an_object_comes_from_others_alone():
 
 
 def test_the_graph_does_what_was_fitted(databank):
-    fit = cross_fit(databank.examples, SMALL)
+    model = fit_exotic(databank.examples, SMALL)
     rng = np.random.default_rng(0)
     taken = TakenBack(
         rng.normal(size=(len(GROUPS), N_CLASSES)).astype(np.float32),
-        -1.0,
-        rng.uniform(0, 0.5, len(GROUPS)).astype("f4"),
+        rng.normal(-1, 1, N_CLASSES).astype(np.float32),
+        rng.uniform(0, 0.5, len(GROUPS)).astype(np.float32),
     )
-    model: ExoticModel = fit.model
     numbers = databank.numbers[:60].copy()
     numbers[::3] = hidden(numbers[::3], one_hidden(20, "host"))
     with torch.no_grad():
