@@ -7,6 +7,7 @@ from pathlib import Path
 from annotator.models import ModelSet
 from training.data.table import read_table
 from training.exotic.ask import VERDICTS_A_NIGHT, simulate_year
+from training.exotic.card import POPULATIONS as HEAD_POPULATIONS
 from training.exotic.examples import read_databank
 from training.features.card import POPULATIONS
 from training.features.evaluate import PRIOR, SCORED
@@ -99,7 +100,7 @@ def _steps(found: Mapping) -> list[Block]:
     for population, methods in found["steps"].items():
         rows = [(name, *(_interval(values[key]) for key in ("auc", "ap"))) for name, values in methods.items()]
         comparisons = found["exotic"].get("comparisons", {})
-        if population == "all" and comparisons:
+        if population == "recent" and comparisons:
             head = comparisons["aha_definition"]
             rows.append(("the head, trained by AHA's definition", *(_interval(head[key]) for key in ("auc", "ap"))))
         grids.append(Grid(titles[population], ("step", "AUC", "AP"), tuple(rows)))
@@ -114,14 +115,21 @@ def _steps(found: Mapping) -> list[Block]:
 def _head(metrics: Mapping) -> list[Block]:
     headline, comparisons = metrics["headline"], metrics["comparisons"]
     rows = [
-        _head_row("SLSN and TDE above normals and AGN, all rows", headline["all"]),
-        _head_row("the same, within AHA's cut", headline["within_aha_cut"]),
-        *([_head_row("the same, live states at random epochs", metrics["live"])] if metrics["live"] else []),
+        *(
+            _head_row(f"SLSN and TDE above normals and AGN, {words}", headline[name])
+            for name, words in HEAD_POPULATIONS.items()
+            if name in headline
+        ),
+        *(
+            [_head_row("the same, live states at random epochs, from 2022 on", metrics["live"]["recent"])]
+            if "recent" in metrics["live"]
+            else []
+        ),
     ]
     if comparisons:
-        rows.append(_head_row("trained and asked by AHA's definition, all rows", comparisons["aha_definition"]))
+        rows.append(_head_row("trained and asked by AHA's definition, from 2022 on", comparisons["aha_definition"]))
         rows += [_head_row(name, item) for name, item in comparisons["ablations"].items() if name != "live"]
-    header = ("head", "positives, others", "AUC", "AP")
+    header = ("head", "positives, others", "AUC", "AP", "era and missing values alone, AUC")
     grids: list[Block] = [Grid("Ranking, out-of-fold", header, tuple(rows))]
     if comparisons:
         left_out = comparisons["left_out"]
@@ -165,7 +173,8 @@ def _artefacts(found: Mapping) -> list[Block]:
 
 def _head_row(name: str, found: Mapping) -> tuple[str, ...]:
     counts = f"{found['n_positive']}, {found['n_negative']:,}"
-    return name, counts, _interval(found["auc"]), _interval(found["ap"])
+    era = _interval(found["era"]) if "era" in found else ""
+    return name, counts, _interval(found["auc"]), _interval(found["ap"]), era
 
 
 def _year_words(year: Mapping) -> dict:
