@@ -8,6 +8,7 @@ Of what is known already (a class in TNS, a verdict, a variable source, an artef
 :data:`KNOWN_AT_MOST`, so that it comes last; of all else it is more.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -124,7 +125,7 @@ def _beside(scores: Scores) -> dict[str, float]:
     numbers = scores.numbers
     found: dict[str, float] = {}
     if "age" in numbers:
-        spent = np.log10(max(numbers["age"], YOUNG_DAYS) / YOUNG_DAYS) / np.log10(OLD_DAYS / YOUNG_DAYS)
+        spent = math.log10(max(numbers["age"], YOUNG_DAYS) / YOUNG_DAYS) / math.log10(OLD_DAYS / YOUNG_DAYS)
         found["young"] = 1.0 - spent
     trends = [numbers[name] for name in ("trend_08_g", "trend_08_r") if name in numbers]
     if trends:
@@ -156,7 +157,7 @@ def parts_of(evidence: Evidence) -> list[float]:
     found["odd"] = evidence.stream.get(COMBINED, evidence.score) / MOST_SCORE
     found |= {_OF_VIEW[name]: evidence.stream.get(name, score) / MOST_SCORE for name, score in evidence.views.items()}
     if evidence.exotic is not None:
-        found["exotic"] = 1.0 - np.log10(max(evidence.exotic, LEAST_EXOTIC)) / np.log10(LEAST_EXOTIC)
+        found["exotic"] = 1.0 - math.log10(max(evidence.exotic, LEAST_EXOTIC)) / math.log10(LEAST_EXOTIC)
     if evidence.prior is not None:
         found["prior"] = evidence.prior / MOST_PRIOR
     return [min(max(float(found.get(name, 0.0)), 0.0), 1.0) for name in PARTS]
