@@ -51,7 +51,9 @@ def rows(night) -> list[dict]:
 @pytest.fixture
 def config(configure, sandbox, tmp_path, rows):
     """Forty objects, each of which is flagged."""
-    return of_file(configure, sandbox, tmp_path, map(json.dumps, rows), decision__watch_score=0.0)
+    return of_file(
+        configure, sandbox, tmp_path, map(json.dumps, rows), decision__watch_score=0.0, decision__variable=False
+    )
 
 
 def test_a_file_of_which_no_record_can_be_used_is_something_to_look_at(configure, sandbox, tmp_path, rows, all_models):

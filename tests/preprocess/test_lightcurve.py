@@ -191,7 +191,7 @@ def test_an_unknown_error_counts_as_a_detection_at_five_sigma():
         (light_curve([], "", []), "0 of 0"),
         (light_curve([PEAK_MJD], "r", [18]), "1 of 1"),
         (light_curve([PEAK_MJD, PEAK_MJD + 1], "ri", [18, 18]), "1 of 2"),
-        (light_curve([PEAK_MJD, PEAK_MJD + 1], "rr", [18, 18], positive=False), "0 of 2"),
+        (light_curve([PEAK_MJD, PEAK_MJD + 1], "ri", [18, 18], positive=False), "1 of 2"),
         (light_curve([PEAK_MJD, PEAK_MJD + 1000], "rr", [18, 19]), "of the peak"),
     ],
 )
