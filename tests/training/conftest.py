@@ -17,6 +17,7 @@ from training.export.graph import export_graph, manifest_json
 from training.features import evaluate as features_evaluate
 from training.features import train as features
 from training.features.fit import Settings
+from training.metrics import era
 from training.metrics import ranking as evaluate
 
 COLUMNS = tuple(dict.fromkeys(("objectId", *FEATURE_NAMES, *QUALITY_NAMES, *BESIDE_FEATURES, *SURROUNDINGS)))
@@ -37,6 +38,7 @@ def quick_measures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "N_BOOTSTRAP", 20)
         patch.setattr(evaluate, "RIVAL_TREES", 10)
+        patch.setattr(era, "N_TREES", 10)
         yield
 
 

@@ -22,6 +22,7 @@ from training import cli
 from training.data.folds import fold_of
 from training.data.partial_light_curves import PartialLightCurves
 from training.data.table import read_table
+from training.exotic import fit, lack
 from training.exotic import train as training
 from training.exotic.evaluate import calibration_table, half_precision_threshold, presence_auc
 from training.exotic.examples import Databank, ledger_numbers, read_databank, with_verdicts
@@ -36,6 +37,7 @@ from training.exotic.fit import (
 from training.exotic.network import INPUTS, MODALITY_INPUTS, NEEDS
 from training.exotic.train import Sources, train
 from training.export import head as head_files
+from training.metrics import era
 from training.metrics import ranking as evaluate
 from training.recipe import write_out_of_fold
 
@@ -60,6 +62,9 @@ def few_bootstrap_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "N_BOOTSTRAP", 20)
         patch.setattr(head_files, "N_BOOTSTRAP", 50)
+        patch.setattr(era, "N_TREES", 10)
+        patch.setattr(lack, "N_BOOTSTRAP", 20)
+        patch.setattr(fit, "CHOICES", fit.CHOICES[:2])
         # What is missing of a few hundred simulated objects decides by chance; test_hiding.py has this gate.
         patch.setattr(training, "faults", lambda found: [])
         yield
