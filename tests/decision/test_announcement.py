@@ -22,7 +22,7 @@ from tests.conftest import TOKEN, copy_features_model
 from tests.ledger.test_ledger import scored_object
 
 DRIVER = Path(__file__).parents[1] / "passes" / "kill_driver.py"
-A_FEW = 2.6
+A_FEW = 1.8
 """A score that fewer objects of the night reach than a report names."""
 FEATURES, BOTH = frozenset({"features"}), frozenset({"features", "lightcurve"})
 ONE = {"features": {"score": 3.0, "error": 0.1}, "lightcurve": {"missing": "no call left to fetch it"}}
