@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.annotation import MAX_EXPLANATION, safe_text
+from annotator.annotation import MAX_EXPLANATION
 from annotator.decision.objects import TnsEntry
 from annotator.ledger import Ledger
 from annotator.passes.report_text import summary
@@ -137,7 +137,7 @@ def test_the_first_annotation_of_a_classified_object_states_its_class_without_a_
     report = run_pass(configure(sandbox, decision__classified="state"), models)
     assert writes(sandbox) == report.queued == report.delivery.sent == len(sandbox.annotations())
     row = held(sandbox)[name]
-    assert row["explanation"] == safe_text(f"SN Ia-91bg-like in TNS. {flagged[name].explanation}")
+    assert row["explanation"] == state_class(flagged[name].explanation, "SN Ia-91bg-like")
     assert row["classification"] == classification
     assert_only_worth_moved(row["classdict"], flagged[name].classdict)
     others = {item["objectId"]: item["explanation"] for item in sandbox.annotations()} | {name: ""}
