@@ -1,4 +1,4 @@
-"""Classes in TNS of what was flagged, looked up before it is sent."""
+"""Classes in TNS of what was flagged, looked up before it is sent, and of what would lead the list."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ weeks."""
 
 @dataclass(frozen=True)
 class TakenClasses:
-    """What TNS has of the flagged."""
+    """What TNS has of the flagged and the leading."""
 
     entries: Mapping[str, TnsEntry]
     """Of those that have a name there."""
@@ -31,17 +31,23 @@ class TakenClasses:
 
 
 def take_classes(
-    flagged: Iterable[str], ledger: Ledger, api: LasairApi, thresholds: DecisionConfig, now: float
+    flagged: Iterable[str],
+    leading: Iterable[str],
+    ledger: Ledger,
+    api: LasairApi,
+    thresholds: DecisionConfig,
+    now: float,
 ) -> TakenClasses:
     """Look up in TNS what was flagged, before it is sent: what waits takes its class along without a write of its own.
 
+    What leads the list without a flag is looked up, too, as far as one query goes: known, it comes last.
     Without an answer the objects stay as they are. A class that becomes known after an annotation was sent is no reason
     to write it again, unless it makes another classification.
 
     Parameters
     ----------
-    flagged
-        The objects that this pass flagged, most important first.
+    flagged, leading
+        The objects that this pass flagged, and those worth most of all that it scored, most important first.
     ledger
         What was flagged before; the annotations are rewritten there.
     api
@@ -55,7 +61,7 @@ def take_classes(
     object_ids += [*ledger.outbox.waiting_flags(MAX_ASKED), *flagged]
     if thresholds.classified == "demote":
         object_ids += ledger.outbox.anomalies_sent_since(now - CLASSIFIED_WITHIN_S, now)
-    object_ids = list(dict.fromkeys(object_ids))
+    object_ids = list(dict.fromkeys([*object_ids, *leading]))
     try:
         entries = tns_entries(ledger.tns, api, object_ids, now)
     except LasairApiError as error:

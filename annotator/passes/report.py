@@ -47,6 +47,9 @@ class PassReport:
     """What comparing Lasair with the outbox has found; None where nothing was compared in this pass."""
     flagged: list[ScoredObject] = field(default_factory=list)
     """Those worth most among the anomalies and the watched, in the order of attention."""
+    places: dict[str, tuple[float, float, str]] = field(default_factory=dict)
+    """The objects worth most among all that was scored, flagged or not, which the list shows first, and their places in
+    the order of attention."""
     judged: int = 0
     """Annotations that were rewritten since a person has judged otherwise."""
     demoted: int = 0
@@ -54,7 +57,7 @@ class PassReport:
     announcement: Announcement = field(default_factory=Announcement)
     """The anomalies that people have not heard of, and those that are as they have."""
     tns: dict[str, TnsEntry] = field(default_factory=dict)
-    """Those of the flagged and announced that have a name there."""
+    """Those of the leading, flagged and announced that have a name there."""
     problems: list[str] = field(default_factory=list)
     """What a person must look at, of every step but the delivery."""
     away: str = ""

@@ -240,11 +240,12 @@ def _score_waiting(work: _Work, enricher: Enricher) -> None:
 
 
 def _take_classes(work: _Work) -> None:
-    """Look up in TNS what is flagged."""
-    flagged = [item.object_id for item in work.report.flagged]
-    taken = take_classes(flagged, work.ledger, work.api, work.config.decision, work.clock())
-    work.report.tns = taken.entries
-    note_demoted(work.report, taken.demoted)
+    """Look up in TNS what is flagged, and what would lead the list."""
+    report = work.report
+    flagged = [item.object_id for item in report.flagged]
+    taken = take_classes(flagged, report.places, work.ledger, work.api, work.config.decision, work.clock())
+    report.tns = taken.entries
+    note_demoted(report, taken.demoted)
 
 
 def _unusual(work: _Work) -> list[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import heapq
 from collections.abc import Collection, Mapping
+from operator import itemgetter
 
 from annotator.annotation import Classification
 from annotator.attention.shares import SCORED, UNUSUAL, WITH
@@ -20,7 +21,7 @@ _OF_THE_RECORD = (RecordError.__name__, SolarSystemObjectError.__name__)
 
 
 def add_taken(report: PassReport, taken: Taken) -> None:
-    """Add what became of records; of the flagged, those worth most are kept, each object as it was scored last."""
+    """Add what became of records; of the flagged, and of all, those worth most are kept, each as it was scored last."""
     report.read += taken.read
     report.unchanged += taken.unchanged
     for refusal in taken.refusals:
@@ -39,6 +40,8 @@ def add_taken(report: PassReport, taken: Taken) -> None:
     latest = {item.object_id: item for item in (*report.flagged, *scored_objects)}
     flagged = (item for item in latest.values() if item.classification in FLAGS)
     report.flagged = heapq.nsmallest(MAX_ASKED, flagged, key=_order)
+    report.places |= {item.object_id: _order(item) for item in scored_objects}
+    report.places = dict(heapq.nsmallest(MAX_ASKED, report.places.items(), key=itemgetter(1)))
 
 
 def _order(item: ScoredObject) -> tuple[float, float, str]:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from annotator.passes.tns import tns_entries
 from annotator.reasons.sentence import MAX_TNS_TYPE, state_class
+from annotator.report.read import read_night
 from annotator.surveys import SURVEYS
 from tests.test_annotation import HOSTILE, SAFE
 
@@ -248,6 +250,20 @@ def test_where_a_class_is_only_stated_an_anomaly_stays_one(sandbox, configure, m
         report = run_pass(config, models)
     (line,) = (line for line in summary(report).splitlines() if name in line)
     assert line.endswith("SN Ia")
+
+
+def test_what_leads_the_list_without_a_flag_is_looked_up_too_and_comes_last_once_it_is_known(
+    sandbox, configure, models, flagged
+):
+    nothing = {"decision__anomaly_score": 20.0, "decision__watch_score": 20.0, "decision__exotic_probability": 1.0}
+    config = configure(sandbox, **nothing)
+    name = first_of(flagged, "anomaly")
+    classify(sandbox, name, "SN Ia")
+    report = run_pass(config, models)
+    assert name not in held(sandbox) and report.tns[name].type == "SN Ia"
+    night = read_night(config, models, time.time())
+    by_id = {item.object_id: item for item in night.candidates}
+    assert by_id[name].worth < 0.001 and by_id[name].tns_type == "SN Ia"
 
 
 def test_there_is_one_query_for_names_a_pass_however_much_there_is_to_look_up(sandbox, configure, models, flagged):
