@@ -25,9 +25,11 @@ from annotator.sandbox.sky.night import Night, simulate_night
 settings.register_profile("without a deadline", deadline=None)
 settings.load_profile("without a deadline")
 
-# A shell that runs the tests in the background lets them ignore Ctrl-C, and so would every process that they start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell that runs the tests in the background has them ignore Ctrl-C, and nohup SIGHUP; so would every process that
+# they start. With a handler, even one that does nothing, they begin as they should.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TOKEN = "token-of-the-tests"
