@@ -84,9 +84,10 @@ nothing, {verdicts["not_known"]} of objects without numbers. Split {training["sp
 trees of depth {settings["max_depth"]}, learning rate {settings["learning_rate"]:g}, {settings["row_share"]:g} of the
 rows and {settings["column_share"]:g} of the inputs for each tree, seed {settings["seed"]}, one thread. Depth,
 rate and share are one of {len(training["choices"])} combinations, chosen anew for each of the ten fits by average
-precision on an inner split of what it is fitted to, in {training["inner_parts"]} parts: no figure below chose anything.
-To the log odds the stated prior is added with the weight {PRIOR_COUNTS_AS:g} / ({PRIOR_COUNTS_AS:g} + number of known
-positives); the sum is calibrated on out-of-fold labels (Platt 1999).
+precision on an inner split of what it is fitted to, in {training["inner_parts"]} parts. How often groups of inputs are
+hidden, and that several boosters are averaged, was settled while the ten folds of the figures below were in sight: they
+flatter a little. To the log odds the stated prior is added with the weight {PRIOR_COUNTS_AS:g} / ({PRIOR_COUNTS_AS:g} +
+number of known positives); the sum is calibrated on out-of-fold labels (Platt 1999).
 
 Pan-STARRS1's columns, the host's, the distance, rates, colours and each modality are hidden at random in training, as
 often in both classes, and in {100 * training["drop_probability"]:g} % of the rows that have them beyond that; what a
