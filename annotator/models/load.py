@@ -5,7 +5,7 @@ import dataclasses
 import gc
 import importlib.resources
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
@@ -32,15 +32,20 @@ REFERENCE_RTOL = 1e-3
 """How far a reference record's error and latent may be from the training framework's, relative to the largest."""
 
 
-def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> ModelSet:
+BESIDE = (*HEADS, worth_weights.NAME)
+"""What a model set has beside its models, made for them."""
+
+
+def load_models(folder: Path | None, survey: str, beside: Collection[str] = BESIDE) -> ModelSet:
     """Load and check the models of a survey.
 
     Parameters
     ----------
     folder
         Where the models are, directly or in a subfolder named after the survey; None: those that this package ships.
-    with_heads
-        Whether the heads are wanted, too; those of an older set may lie there while a new one is made.
+    beside
+        Which of :data:`BESIDE` are wanted, where they are there; those of an older set may lie there while a new one is
+        made.
 
     Raises
     ------
@@ -55,8 +60,7 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
             f"expected models (features.onnx and features.json) in {place}, found none; "
             f"train them with aha-train, or name another folder"
         )
-    beside = (*HEADS, worth_weights.NAME)
-    models = {name: _load_model(place, name, survey) for name in names if name not in beside}
+    models = {name: _load_model(place, name, survey) for name in names if name not in BESIDE}
     versions = {model.manifest.version for model in models.values()}
     if len(versions) != 1:
         raise ModelError(
@@ -64,8 +68,8 @@ def load_models(folder: Path | None, survey: str, with_heads: bool = True) -> Mo
             f"keep models of one set together"
         )
     (version,) = versions
-    heads = {name: load_head(place, name, survey, version) for name in names if with_heads and name in HEADS}
-    has_worth = with_heads and worth_weights.NAME in names
+    heads = {name: load_head(place, name, survey, version) for name in HEADS if name in names and name in beside}
+    has_worth = worth_weights.NAME in names and worth_weights.NAME in beside
     revision = sum(head.manifest.revision for head in heads.values())
     return ModelSet(
         version=f"{version}.{revision}" if revision else version,

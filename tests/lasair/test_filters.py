@@ -377,10 +377,10 @@ def test_the_filter_of_the_readme_finds_the_nights_anomalies_as_it_is_saved():
     selected, conditions = re.search(r"```sql\nSELECT +(.*?)\nWHERE +(.*?)\n```", readme, re.DOTALL).groups()
     clock, cases = Clock(), CASES["filters"]["tonights_anomalies"]
     database = Database(clock)
-    put(database, clock, "ZTF99aaaaaaa", cases["found"]["strangest"])
+    put(database, clock, "ZTF99aaaaaaa", {"classdict": {"score": 10.5, "worth": 0.75}})
     put(database, clock, "ZTF99aaaaaab", cases["missed"]["only watched"])
 
     rows = database.run(saved_statement(selected, conditions, ["aha_ztf"]))
     database.close()
 
-    assert [(row["objectId"], row["score"]) for row in rows] == [("ZTF99aaaaaaa", 10.5)]
+    assert [(row["objectId"], row["worth"]) for row in rows] == [("ZTF99aaaaaaa", 0.75)]

@@ -88,7 +88,7 @@ def test_the_threshold_is_the_head_s_own_unless_it_is_configured(all_models):
     own = exotic_threshold_of(all_models, DecisionConfig())
     assert own == all_models.heads["exotic"].manifest.threshold and 0 < own < 1
     assert exotic_threshold_of(all_models, DecisionConfig(exotic_probability=0.9)) == 0.9
-    assert exotic_threshold_of(load_models(None, "ztf", with_heads=False), DecisionConfig()) is None
+    assert exotic_threshold_of(load_models(None, "ztf", beside=()), DecisionConfig()) is None
 
 
 def test_a_head_that_was_trained_again_shows_in_the_version_of_every_annotation(folder):

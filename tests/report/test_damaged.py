@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 
 import pytest
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 
 from annotator.cli import main
 from annotator.config import load_config
-from annotator.ledger import Ledger
 from annotator.passes.run import run_pass
 from annotator.report.night import PastScore
 from annotator.report.pages import write as writing
@@ -59,14 +59,13 @@ def damage(folder, column: str, value: str) -> None:
 
 @pytest.mark.parametrize("value", DAMAGED)
 def test_damaged_rows_end_neither_report_nor_digest_nor_status(folder, value):
-    with Ledger(folder / "aha-ledger.sqlite", read_only=True) as ledger:
-        (best, *_) = ledger.scores.between(ledger.scores.last()[1], 0.0, 1e12)
+    leads = re.search(r"ZTF99\w+", printed(folder, "report", "--digest")[1])[0]
     for column in COLUMNS:
         damage(folder, column, value)
     for command in (["--digest"], ["--format", "json"]):
         status, words = printed(folder, "report", *command)
-        assert status == 0 and best.object_id in words
-    assert printed(folder, "explain", best.object_id)[0] == 0
+        assert status == 0 and leads in words
+    assert printed(folder, "explain", leads)[0] == 0
     assert "models     aha" in printed(folder, "status")[1]
 
 

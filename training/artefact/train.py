@@ -9,7 +9,7 @@ import torch
 from annotator.errors import ConfigError
 from annotator.models import ModalityScore
 from annotator.models.heads import HeadManifest, HeadReference
-from annotator.models.load import load_models, reference_transient
+from annotator.models.load import BESIDE, load_models, reference_transient
 from annotator.models.model_set import ModelSet, head_numbers
 from training.artefact.card import artefact_card
 from training.artefact.evaluate import THRESHOLD, headlines, measure
@@ -53,7 +53,7 @@ def train(data: Path, out: Path, out_of_fold: Path, verdicts_path: Path | None, 
         If a gate fails; the old head stays.
     """
     torch.set_num_threads(1)
-    models = load_models(out, SURVEY, with_heads=not is_fresh)
+    models = load_models(out, SURVEY, beside=() if is_fresh else BESIDE)
     if "triplet" not in models.models:
         raise ConfigError(f"--out {out}: expected the triplet model there, whose terms are learned from, found none")
     old = models.heads.get(NAME)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from annotator.errors import ModelError
 from annotator.models import ModalityScore, load_models
 from annotator.models.heads import HeadManifest, HeadReference
+from annotator.models.load import BESIDE
 from annotator.models.model_set import ModelSet, head_numbers
 from annotator.sandbox.sky.night import simulate_night
 from annotator.surveys import SURVEYS
@@ -73,7 +74,7 @@ def train(sources: Sources, out: Path, settings: BoostingSettings, is_fresh: boo
         was trained on. The old head stays.
     """
     torch.set_num_threads(1)
-    models = load_models(out, SURVEY, with_heads=not is_fresh)
+    models = load_models(out, SURVEY, beside=() if is_fresh else BESIDE)
     old = models.heads.get(NAME)
     table = read_table(sources.data, SURVEY, sources.curves)
     live = shared_curves(partial_light_curves(table, sources.curves, SURVEY, settings.seed)) if sources.curves else None

@@ -80,7 +80,7 @@ def make(data: Path, out: Path, models_folder: Path | None) -> None:
         If the models cannot be loaded.
     """
     check_writable(out)
-    models = load_models(models_folder or out, SURVEY, with_heads=False)
+    models = load_models(models_folder or out, SURVEY, beside=())
     labelled = read_labelled(data, models)
     modalities = {name: _latents(models.models[name], objects) for name, objects in labelled.items()}
     (version,) = {model.manifest.version for model in models.models.values()}

@@ -16,6 +16,7 @@ from annotator.decision.attention import evidence_of, known_as, parts_of
 from annotator.decision.classify import decide, exotic_threshold_of, overridden
 from annotator.decision.config import DecisionConfig
 from annotator.models import ModelSet, load_models
+from annotator.models.heads import HEADS
 from annotator.models.rows import ROWS
 from annotator.preprocess.triplet import CHANNELS
 from annotator.sandbox.sky.night import SimulatedObject, simulate_night
@@ -78,7 +79,7 @@ def simulated_nights(models: Path | None, n_nights: int, n_objects: int = N_OBJE
 
 def _night(task: tuple[Path | None, int, int]) -> tuple[Sequence, ...]:
     folder, number, n_objects = task
-    models, decision = load_models(folder, SURVEY), DecisionConfig()
+    models, decision = load_models(folder, SURVEY, beside=HEADS), DecisionConfig()
     seed = FIRST_SEED + number
     simulated = simulate_night(seed, n_objects, NOW_JD).objects
     rows = []

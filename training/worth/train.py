@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from annotator.decision.attention import fitted, worth_of
 from annotator.errors import ModelError
 from annotator.models import load_models
+from annotator.models.heads import HEADS
 from annotator.models.worth import NAME, PARTS, Weights, WorthManifest, WorthReference, digest_of, load_worth
 from annotator.preprocess import PREPROCESS_VERSION
 from training.export.files import write_files
@@ -53,7 +54,7 @@ def train(out: Path, settings: WorthSettings) -> None:
     ModelError
         If the annotator would refuse the weights; nothing is written.
     """
-    models = load_models(out, SURVEY)
+    models = load_models(out, SURVEY, beside=HEADS)
     nights = simulated_nights(out, settings.n_nights, settings.n_objects, settings.jobs)
     weights = fit(nights, np.ones(len(nights.night), dtype=bool))
     chances = out_of_fold(nights)

@@ -1,5 +1,6 @@
 """Fitting the order of attention on simulated nights with truth."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 
 from annotator.decision.attention import worth_of
+from annotator.errors import ModelError
+from annotator.models import load_models
 from annotator.models.worth import PARTS, SIGNS, load_worth
 from training.cli import main
 from training.worth import evaluate
 from training.worth.nights import GLAD_KINDS, ScoredNights, simulated_nights
-from training.worth.train import STATED, fit, out_of_fold
+from training.worth.train import STATED, WorthSettings, fit, out_of_fold, train
 
 SHIPPED = Path(__file__).resolve().parents[3] / "onnx_models" / "ztf"
 
@@ -52,6 +55,17 @@ def test_chances_out_of_fold_are_as_often_true_as_they_say_and_put_first_what_th
     assert by_worth["10"]["exotic"][1] > by_score["10"]["exotic"][2]
     assert by_worth["10"]["kinds"]["SLSN"] > by_score["10"]["kinds"].get("SLSN", 0)
     assert by_worth["hoped for"] < nights.is_glad.sum() / 40
+
+
+def test_weights_of_an_older_set_are_in_nobody_s_way_while_new_ones_are_made(tmp_path):
+    out = tmp_path / "ztf"
+    shutil.copytree(SHIPPED, out)
+    text = (out / "worth.json").read_text(encoding="utf-8")
+    (out / "worth.json").write_text(re.sub(r'"version": "[^"]+"', '"version": "aha-ztf-0.1"', text), encoding="utf-8")
+    with pytest.raises(ModelError, match="use a model made for it"):
+        load_models(out, "ztf")
+    train(out, WorthSettings(n_nights=2, n_objects=30))
+    assert load_models(out, "ztf").worth.training["nights"] == 2
 
 
 def test_simulated_nights_are_scored_by_all_views_and_hold_all_kinds():
