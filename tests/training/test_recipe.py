@@ -1,3 +1,4 @@
+import json
 import logging
 from functools import partial
 from pathlib import Path
@@ -103,6 +104,9 @@ def test_headlines_stand_beside_those_of_the_model_that_ships(caplog):
         recipe.log_headlines("artefact", {"scores hidden": {"auc": [0.5, 0.4, 0.6]}}, headlines)
     rows = [[cell.strip() for cell in line.split("|")] for line in caplog.messages]
     assert rows[0] == ["", "this model", "the shipped one"]
-    assert rows[1] == ["AUC", "0.500 [0.400, 0.600]", "0.931 [0.904, 0.955]"]
-    assert rows[2] == ["of bogus", "not measured", "135"]
+    manifest = Path(__file__).parents[2] / "onnx_models" / "ztf" / "artefact.json"
+    shipped = json.loads(manifest.read_text(encoding="utf-8"))["metrics"]
+    value, low, high = shipped["scores hidden"]["auc"]
+    assert rows[1] == ["AUC", "0.500 [0.400, 0.600]", f"{value:.3f} [{low:.3f}, {high:.3f}]"]
+    assert rows[2] == ["of bogus", "not measured", str(shipped["n_bogus"])]
     assert rows[3] == ["unheard of", "not measured", "not measured"]

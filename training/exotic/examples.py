@@ -146,15 +146,8 @@ def ledger_numbers(path: Path) -> dict[str, NDArray[np.float32]]:
     ConfigError
         If it is no ledger of this release.
     """
-    if not path.is_file():
-        raise ConfigError(f"--ledger {path}: expected the annotator's ledger, found no file")
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as ledger:
-            rows = ledger.execute("SELECT object_id, numbers FROM objects WHERE numbers IS NOT NULL").fetchall()
-    except sqlite3.Error as failure:
-        raise ConfigError(f"--ledger {path}: expected the annotator's ledger, found {failure}") from failure
     found = {}
-    for object_id, text in rows:
+    for object_id, text in _rows(path, "SELECT object_id, numbers FROM objects WHERE numbers IS NOT NULL"):
         numbers = json.loads(text)
         if NEEDS in numbers:
             found[object_id] = np.array([numbers.get(name, np.nan) for name in INPUTS], dtype=np.float32)
@@ -162,12 +155,27 @@ def ledger_numbers(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def ledger_worths(path: Path) -> dict[str, float]:
-    """Read how much a ledger's objects are worth a look, were nothing known of them, as they were scored last."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as ledger:
-        last = "SELECT MAX(score_id) FROM scores GROUP BY object_id"
-        rows = ledger.execute(f"SELECT object_id, modalities FROM scores WHERE score_id IN ({last})").fetchall()
+    """Read how much a ledger's objects are worth a look, were nothing known of them, as they were scored last.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`ledger_numbers` does.
+    """
+    last = "SELECT MAX(score_id) FROM scores GROUP BY object_id"
+    rows = _rows(path, f"SELECT object_id, modalities FROM scores WHERE score_id IN ({last})")
     found = {object_id: json.loads(text).get("worth") for object_id, text in rows}
     return {object_id: float(worth) for object_id, worth in found.items() if isinstance(worth, int | float)}
+
+
+def _rows(path: Path, query: str) -> list[tuple[str, str]]:
+    if not path.is_file():
+        raise ConfigError(f"--ledger {path}: expected the annotator's ledger, found no file")
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as ledger:
+            return ledger.execute(query).fetchall()
+    except sqlite3.Error as failure:
+        raise ConfigError(f"--ledger {path}: expected the annotator's ledger, found {failure}") from failure
 
 
 def with_others(

@@ -141,8 +141,12 @@ def _weak_labels(path: Path) -> frozenset[str]:
 
 
 def _of_table(path: Path) -> Labelled:
-    """Read the databank; of a transient with several names in the survey the first, lest it be its own neighbour."""
-    table = read_table(path, SURVEY)
+    """Read the databank; of a transient with several names in the survey the first, lest it be its own neighbour.
+
+    Rows in reversed order are made of the light curves beside it, where these are there.
+    """
+    curves = path.with_name(CURVES)
+    table = read_table(path, SURVEY, curves if curves.is_file() else None)
     first_of = {name: i for i, name in reversed(list(enumerate(table.tns_names)))}
     first = table.subset(np.array(sorted(first_of.values())))
     return _labelled(

@@ -38,6 +38,7 @@ def ledger(known, tmp_path):
 def write_ledger(path, known):
     with sqlite3.connect(path) as ledger:
         ledger.execute("CREATE TABLE objects (object_id TEXT PRIMARY KEY, numbers TEXT)")
+        ledger.execute("CREATE TABLE scores (score_id INTEGER PRIMARY KEY, object_id TEXT, modalities TEXT)")
         for name, row in known.items():
             said = {key: float(value) for key, value in zip(INPUTS, row, strict=True) if np.isfinite(value)}
             ledger.execute("INSERT INTO objects VALUES (?, ?)", (name, json.dumps(said)))
@@ -125,7 +126,7 @@ def test_the_command_names_objects_of_the_ledger(known, ledger, labelled_file, s
     assert cli.main([*arguments, "--n", "4"]) == 0
     said = capsys.readouterr().out
     assert sum(name in said for name in known) == 4
-    assert ledger_numbers(ledger).keys() == known.keys() and isinstance(Asked("x", 0.5, 0.1), Asked)
+    assert ledger_numbers(ledger).keys() == known.keys() and isinstance(Asked("x", 0.5, None, 0.1), Asked)
 
 
 # A year of verdicts

@@ -146,8 +146,8 @@ def test_the_shipped_index_holds_every_classified_object_once(shared, all_models
         assert known.modalities[name].types == objects.types
         assert len(set(objects.object_ids)) == len(objects.object_ids)
     assert {name: len(objects.object_ids) for name, objects in found.items()} == {
-        "features": 4285,
-        "lightcurve": 2418,
+        "features": 3915,
+        "lightcurve": 2421,
         "triplet": 99,
     }
     assert set(found["features"].classes) == {"SN Ia", "SN II", "SN Ib/c", "SLSN", "TDE", "AGN"}

@@ -69,7 +69,8 @@ def test_what_fewer_than_five_hundred_normals_have_gets_no_percentiles():
 def test_the_shipped_percentiles_are_of_all_features_and_quantities_of_the_databank(shared, all_models):
     from training.data.table import read_table
 
-    table = read_table(shared / "data" / "object_features.csv", "ztf")
+    data = shared / "data"
+    table = read_table(data / "object_features.csv", "ztf", data / "lightcurves.parquet")
     normals = np.hstack([table.features, table.quantities])[~table.is_exotic]
     shipped = all_models.models["features"].manifest.percentiles
     assert [item.name for item in shipped] == [item.name for item in (*FEATURES, *QUANTITIES)]
