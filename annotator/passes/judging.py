@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from annotator.decision.attention import asked_for, evidence_kept, refitted
+from annotator.decision.attention import asked_for, evidence_kept
+from annotator.decision.attention_fit import refitted
 from annotator.decision.config import WorthConfig
 from annotator.decision.sending import with_verdict
 from annotator.ledger import Ledger

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from annotator.annotation import Annotation
 from annotator.decision.attention import (
     KNOWN_AT_MOST,
-    MIN_VERDICTS,
     Evidence,
     asked_for,
     attention_of,
@@ -23,9 +22,9 @@ from annotator.decision.attention import (
     once_known,
     order_of,
     parts_of,
-    refitted,
     worth_of,
 )
+from annotator.decision.attention_fit import MIN_VERDICTS, refitted
 from annotator.decision.config import CASES, PROFILES, WorthConfig
 from annotator.decision.decide import decide_batch
 from annotator.decision.objects import Known

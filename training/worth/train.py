@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.decision.attention import fitted, worth_of
+from annotator.decision.attention import worth_of
+from annotator.decision.attention_fit import fitted
 from annotator.errors import ModelError
 from annotator.models import load_models
 from annotator.models.heads import HEADS
