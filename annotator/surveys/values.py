@@ -102,13 +102,18 @@ def whole_number(value: object) -> int | None:
 def julian_date(jd: object, mjd: object = None, written: object = None) -> float | None:
     """Return a date (JD) from the first of three that is one: a JD, an MJD, a date in words.
 
-    Each may be a number, text that is one, or a date as ISO 8601 has it (UTC where it names no zone).
+    Each may be a number, text that is one, or a date as ISO 8601 has it (UTC where it names no zone). An MJD in
+    the place of a JD, or the other way round, is told by its size.
     """
     for value, offset in ((jd, 0.0), (mjd, JD_MINUS_MJD), (written, math.nan)):
         found = number(value)
-        found = _iso_date(value) if found is None and isinstance(value, str) else found and found + offset
-        if found is not None and JD_RANGE[0] <= found <= JD_RANGE[1]:
-            return found
+        if found is None:
+            dates = (_iso_date(value),) if isinstance(value, str) else ()
+        else:
+            dates = (found + offset, found, found + JD_MINUS_MJD)
+        for date in dates:
+            if date is not None and JD_RANGE[0] <= date <= JD_RANGE[1]:
+                return date
     return None
 
 

@@ -105,12 +105,13 @@ def test_a_date_is_the_same_as_jd_mjd_and_in_words(date):
     jd = date.replace(tzinfo=datetime.UTC).timestamp() / 86400 + 2440587.5
     for spelt in (
         *((jd,), (str(jd),), (None, jd - 2400000.5), (math.nan, str(jd - 2400000.5)), (-999.0, jd - 2400000.5)),
+        *((jd - 2400000.5,), (str(jd - 2400000.5),), (None, jd)),
         *((date.isoformat(),), (None, None, date.isoformat(" ")), ("", "", date.isoformat() + "Z")),
     ):
         assert julian_date(*spelt) == pytest.approx(jd, abs=2e-9)
 
 
-@pytest.mark.parametrize("value", [61000.2, 0, -999, 1e308, "yesterday", True, [], 2500000.0, "1066-10-14"])
+@pytest.mark.parametrize("value", [0, -999, 30000.5, 1e308, "yesterday", True, [], 2500000.0, "1066-10-14"])
 def test_what_is_no_date_of_a_survey_is_none(value):
     assert julian_date(value) is None
 

@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +75,26 @@ def test_lasair_s_extras_may_be_absent():
     dated_by_mjd = {k: v for k, v in bare.items() if k != "jd"} | {"mjd": 61000.2}
     assert len(curve_of(bare).time_mjd) == 1
     assert curve_of(dated_by_mjd).time_mjd == pytest.approx([61000.2])
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [lambda jd: jd - JD_MINUS_MJD, lambda jd: str(jd - JD_MINUS_MJD), lambda jd: Time(jd, format="jd").isot],
+    ids=["mjd", "mjd as text", "in words"],
+)
+def test_a_row_s_dates_are_dates_in_any_spelling(night, spelt):
+    for row in night.rows()[:20]:
+        dates = {name: row[name] for name in ("jdmin", "jdmax", "jd_g_minus_r") if row[name] is not None}
+        expected, found = parse(row), parse(row | {name: spelt(jd) for name, jd in dates.items()})
+        assert found.last_mjd == pytest.approx(expected.last_mjd, abs=1e-7)
+        assert dict(found.extras) == pytest.approx(dict(expected.extras), abs=1e-6)
+        assert found.left_out == expected.left_out
+
+
+@pytest.mark.parametrize("value", [1234.5, "last week"])
+def test_what_is_no_date_in_a_row_is_missing_and_named(night, value):
+    found = parse(night.rows()[0] | {"jdmax": value})
+    assert found.last_mjd is None and any(words.startswith("jdmax is no date but ") for words in found.left_out)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from annotator.preprocess.features import Feature
 from annotator.surveys.detections import mean_direction
-from annotator.surveys.values import JD_RANGE, is_absent, number, within
+from annotator.surveys.values import JD_RANGE, is_absent, julian_date, number, within
 
 
 def _magnitude(name: str, quantity: str, meaning: str, between: tuple[str, ...] = ()) -> Feature:
@@ -109,7 +109,7 @@ def is_whole(columns: Mapping[str, object], latest_jd: float = math.inf) -> bool
         if error is not None and not is_absent(error) and (number(error) or 0.0) < 0:
             return False
     last_jd, colour_jd = (
-        within(number(columns.get(name)), JD_RANGE[0], min(latest_jd, JD_RANGE[1]))
+        within(julian_date(columns.get(name)), JD_RANGE[0], min(latest_jd, JD_RANGE[1]))
         for name in ("jdmax", "jd_g_minus_r")
     )
     return last_jd is None or colour_jd is None or last_jd - colour_jd <= PACKET_HISTORY_DAYS

@@ -11,7 +11,7 @@ from annotator.errors import MissingModalityError, RecordError, SolarSystemObjec
 from annotator.preprocess.features import physical_features
 from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.json_values import JsonObject
-from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, number, shown, within
+from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, julian_date, number, shown, within
 from annotator.surveys.ztf.candidates import read_candidates
 from annotator.surveys.ztf.columns import (
     FEATURE_NAMES,
@@ -171,6 +171,11 @@ def _numbers(columns: Mapping[str, object]) -> tuple[dict[str, float], list[str]
         if value is None:
             continue
         found = number(value)
+        if name in _DATES and (found is None or 0.0 < found < JD_RANGE[0]) and not is_absent(value):
+            found = julian_date(value)  # an MJD, or a date in words
+            if found is None:
+                wrong_kinds.append(f"{name} is no date but {shown(value)}")
+                continue
         if found is None:
             if not is_absent(value):
                 wrong_kinds.append(f"{name} is no number but {shown(value)}")
