@@ -32,45 +32,40 @@ def refitted(weights: Weights, evidence: Sequence[Evidence], was_glad: Sequence[
     if len(evidence) < MIN_VERDICTS:
         return weights
     ordered = sorted((parts_of(item), bool(glad)) for item, glad in zip(evidence, was_glad, strict=True))
-    rows = np.array([[1.0, *parts] for parts, _ in ordered])
-    labels = np.array([glad for _, glad in ordered], dtype=np.float64)
-    about = np.array([weights.intercept, *weights.of_parts])
-    precision = np.array([INTERCEPT_SPREAD**-2.0, *[WEIGHT_SPREAD**-2.0] * len(PARTS)])
-    found = fitted(rows, labels, np.ones(len(rows)), about, precision)
-    return Weights(float(found[0]), found[1:])
+    parts, labels = np.array([parts for parts, _ in ordered]), np.array([glad for _, glad in ordered])
+    return fitted(parts, labels, weights, WEIGHT_SPREAD, INTERCEPT_SPREAD)
 
 
 def fitted(
-    rows: NDArray[np.float64],
-    labels: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    about: NDArray[np.float64],
-    precision: NDArray[np.float64],
-    stated: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
-    """Return the most probable intercept and weights, each of its part's sign, ``(1 + len(PARTS),)``.
+    parts: NDArray[np.float64],
+    labels: NDArray[np.bool_],
+    about: Weights,
+    weight_spread: float,
+    intercept_spread: float,
+    stated: NDArray[np.float64] | float = 0.0,
+) -> Weights:
+    """Return the most probable weights, each of its part's sign.
 
     Parameters
     ----------
-    rows
-        ``(n, 1 + len(PARTS))``: 1, then the parts.
-    labels, counts
-        ``(n,)``: 1 or 0, and as how many objects each counts.
-    about, precision
-        Mean and inverse variance of the normal prior of each.
+    parts, labels
+        ``(n, len(PARTS))`` and ``(n,)``, of each object.
+    about, weight_spread, intercept_spread
+        Mean and standard deviations of the normal prior.
     stated
-        Log odds ``(n,)`` that are there already; none where it is left out.
+        Log odds that are there already, ``(n,)`` or of all.
     """
-    given = np.zeros(len(rows)) if stated is None else stated
-    steepest = 0.25 * np.linalg.eigvalsh(rows.T @ (rows * counts[:, None]))[-1] + precision.max()
-    signs = np.array([0.0, *SIGNS])
-    here = before = about.copy()
+    rows = np.hstack([np.ones((len(parts), 1)), parts])
+    mean, signs = np.array([about.intercept, *about.of_parts]), np.array([0.0, *SIGNS])
+    precision = np.array([intercept_spread**-2.0, *[weight_spread**-2.0] * len(PARTS)])
+    steepest = 0.25 * np.linalg.eigvalsh(rows.T @ rows)[-1] + precision.max()
+    here = before = mean.copy()
     for step in range(MAX_STEPS):
         ahead = here + step / (step + 3.0) * (here - before)  # Nesterov's
-        log_odds = np.clip(given + rows @ ahead, -MAX_LOG_ODDS, MAX_LOG_ODDS)
-        wrong = counts * (1.0 / (1.0 + np.exp(-log_odds)) - labels)
-        moved = ahead - (rows.T @ wrong + precision * (ahead - about)) / steepest
+        log_odds = np.clip(stated + rows @ ahead, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+        wrong = 1.0 / (1.0 + np.exp(-log_odds)) - labels
+        moved = ahead - (rows.T @ wrong + precision * (ahead - mean)) / steepest
         before, here = here, np.where(moved * signs < 0, 0.0, moved)
         if np.abs(here - before).max() < 1e-9:
             break
-    return here
+    return Weights(float(here[0]), here[1:])

@@ -90,13 +90,10 @@ def train(out: Path, settings: WorthSettings) -> None:
 def fit(nights: ScoredNights, chosen: NDArray[np.bool_]) -> Weights:
     """Fit the weights to some of the objects: what is known without a person, artefacts above all, is none of them."""
     chosen = chosen & ~np.isin(nights.known, KNOWN_TO_THE_MODELS)
-    rows = np.hstack([np.ones((int(chosen.sum()), 1)), nights.parts[chosen]])
-    precision = np.array([INTERCEPT_SPREAD**-2.0, *[WEIGHT_SPREAD**-2.0] * len(PARTS)])
-    labels = nights.is_glad[chosen].astype(np.float64)
+    parts, nothing = nights.parts[chosen], Weights(0.0, np.zeros(len(PARTS)))
     stated = np.array([STATED.get(name, 0.0) for name in PARTS])
-    given = nights.parts[chosen] @ stated
-    found = fitted(rows, labels, np.ones(len(rows)), np.zeros(len(precision)), precision, given)
-    return Weights(round(float(found[0]), 6), np.round(found[1:] + stated, 6))
+    found = fitted(parts, nights.is_glad[chosen], nothing, WEIGHT_SPREAD, INTERCEPT_SPREAD, parts @ stated)
+    return Weights(round(found.intercept, 6), np.round(found.of_parts + stated, 6))
 
 
 def out_of_fold(nights: ScoredNights) -> NDArray[np.float64]:
