@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from annotator.commands.arguments import add_command, survey
 from annotator.commands.common import EXIT_ATTENTION, EXIT_OK, configured
-from annotator.errors import ConfigError, SolarSystemObjectError
+from annotator.errors import ConfigError
 
 if TYPE_CHECKING:
     from annotator.annotation import Annotation
@@ -168,7 +168,7 @@ def _refused(options: argparse.Namespace) -> int:
     for item in items:
         print(item.to_json() if options.json else item)
     sys.stdout.flush()
-    is_for_a_person = any(item.refusal.kind != SolarSystemObjectError.__name__ for item in items)
+    is_for_a_person = not all(item.refusal.is_solar_system for item in items)
     return EXIT_ATTENTION if options.retry and is_for_a_person else EXIT_OK
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from annotator.annotation import Classification
 from annotator.decision.config import WorthConfig
 from annotator.decision.stream import COMBINED
-from annotator.models.scores import ModalityScore, Scores
+from annotator.models.scores import Scores
 from annotator.models.worth import PARTS, Weights
 from annotator.transient import Modality
 from annotator.verdicts import Verdict, VerdictKind
@@ -78,6 +78,11 @@ _OF_VIEW = {
     Modality.TRIPLET: "odd_triplet",
 }
 
+STREAM = "stream"
+"""Beside the modalities of a scoring: how rare its combined score is in this stream."""
+_IN_STREAM = STREAM + "_{}"
+"""The same of a view's score."""
+
 BESIDE = ("young", "rising", "nuclear", "bogus")
 """Parts that the ledger keeps beside the scores, since no score holds them."""
 
@@ -98,6 +103,12 @@ class Evidence:
     beside: Mapping[str, float] = field(default_factory=dict)
     """:data:`BESIDE`, from 0 to 1, those that are known."""
 
+    @property
+    def kept(self) -> dict[str, float]:
+        """What the ledger keeps of it beside the scores, for :func:`evidence_kept`."""
+        in_stream = {_IN_STREAM.format(name): value for name, value in self.stream.items() if name != COMBINED}
+        return in_stream | dict(self.beside)
+
 
 @dataclass(frozen=True)
 class Attention:
@@ -110,7 +121,7 @@ class Attention:
 
 def evidence_of(scores: Scores, stream: Mapping[str, float]) -> Evidence:
     """Gather the evidence of an object that was just scored."""
-    views = {name: item.score for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
+    views = {name: item.score for name, item in scores.present.items()}
     return Evidence(scores.score, views, scores.exotic, scores.prior, stream, _beside(scores))
 
 
@@ -135,9 +146,9 @@ def evidence_kept(score: float, modalities: Mapping[str, object]) -> Evidence:
     """Gather the evidence of an object from what the ledger keeps of its scoring."""
     views = {name: said["score"] for name, said in modalities.items() if isinstance(said, Mapping) and "score" in said}
     beside = {name: modalities[name] for name in BESIDE if name in modalities}
-    stream = {name: modalities[f"stream_{name}"] for name in Modality if f"stream_{name}" in modalities}
-    if "stream" in modalities:
-        stream[COMBINED] = modalities["stream"]
+    stream = {name: modalities[key] for name in Modality if (key := _IN_STREAM.format(name)) in modalities}
+    if STREAM in modalities:
+        stream[COMBINED] = modalities[STREAM]
     return Evidence(score, views, modalities.get("exotic"), modalities.get("prior"), stream, beside)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from annotator.annotation import Classification
 from annotator.decision.config import DecisionConfig
 from annotator.decision.variable import is_variable
-from annotator.models import Missing, ModalityScore, ModelSet, Scores
+from annotator.models import Missing, ModelSet, Scores
 from annotator.surveys import SURVEYS
 from annotator.transient import Transient
 
@@ -96,10 +96,9 @@ def classdict(
         Its place in the order of attention, None where there is none.
     """
     numbers: dict[str, float] = {"score": round(scores.score, 4)}
-    for name, modality in scores.modalities.items():
-        if isinstance(modality, ModalityScore):
-            numbers[f"{name}_score"] = round(modality.score, 4)
-            numbers[f"{name}_error"] = float(f"{modality.error:.6g}")
+    for name, modality in scores.present.items():
+        numbers[f"{name}_score"] = round(modality.score, 4)
+        numbers[f"{name}_error"] = float(f"{modality.error:.6g}")
     for name, value in learned(scores).items():
         numbers[name] = value
     if stream is not None:

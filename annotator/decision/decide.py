@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from annotator.annotation import Annotation
-from annotator.decision.attention import Attention, Evidence, attention_of, evidence_of, known_as, worth_of
+from annotator.decision.attention import STREAM, Attention, Evidence, attention_of, evidence_of, known_as, worth_of
 from annotator.decision.classify import classdict, learned, modality_summary, overridden
 from annotator.decision.objects import Case, Known, ScoredObject, ScoredState
 from annotator.decision.rules import Rules
@@ -12,15 +12,13 @@ from annotator.decision.sending import FLAGS, must_send
 from annotator.decision.stream import COMBINED, sampling_of, views_of
 from annotator.decision.variable import standing
 from annotator.models.distribution import bins_of
-from annotator.models.scores import ModalityScore, Scores
+from annotator.models.scores import Scores
 from annotator.reasons.sentence import explain, explain_verdict, is_verdict, state_class
 from annotator.transient import Modality, Transient
 
 UNKNOWN = Known()
 DATES_AHEAD = "dates_ahead"
 """Beside the modalities of a scoring: names of the dates that counted as missing."""
-STREAM = "stream"
-"""The same: how rare its combined score is in this stream."""
 LEFT_OUT = "left_out"
 """The same of what else no view has, and why."""
 WORTH, BECAUSE = "worth", "worth_because"
@@ -65,14 +63,12 @@ class _Attention:
     @property
     def kept(self) -> dict[str, object]:
         """What the ledger keeps beside the scores: with them, all that the worth is made of."""
-        in_stream = {f"{STREAM}_{name}": value for name, value in self.evidence.stream.items() if name != COMBINED}
-        return {WORTH: self.attention.chance, BECAUSE: self.attention.because} | in_stream | dict(self.evidence.beside)
+        return {WORTH: self.attention.chance, BECAUSE: self.attention.because} | self.evidence.kept
 
 
 def _places(scores: Scores, rules: Rules) -> dict[str, float]:
     """Return how rare an object's numbers are in this stream."""
-    model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
-    return rules.stream.places(sampling_of(model_scores), views_of(scores.score, model_scores, scores.exotic))
+    return rules.stream.places(sampling_of(scores.present), views_of(scores.score, scores.present, scores.exotic))
 
 
 def _attentions(cases: Sequence[Case], streams: Sequence[Mapping[str, float]], rules: Rules) -> list[_Attention | None]:
@@ -98,7 +94,6 @@ def _decided(
         first_mjd = min((mjd for mjd in (first_mjd, transient.last_mjd) if mjd is not None), default=None)
     known_source = standing(transient, rules.thresholds)
     explanation = explain(transient, scores, case.classification, case.reasons, known_source)
-    model_scores = {name: found for name, found in scores.modalities.items() if isinstance(found, ModalityScore)}
     return ScoredObject(
         object_id=transient.object_id,
         state=case.seen.digest,
@@ -117,13 +112,14 @@ def _decided(
         outgoing=_outgoing(case, known, rules, classification, explanation, first_mjd, stream.get(COMBINED), worth),
         waiting_record=case.seen.record if case.waits else None,
         bins={
-            name: bins_of(rules.distributions_of.get(name, ()), found.observed) for name, found in model_scores.items()
+            name: bins_of(rules.distributions_of.get(name, ()), found.observed)
+            for name, found in scores.present.items()
         },
         explanation=explanation,
         reasons=case.reasons if case.are_all_reasons else None,
         transient=transient,
         worth=worth,
-        model_scores=model_scores,
+        model_scores=scores.present,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from annotator.annotation import Annotation
-from annotator.errors import RecordError
+from annotator.errors import RecordError, SolarSystemObjectError
 from annotator.models.scores import ModalityScore, Scores
 from annotator.reasons.reason import Reasons
 from annotator.transient import Transient
@@ -144,6 +144,11 @@ class Refusal:
     """What of it: all, a modality, a head, ``reasons``."""
     kind: str = "RecordError"
     """Class of the exception."""
+
+    @property
+    def is_solar_system(self) -> bool:
+        """Whether the record is whole, and all that was detected a known solar-system object."""
+        return self.kind == SolarSystemObjectError.__name__
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from annotator.models.calibration import combined_score
 from annotator.models.distribution import Distribution
 from annotator.models.heads import Head
 from annotator.models.model import Model
-from annotator.models.scores import Missing, ModalityScore, Scores
+from annotator.models.scores import Missing, ModalityScore, Scores, only_scored
 from annotator.models.worth import WorthManifest
 from annotator.preprocess.quantities import quantities
 from annotator.surveys import SURVEYS
@@ -71,7 +71,7 @@ class ModelSet:
             return said
         for item, transient, scores in zip(said, transients, modalities, strict=True):
             try:
-                item.numbers = head_numbers(transient, _present(scores))
+                item.numbers = head_numbers(transient, only_scored(scores))
             except Exception as error:
                 item.failures = dict.fromkeys(self.heads, failure_of(error))
         askable = [item for item in said if not item.failures]
@@ -104,12 +104,8 @@ def _ask(name: str, head: Head, objects: Sequence[_HeadsSay]) -> None:
         item.judged[name] = probability
 
 
-def _present(modalities: Mapping[str, ModalityScore | Missing]) -> dict[str, ModalityScore]:
-    return {name: item for name, item in modalities.items() if isinstance(item, ModalityScore)}
-
-
 def _combined(modalities: Mapping[str, ModalityScore | Missing], heads: _HeadsSay) -> Scores:
-    present = _present(modalities)
+    present = only_scored(modalities)
     failures = {name: item.failure for name, item in modalities.items() if isinstance(item, Missing) and item.failure}
     return Scores(
         score=combined_score(item.score for item in present.values()),

@@ -1,5 +1,6 @@
 """What the models say of one object."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -40,6 +41,11 @@ class ModalityScore:
     that like verdicts on unlike objects are equal."""
 
 
+def only_scored(modalities: Mapping[str, "ModalityScore | Missing"]) -> dict[str, ModalityScore]:
+    """Return what was scored, by modality, without what is missing."""
+    return {name: item for name, item in modalities.items() if isinstance(item, ModalityScore)}
+
+
 @dataclass(frozen=True)
 class Scores:
     """What the model set says of one object."""
@@ -63,7 +69,12 @@ class Scores:
     @property
     def n_present(self) -> int:
         """How many modalities were scored."""
-        return sum(isinstance(item, ModalityScore) for item in self.modalities.values())
+        return len(self.present)
+
+    @functools.cached_property
+    def present(self) -> Mapping[str, ModalityScore]:
+        """Return what was scored, by modality."""
+        return only_scored(self.modalities)
 
     @property
     def why_none(self) -> str:

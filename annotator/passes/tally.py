@@ -26,7 +26,7 @@ def add_taken(report: PassReport, taken: Taken) -> None:
     report.unchanged += taken.unchanged
     for refusal in taken.refusals:
         report.refused += refusal.part == "record"
-        report.solar_system += refusal.kind == SolarSystemObjectError.__name__
+        report.solar_system += refusal.is_solar_system
         if refusal.kind not in _OF_THE_RECORD:
             report.faults[refusal.kind] = report.faults.get(refusal.kind, 0) + 1
     scored_objects = taken.scored_objects

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from annotator.models import ModalityScore, ModelSet, Scores
+from annotator.models import ModelSet, Scores
 from annotator.reasons import features as feature_reasons
 from annotator.reasons import lightcurve as lightcurve_reasons
 from annotator.reasons import triplet as triplet_reasons
@@ -37,6 +37,6 @@ def reasons_of(
     """
     return {
         name: _REASONS_OF[name](transient, scored, model_set.models[name])[:MAX_REASONS]
-        for name, scored in scores.modalities.items()
-        if isinstance(scored, ModalityScore) and name in modalities
+        for name, scored in scores.present.items()
+        if name in modalities
     }

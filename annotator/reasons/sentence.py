@@ -67,7 +67,7 @@ def explain(
     left_out = f" Left out: {'; '.join(transient.left_out)}." if transient.left_out else ""
     if classification == Classification.ARTEFACT:
         return _with_what_fits(_artefact_reason(transient, scores), left_out)
-    present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
+    present = scores.present
     if not present:
         return _with_what_fits("Not scored: no modality has what it needs.", left_out)
     ranked = _ranked(present)
@@ -104,9 +104,8 @@ def named_modalities(scores: Scores, classification: Classification) -> list[str
     """Return the modalities whose reasons the sentence names, the one that leads first."""
     if classification in (Classification.ARTEFACT, Classification.VARIABLE, Classification.NORMAL):
         return []
-    present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
-    ranked = _ranked(present)
-    return [*ranked[:1], *(name for name in ranked[1:] if present[name].score >= ALSO_ODD)]
+    ranked = _ranked(scores.present)
+    return [*ranked[:1], *(name for name in ranked[1:] if scores.present[name].score >= ALSO_ODD)]
 
 
 def _ranked(present: Mapping[str, ModalityScore]) -> list[str]:
@@ -181,8 +180,7 @@ def state_class(explanation: str, tns_type: str) -> str:
 def _artefact_reason(transient: Transient, scores: Scores) -> str:
     if scores.artefact is None or (transient.n_good_either_sign == 0 and transient.n_det > 1):
         return f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus."
-    has_stamps = isinstance(scores.modalities.get(Modality.TRIPLET), ModalityScore)
     real_bogus = SURVEYS[transient.survey].real_bogus
-    seen = ["its stamps"] if has_stamps else []
+    seen = ["its stamps"] if Modality.TRIPLET in scores.present else []
     seen += [f"{name} {transient.extras[name]:.2f}" for name in real_bogus if name in transient.extras]
     return f"Artefact: bogus with a probability of {scores.artefact:.2f}, judged by {', '.join(seen)}."

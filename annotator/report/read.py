@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from annotator.config import Config
-from annotator.decision.attention import in_one_line, known_as, order_of, worth_of
+from annotator.decision.attention import STREAM, in_one_line, known_as, order_of, worth_of
 from annotator.decision.classify import exotic_threshold_of, overridden
-from annotator.decision.decide import BECAUSE, DATES_AHEAD, STREAM, WORTH
+from annotator.decision.decide import BECAUSE, DATES_AHEAD, WORTH
 from annotator.decision.objects import TnsEntry
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger, open_known

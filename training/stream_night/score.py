@@ -13,7 +13,7 @@ from annotator.models import ModalityScore, ModelSet, Scores
 from annotator.models.calibration import combined_score
 from annotator.models.model import Model
 from annotator.models.model_set import head_numbers
-from annotator.models.scores import Missing
+from annotator.models.scores import Missing, only_scored
 from annotator.surveys.ztf.tables import DETECTION
 from annotator.transient import Modality, Transient
 from training.artefact import fit as artefact_fit
@@ -148,11 +148,11 @@ def _numbers(
     transient: Transient, said: Mapping[str, ModalityScore | Missing], served: ModalityScore | Missing
 ) -> dict[str, float]:
     """Gather a head's numbers: the latents of the model that ships, which heads learn from, and the folds' errors."""
-    present = {name: item for name, item in said.items() if isinstance(item, ModalityScore)}
-    if Modality.FEATURES in present and isinstance(served, ModalityScore):
-        error = {"error": present[Modality.FEATURES].numbers["error"]}
-        present[Modality.FEATURES] = replace(served, numbers={**served.numbers, **error})
-    return head_numbers(transient, present)
+    scored = only_scored(said)
+    if Modality.FEATURES in scored and isinstance(served, ModalityScore):
+        error = {"error": scored[Modality.FEATURES].numbers["error"]}
+        scored[Modality.FEATURES] = replace(served, numbers={**served.numbers, **error})
+    return head_numbers(transient, scored)
 
 
 def _scores(
@@ -161,13 +161,12 @@ def _scores(
     numbers: Mapping[str, float],
     artefact: float | None,
 ) -> Scores:
-    present = [item for item in said.values() if isinstance(item, ModalityScore)]
-    has_stamps = isinstance(said.get(Modality.TRIPLET), ModalityScore)
+    scored = only_scored(said)
     return Scores(
-        score=combined_score(item.score for item in present),
+        score=combined_score(item.score for item in scored.values()),
         modalities=said,
-        prior=next((item.prior for item in present if item.prior is not None), None),
+        prior=next((item.prior for item in scored.values() if item.prior is not None), None),
         exotic=exotic,
-        artefact=artefact if has_stamps else None,
+        artefact=artefact if Modality.TRIPLET in scored else None,
         numbers=numbers,
     )

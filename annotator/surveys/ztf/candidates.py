@@ -110,9 +110,9 @@ class Measurements:
 
     def at(self, places: NDArray[np.int64] | slice) -> "Measurements":
         """Return those at some places."""
-        items = self.items[places] if isinstance(places, slice) else [self.items[place] for place in places.tolist()]
         if isinstance(places, slice):
-            return Measurements(items, self.numbers[:, places], self.band[places], self.sign[places])
+            return Measurements(self.items[places], self.numbers[:, places], self.band[places], self.sign[places])
+        items = [self.items[place] for place in places.tolist()]
         return Measurements(items, self.numbers.take(places, 1), self.band.take(places), self.sign.take(places))
 
     def brightest(self, among: NDArray[np.bool_]) -> int | None:

@@ -22,8 +22,7 @@ def history_of(
     from the survey's beginning on, and ``jdstarthist``, the date of the first of them; a row may have them, too.
     """
     named = _NAME.fullmatch(object_id)
-    candidate = record.get("candidate")
-    own = candidate if isinstance(candidate, Mapping) else record
+    own = _own_values(record)
     n_ever = within(number(own.get("ndethist")), 1.0, _MOST_DETECTIONS)
     first_jd = within(number(own.get("jdstarthist")), *JD_RANGE)
     is_dated = first_jd is not None and last_mjd is not None and first_jd - JD_MINUS_MJD <= last_mjd
@@ -38,8 +37,12 @@ def history_of(
 
 def nearest_source(record: Mapping[str, object], separation_arcsec: float | None) -> dict[str, float]:
     """Return how near the nearest Pan-STARRS1 source is, and how likely a star, 0 to 1; nothing of what is unknown."""
-    candidate = record.get("candidate")
-    own = candidate if isinstance(candidate, Mapping) else record
-    score = within(number(own.get("sgscore1")), 0.0, 1.0)
+    score = within(number(_own_values(record).get("sgscore1")), 0.0, 1.0)
     found = {"nearest_arcsec": separation_arcsec, "nearest_star_score": score}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _own_values(record: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what a packet says of its own detection, or a row of its object."""
+    candidate = record.get("candidate")
+    return candidate if isinstance(candidate, Mapping) else record
