@@ -40,6 +40,9 @@ RISING_MAG = 0.5
 NUCLEAR_ARCSEC = 2.0
 """From how far from the nearest galaxy on a source counts as nuclear not at all."""
 
+WORTH_A_LOOK = 0.2
+"""From this chance on the sentence of an object that is no flag says why it stands where it stands."""
+
 SAID_FROM = 0.3
 """Log odds that a part has to add to be named."""
 MOST_SAID = 4

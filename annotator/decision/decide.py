@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from annotator.annotation import Annotation
-from annotator.decision.attention import STREAM, Attention, Evidence, attention_of, evidence_of, known_as, worth_of
+from annotator.decision.attention import (
+    STREAM,
+    WORTH_A_LOOK,
+    Attention,
+    Evidence,
+    attention_of,
+    evidence_of,
+    known_as,
+    worth_of,
+)
 from annotator.decision.classify import classdict, learned, modality_summary, overridden
 from annotator.decision.objects import Case, Known, ScoredObject, ScoredState
 from annotator.decision.rules import Rules
@@ -83,17 +92,18 @@ def _decided(
 ) -> ScoredObject:
     transient, scores = case.transient, case.scores
     classification = overridden(case.classification, known.override, known.tns_type, rules.thresholds)
-    worth = None
+    worth, because = None, ()
     if attention is not None and not scores.why_none:
         is_known = known_as(classification, known.tns_type, known.verdict) != ""
         worth = worth_of(attention.attention.chance, is_known)
+        because = attention.attention.because if worth >= WORTH_A_LOOK else ()
     first_mjd = known.state.first_flagged_mjd if known.state else None
     if known.state is None and known.last_sent is not None:  # the ledger was made anew of what Lasair holds
         first_mjd = known.last_sent.classdict.get("first_mjd")
     if classification in FLAGS:
         first_mjd = min((mjd for mjd in (first_mjd, transient.last_mjd) if mjd is not None), default=None)
     known_source = standing(transient, rules.thresholds)
-    explanation = explain(transient, scores, case.classification, case.reasons, known_source)
+    explanation = explain(transient, scores, case.classification, case.reasons, known_source, because)
     return ScoredObject(
         object_id=transient.object_id,
         state=case.seen.digest,

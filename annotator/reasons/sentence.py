@@ -33,6 +33,7 @@ _JUDGED = "Judged"
 _FOUND = {VerdictKind.REGULAR: "regular", VerdictKind.ARTEFACT: "an artefact"}
 _STATED_CLASS = re.compile(rf"(?:.{{1,{MAX_TNS_TYPE}}} in TNS\. )?")
 
+_WORTH_A_LOOK = "Below the thresholds, yet worth a look"
 _FADING = "Fades below its template, scored as if it had brightened by as much. "
 
 _RARITY = {
@@ -49,7 +50,12 @@ _ALSO = {Modality.FEATURES: "features", Modality.LIGHTCURVE: "light curve", Moda
 
 
 def explain(
-    transient: Transient, scores: Scores, classification: Classification, reasons: Reasons, known_as: str = ""
+    transient: Transient,
+    scores: Scores,
+    classification: Classification,
+    reasons: Reasons,
+    known_as: str = "",
+    worth_because: Sequence[str] = (),
 ) -> str:
     """Say what was found in one sentence, in the characters that Lasair's SQL survives.
 
@@ -63,6 +69,8 @@ def explain(
         What :func:`annotator.reasons.reasons_of` found; only :func:`named_modalities` need any.
     known_as
         What is known of its variability, in a few words; empty where nothing is.
+    worth_because
+        What makes it worth a look all the same, each in a few words; empty where it is worth none.
     """
     left_out = f" Left out: {'; '.join(transient.left_out)}." if transient.left_out else ""
     if classification == Classification.ARTEFACT:
@@ -75,7 +83,12 @@ def explain(
     fading = _FADING if transient.fades else ""
     if classification == Classification.VARIABLE:
         return _with_what_fits(f"{fading}Variable: {known_as}. {rarity}.", left_out)
+    is_like_exotics = scores.exotic is not None and scores.exotic >= WORTH_SAYING
+    exotic = f" Like known SLSN or TDE with probability {scores.exotic:.2f}." if is_like_exotics else ""
     if classification == Classification.NORMAL:
+        if worth_because:
+            because = ", ".join(worth_because)
+            return _with_what_fits(f"{fading}{_WORTH_A_LOOK}: {because}. {rarity}.{exotic}", left_out)
         return _with_what_fits(f"{fading}Not unusual: {rarity[0].lower()}{rarity[1:]}.", left_out)
     named = [reason.words for reason in _to_name(reasons.get(ranked[0], ()))] or [_AS_A_WHOLE[ranked[0]]]
     others = [
@@ -83,8 +96,6 @@ def explain(
         for name in ranked[1:]
         if present[name].score >= ALSO_ODD and reasons.get(name)
     ]
-    is_like_exotics = scores.exotic is not None and scores.exotic >= WORTH_SAYING
-    exotic = f" Like known SLSN or TDE with probability {scores.exotic:.2f}." if is_like_exotics else ""
     if exotic and present[ranked[0]].score < ALSO_ODD:
         # It is a flag for being like them, and not for being rare: that comes first.
         rarity, exotic = f"{exotic.strip()} {rarity}", ""

@@ -3,11 +3,13 @@
 import dataclasses
 import datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.annotation import Annotation
+from annotator.decision.attention import WORTH_A_LOOK
 from annotator.decision.changes import as_seen, changed
 from annotator.decision.classify import decide
 from annotator.decision.config import DecisionConfig
@@ -15,6 +17,7 @@ from annotator.decision.decide import decide_batch
 from annotator.decision.objects import Case, Enriched, Known, ScoredObject, ScoredState, Seen
 from annotator.decision.rules import Rules
 from annotator.models import Missing, ModalityScore, Scores
+from annotator.models.worth import PARTS, Weights
 from annotator.transient import Transient
 from annotator.verdicts import Verdict
 
@@ -72,6 +75,18 @@ def test_a_class_that_is_not_written_is_written_over_what_lasair_holds():
     assert decided(case(0.5)).outgoing is None
     assert decided(case(0.5), Known(last_sent=sent())).outgoing.classification == "normal"
     assert decided(case(2.5), classes=("anomaly",)).outgoing is None
+
+
+@pytest.mark.parametrize(
+    ("odds", "words"), [(6.0, "Below the thresholds, yet worth a look: odd as a whole."), (0.0, "Not unusual")]
+)
+def test_the_sentence_of_what_is_no_flag_and_its_worth_tell_one_story(odds, words):
+    weights = Weights(-2.0, np.array([odds if name == "odd" else 0.0 for name in PARTS]))
+    found = decided(case(1.9), worth=weights)
+    assert found.classification == "normal" and found.explanation.startswith(words)
+    assert (found.worth >= WORTH_A_LOOK) is (odds > 0)
+    known = decided(case(1.9), Known(tns_type="SN Ia"), worth=weights)
+    assert known.explanation.startswith("Not unusual") and known.worth < WORTH_A_LOOK
 
 
 def test_the_second_state_of_an_object_is_decided_on_as_if_the_first_was_written_down():

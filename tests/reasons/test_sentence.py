@@ -140,6 +140,17 @@ def test_an_object_that_is_normal_again_says_only_that(models):
     assert explain(*_scored(models), "normal", {}).startswith("Not unusual: at most 1 in ")
 
 
+def test_what_no_view_finds_odd_and_yet_is_worth_a_look_says_why_and_not_that_it_is_ordinary(models):
+    transient, scores = _scored(models)
+    likely = dataclasses.replace(scores, exotic=0.23)
+    sentence = explain(transient, likely, "normal", {}, worth_because=("like known exotics", "rising"))
+    assert re.fullmatch(
+        r"Below the thresholds, yet worth a look: like known exotics, rising\. At most 1 in \d+ classified supernovae "
+        r"is as odd in object features\. Like known SLSN or TDE with probability 0\.23\.",
+        sentence,
+    )
+
+
 def _scored(models):
     transient = parse(ORDINARY)
     return transient, models.score([transient])[0]
