@@ -36,6 +36,12 @@ def with_tns_class(flag: Annotation, tns_type: str, decision: DecisionConfig) ->
     )
 
 
+def taken_back(flag: Annotation, why: str) -> Annotation:
+    """Rewrite a flag as normal, with a sentence that says why; of its numbers stays what was seen, and no score."""
+    seen = {name: value for name, value in flag.classdict.items() if name in ("n_det", "mjd")}
+    return dataclasses.replace(flag, classification=Classification.NORMAL, explanation=why, classdict=seen)
+
+
 def _now_known(numbers: Mapping[str, float]) -> dict[str, float]:
     """Return an annotation's numbers once its object is known."""
     return dict(numbers) | ({"worth": once_known(numbers["worth"])} if "worth" in numbers else {})

@@ -5,12 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
 from annotator.decision.objects import Refusal
+from annotator.errors import SolarSystemObjectError
 from annotator.fences import printable
 from annotator.ledger.store.database import Database
-from annotator.ledger.store.schema import refused
+from annotator.ledger.store.schema import outbox, refused
 
 MAX_REFUSED = 10_000
 """Refused records that are kept, the newest."""
@@ -75,6 +76,14 @@ class Refused:
             )
             for row in self._database.rows(query)
         ]
+
+    def passers_by(self) -> list[str]:
+        """Return the objects that turned out to be solar-system objects after an annotation of them was made."""
+        query = select(refused.c.object_id).join(outbox, outbox.c.object_id == refused.c.object_id)
+        is_since = and_(refused.c.scored_at.is_(None), refused.c.refused_at >= outbox.c.queued_at)
+        of_kind = refused.c.kind == SolarSystemObjectError.__name__
+        rows = self._database.rows(query.where(of_kind, is_since).distinct().order_by(refused.c.object_id))
+        return [row.object_id for row in rows]
 
     def mark_scored(self, refused_ids: Sequence[int], now: float) -> None:
         """Note that what was refused has been scored."""

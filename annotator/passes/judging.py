@@ -1,17 +1,20 @@
-"""What is judged anew though no record asks for it: for people's verdicts, and where the ledger is damaged."""
+"""What is judged anew though no record asks for it: for verdicts, for asteroids, and where the ledger is damaged."""
 
 from collections.abc import Mapping, Sequence
 
+from annotator.annotation import Classification
 from annotator.decision.attention import asked_for, evidence_kept
 from annotator.decision.attention_fit import refitted
 from annotator.decision.config import WorthConfig
-from annotator.decision.sending import with_verdict
+from annotator.decision.sending import taken_back, with_verdict
 from annotator.ledger import Ledger
 from annotator.models import ModelSet
 from annotator.models.worth import Weights
 from annotator.passes.scoring.batch import Scoring, kept_objects, take_objects
 from annotator.reasons.sentence import is_verdict
 from annotator.verdicts import Verdict, VerdictKind
+
+PASSER_BY = "Taken back: all that was detected here is of a known solar-system object."
 
 
 def apply_verdicts(verdicts: Mapping[str, Verdict], ledger: Ledger, now: float) -> int:
@@ -36,6 +39,19 @@ def take_back(scoring: Scoring) -> int:
     held = ledger.outbox.last_sent(free)
     stale = [name for name, annotation in held.items() if is_verdict(annotation.explanation)]
     return _rescore(stale, scoring)
+
+
+def take_back_passers_by(ledger: Ledger, now: float) -> int:
+    """Rewrite as normal what was flagged before it turned out that all of it is a known solar-system object.
+
+    What a person judged stays. Returns how many annotations that were.
+    """
+    held = ledger.outbox.last_sent(ledger.refused.passers_by()).values()
+    flagged = [
+        item for item in held if item.classification != Classification.NORMAL and not is_verdict(item.explanation)
+    ]
+    ledger.outbox.queue([taken_back(flag, PASSER_BY) for flag in flagged], now)
+    return len(flagged)
 
 
 def make_anew(scoring: Scoring) -> int:

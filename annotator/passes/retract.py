@@ -1,12 +1,12 @@
 """Taking back what a bad release flagged."""
 
-import dataclasses
 import time
 from collections.abc import Callable
 
 from annotator.annotation import Annotation, Classification
 from annotator.clock import Clock
 from annotator.config import Config
+from annotator.decision.sending import taken_back
 from annotator.errors import ConfigError
 from annotator.models import ModelSet
 from annotator.passes.delivery import deliver
@@ -44,10 +44,6 @@ def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[
     return report
 
 
-def _retraction(annotation: Annotation) -> Annotation:
-    return dataclasses.replace(
-        annotation,
-        classification=Classification.NORMAL,
-        explanation=f"Retracted: {annotation.classification} by {annotation.version}, a release found to be faulty.",
-        classdict={name: value for name, value in annotation.classdict.items() if name in ("n_det", "mjd")},
-    )
+def _retraction(flag: Annotation) -> Annotation:
+    why = f"Retracted: {flag.classification} by {flag.version}, a release found to be faulty."
+    return taken_back(flag, why)

@@ -31,7 +31,7 @@ from annotator.models import ModelSet
 from annotator.nights import night_of
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
-from annotator.passes.judging import apply_verdicts, make_anew, take_back, weights_of_worth
+from annotator.passes.judging import apply_verdicts, make_anew, take_back, take_back_passers_by, weights_of_worth
 from annotator.passes.own_scale import on_own_scale
 from annotator.passes.report import PassReport
 from annotator.passes.scoring.batch import Scoring, take_batch, take_waiting
@@ -96,6 +96,8 @@ def run_pass(
             with _step(report, "scoring again what had waited"):
                 _score_waiting(work, enricher)
             enricher.note_refused()
+        with _step(report, "taking back what is a solar-system object"):
+            report.queued += take_back_passers_by(ledger, clock())
         with _step(report, "looking up classes in TNS"):
             _take_classes(work)
         if on_dry_annotation:

@@ -1,11 +1,13 @@
 """Objects that a known solar-system object passed by, and those that are nothing else, from record to annotation."""
 
+import datetime
 import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from annotator.annotation import Annotation
 from annotator.attention.dates import Dates
 from annotator.cli import main
 from annotator.decision.config import DecisionConfig
@@ -15,6 +17,7 @@ from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger import Ledger
+from annotator.passes.judging import PASSER_BY, take_back_passers_by
 from annotator.passes.refused import Retried
 from annotator.passes.report import PassReport
 from annotator.passes.report_text import summary
@@ -23,10 +26,11 @@ from annotator.passes.score_file import score_lines
 from annotator.passes.scoring.batch import parse_batch
 from annotator.passes.scoring.enrich import Enricher
 from annotator.passes.tally import add_taken
-from annotator.reasons.sentence import explain
+from annotator.reasons.sentence import explain, explain_verdict
 from annotator.sandbox.lasair.answers import candidate
 from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.parse import parse
+from annotator.verdicts import Verdict
 from tests.conftest import TOKEN
 from tests.stand_ins import with_stand_ins
 
@@ -173,6 +177,26 @@ def test_a_row_whose_object_is_an_asteroid_by_lasair_s_answer_is_refused_in_a_pa
         (item,) = ledger.refused.open()
         assert item.refusal.object_id == first.object_id and "solar-system object 20595" in item.refusal.reason
         assert first.object_id not in ledger.scores.states([first.object_id])
+
+
+def test_a_flag_is_taken_back_once_all_of_its_object_turns_out_to_be_an_asteroid(night, sandbox, configure, models):
+    first = night.objects[0]
+    config = configure(sandbox, lasair__object_share=0.9, lasair__random_share=0.0)
+    stand_ins = with_stand_ins(models, "lightcurve")
+    run_pass(config, stand_ins)
+    flag = Annotation(first.object_id, config.annotation.topic, "anomaly", models.version, "Odd.", {"score": 3.5})
+    with Ledger(config.ledger) as ledger:
+        ledger.outbox.queue([flag], 0.0)
+    sandbox.update([{"objectId": first.object_id, "candidates": [passing(first)]}])
+    sandbox.update([{"objectId": first.object_id, "jdmax": first.detections[-1].jd + 1 / 24}])
+    run_pass(config, stand_ins)
+    with Ledger(config.ledger) as ledger:
+        held = ledger.outbox.last_sent([first.object_id])[first.object_id]
+        assert (held.classification, held.explanation) == ("normal", PASSER_BY) and "score" not in held.classdict
+        assert take_back_passers_by(ledger, 2e9) == 0  # and no second time
+        verdict = Verdict(first.object_id, "artefact", "somebody", datetime.datetime.now(datetime.UTC))
+        ledger.outbox.queue([replace(flag, explanation=explain_verdict(verdict))], 0.0)
+        assert take_back_passers_by(ledger, 2e9) == 0  # a person knows better
 
 
 def test_asteroids_among_the_refused_are_nothing_that_a_person_must_look_at(sandbox, configure, tmp_path, monkeypatch):
