@@ -3,7 +3,7 @@
 Nothing in it is an observation: identifiers are of the year 99, hosts are called simulated, every answer says so.
 """
 
-from annotator.sandbox.lasair.endpoints import Account, Topic
+from annotator.sandbox.lasair.api import Account, Topic
 from annotator.sandbox.lasair.server import Sandbox
 from annotator.sandbox.sky.night import simulate_night
 

@@ -6,6 +6,7 @@ single precision in sums; every computed number beyond 64 bits is an overflow, o
 TIMESTAMPDIFF and DIV are missing.
 """
 
+import functools
 import json
 import math
 import re
@@ -13,7 +14,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from annotator.sandbox.lasair.schema import OBJECTS_COLUMNS, SHERLOCK_COLUMNS, TEXT_COLUMNS, TNS_COLUMNS, UNIX_EPOCH_JD
+from annotator.sandbox.lasair.schema import UNIX_EPOCH_JD, Schema
 
 _STRING = re.compile(r'("[^"]*")')
 _INTERVAL_SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400, "WEEK": 604800}
@@ -33,22 +34,30 @@ _RENAMED = {
 _JSON_EXTRACT = re.compile(r"\bJSON_EXTRACT\s*\(", re.IGNORECASE)
 _ALIASED = re.compile(r"\sAS\s+\S+$|[\w)\"`]\s+[A-Za-z_]\w*$", re.IGNORECASE)
 _ALIAS = re.compile(r"(?:\sAS\s+|[\w)\"`]\s+)[`\"]?([A-Za-z_]\w*)[`\"]?$", re.IGNORECASE)
-_TEXT_AND_NUMBER = re.compile(
-    rf"((?:\b\w+\.)?\b(?:{'|'.join(sorted(TEXT_COLUMNS | {'topic', 'version', 'explanation', 'url'}))})\b)"
-    r"(\s*(?:=|<>|!=|<=|>=|<|>)\s*)(?=[-+]?\.?\d)",
-    re.IGNORECASE,
-)
 _ENDS_IN_COMPARISON = re.compile(r"(?:=|<>|!=|<|>)\s*$")
 _AFTER_WHERE = re.compile(r"\b(GROUP\s+BY|HAVING)\b", re.IGNORECASE)
 _ORDER_BY = re.compile(r"\bORDER\s+BY\b", re.IGNORECASE)
 _FROM = re.compile(r"\s+FROM\s+")  # a word that Lasair's rules keep out of SELECT
 
-_COLUMNS = frozenset(name.lower() for name in (*OBJECTS_COLUMNS, *SHERLOCK_COLUMNS, *TNS_COLUMNS)) | frozenset(
+_OTHER_COLUMNS = frozenset(
     ("annotationid", "topic", "version", "timestamp", "explanation", "classdict", "url", "wl_id", "name", "arcsec")
 )
 
 
-def to_sqlite(sql: str) -> str:
+@functools.cache
+def _columns(schema: Schema) -> frozenset[str]:
+    """Return every column that there is, in lower case."""
+    return frozenset(name.lower() for name in (*schema.objects, *schema.sherlock, *schema.tns)) | _OTHER_COLUMNS
+
+
+@functools.cache
+def _text_and_number(schema: Schema) -> re.Pattern[str]:
+    """Return what finds a column of text that is compared with a number."""
+    names = "|".join(sorted(schema.text | {"topic", "version", "explanation", "url"}))
+    return re.compile(rf"((?:\b\w+\.)?\b(?:{names})\b)(\s*(?:=|<>|!=|<=|>=|<|>)\s*)(?=[-+]?\.?\d)", re.IGNORECASE)
+
+
+def to_sqlite(sql: str, schema: Schema) -> str:
     """Translate a query, as Lasair builds it, for a connection that has :func:`install_functions`."""
     head, rest = _FROM.split(sql, maxsplit=1)
     items = split_outside(head.removeprefix("SELECT "), ",")
@@ -56,18 +65,19 @@ def to_sqlite(sql: str) -> str:
         items[0] = items[0][distinct.end() :]
     else:
         distinct = None
-    selected = ", ".join(_labelled(item.strip()) for item in items)
+    selected = ", ".join(_labelled(item.strip(), schema) for item in items)
     where, order_by, order = _cut_outside(rest, _ORDER_BY)
-    _refuse_aliases(items, where)
+    _refuse_aliases(items, where, _columns(schema))
     return (
-        f"SELECT {'DISTINCT ' if distinct else ''}{selected} FROM {_translated(where, as_text=False)}"
-        f"{order_by}{_translated(order, as_text=True)}"
+        f"SELECT {'DISTINCT ' if distinct else ''}{selected} FROM {_translated(where, schema, as_text=False)}"
+        f"{order_by}{_translated(order, schema, as_text=True)}"
     )
 
 
-def install_functions(connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
+def install_functions(connection: sqlite3.Connection, clock: Callable[[], float], schema: Schema) -> None:
     """Give a connection MariaDB's and Lasair's functions; `clock` returns Unix seconds."""
-    connection.create_function("jdnow", 0, lambda: UNIX_EPOCH_JD + clock() / 86400.0)
+    unix_epoch = UNIX_EPOCH_JD + schema.epoch_minus_jd
+    connection.create_function(schema.now_function, 0, lambda: unix_epoch + clock() / 86400.0)
     connection.create_function("maria_now", 1, lambda seconds: timestamp(clock() + seconds))
     connection.create_function("json_extract", 2, _json_extract)
     connection.create_function("concat", -1, lambda *parts: None if None in parts else "".join(map(str, parts)))
@@ -81,11 +91,11 @@ def install_functions(connection: sqlite3.Connection, clock: Callable[[], float]
     connection.create_function("pow", 2, _null_on_error(math.pow))
 
 
-def refuse_overflow(rows: Iterable[Mapping[str, object]]) -> None:
+def refuse_overflow(rows: Iterable[Mapping[str, object]], schema: Schema) -> None:
     """Raise sqlite3.DataError for a computed number that MariaDB's integers, or its doubles, cannot hold."""
     for row in rows:
         for label, value in row.items():
-            if isinstance(value, float) and abs(value) >= 2.0**63 and label.lower() not in _COLUMNS:
+            if isinstance(value, float) and abs(value) >= 2.0**63 and label.lower() not in _columns(schema):
                 raise sqlite3.DataError(f"value is out of range in '{label}'")
 
 
@@ -110,19 +120,19 @@ def split_outside(text: str, separator: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _refuse_aliases(items: list[str], where: str) -> None:
+def _refuse_aliases(items: list[str], where: str, columns: frozenset[str]) -> None:
     """Raise sqlite3.OperationalError for a label of SELECT in WHERE: SQLite would take it, MariaDB doesn't."""
     bare = _AFTER_WHERE.split(_STRING.sub("", where))[0].lower()
     for item in items:
         alias = _ALIAS.search(item.strip())
         name = alias[1].lower() if alias else ""
-        if name and name not in _COLUMNS and re.search(rf"(?<![\w.]){name}(?![\w.(])", bare):
+        if name and name not in columns and re.search(rf"(?<![\w.]){name}(?![\w.(])", bare):
             raise sqlite3.OperationalError(f"Unknown column '{name}' in 'where clause'")
 
 
-def _labelled(item: str) -> str:
+def _labelled(item: str, schema: Schema) -> str:
     """Translate one selected item; its label is what the user typed, as in MariaDB."""
-    sql = _translated(item, as_text=True)
+    sql = _translated(item, schema, as_text=True)
     if item.endswith("*") or _ALIASED.search(item):
         return sql
     label = item.rpartition(".")[2] if re.fullmatch(r"[\w.`]+", item) else item
@@ -136,7 +146,7 @@ def _cut_outside(sql: str, pattern: re.Pattern[str]) -> tuple[str, str, str]:
     return (sql[: found[-1].start()], found[-1][0], sql[found[-1].end() :]) if found else (sql, "", "")
 
 
-def _translated(sql: str, as_text: bool) -> str:
+def _translated(sql: str, schema: Schema, as_text: bool) -> str:
     """Translate an expression; JSON_EXTRACT is text where its value is shown or sorted, a value where compared."""
     parts = _STRING.split(sql)
     for i, part in enumerate(parts):
@@ -149,7 +159,7 @@ def _translated(sql: str, as_text: bool) -> str:
         )
         for pattern, replacement in _RENAMED.items():
             part = pattern.sub(replacement, part)
-        part = _TEXT_AND_NUMBER.sub(r"maria_number(\1)\2", part)
+        part = _text_and_number(schema).sub(r"maria_number(\1)\2", part)
         parts[i] = _JSON_EXTRACT.sub("json_text(", part) if as_text else part
     return "".join(parts)
 

@@ -2,10 +2,10 @@
 
 import random
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from annotator.sandbox.lasair.wire import SERVER_ERROR, Answer
+from annotator.sandbox.lasair.wire import SERVER_ERROR, Answer, Request
 
 FaultKind = Literal[
     "refuse",
@@ -21,6 +21,7 @@ FaultKind = Literal[
     "delay",
     "drop_after",
     "hang_after",
+    "half",
     "truncate",
     "garble",
     "duplicate",
@@ -53,6 +54,7 @@ Done, but the answer is spoilt:
 - delay: it comes late
 - drop_after: the connection breaks before it
 - hang_after: it never comes, as from a fast topic while Lasair's own Kafka is away
+- half: of a list of annotations the first half was taken, and the answer is a status (503) and a content
 - truncate: it breaks off in the middle
 - garble: it is whole but only half of the JSON
 - duplicate: every row of it comes twice
@@ -98,6 +100,15 @@ def without_work(fault: Fault, endpoint: str, token: str) -> Answer:
         # Only the light curves' database is asked within what catches the failure (measured on Lasair-ZTF in 2026).
         return Answer(400, {"error": "Unable to connect to any servers"}) if endpoint == "object" else SERVER_ERROR
     return Answer(fault.status, fault.content)
+
+
+def first_half(request: Request) -> Request:
+    """Leave of a list of annotations as much as a server has taken that stumbles in the middle of it."""
+    content = request.content
+    if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+        return request
+    annotations = content["annotations"]
+    return replace(request, content=content | {"annotations": annotations[: len(annotations) // 2]})
 
 
 class Faults:

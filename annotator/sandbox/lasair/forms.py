@@ -1,4 +1,4 @@
-"""What Lasair-ZTF's endpoints make of the fields they are sent, and what they say of those they don't take."""
+"""What Lasair's endpoints make of the fields they are sent, and what they say of those they don't take."""
 
 import math
 import re
@@ -48,14 +48,14 @@ def text(longest: int = 10**6, may_be_blank: bool = False, default: object = REQ
     return Field(read, default)
 
 
-def integer(most: int, default: object = REQUIRED) -> Field:
-    """Take a whole number, or its text."""
+def integer(most: int | None = None, default: object = REQUIRED) -> Field:
+    """Take a whole number, or its text, however large where there is no `most`."""
 
     def read(value: object) -> int:
         if not re.fullmatch(r"\s*[-+]?\d{1,1000}(\.0*)?\s*", str(value)):
             raise ValueError("A valid integer is required.")
         number = int(str(value).partition(".")[0])
-        if number > most:
+        if most is not None and number > most:
             raise ValueError(f"Ensure this value is less than or equal to {most}.")
         return number
 
@@ -77,15 +77,15 @@ def number(default: object = REQUIRED) -> Field:
     return Field(read, default)
 
 
-def flag() -> Field:
-    """Take a truth value or one of its many names; what a form lacks is false."""
+def flag(default: object = REQUIRED) -> Field:
+    """Take a truth value or one of its many names; what a form lacks is false, what JSON lacks the default."""
 
     def read(value: object) -> bool:
         if str(value).lower() in (*_TRUE, *_FALSE):
             return str(value).lower() in _TRUE
         raise ValueError("Must be a valid boolean.")
 
-    return Field(read, is_box=True)
+    return Field(read, default, is_box=True)
 
 
 FORMS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
@@ -112,7 +112,7 @@ FORMS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
         "lightcurves": {"objectIds": text()},
     }
 )
-"""The fields of each endpoint."""
+"""The fields of each endpoint of Lasair-ZTF."""
 
 
 def read_form(rules: Mapping[str, Field], request: Request) -> tuple[dict[str, object], dict[str, list[str]]]:

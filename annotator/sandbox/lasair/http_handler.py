@@ -10,11 +10,11 @@ import socket
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
 
-from annotator.sandbox.lasair.faults import WITHOUT_WORK, Fault, without_work
+from annotator.sandbox.lasair.faults import WITHOUT_WORK, Fault, first_half, without_work
 from annotator.sandbox.lasair.wire import Answer, Request, SlowWriter, encoded
 
 _PAGE = (
-    "<!doctype html><title>Sandbox</title><h1>SIMULATED Lasair-ZTF</h1>"
+    "<!doctype html><title>Sandbox</title><h1>SIMULATED {name}</h1>"
     "<p>The sandbox of aha-annotator. Its objects are simulated or were loaded by a test; nothing here is an "
     "observation. The API is under <code>/api/</code>.</p>"
 )
@@ -27,8 +27,6 @@ class Handler(BaseHTTPRequestHandler):
     """Hands requests to the sandbox that its server belongs to."""
 
     protocol_version = "HTTP/1.1"
-    server_version = "aha-sandbox (SIMULATED Lasair-ZTF)"
-    sys_version = ""
 
     def do_GET(self) -> None:
         """Answer a page, a cutout or a call of the API."""
@@ -49,6 +47,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         """Refuse it, too."""
         self._handle("DELETE")
+
+    def version_string(self) -> str:
+        """Write what the header `Server` says."""
+        return f"aha-sandbox (SIMULATED {self.server.sandbox.name})"
 
     def log_message(self, format: str, *args: object) -> None:
         """Stay silent: the sandbox keeps its own log of calls."""
@@ -77,12 +79,14 @@ class Handler(BaseHTTPRequestHandler):
         elif endpoint in sandbox.endpoints.names and not url.path.endswith("/"):
             answer = Answer(301, "", location=self.path.replace(url.path, f"{url.path}/", 1))
         elif endpoint == "page":
-            answer = Answer(200, _PAGE)
+            answer = Answer(200, _PAGE.format(name=sandbox.name))
         elif endpoint == "cutout":
-            answer = Answer(200, b"" if kind == "lie" else sandbox.cutout(url.path))
+            answer = Answer(200, b"") if kind == "lie" else sandbox.cutout(url.path)
         else:
             delay_s = None if kind == "lie" else fault.seconds if fault and kind == "late" else 0.0
-            answer = sandbox.endpoints.answer(endpoint, request, delay_s)
+            answer = sandbox.endpoints.answer(endpoint, first_half(request) if kind == "half" else request, delay_s)
+        if kind == "half":
+            answer = Answer(fault.status, fault.content)
         if kind == "duplicate" and isinstance(answer.content, list):
             answer = Answer(answer.status, [row for row in answer.content for _ in range(2)])
         lost = kind in ("drop", "drop_after", "hang", "hang_after")
@@ -97,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
     def _endpoint(self, path: str) -> str:
         if path == "/":
             return "page"
-        if path.endswith(".fits") and "/fits/" in path:
+        if self.server.sandbox.is_cutout(path):
             return "cutout"
         return path.removeprefix("/api/").removesuffix("/") if path.startswith("/api/") else path
 
@@ -116,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, fault: Fault | None) -> None:
         closing = self.server.sandbox.closing
-        content, content_type = encoded(answer.content)
+        content, content_type = encoded(answer)
         kind, seconds = (fault.kind, fault.seconds) if fault else (None, 0.0)
         self._ahead_s = seconds if kind == "skew" else 0.0
         if kind == "delay":

@@ -1,4 +1,4 @@
-"""What Lasair-ZTF accepts in the three parts of a query, and how it puts them together.
+"""What Lasair accepts in the three parts of a query, and how it puts them together.
 
 Behaviour as read and measured in 2026, rebuilt: forbidden strings and words, lengths, implicit `objects`, inner joins,
 and a WHERE that is appended without brackets.
@@ -9,7 +9,7 @@ By hand, and not by an SQL parser: Lasair has none either, and refuses by the sa
 import re
 
 from annotator.errors import RejectedError
-from annotator.sandbox.lasair.schema import TNS_WATCHLIST
+from annotator.sandbox.lasair.schema import TNS_WATCHLIST, ZTF, Schema
 
 MAX_SELECTED, MAX_TABLES, MAX_CONDITIONS = 4096, 1024, 4096
 """Characters of each part."""
@@ -26,7 +26,7 @@ FORBIDDEN_INSIDE_WHERE = ("limit", "offset")
 _WORD_ENDS = re.compile(r"[\s(){}]")
 
 
-def check_query(selected: str, tables: str, conditions: str) -> None:
+def check_query(selected: str, tables: str, conditions: str, schema: Schema = ZTF) -> None:
     """Check the three parts of a query by Lasair's own rules.
 
     Raises
@@ -50,7 +50,7 @@ def check_query(selected: str, tables: str, conditions: str) -> None:
             raise RejectedError(
                 f"Dont put {word.upper()} in the WHERE clause, use the parameter in the form/API instead"
             )
-    joined_tables(tables)
+    joined_tables(tables, schema)
 
 
 def _check_words(name: str, part: str, forbidden: frozenset[str]) -> None:
@@ -62,7 +62,7 @@ def _check_words(name: str, part: str, forbidden: frozenset[str]) -> None:
             raise RejectedError(f"Cannot use the word {word.upper()} in the {name} clause")
 
 
-def joined_tables(tables: str) -> tuple[list[str], list[str]]:
+def joined_tables(tables: str, schema: Schema = ZTF) -> tuple[list[str], list[str]]:
     """Read Lasair's table list.
 
     Returns
@@ -71,11 +71,11 @@ def joined_tables(tables: str) -> tuple[list[str], list[str]]:
         The tables, `objects` first, and the conditions that join them. What Lasair doesn't know it ignores.
     """
     names = [name.strip().lower() for name in tables.split(",")]
-    from_list, where = ["objects"], []
+    from_list, where, id_column = ["objects"], [], schema.id_column
     if "sherlock_classifications" in names:
         from_list.append("sherlock_classifications")
-        where.append("objects.objectId=sherlock_classifications.objectId")
-    watchlists = [_argument(name) for name in names if name.startswith(("watchlist:", "watchlists:"))]
+        where.append(f"objects.{id_column}=sherlock_classifications.{id_column}")
+    watchlists = [_argument(name) for name in names if name.startswith(schema.watchlists)]
     if watchlists and "crossmatch_tns" in names:
         raise RejectedError("Error in FROM list, cannot have both watchlist and crossmatch_tns")
     for watchlist in watchlists:
@@ -83,19 +83,19 @@ def joined_tables(tables: str) -> tuple[list[str], list[str]]:
             raise RejectedError(f"Error in FROM list, watchlist:{watchlist} not of the form watchlist:nnn")
     if watchlists or "crossmatch_tns" in names:
         from_list.append("watchlist_hits")
-        where.append("objects.objectId=watchlist_hits.objectId")
+        where.append(f"objects.{id_column}=watchlist_hits.{id_column}")
         where.append(f"watchlist_hits.wl_id={watchlists[-1] if watchlists else TNS_WATCHLIST}")
     if "crossmatch_tns" in names:
         from_list.append("crossmatch_tns")
         where.append("watchlist_hits.name=crossmatch_tns.tns_name")
     for name in names:
-        if name.startswith(("area:", "areas:")):
+        if name.startswith(schema.areas):
             from_list.append("area_hits")
-            where += ["objects.objectId=area_hits.objectId", f'area_hits.ar_id="{_argument(name)}"']
+            where += [f"objects.{id_column}=area_hits.{id_column}", f'area_hits.ar_id="{_argument(name)}"']
         if name.startswith("annotator"):
             for topic in _argument(name).split("&"):
                 from_list.append(f"annotations AS {topic}")
-                where += [f"objects.objectId={topic}.objectId", f'{topic}.topic="{topic}"']
+                where += [f"objects.{id_column}={topic}.{id_column}", f'{topic}.topic="{topic}"']
     return from_list, where
 
 
@@ -106,10 +106,10 @@ def _argument(table: str) -> str:
     return argument
 
 
-def build_query(selected: str, tables: str, conditions: str) -> str:
+def build_query(selected: str, tables: str, conditions: str, schema: Schema = ZTF) -> str:
     """Put the three parts together as Lasair does: MariaDB's SQL, the user's WHERE appended without brackets."""
     selected, conditions = selected.replace("'", '"'), conditions.replace("'", '"')
-    from_list, where = joined_tables(tables)
+    from_list, where = joined_tables(tables, schema)
     order = ""
     if conditions.strip().lower().startswith("order"):
         order = f" {conditions}"

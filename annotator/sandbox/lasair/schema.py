@@ -1,8 +1,39 @@
-"""The columns of Lasair-ZTF's tables."""
+"""What a Lasair's tables hold: their columns and types, and here those of Lasair-ZTF."""
 
+from dataclasses import dataclass
 
 # Columns are written as in a paper's table, many to a line.
 # ruff: noqa: SIM905
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The tables of one Lasair, and the words of its SQL that are its own."""
+
+    id_column: str
+    """The object id, in every table of objects."""
+    objects: tuple[str, ...]
+    sherlock: tuple[str, ...]
+    tns: tuple[str, ...]
+    text: frozenset[str]
+    integers: frozenset[str]
+    """Every other column is a number."""
+    position: tuple[str, str]
+    """Right ascension and declination in degrees, of `objects`."""
+    last_epoch: str
+    """When an object was last detected, in days."""
+    epoch_minus_jd: float
+    """0 where that is a Julian date."""
+    now_function: str
+    """This moment, in the same days."""
+    watchlists: tuple[str, ...]
+    """How the list of tables names a watchlist; other spellings are ignored."""
+    areas: tuple[str, ...]
+    short_text: int
+    """Characters that the short columns of annotations hold: topic, version, classification, an id that is text."""
+    takes_unicode: bool
+    """Whether the columns of annotations hold more than ASCII."""
+
 
 OBJECTS_COLUMNS: tuple[str, ...] = tuple(
     """
@@ -56,3 +87,20 @@ TEXT_COLUMNS = frozenset(
 
 UNIX_EPOCH_JD = 2440587.5
 """Julian date of 1970 January 1, 0 h UTC."""
+
+ZTF = Schema(
+    id_column="objectId",
+    objects=OBJECTS_COLUMNS,
+    sherlock=SHERLOCK_COLUMNS,
+    tns=TNS_COLUMNS,
+    text=TEXT_COLUMNS,
+    integers=INTEGER_COLUMNS,
+    position=("ramean", "decmean"),
+    last_epoch="jdmax",
+    epoch_minus_jd=0.0,
+    now_function="jdnow",
+    watchlists=("watchlist:", "watchlists:"),
+    areas=("area:", "areas:"),
+    short_text=16,
+    takes_unicode=False,
+)

@@ -14,6 +14,8 @@ class Answer:
     content: object
     location: str = ""
     """Where a redirection sends the caller."""
+    media_type: str = ""
+    """What the header says that it is; empty: what its content is."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,13 @@ SERVER_ERROR = Answer(500, "<!doctype html><title>Server Error (500)</title><h1>
 NOT_FOUND = Answer(404, "<!doctype html><title>Not Found</title><h1>Not Found</h1><p>There is no such page here.</p>")
 
 
-def encoded(content: object) -> tuple[bytes, str]:
+def encoded(answer: Answer) -> tuple[bytes, str]:
     """Return a body and its type."""
+    body, media_type = _encoded(answer.content)
+    return body, answer.media_type or media_type
+
+
+def _encoded(content: object) -> tuple[bytes, str]:
     if isinstance(content, bytes):
         return content, "application/fits"
     if isinstance(content, str):
