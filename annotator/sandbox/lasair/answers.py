@@ -55,7 +55,7 @@ def object_answer(
         "count_noncandidate": len(candidates) - len(detections),
         "forcedphot": [],
         "sherlock": _without(rows["sherlock_classifications"], "objectId"),
-        "TNS": _tns(rows["crossmatch_tns"]),
+        "TNS": tns_block(rows["crossmatch_tns"]),
         "image_urls": detections[0].get("image_urls", {}) if detections else {},
         "message": _MESSAGE,
     }
@@ -85,19 +85,19 @@ def candidate(epoch: Epoch, cutouts_url: str) -> dict[str, object]:
 
 def _with_dates(item: Mapping[str, object], now_mjd: float) -> dict[str, object]:
     mjd = item["jd"] - JD_MINUS_MJD
-    return {**item, "mjd": mjd, "since_now": now_mjd - mjd, "utc": _utc(item["jd"])}
+    return {**item, "mjd": mjd, "since_now": now_mjd - mjd, "utc": utc_text(item["jd"])}
 
 
 def _named(prefix: str, detection: Mapping[str, object]) -> dict[str, object]:
     return {
         f"{prefix}Mjd": f"{detection['jd'] - JD_MINUS_MJD:.2f}",
-        f"{prefix}Utc": _utc(detection["jd"]),
+        f"{prefix}Utc": utc_text(detection["jd"]),
         f"{prefix}Mag": f"{detection['magpsf']:.2f}\u00b1{detection['sigmapsf']:.2f}",
         f"{prefix}Filter": _BANDS.get(detection["fid"], ""),
     }
 
 
-def _tns(row: Mapping[str, object] | None) -> dict[str, object]:
+def tns_block(row: Mapping[str, object] | None) -> dict[str, object]:
     """Write the block of the Transient Name Server, whose dates are in words."""
     if row is None:
         return {}
@@ -134,7 +134,8 @@ def _mjd(text: object) -> float | None:
     return None if date is None else date.timestamp() / 86400.0 + UNIX_EPOCH_JD - JD_MINUS_MJD
 
 
-def _utc(jd: float) -> str:
+def utc_text(jd: float) -> str:
+    """Write a Julian date as a date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime((jd - UNIX_EPOCH_JD) * 86400))
 
 

@@ -173,6 +173,11 @@ class Database:
         """Return every annotation, oldest first."""
         return self._rows("SELECT * FROM annotations ORDER BY annotationID")
 
+    def annotations_of(self, object_id: str | int) -> list[dict[str, object]]:
+        """Return the annotations of an object, oldest first."""
+        is_it = f"{self.schema.id_column} = ?"
+        return self._rows(f"SELECT * FROM annotations WHERE {is_it} ORDER BY annotationID", object_id)
+
     def forget_annotations(self, object_ids: Iterable[str | int]) -> None:
         """Lose the annotations of objects, of every topic."""
         with self._lock:
@@ -214,7 +219,9 @@ class Database:
         # Rubin has a `tns_name` in `objects`.
         has_tns = "tns_name" in row and "tns_name" not in schema.objects
         foreign = {"z"} if has_tns else set()
-        self._upsert("sherlock_classifications", [name for name in schema.sherlock if name not in foreign], row)
+        sherlock = [name for name in schema.sherlock if name not in foreign and name in row]
+        if schema.has_bare_sherlock or len(sherlock) > 1:
+            self._upsert("sherlock_classifications", sherlock, row)
         if has_tns and row["tns_name"] not in _ABSENT_TNS_NAMES:
             self.put_tns(object_id, row)
 

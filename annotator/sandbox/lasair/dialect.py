@@ -88,6 +88,8 @@ def install_functions(connection: sqlite3.Connection, clock: Callable[[], float]
     connection.create_function("regexp", 2, lambda pattern, text: _matches(pattern, text))
     for name in ("sqrt", "log10", "exp", "log", "sin", "cos", "radians", "degrees"):
         connection.create_function(name, 1, _null_on_error(getattr(math, name)))
+    for name, function in schema.functions:
+        connection.create_function(name, 1, _null_on_error(function))
     connection.create_function("pow", 2, _null_on_error(math.pow))
 
 
@@ -122,7 +124,7 @@ def split_outside(text: str, separator: str) -> list[str]:
 
 def _refuse_aliases(items: list[str], where: str, columns: frozenset[str]) -> None:
     """Raise sqlite3.OperationalError for a label of SELECT in WHERE: SQLite would take it, MariaDB doesn't."""
-    bare = _AFTER_WHERE.split(_STRING.sub("", where))[0].lower()
+    bare = _AFTER_WHERE.split(_STRING.sub("", where))[0].lower().partition("where")[2]  # a label may be a table's name
     for item in items:
         alias = _ALIAS.search(item.strip())
         name = alias[1].lower() if alias else ""

@@ -1,5 +1,6 @@
 """What a Lasair's tables hold: their columns and types, and here those of Lasair-ZTF."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # Columns are written as in a paper's table, many to a line.
@@ -31,8 +32,12 @@ class Schema:
     areas: tuple[str, ...]
     short_text: int
     """Characters that the short columns of annotations hold: topic, version, classification, an id that is text."""
+    has_bare_sherlock: bool
+    """Whether an object that Sherlock has said nothing of has an empty row of its; else it has none."""
     takes_unicode: bool
     """Whether the columns of annotations hold more than ASCII."""
+    functions: tuple[tuple[str, Callable[[float], float]], ...] = ()
+    """Functions of one number that its SQL has beside MariaDB's; where one raises, SQL says NULL."""
 
 
 OBJECTS_COLUMNS: tuple[str, ...] = tuple(
@@ -102,5 +107,6 @@ ZTF = Schema(
     watchlists=("watchlist:", "watchlists:"),
     areas=("area:", "areas:"),
     short_text=16,
+    has_bare_sherlock=True,
     takes_unicode=False,
 )

@@ -71,7 +71,7 @@ def supernova(rng: np.random.Generator, kind: str) -> Source:
     excess_mag = rng.exponential(of_class.reddening)
     dust_mag = {band: excess_mag * factor for band, factor in _EXTINCTION.items()}
     redshift, peak_r_mag = _followed_up(rng, of_class, dust_mag["r"])
-    shape = _SHAPES[kind](rng, redshift)
+    shape = SHAPES[kind](rng, redshift)
 
     def flux(days: NDArray[np.float64], band: str) -> NDArray[np.float64]:
         return to_flux(peak_r_mag + dust_mag[band] - dust_mag["r"] + shape(days / (1 + redshift), band))
@@ -196,7 +196,7 @@ def _fast_and_blue(rng: np.random.Generator, redshift: float) -> Shape:
     return _slow(rng, rise=(1.7, 0.25), fade=(5.5, 0.25), colour=(-0.3, 0.08), cooling=0.005)
 
 
-_SHAPES: Mapping[str, Callable[[np.random.Generator, float], Shape]] = MappingProxyType(
+SHAPES: Mapping[str, Callable[[np.random.Generator, float], Shape]] = MappingProxyType(
     {
         "SN Ia": _type_ia,
         "SN II": _type_ii,
@@ -206,6 +206,7 @@ _SHAPES: Mapping[str, Callable[[np.random.Generator, float], Shape]] = MappingPr
         "fast blue": _fast_and_blue,
     }
 )
+"""What draws a shape of each class, at a redshift; at 0 it is what g and r would see nearby."""
 
 
 def _slow(
@@ -268,18 +269,24 @@ def active_nucleus(rng: np.random.Generator) -> Source:
     reference_mag["g"] = reference_mag["r"] + rng.normal(0.3, 0.12)
     memory_days, scatter_mag = rng.lognormal(math.log(200.0), 0.4), rng.uniform(0.2, 0.35)
     grid = np.arange(-220.0, 10.0)
-    memory = math.exp(-1.0 / memory_days)
-    steps = rng.normal(0.0, scatter_mag * math.sqrt(1 - memory**2), grid.size)
-    walk = np.empty(grid.size)
-    walk[0] = rng.normal(0.0, scatter_mag)
-    for i in range(1, grid.size):
-        walk[i] = memory * walk[i - 1] + steps[i]
+    walk = damped_walk(rng, grid.size, memory_days, scatter_mag)
 
     def flux(days: NDArray[np.float64], band: str) -> NDArray[np.float64]:
         change_mag = np.interp(days, grid, walk) * (1.2 if band == "g" else 1.0)  # bluer when brighter
         return to_flux(reference_mag[band]) * (10 ** (-0.4 * change_mag) - 1)
 
     return Source(flux, redshift, -1.0, 0.0)
+
+
+def damped_walk(rng: np.random.Generator, n_days: int, memory_days: float, scatter: float) -> NDArray[np.float64]:
+    """Draw a damped random walk about 0, ``(n_days,)``: a value a day, of this scatter over the years."""
+    memory = math.exp(-1.0 / memory_days)
+    steps = rng.normal(0.0, scatter * math.sqrt(1 - memory**2), n_days)
+    walk = np.empty(n_days)
+    walk[0] = rng.normal(0.0, scatter)
+    for i in range(1, n_days):
+        walk[i] = memory * walk[i - 1] + steps[i]
+    return walk
 
 
 def dwarf_nova(rng: np.random.Generator) -> Source:
