@@ -36,7 +36,7 @@ ANEW = "the stream was made anew, and is read from the oldest message"
 def test_a_foreign_reader_in_our_group_that_takes_and_commits_everything_takes_nothing_from_us(broker, reader):
     broker.publish_raw(reader.source.topic, numbered(MESSAGES))
     settings = {"bootstrap.servers": reader.source.broker, "group.id": reader.source.group_id}
-    foreign = Consumer(settings | {"auto.offset.reset": "earliest", "session.timeout.ms": 6000, "log_level": 0})
+    foreign = Consumer(settings | {"auto.offset.reset": "earliest", "log_level": 0})
     foreign.subscribe([reader.source.topic])
     taken = 0
     while taken < MESSAGES:
