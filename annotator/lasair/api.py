@@ -77,7 +77,7 @@ class LasairApi:
 
     def object(self, object_id: str) -> dict[str, Any]:
         """Ask for all of one object: its candidates, and where their cutouts are."""
-        return self._call("object", object_id, self._of(object_id), lambda: self._client.object(object_id))
+        return self._call("object", object_id, self._of(object_id), lambda: self._object(object_id))
 
     def transient(self, object_id: str, parse: Callable[[object], Transient]) -> Transient:
         """Ask for all of one object, as it is parsed; what cannot be is no answer.
@@ -111,10 +111,15 @@ class LasairApi:
                 raise RejectedError(f"object answered {object_id} without a detection")
             return found
 
-        found = self._call("object", object_id, read, lambda: self._client.object(object_id))
+        found = self._call("object", object_id, read, lambda: self._object(object_id))
         if isinstance(found, SolarSystemObjectError):
             raise found
         return found
+
+    def _object(self, object_id: str) -> object:
+        if self.survey.object_with_additions:
+            return self._client.object(object_id)
+        return self._client.object(object_id, lite=False, lasair_added=False)
 
     def _of(self, object_id: str) -> Callable[[object], dict[str, Any]]:
         def of_object(answer: object) -> dict[str, Any]:
@@ -133,7 +138,7 @@ class LasairApi:
         fields = [
             {
                 "topic": item.topic,
-                "objectId": item.object_id,  # the client's word, for any survey
+                "objectId": self.survey.id_value(item.object_id),  # the client's word, for any survey
                 "classification": item.classification,
                 "version": item.version,
                 "explanation": item.explanation,

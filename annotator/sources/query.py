@@ -73,7 +73,7 @@ def query_batches(
         if not rows:
             return
         keys = _page_keys(survey, rows, input_filter.name)
-        epoch, object_id = max(keys, key=lambda key: (key[0], survey.id_order(key[1])))
+        epoch, object_id = max(keys, key=lambda key: (key[0], survey.id_value(key[1])))
         passed = [key[0] for key in keys if key[0] <= _epoch_of(survey, now())]
         newest = max([*passed, *([] if newest is None else [newest])], default=None)
         yield Batch(

@@ -67,6 +67,9 @@ class Survey:
     """Annotations that its Lasair takes in one call."""
     queues_annotations: bool
     """Whether its Lasair acknowledges what it has only queued, so that a read-back a moment later may miss it."""
+    object_with_additions: bool = True
+    """Whether `object` is asked for with what Lasair adds of its own, without which some Lasairs name no cutouts; with
+    which Lasair for Rubin fails once a measurement is older than a year."""
 
     @property
     def topic(self) -> str:
@@ -113,8 +116,8 @@ class Survey:
         is_sound = not self.id_is_number or (_NUMBER.fullmatch(value) and int(value) < _END_OF_IDS)
         return value if is_sound else ""
 
-    def id_order(self, object_id: str) -> int | str:
-        """Return what Lasair's database orders an object id by."""
+    def id_value(self, object_id: str) -> int | str:
+        """Return an object id as its Lasair's database and messages have it, and order it."""
         return int(object_id) if self.id_is_number else object_id
 
     def id_literal(self, object_id: str) -> str:
