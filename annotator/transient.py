@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.photometry import flux_error_of, flux_of, magnitude_error_of, magnitude_of
+
 
 class Modality(enum.StrEnum):
     """What is scored of an object, each by a model of its own."""
@@ -16,25 +18,87 @@ class Modality(enum.StrEnum):
     TRIPLET = "triplet"
 
 
+_NONE, _NO_BAND = np.empty(0), np.empty(0, dtype="<U2")
+
+
 @dataclass(frozen=True, eq=False)
 class LightCurve:
-    """What a survey saw of one object on its difference images, in time order.
+    """What a survey measured of one object on its difference images, in time order; the same for every survey.
 
-    Detections are arrays of one length ``(n,)``, upper limits of another ``(m,)``.
+    Measurements are arrays of one length ``(n,)``, upper limits of another ``(m,)``.
     """
 
     time_mjd: NDArray[np.float64]
+    """MJD, UTC."""
     band: NDArray[np.str_]
-    """One letter: g, r, i."""
-    magnitude: NDArray[np.float64]
-    """Of the absolute difference flux."""
-    magnitude_error: NDArray[np.float64]
+    """Names of :data:`annotator.bands.BANDS`."""
+    flux_njy: NDArray[np.float64]
+    """Difference flux: negative where the object was fainter than in the template."""
+    flux_error_njy: NDArray[np.float64]
     """NaN where it is unknown."""
-    is_positive: NDArray[np.bool_]
-    """False where the object was fainter than in the template."""
-    limit_time_mjd: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    limit_band: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype="<U1"))
-    limit_magnitude: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    is_forced: NDArray[np.bool_]
+    """Whether it was measured where the object is known to be, and not found by itself: it may be no more than noise,
+    and of either sign."""
+    limit_time_mjd: NDArray[np.float64] = field(default_factory=lambda: _NONE)
+    limit_band: NDArray[np.str_] = field(default_factory=lambda: _NO_BAND)
+    limit_flux_njy: NDArray[np.float64] = field(default_factory=lambda: _NONE)
+    """That five standard deviations of the noise are."""
+
+    @classmethod
+    def of_magnitudes(
+        cls,
+        time_mjd: NDArray[np.float64],
+        band: NDArray[np.str_],
+        magnitude: NDArray[np.float64],
+        magnitude_error: NDArray[np.float64],
+        sign: NDArray[np.int8],
+        limit_time_mjd: NDArray[np.float64] = _NONE,
+        limit_band: NDArray[np.str_] = _NO_BAND,
+        limit_magnitude: NDArray[np.float64] = _NONE,
+    ) -> "LightCurve":
+        """Make one of detections in AB magnitudes of the absolute difference flux, and its signs, 1 and -1."""
+        flux_njy = flux_of(magnitude)
+        return cls(
+            time_mjd=time_mjd,
+            band=band,
+            flux_njy=flux_njy * sign,
+            flux_error_njy=flux_error_of(flux_njy, magnitude_error),
+            is_forced=np.zeros(len(time_mjd), dtype=bool),
+            limit_time_mjd=limit_time_mjd,
+            limit_band=limit_band,
+            limit_flux_njy=flux_of(limit_magnitude),
+        )
+
+    def __len__(self) -> int:
+        return len(self.time_mjd)
+
+    def detected(self) -> "LightCurve":
+        """Return it without its forced measurements."""
+        if not self.is_forced.any():
+            return self
+        kept = np.flatnonzero(~self.is_forced)
+        of_each = ("time_mjd", "band", "flux_njy", "flux_error_njy", "is_forced")
+        return replace(self, **{name: getattr(self, name)[kept] for name in of_each})
+
+    @property
+    def is_positive(self) -> NDArray[np.bool_]:
+        """Where the object was brighter than in the template ``(n,)``."""
+        return self.flux_njy > 0
+
+    @property
+    def magnitude(self) -> NDArray[np.float64]:
+        """AB, of the absolute difference flux ``(n,)``."""
+        return magnitude_of(self.flux_njy)
+
+    @property
+    def magnitude_error(self) -> NDArray[np.float64]:
+        """NaN where it is unknown ``(n,)``."""
+        return magnitude_error_of(self.flux_njy, self.flux_error_njy)
+
+    @property
+    def limit_magnitude(self) -> NDArray[np.float64]:
+        """AB ``(m,)``."""
+        return magnitude_of(self.limit_flux_njy)
 
 
 @dataclass(frozen=True, eq=False)

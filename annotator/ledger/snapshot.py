@@ -14,7 +14,7 @@ from annotator.models import ModalityScore
 from annotator.transient import CutoutReference, History, LightCurve, Transient, Triplet
 
 _CURVE_KINDS = {field.name: np.str_ if "band" in field.name else np.float64 for field in dataclasses.fields(LightCurve)}
-_CURVE_KINDS["is_positive"] = np.bool_
+_CURVE_KINDS["is_forced"] = np.bool_
 _STAMPS = ("science", "template", "difference")
 _BESIDE_STAMPS = ("time_mjd", "x_pixel", "y_pixel", "is_negative")
 
@@ -100,7 +100,7 @@ def _array(name: str, column: list) -> NDArray:
     kind = _CURVE_KINDS[name]
     if kind is np.float64:
         return np.array([math.nan if value is None else value for value in column], dtype=np.float64)
-    return np.array(column, dtype=kind) if column else np.empty(0, dtype="<U1" if kind is np.str_ else kind)
+    return np.array(column, dtype=kind) if column else np.empty(0, dtype="<U2" if kind is np.str_ else kind)
 
 
 def _triplet(said: dict, stamps: bytes) -> Triplet:

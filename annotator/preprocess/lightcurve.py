@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from annotator.errors import MissingModalityError
 from annotator.transient import LightCurve
 
-BANDS: tuple[str, ...] = ("g", "r")
+GRID_BANDS: tuple[str, ...] = ("zg", "zr")
+"""ZTF's: what another survey sees under these letters is of other depth, and no input of this model."""
 
 GRID_DAYS: NDArray[np.float64] = np.arange(-50.0, 301.0, 2.0)
 """Days since peak in the observer's frame, ``(176,)``."""
 GRID_DAYS.setflags(write=False)
 
-SHAPE: tuple[int, int] = (len(BANDS), len(GRID_DAYS))
+SHAPE: tuple[int, int] = (len(GRID_BANDS), len(GRID_DAYS))
 
 CHANNELS: tuple[str, ...] = ("brightness", "uncertainty", "support")
 """Brightness relative to peak (mag, positive is brighter, 0 where not supported); its error (mag, 0 where not
@@ -60,12 +61,12 @@ BRIGHTNESS_RANGE_MAG = (-6.0, 3.0)
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What of a light curve is used: detections of one sign in g and r, in time order, arrays of length ``(n,)``."""
+    """What of a light curve is used: detections of one sign in :data:`GRID_BANDS`, in time order, arrays ``(n,)``."""
 
     time_days: NDArray[np.float64]
     """Any origin."""
     band: NDArray[np.int64]
-    """Index into :data:`BANDS`."""
+    """Index into :data:`GRID_BANDS`."""
     magnitude: NDArray[np.float64]
     error_mag: NDArray[np.float64]
 
@@ -90,7 +91,7 @@ def usable_detections(light_curve: LightCurve) -> Detections:
     """
     time, magnitude, error = light_curve.time_mjd, light_curve.magnitude, light_curve.magnitude_error
     band = np.full(len(time), -1)
-    for number, name in enumerate(BANDS):
+    for number, name in enumerate(GRID_BANDS):
         band[light_curve.band == name] = number
     error = np.where(np.isnan(error), UNKNOWN_ERROR_MAG, error)
     low, high = MAGNITUDE_RANGE
@@ -128,7 +129,7 @@ def peak(detections: Detections) -> Peak:
         At least one.
     """
     smoothed = np.full(len(detections), np.inf)
-    for number in range(len(BANDS)):
+    for number in range(len(GRID_BANDS)):
         members = np.flatnonzero(detections.band == number)
         smoothed[members] = _medians_of_three(detections.time_days[members], detections.magnitude[members])
     if not np.isfinite(smoothed).any():
@@ -169,7 +170,7 @@ def grid(curves: Sequence[Detections], peaks: Sequence[Peak] | None = None) -> N
     Returns
     -------
     NDArray
-        ``(n, 3, 2, 176)`` float32: :data:`CHANNELS`, :data:`BANDS`, :data:`GRID_DAYS`.
+        ``(n, 3, 2, 176)`` float32: :data:`CHANNELS`, :data:`GRID_BANDS`, :data:`GRID_DAYS`.
     """
     peaks = [peak(curve) for curve in curves] if peaks is None else peaks
     lengths = [len(curve) for curve in curves]
@@ -178,7 +179,7 @@ def grid(curves: Sequence[Detections], peaks: Sequence[Peak] | None = None) -> N
     phase = np.concatenate([c.time_days - time for c, (time, _) in zip(curves, peaks, strict=True)])
     brightness = np.concatenate([magnitude - c.magnitude for c, (_, magnitude) in zip(curves, peaks, strict=True)])
     variance = np.concatenate([c.error_mag for c in curves]) ** 2
-    row = owner * len(BANDS) + np.concatenate([c.band for c in curves])
+    row = owner * len(GRID_BANDS) + np.concatenate([c.band for c in curves])
 
     # Each detection reaches only the grid points around it: (m, 9) instead of a matrix of detections by grid.
     step = GRID_DAYS[1] - GRID_DAYS[0]
@@ -191,7 +192,7 @@ def grid(curves: Sequence[Detections], peaks: Sequence[Peak] | None = None) -> N
     used = (point >= 0) & (point < len(GRID_DAYS)) & (distance <= KERNEL_REACH)
     detection, _ = np.nonzero(used)
     cell = row[detection] * len(GRID_DAYS) + point[used]
-    n_cells = len(curves) * len(BANDS) * len(GRID_DAYS)
+    n_cells = len(curves) * len(GRID_BANDS) * len(GRID_DAYS)
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(cell, values, minlength=n_cells)

@@ -3,9 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.bands import BANDS
 from annotator.models import ModalityScore, Model
 from annotator.nights import day_of
-from annotator.preprocess.lightcurve import BANDS, GRID_DAYS, MIN_DETECTIONS, Detections, grid, peak, usable_detections
+from annotator.preprocess.lightcurve import (
+    GRID_BANDS,
+    GRID_DAYS,
+    MIN_DETECTIONS,
+    Detections,
+    grid,
+    peak,
+    usable_detections,
+)
 from annotator.preprocess.lightcurve import within_grid as is_within_grid
 from annotator.reasons.reason import Reason
 from annotator.transient import Transient
@@ -67,7 +76,7 @@ def expected_mag(
     peak_days, peak_mag = about
     phase = curve.time_days - peak_days
     expected = np.empty(len(curve))
-    for number in range(len(BANDS)):
+    for number in range(len(GRID_BANDS)):
         members = curve.band == number
         expected[members] = peak_mag - np.interp(phase[members], GRID_DAYS, reconstruction[number])
     return expected
@@ -87,7 +96,7 @@ def candidate_runs(curve: Detections, deviation: NDArray[np.float64]) -> list[ND
     A run goes on over one detection that stands out in no direction, and over no gap of :data:`MAX_GAP_DAYS`.
     """
     runs: list[tuple[float, list[int]]] = []
-    for number in range(len(BANDS)):
+    for number in range(len(GRID_BANDS)):
         members = np.flatnonzero(curve.band == number)
         run: list[int] = []
         between: list[int] = []
@@ -116,7 +125,7 @@ def candidate_runs(curve: Detections, deviation: NDArray[np.float64]) -> list[ND
 
 
 def _reason(part: Detections, difference_mag: float, share: float) -> Reason:
-    band = BANDS[int(part.band[0])]
+    band = BANDS[GRID_BANDS[int(part.band[0])]].letter
     first_mjd, last_mjd = float(part.time_days[0]), float(part.time_days[-1])
     direction = "fainter" if difference_mag > 0 else "brighter"
     first, last = _date(first_mjd), _date(last_mjd)

@@ -9,12 +9,21 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.bands import letters_of
 from annotator.errors import MissingModalityError
 from annotator.models import Model, ModelSet
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.known import Known, KnownObject
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
-from annotator.preprocess.lightcurve import BANDS, CHANNELS, GRID_DAYS, is_counted, peak, usable_detections, within_grid
+from annotator.preprocess.lightcurve import (
+    CHANNELS,
+    GRID_BANDS,
+    GRID_DAYS,
+    is_counted,
+    peak,
+    usable_detections,
+    within_grid,
+)
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantities
 from annotator.report.like_supernova import expected_magnitudes
 from annotator.report.night import Candidate
@@ -45,6 +54,16 @@ class ShownCurve:
     """Where on the grid a detection supports it ``(2, 176)``."""
 
     @property
+    def letter(self) -> NDArray[np.str_]:
+        """Of each detection's band ``(n,)``: what it is drawn by."""
+        return letters_of(self.light_curve.band)
+
+    @property
+    def limit_letter(self) -> NDArray[np.str_]:
+        """Of each upper limit's band ``(m,)``."""
+        return letters_of(self.light_curve.limit_band)
+
+    @property
     def grid_mjd(self) -> NDArray[np.float64]:
         """The grid's epochs ``(176,)``."""
         return self.peak_mjd + GRID_DAYS
@@ -55,7 +74,7 @@ class ShownCurve:
         residual = np.full(len(curve.time_mjd), np.nan)
         if self.expected_mag is None:
             return residual
-        for number, band in enumerate(BANDS):
+        for number, band in enumerate(GRID_BANDS):
             members = self.is_used & (curve.band == band)
             expected = np.interp(curve.time_mjd[members], self.grid_mjd, self.expected_mag[number])
             residual[members] = curve.magnitude[members] - expected
@@ -180,7 +199,7 @@ def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
         about = float(curve.time_mjd[brightest]), float(curve.magnitude[brightest])
     else:
         about = float(curve.limit_time_mjd.max()), float(np.median(curve.limit_magnitude))
-    keys = set(_rows(used.time_days, np.array(BANDS)[used.band], used.magnitude))
+    keys = set(_rows(used.time_days, np.array(GRID_BANDS)[used.band], used.magnitude))
     is_used = np.array(
         [row in keys for row in _rows(curve.time_mjd, curve.band, curve.magnitude)], dtype=bool
     ) & is_counted(curve)

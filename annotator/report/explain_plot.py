@@ -119,7 +119,7 @@ def _write_legend(figure: "Figure", curve: ShownCurve) -> None:
             color=PAPER.bands.get(band, PAPER.muted),
             label=band,
         )
-        for band in sorted(set(seen.band.tolist()))
+        for band in sorted(set(curve.letter.tolist()))
     ]
     if not seen.is_positive.all():
         style = {"marker": "o", "linestyle": "none", "markerfacecolor": "none", "color": PAPER.muted}

@@ -13,7 +13,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.preprocess.lightcurve import BANDS, GRID_DAYS, Detections, Peak
+from annotator.bands import BANDS
+from annotator.preprocess.lightcurve import GRID_BANDS, GRID_DAYS, Detections, Peak
 from annotator.sandbox.sky.light_curves import supernova
 
 N_OF_KIND = MappingProxyType({"SN Ia": 110, "SN II": 60, "SN Ib/c": 30})
@@ -86,12 +87,15 @@ def _templates() -> NDArray[np.float32]:
     """Return supernovae as magnitudes below their peak in r, ``(n, 2, days)``, a point a day."""
     rng = np.random.default_rng(_SEED)
     days = np.arange(_FIRST_DAY, _LAST_DAY + 1, dtype=float)
+    letters = [BANDS[name].letter for name in GRID_BANDS]
     shapes = []
     for kind, count in N_OF_KIND.items():
         for _ in range(count):
             source = supernova(rng, kind)
             about = np.arange(-30.0, 31.0)
             peak_days = about[int(np.argmax(source.flux(about, "r")))]
-            magnitudes = -2.5 * np.log10([np.maximum(source.flux(days + peak_days, band), 1e-12) for band in BANDS])
-            shapes.append(np.minimum(magnitudes - magnitudes[BANDS.index("r")].min(), FAINTEST_MAG))
+            magnitudes = -2.5 * np.log10(
+                [np.maximum(source.flux(days + peak_days, letter), 1e-12) for letter in letters]
+            )
+            shapes.append(np.minimum(magnitudes - magnitudes[letters.index("r")].min(), FAINTEST_MAG))
     return np.array(shapes, dtype=np.float32)

@@ -39,7 +39,7 @@ def history(
     Parameters
     ----------
     curve
-        Its detections, all that the record has.
+        All that the record has; of forced measurements nothing is counted.
     last_mjd
         Epoch of its last detection, where the record has no light curve.
     first_year
@@ -49,6 +49,7 @@ def history(
     n_detections
         Detections there, ever.
     """
+    curve = None if curve is None else curve.detected()
     times = np.empty(0) if curve is None else curve.time_mjd
     last = float(times[-1]) if len(times) else last_mjd
     if first_year is not None and last is not None and first_year > _year_of(last):
@@ -95,6 +96,8 @@ def _past(curve: LightCurve) -> dict[str, float | int]:
     if len(begins) and not is_earlier[-1]:
         present_mjd = max(present_mjd, float(times[begins[-1]]))
     is_past = times < present_mjd
+    if np.count_nonzero(is_past) < min(PAST_DETECTIONS, PAST_NIGHTS):
+        return found
     bands, magnitudes = curve.band[positive], curve.magnitude[positive]
     return found | _brighter(bands, magnitudes, is_past) | _bluer(times, bands, magnitudes, is_past)
 
@@ -118,7 +121,10 @@ def _bluer(
     is_past: NDArray[np.bool_],
 ) -> dict[str, float]:
     """Compare g-r of nights that have both; of several detections in a band the last."""
-    g, r = ({int(times[i]): i for i in np.flatnonzero(bands == band).tolist()} for band in ("g", "r"))
+    g, r = (
+        {int(times[i]): i for i in np.flatnonzero((bands == own) | (bands == of_ztf)).tolist()}
+        for own, of_ztf in (("g", "zg"), ("r", "zr"))
+    )
     nights = sorted(g.keys() & r.keys())
     colours = np.array([magnitudes[g[night]] - magnitudes[r[night]] for night in nights])
     of_past = np.array([bool(is_past[g[night]]) for night in nights], dtype=bool)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.bands import Band
+
 JD_MINUS_MJD = 2400000.5
 JD_RANGE = (2447892.5, 2488069.5)
 """1990 to 2100: outside, it is no date of a survey."""
@@ -127,26 +129,28 @@ def _iso_date(text: str) -> float | None:
         return None
 
 
-class Bands:
-    """The spellings of a survey's bands.
+class BandSpellings:
+    """How a survey's bands are spelt.
 
     Parameters
     ----------
     numbers
-        The survey's own number of a band, to its letter.
-    names
-        What may stand before or after a letter, in lower case, letters and digits alone, such as ztf.
+        The survey's own number of a band, to the band.
+    prefixes
+        What may stand before or after a band's letter, in lower case, letters and digits alone, such as ztf.
     """
 
-    def __init__(self, numbers: Mapping[int, str], names: Iterable[str]) -> None:
-        self._of_number = {float(number): letter for number, letter in numbers.items()}
-        self._of_text = {letter: letter for letter in numbers.values()}
-        for name in names:
-            self._of_text |= {spelt: letter for letter in numbers.values() for spelt in (name + letter, letter + name)}
-        self.expected = ", ".join([*map(str, numbers), *numbers.values()])
+    def __init__(self, numbers: Mapping[int, Band], prefixes: Iterable[str]) -> None:
+        self._of_number = {float(number): band.name for number, band in numbers.items()}
+        self._of_text = {band.letter: band.name for band in numbers.values()}
+        for prefix in prefixes:
+            self._of_text |= {
+                spelt: band.name for band in numbers.values() for spelt in (prefix + band.letter, band.letter + prefix)
+            }
+        self.expected = ", ".join([*map(str, numbers), *(band.letter for band in numbers.values())])
 
-    def letter(self, value: object) -> str | None:
-        """Return a band's letter, None where the value names none of the bands."""
+    def name(self, value: object) -> str | None:
+        """Return a band's name, None where the value names none of the bands."""
         kind = type(value)
         if kind is int or kind is float:
             return self._of_number.get(value)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from annotator.errors import MissingModalityError
 from annotator.models import ModalityScore, ModelSet, load_models
 from annotator.preprocess.fits import read_stamp
-from annotator.preprocess.lightcurve import BANDS, Detections, peak, within_grid
+from annotator.preprocess.lightcurve import GRID_BANDS, Detections, peak, within_grid
 from annotator.preprocess.triplet import CENTRE, SIDE, stamp_tensor
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import Reason
@@ -189,7 +189,7 @@ def plateau(curve: Detections, rng: np.random.Generator) -> tuple[Detections, ND
     start = rng.uniform(15, 30)
     end = start + rng.uniform(25, 50)
     magnitude = curve.magnitude.copy()
-    for number in range(len(BANDS)):
+    for number in range(len(GRID_BANDS)):
         before, during = (
             (curve.band == number) & (phase > low) & (phase <= high)
             for low, high in ((start - 10, start), (start, end))
@@ -227,8 +227,10 @@ def with_second_peaks(
 
 def as_transient(curve: Detections) -> Transient:
     """Return an object that has a light curve and nothing else."""
-    bands = np.array(BANDS)[curve.band]
-    light_curve = LightCurve(curve.time_days, bands, curve.magnitude, curve.error_mag, np.ones(len(curve), dtype=bool))
+    bands = np.array(GRID_BANDS)[curve.band]
+    light_curve = LightCurve.of_magnitudes(
+        curve.time_days, bands, curve.magnitude, curve.error_mag, np.ones(len(curve), dtype=bool)
+    )
     return Transient("ZTF99aaaaaaa", "ztf", light_curve=light_curve)
 
 
@@ -240,7 +242,7 @@ def curve_reasons(curve: Detections, models: ModelSet) -> tuple[Reason, ...]:
 def names_epochs(reason: Reason, curve: Detections, touched: NDArray[np.bool_]) -> bool:
     """Say whether a reason is of a touched detection's band and epoch."""
     where = reason.where
-    days = curve.time_days[touched & (curve.band == BANDS.index(where["band"]))]
+    days = curve.time_days[touched & (curve.band == GRID_BANDS.index(f"z{where['band']}"))]
     return bool(((days >= where["first_mjd"]) & (days <= where["last_mjd"])).any())
 
 

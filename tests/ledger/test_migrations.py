@@ -1,11 +1,13 @@
 """A ledger is brought to the newest schema when it is opened, or refused and left as it is."""
 
 import contextlib
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
@@ -14,8 +16,10 @@ from alembic.script import ScriptDirectory
 
 from annotator.errors import LedgerError
 from annotator.ledger import Ledger
+from annotator.ledger.snapshot import transient_json
 from annotator.ledger.store import migrate
-from annotator.ledger.store.schema import NEWEST, VERSION_TABLE, metadata
+from annotator.ledger.store.schema import NEWEST, VERSION_TABLE, metadata, snapshots
+from annotator.transient import Transient
 from tests.ledger.test_ledger import annotation, scored_object
 
 NEXT = f'''"""Add a note."""
@@ -169,3 +173,50 @@ def test_the_common_reads_look_objects_up_instead_of_reading_every_row(tmp_path)
     assert not [
         plan for plan in plans if "SCAN outbox" in plan.replace("SCAN outbox USING", "") or "SCAN scores" in plan
     ]
+
+
+# --- what earlier releases kept
+
+
+CURVE_OF_0003 = {
+    "time_mjd": [61000.1, 61001.2, 61003.3],
+    "band": ["g", "r", "g"],
+    "magnitude": [18.25, 19.5, 20.125],
+    "magnitude_error": [0.05, None, 0.2],
+    "is_positive": [True, False, True],
+    "limit_time_mjd": [60990.5],
+    "limit_band": ["i"],
+    "limit_magnitude": [20.5],
+}
+
+
+def snapshots_of_0003(ledger: Ledger) -> None:
+    """Make a ledger what it was before light curves were in flux, with two objects that were kept and one damaged."""
+    whole = {**json.loads(transient_json(Transient("ZTF99aaaaaaa", "ztf"))), "light_curve": CURVE_OF_0003}
+    kept = {
+        "ZTF99aaaaaaa": json.dumps(whole),
+        "ZTF99aaaaaab": transient_json(Transient("ZTF99aaaaaab", "ztf", features={"gmag": 18.5})),
+        "ZTF99aaaaaac": "damaged",
+    }
+    ledger.record([scored_object(name) for name in kept], [], 0.0)
+    numbers = dict(ledger._database.rows(sqlalchemy.text("SELECT object_id, score_id FROM scores")))
+    for name, text in kept.items():
+        values = {"object_id": name, "score_id": numbers[name], "transient": text, "model_scores": "{}"}
+        ledger._database.write(sqlalchemy.insert(snapshots).values(values))
+    ledger._database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0003'")
+
+
+def test_light_curves_that_were_kept_in_magnitudes_are_kept_in_flux(ledger, address):
+    snapshots_of_0003(ledger)
+    ledger.close()
+    with Ledger(address) as again:
+        found = again.kept.snapshots(["ZTF99aaaaaaa", "ZTF99aaaaaab", "ZTF99aaaaaac"])
+    assert sorted(found) == ["ZTF99aaaaaaa", "ZTF99aaaaaab"]
+    assert found["ZTF99aaaaaab"][1].features == {"gmag": 18.5} and found["ZTF99aaaaaab"][1].light_curve is None
+    curve = found["ZTF99aaaaaaa"][1].light_curve
+    assert curve.time_mjd.tolist() == CURVE_OF_0003["time_mjd"] and curve.band.tolist() == ["zg", "zr", "zg"]
+    assert curve.magnitude.tolist() == CURVE_OF_0003["magnitude"]
+    assert curve.is_positive.tolist() == CURVE_OF_0003["is_positive"]
+    assert curve.magnitude_error == pytest.approx([0.05, np.nan, 0.2], nan_ok=True)
+    assert curve.limit_band.tolist() == ["zi"] and curve.limit_magnitude.tolist() == [20.5]
+    assert not curve.is_forced.any()

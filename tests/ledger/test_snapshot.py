@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from annotator.bands import BANDS
 from annotator.errors import LedgerError
 from annotator.ledger.snapshot import (
     model_scores_json,
@@ -43,13 +44,13 @@ def curve(n: int, limits: int = 0) -> LightCurve:
     random = np.random.default_rng(n)
     return LightCurve(
         time_mjd=60_000 + random.random(n).cumsum(),
-        band=random.choice(["g", "r"], n).astype("<U1"),
-        magnitude=random.normal(19, 1, n),
-        magnitude_error=np.where(random.random(n) < 0.3, np.nan, random.random(n)),
-        is_positive=random.random(n) < 0.8,
+        band=random.choice([*BANDS], n),
+        flux_njy=random.normal(0, 1e4, n),
+        flux_error_njy=np.where(random.random(n) < 0.3, np.nan, random.random(n)),
+        is_forced=random.random(n) < 0.8,
         limit_time_mjd=59_990 + random.random(limits),
-        limit_band=np.array(["g"] * limits, dtype="<U1"),
-        limit_magnitude=np.full(limits, 20.5),
+        limit_band=np.array(["zg"] * limits, dtype="<U2"),
+        limit_flux_njy=np.full(limits, 2291.0),
     )
 
 

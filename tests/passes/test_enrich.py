@@ -402,7 +402,7 @@ def test_the_reason_of_the_source_is_the_one_that_is_told(models):
 
 
 def test_the_digest_tells_light_curves_stamps_and_addresses_apart(night):
-    curve = LightCurve(*(np.array([1.0]), np.array(["g"]), np.array([18.0]), np.array([0.1]), np.array([True])))
+    curve = LightCurve(*(np.array([1.0]), np.array(["zg"]), np.array([18.0]), np.array([0.1]), np.array([False])))
     stamp = np.ones((63, 63), dtype=np.float32)
     changed_stamp = stamp.copy()
     changed_stamp[3, 4] = np.nan
@@ -410,7 +410,7 @@ def test_the_digest_tells_light_curves_stamps_and_addresses_apart(night):
     variants = [
         base,
         dataclasses.replace(base, light_curve=curve),
-        dataclasses.replace(base, light_curve=dataclasses.replace(curve, magnitude=np.array([18.1]))),
+        dataclasses.replace(base, light_curve=dataclasses.replace(curve, flux_njy=np.array([18.1]))),
         dataclasses.replace(base, light_curve=dataclasses.replace(curve, limit_time_mjd=np.array([1.0]))),
         dataclasses.replace(base, triplet=Triplet(stamp, stamp, stamp)),
         dataclasses.replace(base, triplet=Triplet(stamp, stamp, changed_stamp)),

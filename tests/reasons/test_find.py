@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotator.annotation import MAX_EXPLANATION
+from annotator.bands import BANDS
 from annotator.models import ModalityScore, load_models
 from annotator.preprocess.lightcurve import GRID_DAYS, grid, peak, usable_detections
 from annotator.preprocess.quantities import QUANTITY_NAMES
@@ -107,12 +108,12 @@ def light_curve(**changes: tuple[float, float, float]) -> LightCurve:
     """A supernova as the model knows one, every second day; magnitudes of some days of a band are changed."""
     days = np.arange(-12.0, 60.0, 2.0)
     n = len(days)
-    curve = LightCurve(
+    curve = LightCurve.of_magnitudes(
         time_mjd=np.concatenate([61000.0 + days, 61000.01 + days]),
-        band=np.array(["g"] * n + ["r"] * n),
+        band=np.array(["zg"] * n + ["zr"] * n),
         magnitude=np.concatenate([18.0 + np.where(days < 0, 0.012 * days**2, slope * days) for slope in (0.05, 0.03)]),
         magnitude_error=np.full(2 * n, 0.05),
-        is_positive=np.ones(2 * n, dtype=bool),
+        sign=np.ones(2 * n),
     )
     for _ in range(3):  # what it makes of it, what it makes of that, and so on, is ever more as it expects
         detections = usable_detections(curve)
@@ -121,12 +122,17 @@ def light_curve(**changes: tuple[float, float, float]) -> LightCurve:
             "reconstruction"
         ]
         phase = curve.time_mjd - about[0]
-        magnitude = about[1] - np.where(curve.band == "g", *(np.interp(phase, GRID_DAYS, values) for values in shown))
-        curve = dataclasses.replace(curve, magnitude=magnitude)
+        magnitude = about[1] - np.where(curve.band == "zg", *(np.interp(phase, GRID_DAYS, values) for values in shown))
+        curve = with_magnitude(curve, magnitude)
     day = np.floor(curve.time_mjd - 61000.0)
-    for band, (first, last, shift_mag) in changes.items():
-        curve.magnitude[(curve.band == band) & (day >= first) & (day <= last)] += shift_mag
-    return curve
+    magnitude = curve.magnitude
+    for letter, (first, last, shift_mag) in changes.items():
+        magnitude[(curve.band == f"z{letter}") & (day >= first) & (day <= last)] += shift_mag
+    return with_magnitude(curve, magnitude)
+
+
+def with_magnitude(curve: LightCurve, magnitude: np.ndarray) -> LightCurve:
+    return LightCurve.of_magnitudes(curve.time_mjd, curve.band, magnitude, curve.magnitude_error, np.ones(len(curve)))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +245,7 @@ def test_reasons_are_the_same_after_json(night):
         assert json.loads(to_json(found)).keys() == found.keys()
 
 
-_FLOATS = st.floats(allow_nan=True, allow_infinity=True, width=64) | st.floats(15, 22)
+_FLOATS = st.floats(allow_nan=True, allow_infinity=True, width=64) | st.floats(-1e6, 1e6)
 
 
 @st.composite
@@ -248,12 +254,12 @@ def _light_curves(draw) -> LightCurve:
     start = draw(st.sampled_from([0.0, 61000.0, -3e5, 1e9]))
     return LightCurve(
         time_mjd=start + np.array(draw(st.lists(st.floats(0, 90), min_size=n, max_size=n)), dtype=np.float64),
-        band=np.array(draw(st.lists(st.sampled_from("gri"), min_size=n, max_size=n)), dtype="<U1"),
-        magnitude=np.array(draw(st.lists(_FLOATS, min_size=n, max_size=n)), dtype=np.float64),
-        magnitude_error=np.array(
-            draw(st.lists(st.floats(0.01, 0.4) | st.just(math.nan), min_size=n, max_size=n)), dtype=np.float64
+        band=np.array(draw(st.lists(st.sampled_from([*BANDS]), min_size=n, max_size=n)), dtype="<U2"),
+        flux_njy=np.array(draw(st.lists(_FLOATS, min_size=n, max_size=n)), dtype=np.float64),
+        flux_error_njy=np.array(
+            draw(st.lists(st.floats(1.0, 1e4) | st.just(math.nan), min_size=n, max_size=n)), dtype=np.float64
         ),
-        is_positive=np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=bool),
+        is_forced=np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=bool),
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from annotator.preprocess.lightcurve import BANDS, GRID_DAYS, Detections, peak
+from annotator.preprocess.lightcurve import GRID_DAYS, Detections, peak
 from annotator.report.like_supernova import N_OF_KIND, expected_magnitudes
 from annotator.sandbox.sky.light_curves import supernova
 
@@ -15,7 +15,7 @@ def seen(kind: str, seed: int, days: np.ndarray) -> tuple[Detections, np.ndarray
     rng = np.random.default_rng([seed, list(N_OF_KIND).index(kind) if kind in N_OF_KIND else 9])
     source = supernova(rng, kind)
     band = np.tile([0, 1], len(days) // 2)
-    true = np.array([-2.5 * np.log10(source.flux(days[[i]], BANDS[band[i]])[0]) for i in range(len(days))])
+    true = np.array([-2.5 * np.log10(source.flux(days[[i]], "gr"[band[i]])[0]) for i in range(len(days))])
     true += 17.5 - true.min()
     there = true < 21.0
     noisy = true + rng.normal(0.0, ERROR_MAG, len(days))
@@ -44,7 +44,7 @@ def test_between_and_beyond_a_few_detections_a_supernova_is_expected_and_no_othe
     for seed in range(20):
         curve, _ = seen("SN Ia", 200 + seed, days)
         grid_mag = expected_magnitudes(curve, peak(curve))
-        r = grid_mag[BANDS.index("r")]
+        r = grid_mag["gr".index("r")]
         about = (GRID_DAYS >= -30) & (GRID_DAYS <= 60)
         top = int(np.argmin(np.where(about, r, np.inf)))
         assert abs(GRID_DAYS[top]) < 12

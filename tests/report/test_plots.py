@@ -40,14 +40,14 @@ PEAK_MJD, PEAK_MAG = 61000.0, 18.0
 
 def shown_curve(expected_mag: float | None = 18.5, **changes) -> ShownCurve:
     """A light curve of four detections, one of them negative, one not used, and two upper limits."""
-    curve = LightCurve(
+    curve = LightCurve.of_magnitudes(
         time_mjd=PEAK_MJD + np.array([-10.0, 0.0, 10.0, 20.0]),
-        band=np.array(["g", "g", "g", "r"]),
+        band=np.array(["zg", "zg", "zg", "zr"]),
         magnitude=np.array([19.0, 18.0, 19.0, 20.0]),
         magnitude_error=np.array([0.1, 0.1, 0.1, np.nan]),
-        is_positive=np.array([True, True, True, False]),
+        sign=np.array([1, 1, 1, -1]),
         limit_time_mjd=PEAK_MJD + np.array([-11.0, -12.0]),
-        limit_band=np.array(["g", "r"]),
+        limit_band=np.array(["zg", "zr"]),
         limit_magnitude=np.array([20.0, 20.5]),
     )
     expected = None if expected_mag is None else np.full((2, len(GRID_DAYS)), expected_mag)
@@ -107,7 +107,7 @@ def test_upper_limits_are_drawn(plot):
     with_limits = plot.svg(shown_curve(), (), "x")
     nothing = np.empty(0)
     curve = dataclasses.replace(
-        shown_curve().light_curve, limit_time_mjd=nothing, limit_band=nothing.astype("<U1"), limit_magnitude=nothing
+        shown_curve().light_curve, limit_time_mjd=nothing, limit_band=nothing.astype("<U2"), limit_flux_njy=nothing
     )
     without = plot.svg(shown_curve(light_curve=curve), (), "x")
     assert with_limits.count("<use ") - without.count("<use ") == 2
@@ -151,7 +151,7 @@ def test_a_plot_says_what_it_shows_in_safe_text(plot):
 @pytest.mark.parametrize("kept", [[], [0], [3]])
 def test_a_light_curve_of_next_to_nothing_is_drawn(plot, kept):
     whole = shown_curve(expected_mag=None)
-    names = ("time_mjd", "band", "magnitude", "magnitude_error", "is_positive")
+    names = ("time_mjd", "band", "flux_njy", "flux_error_njy", "is_forced")
     curve = dataclasses.replace(whole.light_curve, **{name: getattr(whole.light_curve, name)[kept] for name in names})
     shown = dataclasses.replace(whole, light_curve=curve, is_used=whole.is_used[kept])
     assert ">days from peak<" in plot.svg(shown, (), "x")

@@ -21,7 +21,9 @@ def curve(*seasons: tuple[float, int, float], band: str = "r", sign: bool = True
     # 0.1 mag of scatter
     wobble = [level + 0.1 * np.sin(2.4 * np.arange(n)) for _, n, level in seasons]
     n = len(times)
-    return LightCurve(times, np.full(n, band), np.concatenate(wobble), np.full(n, 0.1), np.full(n, sign))
+    return LightCurve.of_magnitudes(
+        times, np.full(n, f"z{band}"), np.concatenate(wobble), np.full(n, 0.1), np.full(n, sign)
+    )
 
 
 def bands(*curves: LightCurve) -> LightCurve:
@@ -107,7 +109,7 @@ def test_a_source_that_is_never_behind_the_sun_has_a_past_too():
     times = MJD_2026 + np.arange(0.0, 1000.0, 5.0)
     magnitudes = np.where(times < times[-1] - 20, 19.0 + 0.1 * np.sin(times), 17.0)
     n = len(times)
-    found = history(LightCurve(times, np.full(n, "r"), magnitudes, np.full(n, 0.1), np.ones(n, dtype=bool)))
+    found = history(LightCurve.of_magnitudes(times, np.full(n, "zr"), magnitudes, np.full(n, 0.1), np.ones(n)))
     assert found.n_earlier_seasons == 0
     assert found.brighter_mag == pytest.approx(2.0, abs=0.15)
 

@@ -27,7 +27,7 @@ from tests.hostile_records import hostile_records, texts
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 ABSENCES = (None, math.nan, "", " ", "None", "null", "NaN", "nan", -999, -999.0, "-999", -9999.0, -99.0)
-LIMITS = ("limit_time_mjd", "limit_band", "limit_magnitude")
+LIMITS = ("limit_time_mjd", "limit_band", "limit_flux_njy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,7 +294,7 @@ def said(transient: Transient | str) -> object:
         values |= {
             name: getattr(curve, name).tolist() for name in LightCurve.__dataclass_fields__ if name not in LIMITS
         }
-        values["magnitude_error"] = np.nan_to_num(curve.magnitude_error, nan=-1.0).tolist()
+        values["flux_error_njy"] = np.nan_to_num(curve.flux_error_njy, nan=-1.0).tolist()
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
 
@@ -329,7 +329,7 @@ def test_a_date_is_a_date_in_all_its_spellings_to_the_digits_that_it_has(records
             continue
         if expected.light_curve is not None:
             assert found.light_curve.time_mjd == pytest.approx(expected.light_curve.time_mjd, abs=1e-8)
-            assert found.light_curve.magnitude.tolist() == expected.light_curve.magnitude.tolist()
+            assert found.light_curve.flux_njy.tolist() == expected.light_curve.flux_njy.tolist()
         assert dict(found.features) == pytest.approx(dict(expected.features), rel=1e-3, abs=1e-4)
         assert (found.n_det, found.n_det_good) == (expected.n_det, expected.n_det_good)
 

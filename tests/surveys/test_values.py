@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator.surveys.values import Bands, floats, is_absent, julian_date, number, shown, sign_of, whole_number
+from annotator.bands import BANDS
+from annotator.surveys.values import BandSpellings, floats, is_absent, julian_date, number, shown, sign_of, whole_number
 
-BANDS = Bands({1: "g", 2: "r", 3: "i"}, ("ztf", "z"))
+SPELLINGS = BandSpellings({1: BANDS["zg"], 2: BANDS["zr"], 3: BANDS["zi"]}, ("ztf", "z"))
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
@@ -40,7 +41,7 @@ def test_an_array_of_anything_holds_the_numbers_and_nan_for_the_rest(values):
     "value", ["g", "G", " g ", "ztfg", "ZTFg", "ZTF_g", "ztf-g", "zg", "g-ZTF", 1, 1.0, "1", "1.0"]
 )
 def test_every_spelling_of_a_band_is_that_band(value):
-    assert BANDS.letter(value) == "g"
+    assert SPELLINGS.name(value) == "zg"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_every_spelling_of_a_band_is_that_band(value):
     ],
 )
 def test_what_names_no_band_is_none(value):
-    assert BANDS.letter(value) is None
+    assert SPELLINGS.name(value) is None
 
 
 @pytest.mark.parametrize("value", ["t", "T", " true ", "True", "1", 1, 1.0, "1.0", "+", "+1", True, "positive", "yes"])
@@ -123,5 +124,5 @@ def test_a_whole_number_keeps_all_its_digits_and_a_float_is_none():
 
 @given(ANY)
 def test_anything_can_be_read_and_shown(value):
-    number(value), sign_of(value), BANDS.letter(value), is_absent(value), julian_date(value, value, value)
+    number(value), sign_of(value), SPELLINGS.name(value), is_absent(value), julian_date(value, value, value)
     assert len(shown(value)) < 60

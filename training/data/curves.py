@@ -15,7 +15,7 @@ from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import ConfigError
 from annotator.preprocess.lightcurve import MIN_DETECTIONS, Detections, usable_detections, within_grid
 from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, floats, physical, sign_of
-from annotator.surveys.ztf.candidates import SPELLINGS
+from annotator.surveys.ztf.candidates import MAGNITUDE_RANGE, SPELLINGS
 from annotator.surveys.ztf.tables import DETECTION, LIGHT_CURVE_COLUMNS
 from annotator.tables import contents
 from annotator.tables.header import Columns
@@ -166,10 +166,10 @@ def _labels(path: Path) -> "DataFrame":
 def _light_curve(part) -> LightCurve:
     columns = (DETECTION.time_jd, DETECTION.magnitude, DETECTION.magnitude_error)
     time_jd, magnitude, magnitude_error = (floats(part[name].tolist()) for name in columns)
-    return LightCurve(
+    return LightCurve.of_magnitudes(
         time_mjd=physical(time_jd, *JD_RANGE) - JD_MINUS_MJD,
-        band=np.array([SPELLINGS.letter(value) or "" for value in part[DETECTION.band_number].tolist()], dtype=str),
-        magnitude=magnitude,
+        band=np.array([SPELLINGS.name(value) or "" for value in part[DETECTION.band_number].tolist()], dtype=str),
+        magnitude=physical(magnitude, *MAGNITUDE_RANGE),
         magnitude_error=magnitude_error,
-        is_positive=np.array([sign_of(value) is True for value in part[DETECTION.sign].tolist()], dtype=bool),
+        sign=np.array([1 if sign_of(value) is True else -1 for value in part[DETECTION.sign].tolist()]),
     )

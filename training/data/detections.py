@@ -57,13 +57,13 @@ def read_detections(curves: Path, wanted: Collection[str]) -> Seen:
         rows = rows.assign(group="all")
     found: dict[str, list[Detection]] = {}
     for object_id, jd, band_number, magnitude, error, sign in rows[[*LIGHT_CURVE_COLUMNS]].itertuples(index=False):
-        band = SPELLINGS.letter(band_number)
+        band = SPELLINGS.name(band_number)
         if band is None:
             continue
         found.setdefault(object_id, []).append(
             Detection(
                 jd=jd,
-                is_g=band == "g",
+                is_g=band == "zg",
                 magnitude=magnitude,
                 magnitude_error=error if error > 0 else None,
                 is_positive=sign_of(sign) is True,

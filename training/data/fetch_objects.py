@@ -23,7 +23,7 @@ from annotator.lasair.api import LasairApi
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.preprocess.triplet import CHANNELS
 from annotator.surveys.values import JD_MINUS_MJD
-from annotator.surveys.ztf.candidates import BANDS
+from annotator.surveys.ztf.candidates import FILTERS
 from annotator.surveys.ztf.record import ZTF
 from annotator.surveys.ztf.tables import (
     DETECTION,
@@ -250,7 +250,7 @@ def _parsed(answers: Mapping[str, Mapping[str, Any]], result: Fetched) -> dict[s
 
 
 def _curve_rows(object_id: str, curve: LightCurve) -> Iterable[tuple[object, ...]]:
-    band_number = {band: number for number, band in BANDS.items()}
+    band_number = {band.name: number for number, band in FILTERS.items()}
     for time_mjd, band, magnitude, error, is_positive in zip(
         curve.time_mjd, curve.band, curve.magnitude, curve.magnitude_error, curve.is_positive, strict=True
     ):
@@ -259,7 +259,7 @@ def _curve_rows(object_id: str, curve: LightCurve) -> Iterable[tuple[object, ...
 
 
 def _label_row(object_id: str, curve: LightCurve, row: Mapping[str, str]) -> dict[str, object]:
-    counts = {f"n_{band}": int((curve.band == band).sum()) for band in "gr"}
+    counts = {f"n_{letter}": int((curve.band == f"z{letter}").sum()) for letter in "gr"}
     labels = {name: row.get(name) or "" for name in ("type", "source_label")}
     said = {"source": SOURCE, "label_source": "", "best_group": "lasair"}
     return {OBJECT_ID_KEY: object_id, **labels, **said, **counts}

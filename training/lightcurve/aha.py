@@ -21,9 +21,9 @@ from torch import nn
 from annotator.errors import ConfigError
 from annotator.models.manifest import Manifest, Reference, Tensor
 from annotator.preprocess.lightcurve import (
-    BANDS,
     BANDWIDTH_FAR_DAYS,
     BANDWIDTH_NEAR_DAYS,
+    GRID_BANDS,
     GRID_DAYS,
     NEAR_PEAK_DAYS,
     SHAPE,
@@ -67,7 +67,7 @@ class AhaCurveModel(nn.Module):
     def __init__(self, train: NDArray[np.float32]) -> None:
         super().__init__()
         magnitude, weight = train[:, 0], train[:, 1]
-        values = [magnitude[:, band][weight[:, band] > 0] for band in range(len(BANDS))]
+        values = [magnitude[:, band][weight[:, band] > 0] for band in range(len(GRID_BANDS))]
         median = [float(np.median(v)) for v in values]
         mad = [float(np.median(np.abs(v - m))) or 1.0 for v, m in zip(values, median, strict=True)]
         self.register_buffer("median", torch.tensor(median).reshape(1, -1, 1))
@@ -105,7 +105,7 @@ def aha_tensor(curve: Detections) -> NDArray[np.float32] | None:
         return None
     bandwidth = np.where(np.abs(GRID_DAYS) <= NEAR_PEAK_DAYS, BANDWIDTH_NEAR_DAYS, BANDWIDTH_FAR_DAYS)
     result = np.zeros((2, *SHAPE), dtype=np.float32)
-    for number in range(len(BANDS)):
+    for number in range(len(GRID_BANDS)):
         chosen = in_window & (curve.band == number)
         if not chosen.any():
             continue

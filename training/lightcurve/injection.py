@@ -19,7 +19,7 @@ MIN_SIGNAL_TO_NOISE = 5.0
 MAX_ERROR_MAG = 2.5 / np.log(10) / MIN_SIGNAL_TO_NOISE
 
 _GP_SCALE_DAYS, _GP_AMPLITUDE_MAG, _GP_BAND_CORRELATION, _GP_MEAN_MAG, _GP_JITTER_MAG = 25.0, 1.0, 0.8, 3.0, 0.03
-_R = 1  # index of r in annotator.preprocess.lightcurve.BANDS
+_R = 1  # index of r in annotator.preprocess.lightcurve.GRID_BANDS
 
 Evolution = Callable[[np.random.Generator, NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]], NDArray]
 """Draws one object: (rng, days ``(n,)`` since about the peak, band, the supernova's smooth magnitudes) -> magnitudes

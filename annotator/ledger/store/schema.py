@@ -21,7 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-NEWEST = "0003"
+NEWEST = "0004"
 """The migration that a ledger of this release is at."""
 VERSION_TABLE = "ledger_version"
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.bands import BANDS
 from annotator.nights import day_of
-from annotator.preprocess.lightcurve import BANDS
+from annotator.preprocess.lightcurve import GRID_BANDS
 from annotator.reasons.reason import Reason
 from annotator.report.expected import ShownCurve
 from annotator.report.pages.thumbnails import BAND_COLOURS
@@ -226,8 +227,8 @@ def _shown_magnitudes(curve: ShownCurve, is_shown: NDArray[np.bool_], span: tupl
 def _groups(curve: ShownCurve, is_shown: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_], bool, bool]]:
     """Split detections by what they look like: band; whether filled, being positive; whether faint, being unused."""
     seen = curve.light_curve
-    for band in sorted(set(seen.band[is_shown].tolist())):
-        of_band = is_shown & (seen.band == band)
+    for band in sorted(set(curve.letter[is_shown].tolist())):
+        of_band = is_shown & (curve.letter == band)
         for is_positive in (False, True):
             for is_used in (False, True):
                 chosen = of_band & (seen.is_positive == is_positive) & (curve.is_used == is_used)
@@ -238,8 +239,8 @@ def _groups(curve: ShownCurve, is_shown: NDArray[np.bool_]) -> Iterator[tuple[st
 def _draw_limits(axes: "Axes", curve: ShownCurve, span: tuple[float, float], theme: Theme) -> None:
     seen = curve.light_curve
     days = seen.limit_time_mjd - curve.peak_mjd
-    for band in sorted(set(seen.limit_band.tolist())):
-        chosen = (seen.limit_band == band) & (days >= span[0]) & (days <= span[1])
+    for band in sorted(set(curve.limit_letter.tolist())):
+        chosen = (curve.limit_letter == band) & (days >= span[0]) & (days <= span[1])
         style = {"marker": "v", "markersize": 3.8, "markeredgewidth": 0, "alpha": 0.45, "zorder": 1.5}
         _marks(
             axes, days[chosen], seen.limit_magnitude[chosen], band, color=theme.bands.get(band, theme.muted), **style
@@ -251,10 +252,10 @@ def _draw_expected(axes: "Axes", curve: ShownCurve, span: tuple[float, float], t
         return
     days = curve.grid_mjd - curve.peak_mjd
     near = (days >= span[0] - 2) & (days <= span[1] + 2)
-    for number, band in enumerate(BANDS):
+    for number, band in enumerate(GRID_BANDS):
         if not curve.is_supported[number].any():
             continue
-        colour, expected = theme.bands[band], curve.expected_mag[number]
+        colour, expected = theme.bands[BANDS[band].letter], curve.expected_mag[number]
         _line(axes, days[near], expected[near], color=colour, linewidth=1.0, alpha=0.7, dashes=(4, 2.5))
         supported = np.where(curve.is_supported[number], expected, np.nan)
         _line(axes, days[near], supported[near], color=colour, linewidth=2.0, alpha=0.85)
@@ -286,6 +287,6 @@ def _ring_detections(axes: "Axes", curve: ShownCurve, reasons: Sequence[Reason],
     chosen = np.zeros(len(seen.time_mjd), dtype=bool)
     for first, last, band in _epochs(reasons):
         near = (seen.time_mjd >= first - _SAME_EPOCH_DAYS) & (seen.time_mjd <= last + _SAME_EPOCH_DAYS)
-        chosen |= near & curve.is_used & ((seen.band == band) if band else True)
+        chosen |= near & curve.is_used & ((curve.letter == band) if band else True)
     ring = {"marker": "o", "markersize": 10.5, "markerfacecolor": "none", "markeredgewidth": 1.1, "linestyle": "none"}
     _line(axes, seen.time_mjd[chosen] - curve.peak_mjd, seen.magnitude[chosen], color=theme.ink, zorder=4, **ring)

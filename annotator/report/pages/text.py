@@ -248,15 +248,19 @@ def legend(curve: ShownCurve, reasons: Sequence[Reason]) -> set[str]:
         "unused": not curve.is_used.all(),
         "reason": bool(reasons),
     }
-    return {*seen.band.tolist(), *seen.limit_band.tolist(), *(name for name, is_there in found.items() if is_there)}
+    return {
+        *curve.letter.tolist(),
+        *curve.limit_letter.tolist(),
+        *(name for name, is_there in found.items() if is_there),
+    }
 
 
 def describe_curve(object_id: str, curve: ShownCurve, reasons: Sequence[Reason]) -> str:
     """Say what a light curve's plot shows, for those who do not see it."""
     seen = curve.light_curve
     parts = [f"Light curve of {object_id}"]
-    for band in sorted(set(seen.band.tolist())):
-        parts.append(f"{int((seen.band == band).sum())} detections in {band}")
+    for band in sorted(set(curve.letter.tolist())):
+        parts.append(f"{int((curve.letter == band).sum())} detections in {band}")
     parts.append(f"{len(seen.limit_time_mjd)} upper limits")
     if len(seen.time_mjd):
         parts.append(f"peak {curve.peak_mag:.1f} mag on MJD {curve.peak_mjd:.1f}")

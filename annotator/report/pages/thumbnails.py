@@ -111,7 +111,7 @@ def light_curve_thumbnail(curve: ShownCurve) -> str:
     width, height = THUMBNAIL_SIDE
     seen = curve.light_curve
     is_near = np.abs(seen.time_mjd - curve.peak_mjd) <= 320
-    time, magnitude, band = seen.time_mjd[is_near], seen.magnitude[is_near], seen.band[is_near]
+    time, magnitude, band = seen.time_mjd[is_near], seen.magnitude[is_near], curve.letter[is_near]
     first, last = (time.min(), time.max()) if len(time) else (curve.peak_mjd, curve.peak_mjd)
     last = max(last, first + 10.0)
     limits = (seen.limit_time_mjd >= first - 10) & (seen.limit_time_mjd <= last + 10)

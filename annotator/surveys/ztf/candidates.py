@@ -18,10 +18,11 @@ import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
+from annotator.bands import BANDS
 from annotator.surveys.detections import SOLAR_SYSTEM_ARCSEC, Measurement, all_negative, each_once, of_solar_system
 from annotator.surveys.values import (
     JD_RANGE,
-    Bands,
+    BandSpellings,
     floats,
     is_absent,
     julian_date,
@@ -34,9 +35,9 @@ from annotator.surveys.values import (
 )
 from annotator.surveys.ztf.items import Candidate, OddCandidate, are_typed, candidates_of
 
-BANDS = {1: "g", 2: "r", 3: "i"}
-"""ZTF's filter numbers."""
-SPELLINGS = Bands(BANDS, ("ztf", "z", "p48", "palomarztf", "filter", "band"))
+FILTERS = {1: BANDS["zg"], 2: BANDS["zr"], 3: BANDS["zi"]}
+"""By ZTF's own number."""
+SPELLINGS = BandSpellings(FILTERS, ("ztf", "z", "p48", "palomarztf", "filter", "band"))
 """g, ztfg (sncosmo), zg (IRSA), p48g (SkyPortal), g-ZTF (TNS), Palomar/ZTF.g (SVO)."""
 
 MAGNITUDE_RANGE = (5.0, 26.0)
@@ -67,7 +68,7 @@ _RANGES = {
 """In which a value of a detection is physical."""
 _DATE, _MAGNITUDE, _ERROR, _RA, _DEC, _RB, _DRB, _SOLAR_SYSTEM = range(len(_RANGES))
 _LOW, _HIGH = np.array([*_RANGES.values()]).T[:, :, None]
-_LETTERS = np.array([BANDS.get(number, "") for number in range(256)])
+_NAMES = np.array([FILTERS[number].name if number in FILTERS else "" for number in range(256)])
 """By a filter's number."""
 _USUAL_SIGNS = {"t": 1, "f": -1}
 _OPTIONAL = {"sigmapsf": _ERROR, "ra": _RA, "dec": _DEC, "rb": _RB, "drb": _DRB}
@@ -93,7 +94,7 @@ class Measurements:
     numbers: NDArray[np.float64]
     """``(k, n)``: date, magnitude; and of detections what else is in the table of ranges, in its order."""
     band: NDArray[np.str_]
-    """One letter: g, r, i; empty where the item names none of them."""
+    """zg, zr, zi; empty where the item names none of them."""
     sign: NDArray[np.int8]
     """1 where the object was brighter than in the template, -1 where it was fainter, 0 where that is not said."""
 
@@ -247,8 +248,8 @@ def _bands(items: Sequence[Candidate]) -> NDArray[np.str_]:
     fids = [item.fid for item in items]
     if are_typed(items):
         with contextlib.suppress(TypeError, ValueError):  # one is no whole number, or none of a byte
-            return _LETTERS[np.frombuffer(bytes(fids), np.uint8)]
-    return np.array([SPELLINGS.letter(fid) or "" for fid in fids], dtype="<U1")
+            return _NAMES[np.frombuffer(bytes(fids), np.uint8)]
+    return np.array([SPELLINGS.name(fid) or "" for fid in fids], dtype=_NAMES.dtype)
 
 
 def _signs(items: Sequence[Candidate]) -> list[int]:

@@ -29,12 +29,12 @@ def light_curve(table: DetectionTable) -> LightCurve:
     seen, limits = table.detections, table.limits
     if not seen.sign.all():
         seen = seen.at(np.flatnonzero(seen.sign))
-    return LightCurve(
+    return LightCurve.of_magnitudes(
         time_mjd=seen.time_jd - JD_MINUS_MJD,
         band=seen.band,
         magnitude=seen.magnitude,
         magnitude_error=seen.magnitude_error,
-        is_positive=seen.sign > 0,
+        sign=seen.sign,
         limit_time_mjd=limits.time_jd - JD_MINUS_MJD,
         limit_band=limits.band,
         limit_magnitude=limits.magnitude,
@@ -55,7 +55,7 @@ def columns(table: DetectionTable) -> dict[str, float | int | None]:
     sign = seen.sign[packet].tolist()
     fields = (
         jd,
-        (seen.band[packet] == "g").tolist(),
+        (seen.band[packet] == "zg").tolist(),
         magnitude,
         _plain(error),
         [value < 0 for value in sign] if table.fades else [value > 0 for value in sign],

@@ -11,7 +11,7 @@ from annotator.models import ModalityScore, load_models
 from annotator.models.calibration import Calibration, Sampling
 from annotator.models.manifest import parse_manifest
 from annotator.preprocess.lightcurve import (
-    BANDS,
+    GRID_BANDS,
     GRID_DAYS,
     MIN_DETECTIONS,
     MIN_ERROR_MAG,
@@ -326,7 +326,7 @@ def test_the_aha_representation_extrapolates_from_one_detection_as_described():
     curve = Detections(60000 + days, band, np.array([20.0, 18, *np.full(8, 18.5), 19]), np.full(11, 0.1))
     tensor = aha_tensor(curve)
     far = np.abs(GRID_DAYS - 59.0) > 30
-    assert (tensor[1, BANDS.index("r")][far] > 0).sum() > 10
+    assert (tensor[1, GRID_BANDS.index("zr")][far] > 0).sum() > 10
     assert aha_tensor(curve.where(slice(0, 9))) is None
     model = AhaCurveModel(np.stack([tensor, tensor])).eval()
     assert torch.isfinite(model(torch.from_numpy(tensor[np.newaxis]))[0]).all()
