@@ -88,7 +88,7 @@ def run_demo(folder: Path, records: Path | None, keep: bool) -> int:
             n_objects, messages = _replayed(records, sandbox)
             what = f"{n_objects} recorded objects of {records}"
         else:
-            messages = filter_rows(sandbox.database, load_filter(SURVEY.input_filter))
+            messages = filter_rows(sandbox.database, load_filter(SURVEY.input_filter, SURVEY.name))
             what = f"{NIGHT_OBJECTS} SIMULATED objects"
         n_messages = broker.publish(STREAM, messages)
         print(f"An embedded Lasair is up at {sandbox.url}, with {what}.")
@@ -156,7 +156,7 @@ def _configure(folder: Path, sandbox: Sandbox, broker: StreamBroker, object_shar
 
 def _community_filters() -> list[FilterFile]:
     """Return the filters on annotations, what most people run first, what an operator checks last."""
-    filters = [item for item in list_filters() if item.annotators]
+    filters = [item for item in list_filters(SURVEY.name) if item.annotators]
     return sorted(filters, key=lambda item: (item.name != "tonights_anomalies", item.name == "artefacts"))
 
 

@@ -34,7 +34,7 @@ def wheel(tmp_path_factory) -> Path:
 def test_models_filters_and_the_example_are_in_the_wheel(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    shipped = {f"annotator/filters/{path.name}" for path in (ROOT / "filters").glob("*.sql")}
+    shipped = {f"annotator/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "filters").glob("*/*.sql")}
     models = ("features.onnx", "features.json", "MODEL_CARD.md", "known.npz", "KNOWN_CARD.md")
     models += ("worth.json", "WORTH_CARD.md")
     shipped |= {f"annotator/onnx_models/ztf/{name}" for name in models}

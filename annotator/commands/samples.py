@@ -17,6 +17,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="list the SQL filters, or print one as Lasair's form takes it",
     )
     command.add_argument("name", nargs="?", help="which filter to print")
+    command.add_argument(
+        "--survey", type=_survey_with_filters, default="ztf", metavar="NAME", help="whose Lasair they are for (ztf)"
+    )
     command.add_argument("--topic", help="the annotator's topic in it (default: that of the shipped filters)")
 
     command = add_command(
@@ -31,16 +34,26 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("--keep", action="store_true", help="leave the embedded Lasair up until interrupted")
 
 
+def _survey_with_filters(text: str) -> str:
+    """Read the name of a survey whose Lasair filters ship for."""
+    from annotator.lasair.filters import surveys_with_filters
+
+    if text not in (names := surveys_with_filters()):
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(names)}, found {text!r}")
+    return text
+
+
 def _filters(options: argparse.Namespace) -> int:
     from annotator.lasair.filters import as_form, for_topic, list_filters, load_filter
 
     if options.name:
-        shown = load_filter(options.name)
+        shown = load_filter(options.name, options.survey)
         print(as_form(shown if options.topic is None else for_topic(shown, options.topic)))
         return EXIT_OK
-    for item in list_filters():
+    for item in list_filters(options.survey):
         print(f"{item.name}\n    " + item.summary.strip().replace("\n", "\n    "))
-    print("\nPrint one as Lasair's form takes it with: aha-annotator filters NAME")
+    option = "" if options.survey == "ztf" else f" --survey {options.survey}"
+    print(f"\nPrint one as Lasair's form takes it with: aha-annotator filters NAME{option}")
     return EXIT_OK
 
 

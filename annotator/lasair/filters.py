@@ -82,8 +82,8 @@ def parse_filter(name: str, text: str) -> FilterFile:
     return FilterFile(name, "\n".join(header), parts["selected"], parts["tables"], parts["conditions"])
 
 
-def load_filter(name: str) -> FilterFile:
-    """Read a shipped filter by its name, or any other by the path of its ``.sql`` file.
+def load_filter(name: str, survey: str = "ztf") -> FilterFile:
+    """Read a shipped filter of a survey by its name, or any other by the path of its ``.sql`` file.
 
     Raises
     ------
@@ -96,18 +96,26 @@ def load_filter(name: str) -> FilterFile:
             return parse_filter(path.stem, path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"filter {name} cannot be read: {error}") from error
-    for known in list_filters():
+    shipped = list_filters(survey)
+    for known in shipped:
         if known.name == name:
             return known
-    names = ", ".join(known.name for known in list_filters())
+    names = ", ".join(known.name for known in shipped)
     raise ConfigError(
         f"no filter is called {name!r}; there are {names}; one of your own is given as the path of a .sql file"
     )
 
 
-def list_filters() -> list[FilterFile]:
-    """Read all shipped filters, by name."""
-    folder = files("annotator.filters")
+def surveys_with_filters() -> list[str]:
+    """Name the surveys whose Lasair filters ship for."""
+    return sorted(
+        path.name for path in files("annotator.filters").iterdir() if (path / "tonights_anomalies.sql").is_file()
+    )
+
+
+def list_filters(survey: str = "ztf") -> list[FilterFile]:
+    """Read all shipped filters of a survey's Lasair, by name."""
+    folder = files("annotator.filters") / survey
     paths = sorted((path for path in folder.iterdir() if path.name.endswith(".sql")), key=lambda path: path.name)
     return [parse_filter(path.name.removesuffix(".sql"), path.read_text(encoding="utf-8")) for path in paths]
 

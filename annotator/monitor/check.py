@@ -187,7 +187,7 @@ def _source(config: Config, api: LasairApi) -> Point:
                 return Point("source", False, f"group_id {source.group_id} {words}")
             name, record = f"stream {source.topic}", peek(source)
         else:
-            input_filter = load_filter(source.filter)
+            input_filter = load_filter(source.filter, api.survey.name)
             rows = api.query(input_filter.selected, input_filter.tables, input_filter.conditions, 1)
             name, record = f"filter {input_filter.name}", rows[0] if rows else None
     except AhaError as error:

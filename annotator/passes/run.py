@@ -364,9 +364,8 @@ def _batches(
     position = ledger.positions.of(source.name)
     if isinstance(source, StreamSource):
         return stream_batches(source, position, should_stop, clock)
-    found = query_batches(
-        api.query, api.survey, load_filter(source.filter), source.page_rows, source.reread_days, position, clock
-    )
+    filter_file = load_filter(source.filter, api.survey.name)
+    found = query_batches(api.query, api.survey, filter_file, source.page_rows, source.reread_days, position, clock)
     return _until(should_stop, found)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from annotator.sandbox.lasair.query_rules import build_query, check_query
+from annotator.sandbox.lasair.schema import ZTF, Schema
 
 _TABLE_AND_COLUMN = re.compile(r"([a-zA-Z0-9_\-]*)\.[a-zA-Z0-9_\-]*")
 
@@ -30,7 +31,7 @@ def form_tables(selected: str, annotators: Sequence[str] = ()) -> str:
     return f"{tables}, annotator:{'&'.join(annotators)}" if annotators else tables
 
 
-def saved_statement(selected: str, conditions: str, annotators: Sequence[str] = ()) -> str:
+def saved_statement(selected: str, conditions: str, annotators: Sequence[str] = (), schema: Schema = ZTF) -> str:
     """Save a filter through the form; return what is run on every batch of alerts, without its LIMIT.
 
     It takes sqlparse, which Lasair lays statements out with. No pass needs it: it comes with the extra `test`.
@@ -43,6 +44,6 @@ def saved_statement(selected: str, conditions: str, annotators: Sequence[str] = 
     import sqlparse
 
     tables = form_tables(selected, annotators)
-    check_query(selected, tables, conditions)
-    statement = build_query(selected, tables, conditions)
+    check_query(selected, tables, conditions, schema)
+    statement = build_query(selected, tables, conditions, schema)
     return sqlparse.format(statement, reindent=True, keyword_case="upper", strip_comments=True)
