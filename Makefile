@@ -44,6 +44,7 @@ models: $(VENV)/.development
 	$(BIN)/aha-train known --data $(DATA) --out onnx_models/ztf
 	$(BIN)/aha-train worth --out onnx_models/ztf --jobs 2
 	$(BIN)/aha-train stream-night --data $(DATA) $(into)
+	$(BIN)/aha-train young --data $(DATA) $(into) --comparisons
 
 recipes: $(VENV)/.development
 	$(BIN)/aha-train features --recipe aha --data $(DATA)/object_features.csv --out build/aha

@@ -36,7 +36,7 @@ def test_models_filters_and_the_example_are_in_the_wheel(wheel):
         names = set(archive.namelist())
     shipped = {f"annotator/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "filters").glob("*/*.sql")}
     models = ("features.onnx", "features.json", "MODEL_CARD.md", "known.npz", "KNOWN_CARD.md")
-    models += ("worth.json", "WORTH_CARD.md")
+    models += ("worth.json", "WORTH_CARD.md", "YOUNG_CARD.md")
     shipped |= {f"annotator/onnx_models/ztf/{name}" for name in models}
     shipped |= {"annotator/example.yaml", "annotator/sandbox/lasair/server.py", "training/data/fetch_table.py"}
     shipped |= {
@@ -44,7 +44,8 @@ def test_models_filters_and_the_example_are_in_the_wheel(wheel):
     }
     assert shipped <= names
     arrays = {name for name in names if name.endswith((".csv", ".parquet", ".npz"))}
-    assert arrays == {"annotator/onnx_models/ztf/known.npz"}  # names, types and latents: no data
+    # Names, types and latents, and shares with intervals: no data.
+    assert arrays == {"annotator/onnx_models/ztf/known.npz", "annotator/onnx_models/ztf/young.csv"}
     assert not [name for name in names if "test" in name]
 
 

@@ -92,12 +92,20 @@ def _parser() -> argparse.ArgumentParser:
         description="Score the real objects of a stream, each by models of a fold that did not see it; print flags by "
         "kind and the first thirty, and write STREAM_CARD.md beside the models.",
     )
-    options.path(night, "--data", "folder of the training data, with real_stream.csv", "DIR", required=True)
-    options.path(night, "--out", "folder of the model set", "DIR", required=True)
-    options.path(
-        night, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR", required=True
+    young = commands.add_parser(
+        "young",
+        help="replay objects from their first detection on, and say how many exotics and normals are flagged by when",
+        description="Replay known exotics and normals night by night, each asked of models of a fold that did not see "
+        "it, and simulated ones beside; print recall and false alarms by days since the first detection, and write "
+        "YOUNG_CARD.md and young.csv beside the models.",
     )
-    night.set_defaults(run=_stream_night)
+    young.add_argument("--comparisons", action="store_true", help="measure what was tried, too; takes minutes")
+    for command, run, needed in ((night, _stream_night, "real_stream.csv"), (young, _young, "lightcurves.parquet")):
+        options.path(command, "--data", f"folder of the training data, with {needed}", "DIR", required=True)
+        options.path(command, "--out", "folder of the model set", "DIR", required=True)
+        kept = "what features, lightcurve and triplet wrote with this option"
+        options.path(command, "--out-of-fold", kept, "DIR", required=True)
+        command.set_defaults(run=run)
     _add_fetching(commands.add_parser("fetch", help="build a labelled table from Lasair"))
     return parser
 
@@ -321,6 +329,12 @@ def _stream_night(arguments: argparse.Namespace) -> None:
     from training.stream_night.night import measure
 
     measure(arguments.data, arguments.out, arguments.out_of_fold)
+
+
+def _young(arguments: argparse.Namespace) -> None:
+    from training.young.young import measure
+
+    measure(arguments.data, arguments.out, arguments.out_of_fold, arguments.comparisons)
 
 
 def _fetch_features(arguments: argparse.Namespace) -> None:

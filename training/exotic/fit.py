@@ -119,7 +119,12 @@ def _booster(examples: Examples, settings: BoostingSettings, number: int, typica
         weight=np.tile(examples.weights, N_COPIES) / N_COPIES,
         nthread=1,
     )
-    parameters = {
+    return xgboost.train(booster_parameters(settings, number), data, settings.n_trees)
+
+
+def booster_parameters(settings: BoostingSettings, number: int) -> dict[str, object]:
+    """Return what XGBoost grows the trees of one of the boosters by."""
+    return {
         "objective": "binary:logistic",
         "base_score": 0.5,
         "tree_method": "hist",
@@ -133,7 +138,6 @@ def _booster(examples: Examples, settings: BoostingSettings, number: int, typica
         "seed": settings.seed * 1000 + number,
         "nthread": 1,  # a sum over threads depends on how many there are
     }
-    return xgboost.train(parameters, data, settings.n_trees)
 
 
 def chosen(examples: Examples, settings: BoostingSettings) -> BoostingSettings:

@@ -8,6 +8,7 @@ from training.lightcurve.aha import AhaCurveSettings
 from training.lightcurve.card import TARGETS
 from training.metrics import ranking as evaluate
 from training.report import heads as report_heads
+from training.report import young as report_young
 from training.report.layout import Block, Bullets, Figure, Grid, Heading, Paragraph
 from training.report.measure import STAMP_INJECTIONS
 from training.triplet import aha as triplet_aha
@@ -36,7 +37,8 @@ def document(report: Mapping, plots: Mapping[str, bytes]) -> list[Block]:
     ]
     for name, modality in report["modalities"].items():
         blocks += _modality(name, modality, plots)
-    return blocks + report_heads.blocks(report["beside_the_scores"], plots)
+    blocks += report_heads.blocks(report["beside_the_scores"], plots)
+    return blocks + report_young.blocks(report.get("young", ()))
 
 
 INTRODUCTION = (

@@ -20,6 +20,7 @@ from training.report import layout as report_layout
 from training.report import measure as report_measure
 from training.report import page as report_page
 from training.report import plots as report_plots
+from training.report import young as report_young
 from training.report.measure import AHA, FRESH, SHIPPED
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def measure(data: Path, models: Path | None, beside: Path | None) -> dict:
     dict
         ``model_set`` and ``modalities``: by name, ``missing`` (what is not there, and why), ``model`` (None where there
         is none), ``rankings``, ``injections``, ``false_alarms`` and ``dependence``, each empty where not known;
-        ``beside_the_scores``: :func:`training.report.heads.measure`.
+        ``beside_the_scores``: :func:`training.report.heads.measure`; ``young``: :func:`training.report.young.read`.
     """
     model_set = load_models(models, SURVEY)
     modalities = {}
@@ -94,6 +95,7 @@ def measure(data: Path, models: Path | None, beside: Path | None) -> dict:
         "survey": SURVEY,
         "modalities": modalities,
         "beside_the_scores": report_heads.measure(model_set, data),
+        "young": report_young.read(models),
     }
 
 
