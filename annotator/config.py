@@ -105,6 +105,8 @@ class FileSource(Typed, tag_field="kind", tag="file"):
     """Objects come from a file of recorded records."""
 
     path: Path
+    schemas: Path | None = None
+    """A folder of the survey's Avro schemas, for a packet that names its own by a number."""
 
 
 class StreamSource(Typed, tag_field="kind", tag="stream"):
@@ -118,6 +120,8 @@ class StreamSource(Typed, tag_field="kind", tag="stream"):
     broker: Broker = "kafka.lsst.ac.uk:9092"
     batch_messages: Annotated[int, Meta(ge=1, le=10_000)] = 500
     """Messages that are scored and written to the ledger at a time."""
+    schemas: Path | None = None
+    """A folder of the survey's Avro schemas, for a stream of alert packets, which name theirs by a number."""
 
     @property
     def name(self) -> str:

@@ -133,7 +133,7 @@ def test_what_is_secret_in_a_wrong_url_is_not_repeated(tmp_path, url):
         ),
         ("token", "abc", "aha.yaml: token must not be in the file: set the environment variable LASAIR_TOKEN"),
         ("lasair.token", "abc", "lasair.token must not be in the file: set the environment variable LASAIR_TOKEN"),
-        ("survey", "lsstt", "survey must be one of ztf; found 'lsstt'"),
+        ("survey", "lsstt", "survey must be one of lsst, ztf; found 'lsstt'"),
         (
             "lasair.calls_per_hour",
             "many",

@@ -35,13 +35,17 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="fetch cutouts that records give as URLs from this host; can be repeated (default: the survey's Lasair)",
     )
     command.add_argument(
+        "--schemas", type=Path, metavar="DIR", help="the survey's Avro schemas, for packets that do not carry theirs"
+    )
+    command.add_argument(
         "--cutout-cache", type=Path, metavar="DIR", help="keep fetched cutouts here (default: nowhere)"
     )
     command.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
-        help="JSON lines, a JSON array, one object, a table (CSV and its kin, VOTable, ECSV, FITS, Parquet), or -",
+        help="JSON lines, a JSON array, one object, a table (CSV and its kin, VOTable, ECSV, FITS, Parquet), alert "
+        "packets in Avro, or -",
     )
 
     command = add_command(commands, "once", _once, help="make one pass over the source, annotate, and exit")
@@ -103,7 +107,8 @@ def _score(options: argparse.Namespace) -> int:
         folder = None if name == "-" else Path(name).parent
         cutouts = CutoutFetcher(hosts, cache=cache, folder=folder)
         count = refused = 0
-        for line in score_lines(read_records(name, SURVEYS[options.survey]), models, DecisionConfig(), cutouts):
+        records = read_records(name, SURVEYS[options.survey], schemas=options.schemas)
+        for line in score_lines(records, models, DecisionConfig(), cutouts):
             print(line.text)
             count += 1
             refused += line.is_refused

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from annotator.errors import AhaError, ModelError
+from annotator.errors import AhaError, ConfigError, ModelError
 from annotator.models import worth as worth_weights
 from annotator.models.files import check_identity, open_graph, read_file
 from annotator.models.heads import HEADS, load_head
@@ -49,6 +49,8 @@ def load_models(folder: Path | None, survey: str, beside: Collection[str] = BESI
 
     Raises
     ------
+    ConfigError
+        If this package ships none for the survey.
     ModelError
         If there are none, or one is damaged, changed, of another survey, preprocessing or model set, or does not
         reproduce its reference records.
@@ -98,13 +100,15 @@ def place_of_models(folder: Path | None, survey: str) -> Traversable:
 
     Raises
     ------
+    ConfigError
+        If this package ships none for the survey.
     ModelError
-        If there is no such folder, or this package ships none for the survey.
+        If there is no such folder.
     """
     if folder is None:
         shipped = importlib.resources.files("annotator.onnx_models") / survey
         if not shipped.is_dir():
-            raise ModelError(f"expected models for survey {survey!r}, this package ships none; name a folder of models")
+            raise ConfigError(f"no models for survey {survey} yet: this package ships none; name a folder of your own")
         return shipped
     if not folder.is_dir():
         raise ModelError(f"expected a folder of models at {folder}, found none; name the folder that holds them")

@@ -180,7 +180,7 @@ def _source(config: Config, api: LasairApi) -> Point:
     source = config.source
     try:
         if isinstance(source, FileSource):
-            name, record = str(source.path), next(read_records(source.path, api.survey), None)
+            name, record = str(source.path), next(read_records(source.path, api.survey, schemas=source.schemas), None)
         elif isinstance(source, StreamSource):
             if source.group_id == EXAMPLE_GROUP_ID:
                 words = "is the example's, and groups are shared by all users of the broker: choose one of your own"

@@ -360,7 +360,7 @@ def _batches(
 ) -> Iterator[Batch]:
     """Read the source until its present end, or until the batch in hand when it has to stop."""
     if isinstance(source, FileSource):
-        return _until(should_stop, file_batches(source.path, api.survey))
+        return _until(should_stop, file_batches(source.path, api.survey, source.schemas))
     position = ledger.positions.of(source.name)
     if isinstance(source, StreamSource):
         return stream_batches(source, position, should_stop, clock)

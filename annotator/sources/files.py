@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from annotator.errors import SourceError
 from annotator.preprocess.features import MIN_FEATURES
+from annotator.sources import avro
 from annotator.sources.records import Batch, Unreadable, decoded
 from annotator.surveys.survey import Survey
 from annotator.tables import contents
@@ -21,18 +22,22 @@ BATCH_RECORDS = 500
 """Records of a file that are scored and written to the ledger at a time."""
 
 
-def read_records(path: Path | str, survey: Survey, stdin: BinaryIO | None = None) -> Iterator[object]:
+def read_records(
+    path: Path | str, survey: Survey, stdin: BinaryIO | None = None, schemas: Path | None = None
+) -> Iterator[object]:
     """Read a file of records one by one, in order.
 
     Parameters
     ----------
     path
         JSON lines, a JSON array, or JSON objects one after another; or a table of flat rows (:mod:`annotator.tables`);
-        packed by gzip or not. "-" stands for standard input.
+        or alert packets in Avro (:mod:`annotator.sources.avro`); packed by gzip or not. "-" stands for standard input.
     survey
         Whose records they are: a table must have columns of its own.
     stdin
         What "-" means.
+    schemas
+        A folder of the survey's schemas, for a packet that names its own by a number.
 
     Yields
     ------
@@ -49,16 +54,22 @@ def read_records(path: Path | str, survey: Survey, stdin: BinaryIO | None = None
     name = "standard input" if str(path) == "-" else str(path)
     try:
         if str(path) == "-":
-            yield from _read(name, contents.unpacked(stdin or sys.stdin.buffer), survey, is_kept=False)
+            yield from _read(name, contents.unpacked(stdin or sys.stdin.buffer), survey, schemas, is_kept=False)
             return
         with open(path, "rb", contents.HEAD_BYTES) as file:
-            yield from _read(name, contents.unpacked(file), survey)
+            yield from _read(name, contents.unpacked(file), survey, schemas)
     except contents.UNREADABLE as error:
         raise SourceError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _read(name: str, stream: BinaryIO, survey: Survey, is_kept: bool = True) -> Iterator[object]:
+def _read(name: str, stream: BinaryIO, survey: Survey, schemas: Path | None, is_kept: bool = True) -> Iterator[object]:
     head = contents.head_of(stream)
+    if avro.is_container(head):
+        yield from avro.container_records(name, stream)
+        return
+    if avro.is_framed(head):
+        yield avro.framed_record(stream.read(), schemas)
+        return
     kind = contents.kind_of(name, head)
     if kind is not Kind.JSON:
         if head.strip():
@@ -144,11 +155,11 @@ def _bare(line: bytes) -> bytes:
     return line.strip(b" \t\r\n\x0b\x0c\x1e").removeprefix(codecs.BOM_UTF8)  # RFC 7464 begins records with 0x1E
 
 
-def file_batches(path: Path, survey: Survey) -> Iterator[Batch]:
+def file_batches(path: Path, survey: Survey, schemas: Path | None = None) -> Iterator[Batch]:
     """Read a recorded file in batches; unchanged objects are skipped later, so it has no position to keep."""
     records: list[object] = []
     try:
-        for record in read_records(path, survey):
+        for record in read_records(path, survey, schemas=schemas):
             records.append(record)
             if len(records) == BATCH_RECORDS:
                 yield Batch(records)

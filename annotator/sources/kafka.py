@@ -150,7 +150,7 @@ class _Reader:
                         raise
                     break  # what was read is worth writing down; the next batch tells what is wrong
                 continue
-            records.append(record_of(message))
+            records.append(record_of(message, self._source.schemas))
             self._last[message.partition()] = message
         if self._clock is not None and self._last:
             self._clock.hear_past("Kafka", max(map(time_of, self._last.values())))

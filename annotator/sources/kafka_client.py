@@ -5,10 +5,12 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotator.config import StreamSource
 from annotator.errors import SourceError
+from annotator.sources.avro import framed_record, is_framed
 from annotator.sources.records import Unreadable, decoded
 from annotator.sources.stream_position import Mark, PartitionNow, StreamNow, StreamPosition
 
@@ -214,9 +216,11 @@ def time_of(message: "confluent_kafka.Message") -> float:
     return message.timestamp()[1] / 1000
 
 
-def record_of(message: "confluent_kafka.Message") -> object:
-    """Read what a message says."""
+def record_of(message: "confluent_kafka.Message", schemas: Path | None) -> object:
+    """Read what a message says: JSON, or Avro of a schema in a folder."""
     value = message.value()
+    if value and is_framed(value):
+        return framed_record(value, schemas)
     return decoded(value) if value else Unreadable("empty message", "")
 
 

@@ -67,4 +67,4 @@ def peek(source: StreamSource, timeout_s: float = ANSWER_S) -> object | None:
             found = messages_at(consumer, source, newest, timeout_s).values()
     except SourceError as error:
         raise SourceError(f"the stream {source.topic}: it cannot be read: {error}") from error
-    return next((record_of(message) for message in found if message is not None), None)
+    return next((record_of(message, source.schemas) for message in found if message is not None), None)

@@ -14,6 +14,7 @@ from annotator.lasair.filters import FilterFile
 from annotator.nights import MAX_AHEAD_DAYS, mjd_of
 from annotator.sources.records import Batch
 from annotator.surveys import Survey
+from annotator.surveys.values import TAI_MINUS_UTC_DAYS
 
 Query = Callable[[str, str, str, int], list[dict[str, Any]]]
 """selected, tables, conditions, limit -> rows."""
@@ -88,7 +89,8 @@ def query_batches(
 
 
 def _epoch_of(survey: Survey, unix_s: float) -> float:
-    return mjd_of(unix_s) + survey.epoch_minus_mjd
+    scale_days = TAI_MINUS_UTC_DAYS if survey.epoch_scale == "tai" else 0.0
+    return mjd_of(unix_s) + scale_days + survey.epoch_minus_mjd
 
 
 def _newest(survey: Survey, position: str | None, now: float) -> float | None:

@@ -1,12 +1,15 @@
 """What holds for the detections of any survey: each exposure counts once, and not all of them are the object's own."""
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, radians, sin
 
 import numpy as np
 from numpy.typing import NDArray
+
+from annotator.surveys.values import is_absent, shown
 
 SOLAR_SYSTEM_ARCSEC, SOLAR_SYSTEM_MAG = 5.0, 1.5
 """A detection so near to where a known solar-system object was, and as bright as that within so much, is of it."""
@@ -14,6 +17,8 @@ NAMELESS_ARCSEC = 2.0
 """As near it has to be where nobody says how bright that object was."""
 MAX_NAMELESS = 100
 """Where there are more of them they are no passers-by, and all stay."""
+MAX_APART_DEG = 60 / 3600
+"""Positions of an object further apart than this are of two places."""
 SAME_PLACE_ARCSEC = 0.5
 """Another detection so near speaks for a source that stays; what moves is seen once at a place."""
 
@@ -25,9 +30,10 @@ class Measurement:
     band: str
     time_days: float
     is_limit: bool
-    error_mag: float
-    """Infinity where it is unknown."""
-    magnitude: float
+    error: float
+    """In the survey's own unit; infinity where it is unknown."""
+    brightness: float
+    """In the survey's own unit."""
     sign: int
     identity: int | None
     """The survey's own number, where it is known to the last digit."""
@@ -35,7 +41,7 @@ class Measurement:
     @property
     def order(self) -> tuple:
         """By band and time, limits after detections, then by how well it is known."""
-        return (self.band, self.time_days, self.is_limit, self.error_mag, self.magnitude, self.sign)
+        return (self.band, self.time_days, self.is_limit, self.error, self.brightness, self.sign)
 
 
 def each_once(measurements: Sequence[Measurement], exposure_days: float) -> list[list[int]]:
@@ -87,6 +93,17 @@ def all_negative(sign: NDArray[np.int8]) -> bool:
     return bool((sign < 0).any() and not (sign > 0).any())
 
 
+def mostly_negative(sign: NDArray[np.int8]) -> bool:
+    """Tell whether an object was fainter than in its template at more detections than it was brighter: it fades.
+
+    Parameters
+    ----------
+    sign
+        Of each detection, ``(n,)``: 1, -1, or 0 where that is not said.
+    """
+    return int(np.count_nonzero(sign < 0)) > int(np.count_nonzero(sign > 0))
+
+
 def mean_direction(places_deg: Iterable[tuple[float, float]]) -> tuple[float, float] | None:
     """Return the direction of the mean of unit vectors, right ascension and declination in deg; None of none."""
     places = [(radians(ra_deg), radians(dec_deg)) for ra_deg, dec_deg in places_deg]
@@ -99,6 +116,43 @@ def mean_direction(places_deg: Iterable[tuple[float, float]]) -> tuple[float, fl
     ra_deg = math.degrees(math.atan2(total_y, total_x)) % 360.0
     # The remainder of what is a rounding below 0 is 360 itself.
     return 0.0 if ra_deg == 360.0 else ra_deg, math.degrees(math.atan2(total_z, math.hypot(total_x, total_y)))
+
+
+def is_elsewhere(own_deg: tuple[float, float], theirs_deg: tuple[float, float]) -> bool:
+    """Tell whether two positions are further apart than any detections of one object."""
+    across = abs(own_deg[0] - theirs_deg[0]) % 360.0
+    across = min(across, 360.0 - across) * cos(radians(theirs_deg[1]))
+    return math.hypot(across, own_deg[1] - theirs_deg[1]) > MAX_APART_DEG
+
+
+def unknown_values(
+    items: Sequence[object],
+    is_known: Mapping[str, NDArray[np.bool_]],
+    expected: Mapping[str, str],
+    what: str = "detections",
+) -> tuple[str, ...]:
+    """Name the values that are missing or none, a phrase for each field, with an example where there is one.
+
+    Parameters
+    ----------
+    items
+        Measurements, which have the fields as attributes.
+    is_known
+        Field to whether each of them has a value of it that is one.
+    expected
+        Field to what is said of a value that is none.
+    what
+        What the items are.
+    """
+    phrases = []
+    for name, known in is_known.items():
+        if known.all():
+            continue
+        values = [getattr(item, name) for item in itertools.compress(items, ~known)]
+        said = next((value for value in values if not is_absent(value)), None)
+        problem = f"{name} is missing" if said is None else f"{name} is {expected[name]} ({shown(said)})"
+        phrases.append(f"{problem} in {len(values)} of {len(items)} {what}")
+    return tuple(phrases)
 
 
 def of_solar_system(

@@ -1,7 +1,7 @@
 """What a survey is: one record for each, and whoever needs to know "which survey" asks it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from annotator.preprocess.features import Feature
@@ -11,6 +11,30 @@ from annotator.transient import Transient, Triplet
 _NUMBER = re.compile("[1-9][0-9]{0,18}")
 _END_OF_IDS = 2**63
 """An id that is a number has 64 bits: a larger one stops Lasair's own writer of annotations."""
+
+
+def number_id(value: object) -> str:
+    """Return an object id that is a number, as text; empty where it is none.
+
+    It keeps all its digits: it is taken from a whole number or from text, never from a float, which holds no more than
+    15 to 17.
+    """
+    if type(value) is int and abs(value) < _END_OF_IDS:
+        value = str(value)
+    value = value.strip() if isinstance(value, str) else ""
+    return value if _NUMBER.fullmatch(value) and int(value) < _END_OF_IDS else ""
+
+
+def ids_named(record: Mapping[str, object], id_column: str, parts: Sequence[str]) -> list[object]:
+    """Return what a record, and those of its parts, have for an object id, whatever it is, in the order of trust.
+
+    A stream may have the column in small letters.
+    """
+    own = [record[name] for name in (id_column, id_column.lower()) if name in record]
+    of_parts = [
+        part[id_column] for name in parts if isinstance(part := record.get(name), Mapping) and id_column in part
+    ]
+    return own + of_parts
 
 
 @dataclass(frozen=True)
@@ -32,6 +56,8 @@ class Survey:
     """What an object id looks like, as text."""
     id_is_number: bool
     """Whether Lasair's tables and messages have it as a whole number; here it is text all the same."""
+    id_parts: tuple[str, ...]
+    """Parts of a record that name it, too, where the record itself does not, the more trusted one first."""
     epoch_column: str
     """The epoch of the last detection, by which objects are read in order."""
     first_epoch_column: str
@@ -102,19 +128,11 @@ class Survey:
         return f"objects.{self.epoch_column}"
 
     def object_id(self, record: object) -> str:
-        """Return the object id that a record names, as text without blanks around it; empty where it names none.
-
-        A number keeps all its digits: it is taken from a whole number or from text, never from a float, which holds
-        no more than 15 to 17.
-        """
-        value = record.get(self.id_column) if isinstance(record, Mapping) else None
-        if self.id_is_number and type(value) is int and abs(value) < _END_OF_IDS:
-            value = str(value)
-        if not isinstance(value, str):
-            return ""
-        value = value.strip()
-        is_sound = not self.id_is_number or (_NUMBER.fullmatch(value) and int(value) < _END_OF_IDS)
-        return value if is_sound else ""
+        """Return the object id that a record names, as text without blanks around it; empty where it names none."""
+        named = ids_named(record, self.id_column, self.id_parts) if isinstance(record, Mapping) else []
+        if self.id_is_number:
+            return next((found for value in named if (found := number_id(value))), "")
+        return next((value.strip() for value in named[:1] if isinstance(value, str)), "")
 
     def id_value(self, object_id: str) -> int | str:
         """Return an object id as its Lasair's database and messages have it, and order it."""

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from annotator.bands import Band
 
 JD_MINUS_MJD = 2400000.5
+TAI_MINUS_UTC_DAYS = 37 / 86400
+"""Since 2017 (IERS, Bulletin C); no leap second has come since, and by 2035 none is to come any longer (CGPM 2022)."""
 JD_RANGE = (2447892.5, 2488069.5)
 """1990 to 2100: outside, it is no date of a survey."""
 _UNIX_EPOCH_JD = 2440587.5
@@ -138,16 +140,19 @@ class BandSpellings:
         The survey's own number of a band, to the band.
     prefixes
         What may stand before or after a band's letter, in lower case, letters and digits alone, such as ztf.
+    others
+        Bands without a number.
     """
 
-    def __init__(self, numbers: Mapping[int, Band], prefixes: Iterable[str]) -> None:
+    def __init__(self, numbers: Mapping[int, Band], prefixes: Iterable[str], others: Iterable[Band] = ()) -> None:
+        bands = (*numbers.values(), *others)
         self._of_number = {float(number): band.name for number, band in numbers.items()}
-        self._of_text = {band.letter: band.name for band in numbers.values()}
+        self._of_text = {band.letter: band.name for band in bands}
         for prefix in prefixes:
             self._of_text |= {
-                spelt: band.name for band in numbers.values() for spelt in (prefix + band.letter, band.letter + prefix)
+                spelt: band.name for band in bands for spelt in (prefix + band.letter, band.letter + prefix)
             }
-        self.expected = ", ".join([*map(str, numbers), *(band.letter for band in numbers.values())])
+        self.expected = ", ".join([*map(str, numbers), *(band.letter for band in bands)])
 
     def name(self, value: object) -> str | None:
         """Return a band's name, None where the value names none of the bands."""

@@ -21,8 +21,10 @@ from annotator.errors import RecordError
 from annotator.sandbox.lasair.answers import candidate
 from annotator.surveys import SURVEYS
 from annotator.surveys.json_values import decode, undecoded
+from annotator.surveys.lsst import shapes
 from annotator.surveys.ztf import parse as ztf_parse
 from annotator.transient import LightCurve, Transient
+from tests import lsst_recorded, lsst_records
 from tests.hostile_records import hostile_records, texts
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -34,8 +36,12 @@ LIMITS = ("limit_time_mjd", "limit_band", "limit_flux_njy")
 class Meaning:
     """What the fields of a survey's records mean."""
 
+    holders: tuple[str, ...]
+    """Parts of a record that hold lists of measurements, beside the record itself."""
     lists: tuple[str, ...]
     """Where measurements are."""
+    earlier: str
+    """The one of them that stands beside a single one."""
     one: str
     """Where a single one is."""
     numbers: tuple[str, ...]
@@ -45,8 +51,12 @@ class Meaning:
     """Spellings of each."""
     sign: str
     signs: tuple[tuple[object, ...], ...]
+    detection: tuple[str, ...]
+    """Fields of which a detection has one; none where all measurements are of one kind."""
     dates: tuple[tuple[str, float], ...]
     """The field, and the days by which it is more than the first."""
+    jd_less_first: float
+    """Days by which a Julian date is more than the first of them."""
     may_lack: tuple[str, ...]
     """Fields of a detection that another spelling of "none" leaves as they are where they say none."""
     of_detections: tuple[str, ...]
@@ -59,6 +69,10 @@ class Meaning:
 
 MEANINGS = {
     "ztf": Meaning(
+        holders=(),
+        earlier="prv_candidates",
+        detection=("candid", "sigmapsf"),
+        jd_less_first=0.0,
         lists=("candidates", "prv_candidates"),
         one="candidate",
         numbers=("jd", "magpsf", "sigmapsf", "ra", "dec", "rb", "drb", "diffmaglim", "ssdistnr", "ssmagnr"),
@@ -78,7 +92,28 @@ MEANINGS = {
         of_detections=("candid", "sigmapsf", "isdiffpos", "rb", "drb", "ra", "dec", "ssdistnr"),
         limit={"jd": 2458000.7, "fid": 1},
         row_numbers=(*(feature.name for feature in SURVEYS["ztf"].features), "ncand", "jdmin", "jdmax", "ramean"),
-    )
+    ),
+    "lsst": Meaning(
+        holders=("alert",),
+        earlier="prvDiaSources",
+        detection=(),
+        jd_less_first=2400000.5,
+        lists=(*shapes.DETECTED, *shapes.FORCED),
+        one="diaSource",
+        numbers=("midpointMjdTai", "psfFlux", "psfFluxErr", "ra", "dec", "decl", "reliability", "timeWithdrawnMjdTai"),
+        band="band",
+        bands=tuple(
+            (letter, letter.upper(), f"lsst{letter}", f"LSST_{letter}", f"{letter}-LSST", f"LSSTCam.{letter}")
+            for letter in "ugrizy"
+        ),
+        sign="isNegative",
+        signs=((False, True),),  # the flux has a sign itself
+        dates=(("midpointMjdTai", 0.0), ("midpointMjdTai", 2400000.5)),
+        may_lack=("psfFluxErr", "reliability", "ssObjectId", "timeWithdrawnMjdTai"),
+        of_detections=(),
+        limit={"midpointMjdTai": 61000.7, "band": "r"},
+        row_numbers=(*(feature.name for feature in SURVEYS["lsst"].features), "nDiaSources", "latestR", "ra", "decl"),
+    ),
 }
 
 
@@ -119,7 +154,7 @@ def recorded() -> Iterator[dict]:
 
 
 def of_real_data() -> Iterator[dict]:
-    """Some light curves, stamps' detections and rows."""
+    """Some light curves, stamps' detections and rows of ZTF."""
     pandas = pytest.importorskip("pandas")
     curves = pandas.read_parquet(SHARED / "data" / "lightcurves.parquet")
     names = curves["objectId"].unique()[::400]
@@ -134,17 +169,44 @@ def of_real_data() -> Iterator[dict]:
             yield {name: value for name, value in row.items() if value != ""}
 
 
-KINDS = {"simulated": None, "recorded": recorded, "real data": of_real_data}
+def of_rubin_s_data() -> Iterator[dict]:
+    """Light curves of deep fields, forced photometry and all, and of a filter's stream."""
+    pandas = pytest.importorskip("pandas")
+    for name in ("rubin_lightcurves.parquet", "rubin_lvra_lightcurves.parquet"):
+        curves = pandas.read_parquet(SHARED / "data" / "rubin" / name)
+        for object_id in curves["diaObjectId"].unique()[::30]:
+            curve = curves[curves["diaObjectId"] == object_id].rename(columns=OF_RUBIN_S_TABLES)
+            is_detected = curve["kind"] == "diaSource"
+            of_kind = {"diaSourcesList": curve[is_detected], "diaForcedSourcesList": curve[~is_detected]}
+            lists = {name: rows.drop(columns=["kind"]).to_dict("records") for name, rows in of_kind.items()}
+            yield {"diaObjectId": object_id, **lists}
 
 
-@pytest.fixture(params=[("ztf", kind) for kind in KINDS])
+OF_RUBIN_S_TABLES = {"id": "diaSourceId", "mjd": "midpointMjdTai"}
+
+
+def simulated_of_rubin(_: object) -> Iterator[dict]:
+    yield from lsst_records.records(12)
+
+
+KINDS = {
+    ("ztf", "simulated"): simulated,
+    ("ztf", "recorded"): recorded,
+    ("ztf", "real data"): of_real_data,
+    ("lsst", "simulated"): simulated_of_rubin,
+    ("lsst", "recorded"): lsst_recorded.recorded,
+    ("lsst", "real data"): of_rubin_s_data,
+}
+
+
+@pytest.fixture(params=KINDS, ids=" ".join)
 def records(request, night) -> tuple[str, list[dict]]:
     survey, kind = request.param
     if kind == "simulated":
-        return survey, list(simulated(night))
+        return survey, list(KINDS[request.param](night))
     if not SHARED.is_dir():
         pytest.skip(f"no real data at {SHARED}: these tests run where it is laid beside the checkout")
-    return survey, list(KINDS[kind]())
+    return survey, list(KINDS[request.param]())
 
 
 # Changes without meaning
@@ -152,33 +214,40 @@ def records(request, night) -> tuple[str, list[dict]]:
 
 def measurements(record: Mapping, meaning: Meaning) -> list[dict]:
     """Return the measurements of a record, to be changed in place."""
-    found = [item for name in meaning.lists for item in record.get(name) or ()]
+    found = [item for part in parts(record, meaning) for name in meaning.lists for item in part.get(name) or ()]
     return [item for item in [*found, record.get(meaning.one)] if isinstance(item, dict)]
+
+
+def parts(record: Mapping, meaning: Meaning) -> list[dict]:
+    """Return what of a record has lists of measurements."""
+    return [record, *(part for name in meaning.holders if isinstance(part := record.get(name), dict))]
 
 
 def is_none(value: object) -> bool:
     return value in ABSENCES or value != value
 
 
-def is_detection(item: Mapping) -> bool:
-    return not is_none(item.get("candid")) or not is_none(item.get("sigmapsf"))
+def is_detection(item: Mapping, meaning: Meaning) -> bool:
+    return not meaning.detection or any(not is_none(item.get(name)) for name in meaning.detection)
+
+
+def lists_of(record, meaning):
+    return [part[name] for part in parts(record, meaning) for name in meaning.lists if isinstance(part.get(name), list)]
 
 
 def other_order(record, meaning, draw):
-    for name in meaning.lists:
-        if isinstance(record.get(name), list):
-            draw.shuffle(record[name])
+    for items in lists_of(record, meaning):
+        draw.shuffle(items)
     keys = list(record)
     draw.shuffle(keys)
     return {key: record[key] for key in keys}
 
 
 def repeated(record, meaning, draw):
-    for name in meaning.lists:
-        if isinstance(record.get(name), list):
-            record[name] += copy.deepcopy(draw.choices(record[name], k=5)) if record[name] else []
+    for items in lists_of(record, meaning):
+        items += copy.deepcopy(draw.choices(items, k=5)) if items else []
     if isinstance(record.get(meaning.one), dict):
-        record["prv_candidates"] = [*(record.get("prv_candidates") or []), copy.deepcopy(record[meaning.one])]
+        record[meaning.earlier] = [*(record.get(meaning.earlier) or []), copy.deepcopy(record[meaning.one])]
     return record
 
 
@@ -189,16 +258,15 @@ def further_keys(record, meaning, draw):
 
 
 def limits_added(record, meaning, draw):
-    for name in meaning.lists:
-        if isinstance(record.get(name), list):
-            absences = [dict.fromkeys(meaning.of_detections, draw.choice(ABSENCES)) for _ in range(3)]
-            record[name] += [dict(meaning.limit), *(meaning.limit | absent for absent in absences)]
+    for items in lists_of(record, meaning):
+        absences = [dict.fromkeys(meaning.of_detections, draw.choice(ABSENCES)) for _ in range(3)]
+        items += [dict(meaning.limit), *(meaning.limit | absent for absent in absences)]
     return record
 
 
 def limits_spelt(record, meaning, draw):
     for item in measurements(record, meaning):
-        if not is_detection(item):
+        if not is_detection(item, meaning):
             item |= {name: draw.choice(ABSENCES) for name in meaning.of_detections}
     return record
 
@@ -244,7 +312,7 @@ def signs_spelt(record, meaning, draw):
 
 def absences_spelt(record, meaning, draw):
     for item in measurements(record, meaning):
-        if is_detection(item):
+        if is_detection(item, meaning):
             for name in meaning.may_lack:
                 if is_none(item.get(name)):
                     item[name] = draw.choice(ABSENCES)
@@ -260,7 +328,7 @@ def dates_spelt(record, meaning, draw):
         if first not in item or is_none(item[first]):
             continue
         days = float(item[first])
-        seconds = (days - 2440587.5) * 86400
+        seconds = (days + meaning.jd_less_first - 2440587.5) * 86400
         written = datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
         name, offset = draw.choice(others)
         without = {key: value for key, value in item.items() if key not in dict(meaning.dates) and key != "utc"}
@@ -305,7 +373,7 @@ def test_a_change_without_meaning_changes_nothing(records, change: Callable):
     for number, record in enumerate(originals):
         expected = said(read(survey, record))
         changed = change(copy.deepcopy(record), meaning, random.Random(number))
-        assert said(read(survey, changed)) == expected, record["objectId"]
+        assert said(read(survey, changed)) == expected, (number, change.__name__)
         n_read += not isinstance(expected, str)
     assert n_read > 5
 
@@ -316,7 +384,7 @@ def test_all_of_them_together_change_nothing(records):
         changed, draw = copy.deepcopy(record), random.Random(number)
         for change in draw.sample(EXACT, len(EXACT)):
             changed = change(changed, MEANINGS[survey], draw)
-        assert said(read(survey, changed)) == said(read(survey, record)), record["objectId"]
+        assert said(read(survey, changed)) == said(read(survey, record)), number
 
 
 def test_a_date_is_a_date_in_all_its_spellings_to_the_digits_that_it_has(records):
@@ -429,6 +497,20 @@ def test_one_odd_value_is_read_alike_whichever_way(night, field, odd):
     record = next(simulated(night))
     record["candidates"][0][field] = "HERE"
     require_one_outcome("ztf", json.dumps(record).replace('"HERE"', odd))
+
+
+@pytest.mark.parametrize("odd", [*ODD, '"NaN, null"', '"r"', "170000000000000002", "12.0"])
+@pytest.mark.parametrize("shape", ["row", "full", "object, added", "packet"])
+def test_one_odd_value_of_rubin_s_is_read_alike_whichever_way(shape, odd):
+    whole = lsst_records.shapes(lsst_records.rubin_object(3, n_nights=4))[shape]
+    meaning = MEANINGS["lsst"]
+    for field in (*meaning.numbers, "diaSourceId", "ssObjectId", "diaObjectId", "band", "another"):
+        record = copy.deepcopy(whole)
+        measured = measurements(record, meaning)
+        (measured[0] if measured else record)[field] = "HERE"
+        require_one_outcome("lsst", json.dumps(record).replace('"HERE"', odd))
+    for field in (*whole, "sherlock", "diaSourcesList", "alert"):
+        require_one_outcome("lsst", json.dumps(whole | {field: "HERE"}).replace('"HERE"', odd))
 
 
 def test_scores_are_the_same_as_well(night, all_models):

@@ -28,6 +28,8 @@ OF_RUBIN = """
     diaObjectId diaSourceId ssObjectId midpointMjdTai firstDiaSourceMjdTai lastDiaSourceMjdTai psfFlux psfFluxErr
     templateFlux scienceFlux latest_psfFlux latestR medianR nDiaSources nPosDiaSources diaObject diaSource
     diaSourcesList diaForcedSourcesList lasairData imageUrls
+    prvDiaSources prvDiaForcedSources diaForcedSource timeWithdrawnMjdTai nSourcesGood BBBRiseRate BBBFallRate BBBTemp
+    jump1 jump2 latestPairColourTemp penultimatePairColourTemp cutoutScience cutoutTemplate cutoutDifference
 """
 IN_SQL = "jdnow mjdnow"
 WORDS = frozenset(" ".join((OF_ZTF_OBJECTS, OF_ZTF_CANDIDATES, OF_SHERLOCK, OF_RUBIN, IN_SQL)).split())

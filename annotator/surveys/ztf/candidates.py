@@ -19,7 +19,14 @@ from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from annotator.bands import BANDS
-from annotator.surveys.detections import SOLAR_SYSTEM_ARCSEC, Measurement, all_negative, each_once, of_solar_system
+from annotator.surveys.detections import (
+    SOLAR_SYSTEM_ARCSEC,
+    Measurement,
+    all_negative,
+    each_once,
+    of_solar_system,
+    unknown_values,
+)
 from annotator.surveys.values import (
     JD_RANGE,
     BandSpellings,
@@ -28,7 +35,6 @@ from annotator.surveys.values import (
     julian_date,
     number,
     physical,
-    shown,
     sign_of,
     whole_number,
     within,
@@ -313,8 +319,8 @@ def _as_measurement(measured: Measurements, place: int, is_limit: bool) -> Measu
         band=str(measured.band[place]),
         time_days=float(measured.time_jd[place]),
         is_limit=is_limit,
-        error_mag=math.inf if math.isnan(error) else float(error),
-        magnitude=float(measured.magnitude[place]),
+        error=math.inf if math.isnan(error) else float(error),
+        brightness=float(measured.magnitude[place]),
         sign=int(measured.sign[place]),
         identity=None if is_limit else _identity(measured.items[place]),
     )
@@ -348,7 +354,7 @@ def _unreadable(seen: Sequence[Candidate], detections: Measurements) -> tuple[st
         "fid": detections.band != "",
         "isdiffpos": detections.sign != 0,
     }
-    return _named(seen, is_known)
+    return unknown_values(seen, is_known, _EXPECTED)
 
 
 def _unphysical(seen: Sequence[Candidate], numbers: NDArray[np.float64]) -> tuple[str, ...]:
@@ -360,19 +366,7 @@ def _unphysical(seen: Sequence[Candidate], numbers: NDArray[np.float64]) -> tupl
             values = map(attrgetter(name), seen)
             if sum(value is not None and value is not nan for value in values) > n_numbers[row]:
                 known[name] = is_number[row] | [is_absent(getattr(item, name)) for item in seen]
-    return _named(seen, known)
-
-
-def _named(items: Sequence[Candidate], is_known: Mapping[str, NDArray[np.bool_]]) -> tuple[str, ...]:
-    phrases = []
-    for name, known in is_known.items():
-        if known.all():
-            continue
-        values = [getattr(item, name) for item in itertools.compress(items, ~known)]
-        said = next((value for value in values if not is_absent(value)), None)
-        what = f"{name} is missing" if said is None else f"{name} is {_EXPECTED[name]} ({shown(said)})"
-        phrases.append(f"{what} in {len(values)} of {len(items)} detections")
-    return tuple(phrases)
+    return unknown_values(seen, known, _EXPECTED)
 
 
 def _at_solar_system_objects(items: Sequence[Candidate], n_detections: int) -> str:

@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from annotator.errors import MissingModalityError, RecordError, SolarSystemObjectError
 from annotator.preprocess.features import physical_features
 from annotator.preprocess.quantities import MAX_AGE_DAYS
+from annotator.surveys.detections import is_elsewhere
 from annotator.surveys.json_values import JsonObject
 from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, julian_date, number, shown, within
 from annotator.surveys.ztf.candidates import read_candidates
@@ -30,9 +31,6 @@ from annotator.transient import Modality, Transient
 
 SENTINEL = -999.0
 """What ZTF and AHA's databank write for "unknown"."""
-
-MAX_APART_DEG = 60 / 3600
-"""Positions of an object further apart than this are of two places."""
 
 MAX_NAMED = 4
 """Names of a record without an object id that are told."""
@@ -147,16 +145,9 @@ def _position(record: Mapping[str, object], computed: Mapping[str, float | None]
     dec_deg = within(number(record.get("decmean")) or None, -90.0, 90.0)
     if computed:
         theirs = (computed["ramean"], computed["decmean"])
-        if ra_deg is None or dec_deg is None or (None not in theirs and _is_elsewhere((ra_deg, dec_deg), theirs)):
+        if ra_deg is None or dec_deg is None or (None not in theirs and is_elsewhere((ra_deg, dec_deg), theirs)):
             return theirs
     return ra_deg, dec_deg
-
-
-def _is_elsewhere(own_deg: tuple[float, float], theirs_deg: tuple[float, float]) -> bool:
-    """Tell whether two positions are further apart than any detections of one object."""
-    across = abs(own_deg[0] - theirs_deg[0]) % 360.0
-    across = min(across, 360.0 - across) * math.cos(math.radians(theirs_deg[1]))
-    return math.hypot(across, own_deg[1] - theirs_deg[1]) > MAX_APART_DEG
 
 
 def _numbers(columns: Mapping[str, object]) -> tuple[dict[str, float], list[str]]:

@@ -24,6 +24,7 @@ ZTF = Survey(
     id_column="objectId",
     id_pattern=re.compile(r"ZTF\d\d[a-z]{7}"),
     id_is_number=False,
+    id_parts=(),
     epoch_column="jdmax",
     first_epoch_column="jdmin",
     epoch_minus_mjd=JD_MINUS_MJD,

@@ -1,0 +1,150 @@
+"""The views of one table of measurements: stamps, reliability, counts, mean position, and the light curve."""
+
+import base64
+import math
+
+import numpy as np
+
+from annotator.errors import MissingModalityError
+from annotator.preprocess.fits import read_stamp
+from annotator.preprocess.triplet import Measured
+from annotator.surveys.detections import mean_direction
+from annotator.surveys.lsst.shapes import STAMPS, Shape
+from annotator.surveys.lsst.sources import FADING_RELIABILITY, GOOD_RELIABILITY, SourceTable
+from annotator.surveys.values import whole_number
+from annotator.transient import CutoutReference, LightCurve, Triplet
+
+CUTOUT_HOST = "lasair.lsst.ac.uk"
+_CUTOUT = "https://{host}/fits/{source_id}_cutout{kind}/"
+"""With the slash: without it the host answers 301."""
+PIXEL_ARCSEC = 0.2
+"""Side of a pixel of the stamps."""
+_KINDS = ("Science", "Template", "Difference")
+
+
+def light_curve(table: SourceTable) -> LightCurve:
+    """Return what was measured; of an object that was not detected, nothing, whatever was measured where it is not."""
+    seen = table.detections
+    parts = (seen, table.forced) if len(seen) else (seen,)
+    time_mjd = np.concatenate([part.time_mjd for part in parts])
+    order = np.argsort(time_mjd, kind="stable")
+    is_forced = np.repeat([False, True][: len(parts)], [len(part) for part in parts])
+    return LightCurve(
+        time_mjd=time_mjd[order],
+        band=np.concatenate([part.band for part in parts])[order],
+        flux_njy=np.concatenate([part.flux_njy for part in parts])[order],
+        flux_error_njy=np.concatenate([part.flux_error_njy for part in parts])[order],
+        is_forced=is_forced[order],
+    )
+
+
+def measured(triplet: Triplet) -> Measured:
+    """Say that no model takes Rubin's stamps yet: their side is the object's own, and their pixel a fifth of ZTF's.
+
+    Raises
+    ------
+    MissingModalityError
+        Always.
+    """
+    raise MissingModalityError("no model takes stamps of Rubin yet")
+
+
+def counts(table: SourceTable) -> dict[str, int]:
+    """Count the detections; of good ones, which are positive, where Rubin says of all positive ones how good they are.
+
+    A negative difference that is clearly real is counted by itself.
+    """
+    seen, found = table.detections, {"n_det": len(table.detections)}
+    positive = seen.sign > 0
+    good = positive & (seen.reliability > GOOD_RELIABILITY)
+    if good.any() or not np.isnan(seen.reliability[positive]).any():
+        found["n_det_good"] = int(np.count_nonzero(good))
+    if len(seen):
+        fading = (seen.sign < 0) & (seen.reliability >= FADING_RELIABILITY)
+        found["n_det_fading"] = int(np.count_nonzero(fading))
+    return found
+
+
+def place_of_stamps(table: SourceTable) -> int | None:
+    """Return which detection's stamps are scored: the brightest positive one's, or the deepest of what fades."""
+    seen = table.detections
+    has_id = np.array([(whole_number(item.diaSourceId) or 0) > 0 for item in seen.items], dtype=bool)
+    flux = -seen.flux_njy if table.fades else seen.flux_njy
+    among = np.flatnonzero(has_id & (flux > 0))
+    return int(among[flux[among].argmax()]) if len(among) else None
+
+
+def reliability(table: SourceTable) -> dict[str, float]:
+    """Return how real Rubin takes the detection for whose stamps are scored; else the best, in favour of the object."""
+    seen, place = table.detections, place_of_stamps(table)
+    own = math.nan if place is None else float(seen.reliability[place])
+    if math.isnan(own):
+        side = -1 if table.fades else 1
+        own = float(np.fmax.reduce(seen.reliability[seen.sign == side], initial=math.nan))
+    return {} if math.isnan(own) else {"reliability": own}
+
+
+def mean_position(table: SourceTable) -> tuple[float, float] | None:
+    """Return where its detections are, right ascension and declination in deg; None where none of them says."""
+    seen = table.detections
+    known = ~np.isnan(seen.ra_deg) & ~np.isnan(seen.dec_deg)
+    return mean_direction(zip(seen.ra_deg[known].tolist(), seen.dec_deg[known].tolist(), strict=True))
+
+
+def cutouts(shape: Shape, table: SourceTable | None) -> CutoutReference | None:
+    """Find where an object's stamps are, as a record names them or as Lasair keeps them by the number of the detection.
+
+    Returns
+    -------
+    CutoutReference
+        None where the record says nothing of detections, or has its stamps itself.
+
+    Raises
+    ------
+    MissingModalityError
+        If it does, and yet there are none to use.
+    """
+    if STAMPS[0] in shape.stamps:
+        return None
+    place = None if table is None else place_of_stamps(table)
+    time_mjd = None if place is None else float(table.detections.time_mjd[place])
+    fades = table is not None and table.fades
+    if shape.stamps:
+        named = [shape.stamps.get(kind.lower(), shape.stamps.get(kind)) for kind in _KINDS]
+        if not all(isinstance(name, str) and name for name in named):
+            raise MissingModalityError("the record does not name three stamps")
+        return CutoutReference(*named, time_mjd, is_negative=fades)
+    if place is None:
+        return None
+    source_id = whole_number(table.detections.items[place].diaSourceId)
+    urls = (_CUTOUT.format(host=CUTOUT_HOST, source_id=source_id, kind=kind) for kind in _KINDS)
+    return CutoutReference(*urls, time_mjd, is_negative=fades)
+
+
+def _content(stamp: object) -> bytes:
+    """Return a stamp's file: as Avro has it, or in base 64, as a packet is kept in JSON."""
+    try:
+        return stamp if isinstance(stamp, bytes) else base64.b64decode(stamp, validate=True)
+    except (TypeError, ValueError) as error:
+        raise MissingModalityError("the packet lacks one of its three stamps, or has no file there") from error
+
+
+def triplet(shape: Shape, own: SourceTable) -> Triplet | None:
+    """Return the stamps that a packet has itself, which are of its own detection; None of none.
+
+    Parameters
+    ----------
+    own
+        The packet's own detection, by itself.
+
+    Raises
+    ------
+    MissingModalityError
+        If one of the three is missing, or is no image.
+    """
+    if STAMPS[0] not in shape.stamps:
+        return None
+    stamps = [_content(shape.stamps.get(name)) for name in STAMPS]
+    seen = own.detections
+    time_mjd = float(seen.time_mjd[0]) if len(seen) else None
+    return Triplet(*map(read_stamp, stamps), time_mjd, is_negative=bool(len(seen) and seen.sign[0] < 0))
