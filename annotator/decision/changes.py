@@ -39,7 +39,10 @@ def by_epoch(seen: Sequence[Seen]) -> list[Seen]:
 
 
 def changed(seen: Sequence[Seen], known: Mapping[str, ScoredState], model_set: str) -> list[Seen]:
-    """Leave out what was scored before, in this state or a later one.
+    """Leave out what was scored before, in this state or a later one, and what another record of the state has more of.
+
+    A stream may carry an object twice in one state, with its light curve and without, in either order and in one batch
+    or in two: the record with the light curve counts.
 
     Without epochs the order of the records has to tell: where a batch comes again after a crash, the state that was
     scored last is in it, and those before it were scored with it.
@@ -53,6 +56,8 @@ def changed(seen: Sequence[Seen], known: Mapping[str, ScoredState], model_set: s
     model_set
         Version of the models; an object that others scored counts as changed, in the same state or a later one.
     """
+    whole = {_epoch(item) for item in seen if _has_curve(item.digest) and item.transient.last_mjd is not None}
+    seen = [item for item in seen if _has_curve(item.digest) or _epoch(item) not in whole]
     last = dict(known)
     states = [ScoredState(item.digest, model_set, item.transient.last_mjd, None) for item in seen]
     scored_up_to = {
@@ -93,24 +98,46 @@ def is_older(mjd: float | None, than_mjd: float | None) -> bool:
     return mjd is not None and than_mjd is not None and mjd < than_mjd
 
 
+def _epoch(item: Seen) -> tuple[str, float | None]:
+    return item.transient.object_id, item.transient.last_mjd
+
+
 def _is_changed(state: ScoredState, known: ScoredState | None) -> bool:
     if known is None:
         return True
-    return _is_other(state, known) and not is_older(state.last_mjd, known.last_mjd)
+    return _is_other(state, known) and not (is_older(state.last_mjd, known.last_mjd) or _is_less(state, known))
+
+
+def _is_less(state: ScoredState, known: ScoredState) -> bool:
+    """Tell whether the same models have scored the same epoch with a light curve that its record lacks now."""
+    same = state.last_mjd is not None and (state.last_mjd, state.model_set) == (known.last_mjd, known.model_set)
+    return same and _has_curve(known.state) and not _has_curve(state.state)
 
 
 def _is_other(state: ScoredState, known: ScoredState) -> bool:
     return (state.state, state.model_set) != (known.state, known.model_set)
 
 
+_WITH_CURVE, _WITHOUT = "+", "-"
+
+
+def _has_curve(digest: str) -> bool:
+    """Tell by its digest whether a record carried a light curve."""
+    return digest.endswith(_WITH_CURVE)
+
+
 def state_digest(transient: Transient) -> str:
-    """Digest of everything about an object that a score, a decision or an annotation depends on."""
+    """Digest of everything about an object that a score, a decision or an annotation depends on.
+
+    Its last character says whether the record carried a light curve (+) or none (-); of a digest of an earlier release
+    nobody knows.
+    """
     content = {name: value for name, value in transient.__dict__.items() if name != "dates_ahead"}
     try:
         text = msgspec.json.encode(content, enc_hook=_plain, order="sorted")
     except (OverflowError, UnicodeError):  # what msgspec refuses takes ten times as long
         text = json.dumps(content, sort_keys=True, default=_plain).encode()
-    return hashlib.sha256(text).hexdigest()[:32]
+    return hashlib.sha256(text).hexdigest()[:31] + (_WITHOUT if transient.light_curve is None else _WITH_CURVE)
 
 
 def _plain(value: object) -> object:

@@ -1,0 +1,119 @@
+"""Messages of Rubin's stream through `score` and a pass: a line each, none lost, and of copies the whole one counts."""
+
+import json
+import random
+from types import MappingProxyType
+
+import msgspec
+import pytest
+
+from annotator.cli import main
+from annotator.decision.config import DecisionConfig
+from annotator.ledger import Ledger
+from annotator.models import ModelSet
+from annotator.passes.run import run_pass
+from annotator.passes.score_file import score_lines
+from annotator.report.pages.render import page_name
+from annotator.report.read import read_night
+from annotator.report.tables import to_table
+from annotator.sources.files import read_records
+from annotator.surveys import SURVEYS
+from tests import lsst_recorded
+from tests.lsst_records import rubin_object, shapes
+from tests.stand_ins import STAND_INS
+
+LSST = SURVEYS["lsst"]
+NOW = 1.79e9
+LARGEST = 2**63 - 1
+
+MODELS = ModelSet("aha-lsst-0.1", "lsst", MappingProxyType({"lightcurve": STAND_INS["lightcurve"]}))
+"""Models of Rubin's objects do not ship yet; this one says how many points a light curve has."""
+
+
+def written(folder, messages):
+    """Write a stream down as it came: integers for ids, NaN for what a source lacks."""
+    path = folder / "night.jsonl"
+    path.write_text("\n".join(map(json.dumps, messages)))
+    return path
+
+
+def scored(path):
+    lines = [json.loads(line.text) for line in score_lines(read_records(path, LSST), MODELS, DecisionConfig())]
+    return lines, [line for line in lines if "refused" not in line]
+
+
+@pytest.fixture
+def messages():
+    """Ten objects twice in a second, with `alert` and without, in either order; one has the largest id there can be."""
+    found, draw = [], random.Random(3)
+    for seed in range(10):
+        of_object = shapes(rubin_object(seed, n_nights=4, object_id=LARGEST if seed == 4 else None))
+        copies = [of_object["row"], of_object["full"]]
+        found += draw.sample(copies, 2)
+    return found
+
+
+@pytest.fixture
+def take(configure, sandbox, tmp_path, monkeypatch):
+    """Make one pass over messages; return its report and its configuration."""
+    # What stands in has no parts that could carry its score.
+    monkeypatch.setattr("annotator.passes.scoring.batch.reasons_of", lambda *_: {})
+
+    def take(messages):
+        written(tmp_path, messages)
+        config = configure(sandbox, source={"kind": "file", "path": "night.jsonl"}, decision={"watch_score": 0.0})
+        lasair = msgspec.structs.replace(config.lasair, endpoint="http://127.0.0.1:9/api")
+        config = msgspec.structs.replace(config, survey="lsst", lasair=lasair)
+        return run_pass(config, MODELS, clock=lambda: NOW), config
+
+    return take
+
+
+def test_score_prints_one_line_a_message_duplicates_too(messages, tmp_path):
+    lines, whole = scored(written(tmp_path, messages))
+    assert [line["objectId"] for line in lines] == [str(message["diaObjectId"]) for message in messages]
+    assert len(whole) == 10 and all("no light curve" in line["refused"] for line in lines if line not in whole)
+
+
+def test_in_a_pass_the_copy_with_the_light_curve_counts_whichever_came_first(messages, take):
+    report, config = take(messages)
+    assert (report.read, report.scored, report.refused) == (20, 10, 0)
+    with Ledger(config.ledger) as ledger:
+        kept = ledger.kept.snapshots([str(message["diaObjectId"]) for message in messages])
+    assert len(kept) == 10 and all(transient.light_curve is not None for _, transient in kept.values())
+
+
+def test_a_bare_copy_in_a_later_pass_takes_nothing_away(messages, take):
+    whole, bare = ([item for item in messages if ("alert" in item) is has] for has in (True, False))
+    assert take(whole)[0].scored == 10
+    assert take(bare)[0].scored == 0
+    assert take(whole)[0].scored == 0
+
+
+def test_an_id_of_19_digits_is_the_same_in_ledger_annotation_page_and_table(messages, take):
+    _, config = take(messages)
+    with Ledger(config.ledger) as ledger:
+        sent = ledger.outbox.last_sent([str(LARGEST)])
+    assert sent[str(LARGEST)].object_id == str(LARGEST)
+    night = read_night(config, MODELS, NOW)
+    assert str(LARGEST) in {item.object_id for item in night.candidates}
+    assert page_name(str(LARGEST)) == f"{LARGEST}.html"
+    for kind in ("csv", "votable"):
+        assert str(LARGEST) in to_table(night, kind)
+
+
+def test_where_no_models_ship_it_is_said_by_name(messages, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("annotator.models.load.importlib.resources.files", lambda _: tmp_path)
+    assert main(["score", "--survey", "lsst", str(written(tmp_path, messages))]) == 2
+    assert "no models for survey lsst yet" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not lsst_recorded.STREAM.is_dir(), reason=f"no real data at {lsst_recorded.SHARED}")
+def test_two_real_captures_are_scored_a_line_a_message_and_merged_in_a_pass(take, tmp_path):
+    paths = [lsst_recorded.STREAM / name for name in lsst_recorded.STREAM_FILES]
+    lines = [line for path in paths for line in scored(path)[0]]
+    assert len(lines) == 108 and len({line["objectId"] for line in lines}) == 75
+    assert sum("refused" not in line for line in lines) == 76
+    report, _ = take(lsst_recorded.stream_messages())
+    # The object that is in both captures is in one state there.
+    assert (report.read, report.refused, report.scored) == (108, 0, 75)
