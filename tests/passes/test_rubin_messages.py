@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from types import MappingProxyType
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from annotator.cli import main
 from annotator.decision.config import DecisionConfig
+from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger
 from annotator.models import ModelSet
 from annotator.passes.run import run_pass
@@ -117,3 +119,8 @@ def test_two_real_captures_are_scored_a_line_a_message_and_merged_in_a_pass(take
     report, _ = take(lsst_recorded.stream_messages())
     # The object that is in both captures is in one state there.
     assert (report.read, report.refused, report.scored) == (108, 0, 75)
+
+
+def test_the_input_filter_selects_all_that_is_read_of_a_row():
+    selected = load_filter(LSST.input_filter, "lsst").selected
+    assert {*LSST.needed_columns, *LSST.other_columns} <= {name.split(".")[-1] for name in re.split(r",\s*", selected)}
