@@ -244,13 +244,13 @@ def measured(normals: Asked, threshold: float) -> dict[str, dict[str, dict]]:
     found: dict[str, dict[str, dict]] = {}
     for name, values in normals.odds_hidden.items():
         found[name] = {
-            words: _ratio(normals.odds[rows], values[rows], normals.names[rows], None) for words, rows in parts.items()
+            words: ratio(normals.odds[rows], values[rows], normals.names[rows], None) for words, rows in parts.items()
         }
-        found[name][THRESHOLD] = _ratio(normals.odds, values, normals.names, threshold)
+        found[name][THRESHOLD] = ratio(normals.odds, values, normals.names, threshold)
     return found
 
 
-def _ratio(
+def ratio(
     odds: NDArray[np.float64], hidden: NDArray[np.float64], names: NDArray[np.str_], threshold: float | None
 ) -> dict:
     """Compare the shares at one value; where none is given, at that which a tenth exceed, in each draw anew."""
@@ -265,11 +265,11 @@ def _ratio(
     rng = np.random.default_rng(0)
     draws = [shares(drawn[transient]) for drawn in resamplings(int(transient.max()) + 1, N_BOOTSTRAP, rng)]
     ratios = [without / with_group for with_group, without in draws if with_group]
-    ratio = None
+    found = None
     if above and ratios:
         low, high = interval_of(ratios)
-        ratio = [round(float(number), 3) for number in (above_hidden / above, low, high)]
-    return {"n": len(odds), "above": int(above), "above_hidden": int(above_hidden), "ratio": ratio}
+        found = [round(float(number), 3) for number in (above_hidden / above, low, high)]
+    return {"n": len(odds), "above": int(above), "above_hidden": int(above_hidden), "ratio": found}
 
 
 def _quantile(ascending: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

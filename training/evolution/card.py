@@ -1,0 +1,150 @@
+"""The card of the head `exotic` on light-curve quantities: what its manifest knows, in words and tables."""
+
+from collections.abc import Mapping
+
+from annotator.models.heads import HeadManifest
+from annotator.preprocess.evolution import EVOLUTION
+from training.evolution.evaluate import BOTH
+from training.export.card_text import joined, percent, with_interval
+
+
+def exotic_card(manifest: HeadManifest) -> str:
+    """Write the card, in Markdown."""
+    return joined(
+        _what(manifest), _ranking(manifest), _left_out(manifest), _lack(manifest), _training(manifest), NATIVE, SOURCES
+    )
+
+
+def _what(manifest: HeadManifest) -> str:
+    said = percent(manifest.metrics["threshold"])
+    return f"""
+# {manifest.version}, revision {manifest.revision}: probability of being exotic, provisional
+
+Boosted trees that have learned which evolutions are those of superluminous supernovae (SLSN) and tidal disruption
+events (TDE). **Provisional**: no object of Rubin with a spectrum was seen in training, nor is any figure here of one.
+They are of PLAsTiCC's simulation and of ZTF's sky. An active galactic nucleus (AGN) is no exotic: they flood a stream.
+
+| | |
+|---|---|
+| model set | `{manifest.version}`, revision {manifest.revision} |
+| files | `exotic.onnx` ({manifest.graph_bytes:,} bytes, opset {manifest.opset}, sha256 `{manifest.graph_sha256}`), \
+`exotic.json` |
+| inputs | {len(manifest.inputs)} quantities of `annotator/preprocess/evolution.py`, NaN where missing: \
+{", ".join(quantity.name for quantity in EVOLUTION)} |
+| says nothing without | {manifest.needs} |
+| output | `probability` (n,): among objects like PLAsTiCC's training set, of which one in eight is exotic |
+| threshold | {manifest.threshold:.3f} and above: `anomaly`; of PLAsTiCC's training set {said} of the objects there \
+are exotic, out-of-fold; in a stream far fewer |
+| never an input | brightness, number of points, span, depth, band names, position, redshift, any name or class |
+"""
+
+
+def _row(name: str, found: Mapping, target: str = "") -> str:
+    counts = f"{found['n_exotic']}, {found['n_other']:,}"
+    if found["auc"] is None:
+        return f"| {name} | {counts} | | | {target} |"
+    return f"| {name} | {counts} | {with_interval(found['auc'])} | {with_interval(found['ap'])} | {target} |"
+
+
+_HEAD = ("| | exotics, others (states) | AUC | AP | target |", "|---|---|---|---|---|")
+
+
+def _ranking(manifest: HeadManifest) -> str:
+    simulated, real = manifest.metrics["simulated"], manifest.metrics["real"]
+    lines = [
+        "## Ranking",
+        "",
+        "Each state by a head that saw no state of its object; 95 % intervals by bootstrap over objects. PLAsTiCC's "
+        f"training set at one random epoch each; ZTF's objects, as ZTF saw them, at {manifest.training['real_epochs']} "
+        "each. Sources are never pooled: YSE and alert packets are those in which the catalogue does not tell the "
+        "class.",
+        "",
+        *_HEAD,
+        _row("PLAsTiCC", simulated["all"], "AUC 0.90, AP 0.70"),
+        *(_row(f"PLAsTiCC, {kind}", found) for kind, found in simulated["by_kind"].items()),
+        *(_row(f"PLAsTiCC, {points} points", found) for points, found in simulated["by_points"].items()),
+        _row("ZTF, within YSE and packets", real[BOTH], "AUC 0.82"),
+        *(_row(f"ZTF, {name}", found) for name, found in real.items() if name != BOTH),
+        "",
+        "A point is a night in a band. What is there and what is missing of an object's quantities, and nothing else, "
+        f"ranks PLAsTiCC with an AUC of {manifest.metrics['presence_auc']:.3f}.",
+    ]
+    return "\n".join(lines)
+
+
+def _left_out(manifest: HeadManifest) -> str:
+    targets = {"the sky": "AUC 0.79", "the simulator, against supernovae": "AUC 0.84"}
+    lines = [
+        "## Leave the simulator out, and leave the sky out",
+        "",
+        "A head that was trained on the one source alone, asked about the other. The sky is ZTF within YSE and "
+        "packets, by a head that knows PLAsTiCC only; the simulator is PLAsTiCC, by a head that knows ZTF's objects "
+        "only, put on Rubin's dates: it has never seen an AGN or a kilonova, nor any band but g and r.",
+        "",
+        *_HEAD,
+        *(_row(name, found, targets.get(name, "")) for name, found in manifest.metrics["left_out"].items()),
+    ]
+    return "\n".join(lines)
+
+
+def _lack(manifest: HeadManifest) -> str:
+    found = manifest.metrics["lack"]
+    columns = list(next(iter(found.values())))
+    rows = [f"| {group} | {' | '.join(_ratio(parts[name]) for name in columns)} |" for group, parts in found.items()]
+    lines = [
+        "## What is missing does not decide",
+        "",
+        f"Of PLAsTiCC's {next(iter(found.values()))['all']['n']:,} objects that are not exotic, as they are and with a "
+        "group of quantities hidden: how many times as many then exceed the value that a tenth of them exceed, and the "
+        "threshold; 95 % intervals by bootstrap over objects. What hiding does to the normals of other bins is taken "
+        "back. A head of which an interval is without 1, or a ratio 1.5 or more, is not written.",
+        "",
+        f"| hidden | {' | '.join(columns)} |",
+        f"|---|{'---|' * len(columns)}",
+        *rows,
+    ]
+    return "\n".join(lines)
+
+
+def _ratio(item: Mapping) -> str:
+    return with_interval(item["ratio"], 2) if item["ratio"] else f"none of {item['n']} above"
+
+
+def _training(manifest: HeadManifest) -> str:
+    training, settings = manifest.training, manifest.training["settings"]
+    simulated, real = (", ".join(f"{n} {kind}" for kind, n in training[name].items()) for name in ("simulated", "real"))
+    return f"""
+## Training
+
+Simulated: {simulated}. Real, of ZTF: {real}; each put on the dates and depths, in g and r, of a random position of the
+survey simulation, at a random brightness and stretched in time as if it were farther away
+(`training/data/carried.py`). {settings["n_epochs"]} random epochs of each, {training["states"]:,} states in all, of
+{100 * training["fewer_bands_probability"]:g} % only some bands and of {100 * training["shorter_probability"]:g} % only
+a part of the history; groups of quantities hidden at random, as often in both classes, and
+{100 * training["drop_probability"]:g} % beyond that. Split {training["split"]}.
+
+{settings["n_boosters"]} gradient boosters (XGBoost), of which the head says the mean, each of {settings["n_trees"]}
+trees of depth {settings["max_depth"]}, learning rate {settings["learning_rate"]:g}, exotics with
+{settings["exotic_share"]:g} of the weight, seed {settings["seed"]}, one thread. These settings were found while the
+figures above were in sight: they flatter a little. The log odds are calibrated on PLAsTiCC's out-of-fold labels (Platt
+1999).
+
+Repeat it: `aha-train exotic --survey lsst --data DIR --out DIR --fresh`, DIR with {", ".join(training["data"])}, the
+second one above it.
+"""
+
+
+NATIVE = """
+## How to make a native one
+
+Typed Rubin objects are within a token's reach: join Lasair's `objects` with `crossmatch_tns`. As soon as there are
+thirty of both kinds, measure this head on them alone, and believe that figure and not these.
+"""
+
+SOURCES = """
+## Sources
+
+PLAsTiCC: the PLAsTiCC team 2018, arXiv:1810.00001; Kessler et al. 2019, PASP 131, 094501. Survey simulation: Rubin's
+baseline v3.0. ZTF's light curves: the catalogues named in the card of the set `ztf`. XGBoost: Chen and Guestrin 2016,
+doi:10.1145/2939672.2939785.
+"""

@@ -1,0 +1,103 @@
+"""Light curves as they look at random epochs, in quantities: what is trained on, and one state each to measure by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotator.preprocess.evolution import evolution
+from annotator.transient import LightCurve
+from training.data.classified_curves import ClassifiedCurve, at_random_epoch, measured_where
+from training.data.folds import fold_of
+
+FEWER_BANDS_PROBABILITY = 0.3
+"""Of a state in training: only some of its bands, at least one, whatever the survey saw it in."""
+
+SHORTER_PROBABILITY = 0.3
+"""Of a state in training: nothing before a random one of its detections, as if its history were not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """Quantities of objects of known class, arrays of length ``(n,)`` but the first."""
+
+    values: NDArray[np.float32]
+    """``(n, len(EVOLUTION))``, NaN where missing."""
+    n_points: NDArray[np.int64]
+    n_bands: NDArray[np.int64]
+    days: NDArray[np.float64]
+    object_ids: NDArray[np.str_]
+    kinds: NDArray[np.str_]
+    sources: NDArray[np.str_]
+    is_exotic: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.folds)
+
+    def where(self, kept: NDArray) -> "States":
+        """Return some of them, by mask or index."""
+        return States(*(getattr(self, field.name)[kept] for field in fields(self)))
+
+
+def together(parts: Sequence[States]) -> States:
+    """Put states one after another."""
+    return States(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(States)))
+
+
+def states_of(curves: Sequence[ClassifiedCurve], light_curves: Sequence[LightCurve]) -> States:
+    """Compute the quantities of some states of objects; those of too few points are left out.
+
+    Parameters
+    ----------
+    curves
+        Who they are.
+    light_curves
+        What was seen of each.
+    """
+    found = evolution(light_curves)
+    whole = States(
+        values=found.values.astype(np.float32),
+        n_points=found.n_points,
+        n_bands=found.n_bands,
+        days=found.days,
+        object_ids=np.array([curve.object_id for curve in curves], dtype=str),
+        kinds=np.array([curve.kind for curve in curves], dtype=str),
+        sources=np.array([curve.source for curve in curves], dtype=str),
+        is_exotic=np.array([curve.is_exotic for curve in curves], dtype=bool),
+        folds=np.array([fold_of(curve.object_id) for curve in curves], dtype=np.int64),
+    )
+    return whole.where(found.is_known)
+
+
+def measured_states(curves: Sequence[ClassifiedCurve], seed: int) -> States:
+    """Return one state of each object, at a random epoch: whatever is measured, is measured on these."""
+    return states_of(
+        curves,
+        [at_random_epoch(curve.light_curve, np.random.default_rng([seed, i])) for i, curve in enumerate(curves)],
+    )
+
+
+def training_states(curves: Sequence[ClassifiedCurve], n_epochs: int, seed: int) -> States:
+    """Return so many states of each object, bands and history drawn at random."""
+    return together(
+        [
+            states_of(
+                curves, [_varied(c.light_curve, np.random.default_rng([seed, 1 + k, i])) for i, c in enumerate(curves)]
+            )
+            for k in range(n_epochs)
+        ]
+    )
+
+
+def _varied(curve: LightCurve, rng: np.random.Generator) -> LightCurve:
+    varied = at_random_epoch(curve, rng)
+    if rng.random() < FEWER_BANDS_PROBABILITY:
+        bands = np.unique(varied.band)
+        kept = rng.permutation(bands)[: rng.integers(1, len(bands) + 1)]
+        varied = measured_where(varied, np.isin(varied.band, kept))
+    detected = varied.time_mjd[~varied.is_forced]
+    if rng.random() < SHORTER_PROBABILITY and len(detected):
+        varied = measured_where(varied, varied.time_mjd >= rng.choice(detected))
+    return varied

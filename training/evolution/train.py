@@ -1,0 +1,235 @@
+"""`aha-train exotic --survey lsst`: from simulated and real light curves to the head on light-curve quantities."""
+
+import dataclasses
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from annotator.errors import ModelError
+from annotator.models.heads import HeadManifest, HeadReference, load_head
+from annotator.preprocess import PREPROCESS_VERSION
+from annotator.preprocess.evolution import EVOLUTION
+from training.data.carried import carried, read_cadence
+from training.data.classified_curves import ClassifiedCurve, ztf_in_flux
+from training.data.curves import read_curves
+from training.data.plasticc import read_plasticc
+from training.evolution import evaluate
+from training.evolution.card import exotic_card
+from training.evolution.exotic import DROP_PROBABILITY, INPUTS, NEEDS, EvolutionHead, Settings
+from training.evolution.lack import measured
+from training.evolution.states import (
+    FEWER_BANDS_PROBABILITY,
+    SHORTER_PROBABILITY,
+    States,
+    measured_states,
+    together,
+    training_states,
+)
+from training.exotic.evaluate import calibration_table, half_precision_threshold
+from training.exotic.lack import faults
+from training.export.graph import describe_graph
+from training.export.head import export_head, head_reference, refuse_if_worse, write_head
+from training.metrics.calibrate import share_of
+from training.metrics.ranking import auc
+
+log = logging.getLogger(__name__)
+
+SURVEY = "lsst"
+VERSION = "aha-lsst-0.1"
+"""Of the model set: below 1, since no object of the survey itself was seen in training."""
+
+NAME = "exotic"
+N_REFERENCES = 8
+
+MEASURED_SEED = 1_000_000
+"""Of the states that are measured by; those of training are drawn by other seeds."""
+
+N_REAL_EPOCHS = 3
+"""Random epochs of each real object that are measured by: few of them are exotic."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What to learn from."""
+
+    folder: Path
+    """With plasticc_train.parquet, plasticc_train_labels.csv and rubin_cadence_v3.0.parquet."""
+    curves: Path
+    """ZTF's light curves (Parquet)."""
+    labels: Path
+    """Their classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What was read of the sources."""
+
+    training: States
+    """Of both sources, ZTF's as LSST would have seen them."""
+    simulated: States
+    """Of PLAsTiCC, to measure by: one random epoch each."""
+    real: States
+    """Of ZTF as ZTF saw them, likewise."""
+    file_names: tuple[str, ...]
+    sha256: str
+    """Of all files, in order."""
+
+
+def read_sources(sources: Sources, settings: Settings) -> Read:
+    """Read the light curves and make states of them.
+
+    Raises
+    ------
+    ConfigError
+        If a file cannot be read or lacks a column.
+    """
+    cadence_path = sources.folder / "rubin_cadence_v3.0.parquet"
+    simulated = read_plasticc(sources.folder / "plasticc_train.parquet", sources.folder / "plasticc_train_labels.csv")
+    real = ztf_in_flux(read_curves(sources.curves, sources.labels))
+    cadence = read_cadence(cadence_path)
+    log.info("%d simulated and %d real light curves", len(simulated.curves), len(real.curves))
+    seed = settings.seed
+    seen = []
+    for epoch in range(settings.n_epochs):
+        seeds = [(seed, epoch, number) for number in range(len(real.curves))]
+        put = carried([curve.light_curve for curve in real.curves], cadence, seeds)
+        seen.append(training_states(_as_carried(real.curves, put), 1, seed + epoch))
+    hashes = [simulated.sha256, real.sha256, hashlib.sha256(cadence_path.read_bytes()).hexdigest()]
+    return Read(
+        training=together([training_states(simulated.curves, settings.n_epochs, seed), *seen]),
+        simulated=measured_states(simulated.curves, MEASURED_SEED),
+        real=together([measured_states(real.curves, MEASURED_SEED + k) for k in range(N_REAL_EPOCHS)]),
+        file_names=(simulated.file_name, real.file_name, cadence_path.name),
+        sha256=hashlib.sha256("".join(hashes).encode()).hexdigest(),
+    )
+
+
+def _as_carried(curves: tuple[ClassifiedCurve, ...], put: list) -> list[ClassifiedCurve]:
+    return [
+        dataclasses.replace(curve, light_curve=light_curve)
+        for curve, light_curve in zip(curves, put, strict=True)
+        if light_curve is not None
+    ]
+
+
+def train(sources: Sources, out: Path, settings: Settings, is_fresh: bool) -> None:
+    """Fit the head, prove it, and swap it in: ``exotic.onnx``, ``EXOTIC_CARD.md`` and ``exotic.json``.
+
+    Parameters
+    ----------
+    out
+        Folder of the model set; untouched if anything fails.
+    is_fresh
+        Make the head that a new model set is released with: there is none before it to be compared with.
+
+    Raises
+    ------
+    ConfigError
+        If the light curves cannot be read.
+    ModelError
+        If a gate fails: the graph does not give what was fitted, what is missing decides, or the head in service is
+        better on what neither was trained on. The old head stays.
+    """
+    torch.set_num_threads(1)
+    place = out / SURVEY if (out / SURVEY).is_dir() else out
+    has_old = not is_fresh and (place / f"{NAME}.json").is_file()
+    old = load_head(place, NAME, SURVEY, VERSION) if has_old else None
+    read = read_sources(sources, settings)
+    simulated = read.simulated
+    log.info("%d states to train on; %d of them of exotics", len(read.training), read.training.is_exotic.sum())
+    found = evaluate.cross_asked(read.training, simulated, read.real, settings)
+    model = found.model
+    model.calibrate(found.simulated.odds, simulated.is_exotic)
+    slope, offset = float(model.slope), float(model.offset)
+    probabilities = 1.0 / (1.0 + np.exp(-(slope * found.simulated.odds + offset)))
+    threshold = half_precision_threshold(probabilities, simulated.is_exotic)
+    is_normal = ~simulated.is_exotic
+    limit = (float(np.log(threshold / (1 - threshold))) - offset) / slope
+    lack = measured(found.simulated.where(is_normal), simulated.object_ids[is_normal], limit)
+    if wrong := faults(lack):
+        raise ModelError(
+            f"expected a head that decides by what is there, found one that what is missing moves: {'; '.join(wrong)}; "
+            f"nothing was written"
+        )
+    held_out = simulated.folds == simulated.folds.max()
+    if old:
+        refuse_if_worse(model, old, INPUTS, simulated.values[held_out], simulated.is_exotic[held_out])
+    graph = export_head(model, simulated.values, model.forest)
+    manifest = HeadManifest(
+        name=NAME,
+        version=VERSION,
+        revision=old.manifest.revision + 1 if old else 0,
+        survey=SURVEY,
+        preprocess_version=PREPROCESS_VERSION,
+        **describe_graph(graph),
+        inputs=INPUTS,
+        needs=NEEDS,
+        threshold=threshold,
+        training=_training(read, settings),
+        metrics={
+            "simulated": evaluate.of_simulated(simulated, found.simulated.odds),
+            "real": evaluate.of_real_sources(read.real, found.real),
+            "left_out": evaluate.left_out(read.training, simulated, read.real, settings),
+            "presence_auc": _presence_auc(model, simulated),
+            "lack": lack,
+            "calibration": calibration_table(probabilities, simulated.is_exotic),
+            "threshold": share_of(simulated.is_exotic[probabilities >= threshold]),
+        },
+        references=_references(model),
+    )
+    write_head(out, graph, manifest, ("EXOTIC_CARD.md", exotic_card(manifest)))
+
+
+def _presence_auc(model: EvolutionHead, states: States) -> float:
+    """Return how well what is there tells the class: a head asked about medians where a state has a quantity."""
+    typical = np.nanmedian(states.values, axis=0)
+    known = np.where(np.isfinite(states.values), typical, np.nan).astype(np.float32)
+    with torch.no_grad():
+        return round(auc(model.log_odds(torch.from_numpy(known)).numpy(), states.is_exotic), 4)
+
+
+def _training(read: Read, settings: Settings) -> Mapping:
+    def counts(states: States) -> dict[str, int]:
+        _, first = np.unique(states.object_ids, return_index=True)
+        return dict(sorted(Counter(states.kinds[first].tolist()).items()))
+
+    return {
+        "data": list(read.file_names),
+        "data_sha256": read.sha256,
+        "simulated": counts(read.simulated),
+        "real": counts(read.real),
+        "states": len(read.training),
+        "split": "by sha256 of the object's id, ten bins: 0 to 8 train, 9 is held out; ten rotations of it for all "
+        "out-of-fold figures",
+        "threshold": "the lowest probability such that half of PLAsTiCC's objects at or above it are exotic, "
+        "out-of-fold",
+        "settings": asdict(settings),
+        "drop_probability": DROP_PROBABILITY,
+        "fewer_bands_probability": FEWER_BANDS_PROBABILITY,
+        "shorter_probability": SHORTER_PROBABILITY,
+        "real_epochs": N_REAL_EPOCHS,
+        "torch": torch.__version__,
+    }
+
+
+def _references(model: EvolutionHead) -> tuple[HeadReference, ...]:
+    """Ask torch about numbers drawn at random, of which every other object lacks a group."""
+    rng = np.random.default_rng(0)
+    references = []
+    for number in range(N_REFERENCES):
+        drawn = dict(zip(INPUTS, _drawn(rng).tolist(), strict=True))
+        numbers = {name: drawn[name] for name in INPUTS if number % 2 or name == NEEDS or rng.random() < 0.7}
+        references.append(head_reference(model, INPUTS, numbers))
+    return tuple(references)
+
+
+def _drawn(rng: np.random.Generator) -> NDArray[np.float64]:
+    spread = {"mag": 1.0, "mag/day": 0.05, "": 0.5}
+    return np.array([rng.normal(0.0, spread[quantity.unit]) for quantity in EVOLUTION])
