@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import AhaError, ConfigError
-from training import options
+from training import head_commands, options
 
 if TYPE_CHECKING:
     from annotator.config import LasairConfig
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aha-train", description="Train the models that aha-annotator serves.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_modalities(commands)
-    _add_heads(commands)
+    head_commands.add(commands)
     known = commands.add_parser(
         "known",
         help="make the index of known objects, nearest in the models' bottlenecks, and measure what it is worth",
@@ -152,46 +152,6 @@ def _add_modalities(commands: "argparse._SubParsersAction") -> None:
         options.count(command, "--jobs", os.cpu_count() or 1, "processes")
 
 
-def _add_heads(commands: "argparse._SubParsersAction") -> None:
-    exotic = commands.add_parser(
-        "exotic",
-        help="fit the head that learns from known exotics and from people's verdicts, and swap it in",
-        description="Fit the head `exotic` beside the models in --out. It is swapped in only where it gives what was "
-        "fitted and is no worse than the one there on objects that neither has seen.",
-    )
-    artefact = commands.add_parser(
-        "artefact",
-        help="fit the head that tells bogus detections, and swap it in",
-        description="Fit the head `artefact` beside the models in --out, from stamps with real-bogus scores and from "
-        "people's verdicts. It is swapped in as the head `exotic` is.",
-    )
-    ask = commands.add_parser("ask", help="name the objects whose verdict would teach the head most")
-    for command in (exotic, ask):
-        options.path(command, "--data", "labelled table (CSV)", required=True)
-        options.path(command, "--curves", "light curves (Parquet): lightcurves.parquet beside the data, where it is")
-        options.path(command, "--ledger", "the annotator's, which knows its objects")
-        options.seed(command)
-    options.path(artefact, "--data", "stamps (NAME.npz), NAME.csv beside", required=True)
-    for command in (exotic, artefact, ask):
-        options.path(command, "--verdicts", f"CSV: {OBJECT_ID_KEY}, verdict, person, when")
-    for command in (exotic, artefact):
-        options.path(command, "--out", "folder of the model set", "DIR", required=True)
-        command.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
-    exotic.add_argument(
-        "--survey",
-        choices=("ztf", "lsst"),
-        default="ztf",
-        help="whose (%(default)s); lsst is provisional: --data is the folder of simulations, --curves are ZTF's",
-    )
-    exotic.add_argument("--comparisons", action="store_true", help="measure other heads, too; takes minutes")
-    options.path(exotic, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR")
-    options.path(artefact, "--out-of-fold", "what triplet wrote with this option", "DIR", required=True)
-    options.count(ask, "--n", 10, "how many")
-    options.path(ask, "--models", "a folder of models (default: the shipped ones)", "DIR")
-    for command, run in ((exotic, _exotic), (artefact, _artefact), (ask, _ask)):
-        command.set_defaults(run=run)
-
-
 def _add_fetching(fetch: argparse.ArgumentParser) -> None:
     tables = fetch.add_subparsers(required=True, metavar="TABLE")
     features = tables.add_parser(
@@ -252,7 +212,7 @@ def _features(arguments: argparse.Namespace) -> None:
         aha.reproduce(arguments.data, arguments.out, arguments.epochs, arguments.seed, arguments.jobs)
         return
     task = _task(arguments, lambda folder: aha.read_result(folder, arguments.data))
-    train(task, Settings(**_settings(arguments)), _curves(arguments))
+    train(task, Settings(**_settings(arguments)), options.curves_of(arguments))
 
 
 def _lightcurve(arguments: argparse.Namespace) -> None:
@@ -278,56 +238,6 @@ def _triplet(arguments: argparse.Namespace) -> None:
         return
     task = _task(arguments, lambda folder: aha.read_result(folder, arguments.data))
     train(task, TripletSettings(**_settings(arguments)))
-
-
-def _curves(arguments: argparse.Namespace) -> Path | None:
-    beside_data = arguments.data.parent / "lightcurves.parquet"
-    return arguments.curves or (beside_data if beside_data.is_file() else None)
-
-
-def _exotic(arguments: argparse.Namespace) -> None:
-    if arguments.survey == "lsst":
-        _exotic_of_light_curves(arguments)
-        return
-    from training.exotic.fit import BoostingSettings
-    from training.exotic.train import Sources, train
-
-    sources = Sources(arguments.data, arguments.out_of_fold, arguments.verdicts, arguments.ledger, _curves(arguments))
-    settings = BoostingSettings(seed=arguments.seed)
-    train(sources, arguments.out, settings, arguments.fresh, arguments.comparisons)
-
-
-def _exotic_of_light_curves(arguments: argparse.Namespace) -> None:
-    from training.evolution.exotic import Settings
-    from training.evolution.train import Sources, train
-
-    for name in ("verdicts", "ledger", "out_of_fold", "comparisons"):
-        if getattr(arguments, name):
-            raise ConfigError(
-                f"--{name.replace('_', '-')}: the head of lsst learns from light curves alone; leave it out"
-            )
-    curves = arguments.curves or arguments.data.parent / "lightcurves.parquet"
-    sources = Sources(arguments.data, curves, curves.parent / "lightcurve_labels.csv")
-    train(sources, arguments.out, Settings(seed=arguments.seed), arguments.fresh)
-
-
-def _artefact(arguments: argparse.Namespace) -> None:
-    from training.artefact.train import train
-
-    train(arguments.data, arguments.out, arguments.out_of_fold, arguments.verdicts, arguments.fresh)
-
-
-def _ask(arguments: argparse.Namespace) -> None:
-    from training.exotic.ask import ask
-    from training.exotic.fit import BoostingSettings
-
-    if arguments.ledger is None:
-        raise ConfigError("--ledger: expected the annotator's ledger, whose objects are to be judged; name the file")
-    settings = BoostingSettings(seed=arguments.seed)
-    asked = ask(arguments.data, arguments.models, arguments.verdicts, arguments.ledger, arguments.n, settings)
-    for item in asked:
-        worth = "" if item.worth is None else f"worth {item.worth:.3f}, "
-        print(f"{item.object_id}  {worth}probability {item.probability:.3f}, the boosters differ by {item.spread:.3f}")
 
 
 def _known(arguments: argparse.Namespace) -> None:

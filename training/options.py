@@ -41,3 +41,9 @@ def version(text: str) -> str:
     if not VERSION.fullmatch(text):
         raise argparse.ArgumentTypeError(f"expected 1 to 16 letters, digits, dots, dashes, underscores, found {text!r}")
     return text
+
+
+def curves_of(arguments: argparse.Namespace) -> Path | None:
+    """Return the light curves that were named, or those beside the data, where they are."""
+    beside_data = arguments.data.parent / "lightcurves.parquet"
+    return arguments.curves or (beside_data if beside_data.is_file() else None)
