@@ -36,6 +36,9 @@ NEAREST = 5
 EDGE_SIGMA = NormalDist().inv_cdf(PERCENTILES[-1] / 100)
 """Where the scale of normals ends, in standard deviations of a normal distribution: beyond, no percentile is kept."""
 
+SIGNIFICANT = 3.0
+"""In standard deviations: the magnitude of what is fainter says little."""
+
 _YES_OR_NO = "sherlock_"
 
 
@@ -52,6 +55,8 @@ class ShownCurve:
     """On the whole grid ``(2, 176)``: bands, days from peak; None where the modality is missing."""
     is_supported: NDArray[np.bool_] | None
     """Where on the grid a detection supports it ``(2, 176)``."""
+    in_flux: bool = False
+    """Whether it is drawn in flux: something of it has no magnitude, or none that says anything."""
 
     @property
     def letter(self) -> NDArray[np.str_]:
@@ -185,29 +190,43 @@ def has_stamps(transient: Transient | None) -> bool:
 def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
     """Return the light curve with the supernova that it is most like; None without any detection or upper limit.
 
-    Without a model, or where that has nothing to score, only what was seen is shown.
+    Without a model, or where that has nothing to score, only what was seen is shown, and nothing as unused.
     """
     if not has_curve(transient):
         return None
     curve = transient.light_curve
+    in_flux = not SURVEYS[transient.survey].publishes_magnitudes and _has_no_magnitude(curve)
     used = usable_detections(curve)
     if len(used):
         about = peak(used)
         used = used.where(within_grid(used))
-    elif len(curve.time_mjd):
-        brightest = int(np.argmin(curve.magnitude))
-        about = float(curve.time_mjd[brightest]), float(curve.magnitude[brightest])
     else:
-        about = float(curve.limit_time_mjd.max()), float(np.median(curve.limit_magnitude))
-    keys = set(_rows(used.time_days, np.array(GRID_BANDS)[used.band], used.magnitude))
-    is_used = np.array(
-        [row in keys for row in _rows(curve.time_mjd, curve.band, curve.magnitude)], dtype=bool
-    ) & is_counted(curve)
+        about = _brightest(curve)
     tensors = _tensors(Modality.LIGHTCURVE, transient) if model else None
     if tensors is None:
-        return ShownCurve(curve, is_used, *about, None, None)
+        return ShownCurve(curve, np.ones(len(curve), dtype=bool), *about, None, None, in_flux)
+    keys = set(_rows(used.time_days, np.array(GRID_BANDS)[used.band], used.magnitude))
+    is_used = np.array([row in keys for row in _rows(curve.time_mjd, curve.band, curve.magnitude)], dtype=bool)
     is_supported = tensors["lightcurve"][0, CHANNELS.index("support")] > 0
-    return ShownCurve(curve, is_used, *about, expected_magnitudes(used, about), is_supported)
+    return ShownCurve(
+        curve, is_used & is_counted(curve), *about, expected_magnitudes(used, about), is_supported, in_flux
+    )
+
+
+def _has_no_magnitude(curve: LightCurve) -> bool:
+    with np.errstate(invalid="ignore"):
+        is_faint = curve.flux_njy < SIGNIFICANT * curve.flux_error_njy
+    return bool((is_faint | ~curve.is_positive | curve.is_forced).any())
+
+
+def _brightest(curve: LightCurve) -> tuple[float, float]:
+    """Return time and magnitude of the brightest detection, or what there is instead."""
+    seen = curve.detected()
+    seen = seen if len(seen) else curve
+    if len(seen):
+        brightest = int(np.argmin(seen.magnitude))
+        return float(seen.time_mjd[brightest]), float(seen.magnitude[brightest])
+    return float(curve.limit_time_mjd.max()), float(np.median(curve.limit_magnitude))
 
 
 def _rows(*columns: NDArray) -> zip:

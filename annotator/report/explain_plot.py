@@ -12,7 +12,8 @@ from annotator.preprocess.triplet import CHANNELS, SIDE
 from annotator.reasons.reason import Reason
 from annotator.report.expected import EDGE_SIGMA, ShownCurve, ShownQuantity, ShownStamps, show, that_scored
 from annotator.report.night import Candidate
-from annotator.report.pages.draw_curve import MARKERS, PAPER, SETTINGS, curve_axes, draw_curve, write_words
+from annotator.report.pages.band_styles import styles_of
+from annotator.report.pages.draw_curve import PAPER, SETTINGS, curve_axes, draw_curve, write_words
 from annotator.report.pages.light_curve_plot import need_matplotlib
 from annotator.report.pages.text import percentile, significant, stamp_marks
 from annotator.report.pages.thumbnails import DEVIATION_RANGE, GAP, stamps_png
@@ -114,16 +115,19 @@ def _write_legend(figure: "Figure", curve: ShownCurve) -> None:
         Line2D(
             [],
             [],
-            marker=MARKERS.get(band, "D"),
+            marker=style.marker,
+            markersize=style.size_points,
             linestyle="none",
-            color=PAPER.bands.get(band, PAPER.muted),
-            label=band,
+            color=style.colour,
+            label=style.letter,
         )
-        for band in sorted(set(curve.letter.tolist()))
+        for style in styles_of({*curve.letter.tolist(), *curve.limit_letter.tolist()})
     ]
-    if not seen.is_positive.all():
-        style = {"marker": "o", "linestyle": "none", "markerfacecolor": "none", "color": PAPER.muted}
-        marks.append(Line2D([], [], **style, label="fainter than the template"))
+    hollow = {"marker": "o", "linestyle": "none", "markerfacecolor": "none", "color": PAPER.muted}
+    if not (curve.in_flux or seen.is_positive.all()):
+        marks.append(Line2D([], [], **hollow, label="fainter than the template"))
+    if seen.is_forced.any():
+        marks.append(Line2D([], [], **hollow, markersize=4, label="forced photometry"))
     if len(seen.limit_time_mjd):
         marks.append(Line2D([], [], marker="v", markersize=4, linestyle="none", color=PAPER.muted, label="upper limit"))
     if curve.expected_mag is not None:

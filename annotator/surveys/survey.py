@@ -96,6 +96,8 @@ class Survey:
     object_with_additions: bool = True
     """Whether `object` is asked for with what Lasair adds of its own, without which some Lasairs name no cutouts; with
     which Lasair for Rubin fails once a measurement is older than a year."""
+    publishes_magnitudes: bool = False
+    """Whether its detections are published in magnitudes, and its light curves are drawn as people know them."""
 
     @property
     def topic(self) -> str:

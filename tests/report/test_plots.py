@@ -2,12 +2,15 @@
 
 import dataclasses
 import io
+import itertools
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from annotator.bands import BANDS
 from annotator.errors import ConfigError
 from annotator.models.percentiles import percentile_of
 from annotator.preprocess.lightcurve import (
@@ -19,12 +22,31 @@ from annotator.preprocess.lightcurve import (
     within_grid,
 )
 from annotator.reasons.reason import Reason
-from annotator.report.expected import EDGE_SIGMA, ShownCurve, ShownQuantity, ShownStamps, show, show_quantities
+from annotator.report.expected import (
+    EDGE_SIGMA,
+    ShownCurve,
+    ShownQuantity,
+    ShownStamps,
+    show,
+    show_curve,
+    show_quantities,
+)
 from annotator.report.explain_plot import explain_plot
 from annotator.report.like_supernova import expected_magnitudes
 from annotator.report.night import PastScore
+from annotator.report.pages import draw_curve
+from annotator.report.pages.band_styles import BAND_STYLES, FORCED_SIZE
 from annotator.report.pages.light_curve_plot import LightCurvePlot
-from annotator.report.pages.text import number, percentile, position, score_scale, significant, stamp_marks
+from annotator.report.pages.text import (
+    describe_curve,
+    legend,
+    number,
+    percentile,
+    position,
+    score_scale,
+    significant,
+    stamp_marks,
+)
 from annotator.report.pages.thumbnails import (
     DEVIATION_RANGE,
     light_curve_thumbnail,
@@ -155,15 +177,126 @@ def test_a_light_curve_of_next_to_nothing_is_drawn(plot, kept):
     curve = dataclasses.replace(whole.light_curve, **{name: getattr(whole.light_curve, name)[kept] for name in names})
     shown = dataclasses.replace(whole, light_curve=curve, is_used=whole.is_used[kept])
     assert ">days from peak<" in plot.svg(shown, (), "x")
-    assert light_curve_thumbnail(shown).count("<circle") + light_curve_thumbnail(shown).count("<rect") == len(kept)
+    assert light_curve_thumbnail(shown).count("<path class=") == len(kept)
+
+
+def places(thumbnail: str, letter: str) -> list[tuple[float, float]]:
+    found = re.findall(rf'<path class="{letter}" transform="translate\(([\d.]+) ([\d.]+)\)', thumbnail)
+    return [tuple(map(float, pair)) for pair in found]
 
 
 def test_a_thumbnail_shows_detections_by_band_and_limits():
     thumbnail = light_curve_thumbnail(shown_curve())
-    assert thumbnail.count("<circle") == 3 and thumbnail.count("<rect") == 1 and thumbnail.count("<path") == 2
-    circles = [tuple(map(float, pair)) for pair in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', thumbnail)]
-    assert circles[0][0] < circles[1][0] < circles[2][0] and circles[1][1] < circles[0][1] == circles[2][1]
-    assert 'fill="none"' in re.search(r"<rect[^>]*>", thumbnail).group()
+    g = places(thumbnail, "g")
+    assert len(g) == 3 and len(places(thumbnail, "r")) == 1 and thumbnail.count("<path d=") == 2
+    assert g[0][0] < g[1][0] < g[2][0] and g[1][1] < g[0][1] == g[2][1]
+    assert 'fill="none"' in re.search(r'<path class="r"[^>]*>', thumbnail).group()
+
+
+# In six bands, and in flux
+
+LSST_BANDS = [name for name, band in BANDS.items() if name == band.letter]
+
+
+def rubin_curve(**changes) -> ShownCurve:
+    """A detection of each band, each a forced measurement below the template later on, and a limit in z."""
+    n = len(LSST_BANDS)
+    curve = LightCurve(
+        time_mjd=PEAK_MJD + np.concatenate([np.arange(n), 20.0 + np.arange(n)]),
+        band=np.array([*LSST_BANDS, *LSST_BANDS]),
+        flux_njy=np.concatenate([np.linspace(1000.0, 6000.0, n), np.full(n, -400.0)]),
+        flux_error_njy=np.full(2 * n, 200.0),
+        is_forced=np.arange(2 * n) >= n,
+        limit_time_mjd=PEAK_MJD + np.array([-3.0]),
+        limit_band=np.array(["z"]),
+        limit_flux_njy=np.array([700.0]),
+    )
+    return dataclasses.replace(show_curve(Transient("1", "lsst", light_curve=curve), None), **changes)
+
+
+def test_each_of_six_bands_has_a_colour_and_a_shape_of_its_own(plot):
+    svg = plot.svg(rubin_curve(), (), "x")
+    for letter in LSST_BANDS:
+        assert len(marks(svg, f"var(--band-{letter})", f"var(--band-{letter})")) == 1, letter
+        assert len(marks(svg, f"var(--band-{letter})", "var(--surface)")) == 1, letter
+    thumbnail = light_curve_thumbnail(rubin_curve())
+    shapes = {re.search(rf'class="{letter}"[^>]*d="([^"]*)"', thumbnail).group(1) for letter in LSST_BANDS}
+    assert len(shapes) == len({style.marker for style in BAND_STYLES.values()}) == len(BAND_STYLES) == 6
+    assert [*BAND_STYLES] == LSST_BANDS
+
+
+def test_what_has_no_magnitude_is_drawn_in_flux_and_below_the_line_where_it_is_negative(plot):
+    svg = plot.svg(rubin_curve(), (), "x")
+    assert ">difference flux, nJy<" in svg and ">magnitude<" not in svg and ">\N{MINUS SIGN}1000<" not in svg
+    (line,) = re.findall(r'<path d="M0 ([\d.]+)h144"', light_curve_thumbnail(rubin_curve()))
+    for letter in LSST_BANDS:
+        forced, found = places(light_curve_thumbnail(rubin_curve()), letter)  # what is forced lies beneath
+        assert found[1] < float(line) < forced[1] and found[0] < forced[0]
+
+
+def test_large_fluxes_are_in_microjansky(plot):
+    curve = rubin_curve().light_curve
+    bright = dataclasses.replace(curve, flux_njy=curve.flux_njy * 100, flux_error_njy=curve.flux_error_njy * 100)
+    svg = plot.svg(rubin_curve(light_curve=bright), (), "x")
+    assert ">difference flux, \N{MICRO SIGN}Jy<" in svg and ">600<" in svg
+
+
+def test_positive_and_significant_detections_are_in_magnitudes_for_every_survey(plot):
+    curve = rubin_curve().light_curve.detected()
+    shown = show_curve(Transient("1", "lsst", light_curve=curve), None)
+    assert not shown.in_flux and ">magnitude<" in plot.svg(shown, (), "x")
+    assert shown.peak_mag == pytest.approx(31.4 - 2.5 * np.log10(6000.0))
+    faint = dataclasses.replace(curve, flux_error_njy=np.full(len(curve), 400.0))
+    assert show_curve(Transient("1", "lsst", light_curve=faint), None).in_flux
+    assert not show_curve(Transient("1", "ztf", light_curve=curve), None).in_flux
+
+
+def test_what_is_forced_is_small_and_open_and_said_in_the_legend(plot):
+    shown = rubin_curve()
+    thumbnail = light_curve_thumbnail(shown)
+    assert thumbnail.count(f"scale({FORCED_SIZE:g})") == thumbnail.count('fill="none"') == len(LSST_BANDS)
+    assert legend(shown, ()) == {*LSST_BANDS, "forced", "limit"}
+    words = describe_curve("1", shown, ())
+    assert "1 detections in u; 1 forced measurements in u" in words and "1 upper limits" in words
+
+
+def test_a_light_curve_of_which_nothing_is_expected_has_the_room_of_the_residuals(plot):
+    assert "residual, mag" not in plot.svg(rubin_curve(), (), "x")
+    assert "residual, mag" in plot.svg(shown_curve(), (), "x")
+    lowest = [
+        max(float(y) for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"', plot.svg(shown, (), "x")))
+        for shown in (rubin_curve(), shown_curve())
+    ]
+    assert lowest[0] == pytest.approx(lowest[1], abs=0.2)
+
+
+# Machado, Oliveira and Fernandes (2009): linear RGB as it looks without one kind of cone.
+SIGHT = {
+    "normal": np.eye(3),
+    "protanopia": np.array([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]),
+    "deuteranopia": np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]),
+    "tritanopia": np.array([[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]]),
+}
+XYZ_OF_RGB = np.array([[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]])
+
+
+def lab_of(colour: str, sight: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* of an sRGB colour as somebody sees it."""
+    rgb = np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = XYZ_OF_RGB @ np.clip(sight @ linear, 0, 1) / (0.9505, 1.0, 1.089)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_bands_are_told_apart_by_their_colours_with_any_colour_vision(sight):
+    css = (Path(draw_curve.__file__).parents[1] / "static" / "style.css").read_text(encoding="utf-8")
+    pages = zip(*(re.findall(rf"--band-{letter}: (#\w{{6}});", css) for letter in BAND_STYLES), strict=True)
+    for theme in ({style.colour for style in BAND_STYLES.values()}, *map(set, pages)):
+        labs = [lab_of(colour, SIGHT[sight]) for colour in theme]
+        nearest = min(np.linalg.norm(one - other) for one, other in itertools.combinations(labs, 2))
+        assert len(theme) == 6 and nearest > 16  # some seven steps that an eye just tells apart
 
 
 def shown_stamps() -> ShownStamps:

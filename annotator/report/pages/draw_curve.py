@@ -1,5 +1,6 @@
 """Draws a light curve on axes: what was seen, the normal supernova most like it, and what is left."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from annotator.nights import day_of
 from annotator.preprocess.lightcurve import GRID_BANDS
 from annotator.reasons.reason import Reason
 from annotator.report.expected import ShownCurve
-from annotator.report.pages.thumbnails import BAND_COLOURS
+from annotator.report.pages.band_styles import BAND_STYLES, FORCED_SIZE
+from annotator.report.pages.curve_axis import CurveAxis, curve_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,12 +24,13 @@ if TYPE_CHECKING:
 BEFORE_DAYS, AFTER_DAYS = 120.0, 320.0
 """About the peak, what is shown of a light curve: the model looks at 50 days before to 300 after."""
 
-MARKERS = {"g": "o", "r": "s", "i": "D"}
-_MARKER_SIZES = {"g": 5.6, "r": 5.2, "i": 4.8}
 _SHORTEST_MARK_DAYS = 1.5
 """Of what a reason names: a single epoch would be a line."""
 
 _SAME_EPOCH_DAYS = 0.01
+
+_LOWER, _GAP = 0.25, 0.035
+"""Shares of the whole height: the residuals, and what is free above them."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ class Theme:
     bands: Mapping[str, str]
 
 
-PAPER = Theme("#1b1f24", "#59626d", "#dde1e5", "#ffffff", BAND_COLOURS)
+PAPER = Theme(
+    "#1b1f24", "#59626d", "#dde1e5", "#ffffff", {style.letter: style.colour for style in BAND_STYLES.values()}
+)
 
 SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "lasair-aha", "font.family": "sans-serif", "font.size": 9.5}
 
@@ -79,46 +84,57 @@ def write_words(several: Sequence[Words]) -> None:
 
 
 def curve_axes(figure: "Figure", box: tuple[float, float, float, float]) -> "tuple[Axes, Axes]":
-    """Make axes for magnitudes, and for residuals beneath."""
+    """Make axes for a light curve, and for residuals beneath."""
     left, bottom, width, height = box
-    lower, gap = 0.25 * height, 0.035 * height
-    main = figure.add_axes((left, bottom + lower + gap, width, height - lower - gap))
-    residual = figure.add_axes((left, bottom, width, lower))
+    main = figure.add_axes(box)
+    residual = figure.add_axes((left, bottom, width, _LOWER * height))
     for axes in (main, residual):
         axes.set_axis_off()  # Axis objects of matplotlib's own take more time than all that is drawn here
     return main, residual
 
 
 def draw_curve(several: "Sequence[Axes]", curve: ShownCurve, reasons: Sequence[Reason], theme: Theme) -> list[Words]:
-    """Draw all but the words, which are returned."""
+    """Draw all but the words, which are returned; where nothing is expected there are no residuals."""
     main, residual = several
-    seen = curve.light_curve
-    days = seen.time_mjd - curve.peak_mjd
+    axis = curve_axis(curve)
+    days = curve.light_curve.time_mjd - curve.peak_mjd
     span = _shown_days(curve)
     is_shown = (days >= span[0]) & (days <= span[1])
     residuals = curve.residual_mag()
     reach = max(0.3, float(np.nanmax(np.abs(residuals[is_shown]), initial=0.0)) * 1.25)
+    drawn = ((main, axis.name, axis.values, _N_VALUES), (residual, "residual, mag", residuals, _N_RESIDUALS))
+    if curve.expected_mag is None:
+        drawn = drawn[:1]
+    _share_room(main, residual, is_alone=len(drawn) == 1)
     for axes in several:
         axes.set_xlim(*span)
-    main.set_ylim(*_shown_magnitudes(curve, is_shown, span))
+    main.set_ylim(*_shown_values(curve, axis, is_shown, span))
     residual.set_ylim(reach, -reach)
-    _draw_frame(main, residual, theme)
-    _mark_epochs(several, curve, reasons, span, theme)
-    _draw_limits(main, curve, span, theme)
+    for axes, _, _, n_values in drawn:
+        _draw_frame(axes, n_values, theme)
+    _mark_epochs([axes for axes, *_ in drawn], curve, reasons, span, theme)
+    _draw_limits(main, curve, axis, span, theme)
     _draw_expected(main, curve, span, theme)
-    for band, chosen, is_filled, is_faint in _groups(curve, is_shown):
-        colour = theme.bands.get(band, theme.muted)
-        for axes, values in ((main, seen.magnitude), (residual, residuals)):
+    for letter, chosen, look in _groups(curve, is_shown):
+        colour = theme.bands[letter]
+        for axes, _, values, _ in drawn:
             there = chosen & np.isfinite(values)
             if not there.any():
                 continue
-            x, y, errors = days[there], values[there], np.nan_to_num(seen.magnitude_error[there])
-            alpha = 0.45 if is_faint else 1.0
-            _line(axes, *_strokes(x, y - errors, x, y + errors), color=colour, linewidth=1.1, alpha=0.6 * alpha)
-            face = colour if is_filled else theme.surface
-            _marks(axes, x, y, band, color=colour, markerfacecolor=face, alpha=alpha, zorder=3)
-    _ring_detections(main, curve, reasons, theme)
-    return _frame_words(main, residual, curve.peak_mjd, theme)
+            x, y, errors = days[there], values[there], axis.errors[there]
+            _line(axes, *_strokes(x, y - errors, x, y + errors), color=colour, linewidth=1.1, alpha=look.alpha * 0.6)
+            face = colour if look.is_filled else theme.surface
+            size = BAND_STYLES[letter].size_points * look.size
+            _marks(axes, x, y, letter, color=colour, markerfacecolor=face, alpha=look.alpha, markersize=size, zorder=3)
+    _ring_detections(main, curve, axis, reasons, theme)
+    return _frame_words([(axes, name, n_values) for axes, name, _, n_values in drawn], curve.peak_mjd, theme)
+
+
+def _share_room(main: "Axes", residual: "Axes", is_alone: bool) -> None:
+    """Give the light curve the room of the residuals, too, where there are none."""
+    above, below = main.get_position(original=True), residual.get_position(original=True)
+    bottom = below.y0 if is_alone else below.y0 + (_LOWER + _GAP) * (above.y1 - below.y0)
+    main.set_position((above.x0, bottom, above.width, above.y1 - bottom))
 
 
 def _line(axes: "Axes", x: NDArray, y: NDArray, **style: object) -> None:
@@ -128,7 +144,7 @@ def _line(axes: "Axes", x: NDArray, y: NDArray, **style: object) -> None:
 
 
 def _marks(axes: "Axes", x: NDArray, y: NDArray, band: str, **style: object) -> None:
-    style = {"marker": MARKERS.get(band, "D"), "markersize": _MARKER_SIZES.get(band, 4.8)} | style
+    style = {"marker": BAND_STYLES[band].marker, "markersize": BAND_STYLES[band].size_points} | style
     _line(axes, x, y, linestyle="none", **style)
 
 
@@ -138,40 +154,41 @@ def _strokes(x0: NDArray, y0: NDArray, x1: NDArray, y1: NDArray) -> tuple[NDArra
     return np.column_stack([x0, x1, gap]).ravel(), np.column_stack([y0, y1, gap]).ravel()
 
 
-_N_DAYS, _N_MAGNITUDES, _N_RESIDUALS = 8, 6, 3
+_N_DAYS, _N_VALUES, _N_RESIDUALS = 8, 6, 3
 """Ticks at most."""
 
 
-def _draw_frame(main: "Axes", residual: "Axes", theme: Theme) -> None:
-    """Draw the grid and a frame around it."""
-    first, last = main.get_xlim()
+def _draw_frame(axes: "Axes", n_values: int, theme: Theme) -> None:
+    """Draw the grid and a frame around it, and a line at 0 where that is inside."""
+    first, last = axes.get_xlim()
     days = _ticks(first, last, _N_DAYS)
-    for axes, n_values in ((main, _N_MAGNITUDES), (residual, _N_RESIDUALS)):
-        low, high = sorted(axes.get_ylim())
-        values = _ticks(low, high, n_values)
-        up = _strokes(days, np.full(len(days), low), days, np.full(len(days), high))
-        across = _strokes(np.full(len(values), first), values, np.full(len(values), last), values)
-        _line(axes, *map(np.concatenate, zip(up, across, strict=True)), color=theme.grid, linewidth=0.6, zorder=0)
-        edge = [first, first, last, last, first], [low, high, high, low, low]
-        _line(axes, *edge, color=theme.grid, linewidth=1.0, clip_on=False, zorder=0)
-    _line(residual, [first, last], [0, 0], color=theme.muted, linewidth=1.0, zorder=1)
+    low, high = sorted(axes.get_ylim())
+    values = _ticks(low, high, n_values)
+    up = _strokes(days, np.full(len(days), low), days, np.full(len(days), high))
+    across = _strokes(np.full(len(values), first), values, np.full(len(values), last), values)
+    _line(axes, *map(np.concatenate, zip(up, across, strict=True)), color=theme.grid, linewidth=0.6, zorder=0)
+    edge = [first, first, last, last, first], [low, high, high, low, low]
+    _line(axes, *edge, color=theme.grid, linewidth=1.0, clip_on=False, zorder=0)
+    if low < 0 < high:
+        _line(axes, [first, last], [0, 0], color=theme.muted, linewidth=1.0, zorder=1)
 
 
-def _frame_words(main: "Axes", residual: "Axes", peak_mjd: float, theme: Theme) -> list[Words]:
-    """Name days below, magnitudes at the left, dates above."""
+def _frame_words(drawn: "Sequence[tuple[Axes, str, int]]", peak_mjd: float, theme: Theme) -> list[Words]:
+    """Name days below, values at the left, dates above."""
+    (main, *_), (lowest, *_) = drawn[0], drawn[-1]
     first, last = main.get_xlim()
     days = _ticks(first, last, _N_DAYS)
     words = []
-    for axes, n_values, name in ((main, _N_MAGNITUDES, "magnitude"), (residual, _N_RESIDUALS, "residual, mag")):
+    for axes, name, n_values in drawn:
         low, high = sorted(axes.get_ylim())
         values = _ticks(low, high, n_values)
         for value, text in zip(values, _tick_names(values), strict=True):
             words.append(Words(axes, first, value, text, -5, -3.3, "end", theme.muted))
         words.append(Words(axes, first, (low + high) / 2, name, -36, 0, "middle", theme.muted, is_upright=True))
-    bottom, top = residual.get_ylim()[0], main.get_ylim()[1]
+    bottom, top = lowest.get_ylim()[0], main.get_ylim()[1]
     for day, text in zip(days, _tick_names(days), strict=True):
-        words.append(Words(residual, day, bottom, text, 0, -13, "middle", theme.muted))
-    words.append(Words(residual, (first + last) / 2, bottom, "days from peak", 0, -27, "middle", theme.muted))
+        words.append(Words(lowest, day, bottom, text, 0, -13, "middle", theme.muted))
+    words.append(Words(lowest, (first + last) / 2, bottom, "days from peak", 0, -27, "middle", theme.muted))
     for mjd in _whole_days(peak_mjd + first, peak_mjd + last):
         words.append(Words(main, mjd - peak_mjd, top, day_of(mjd), 0, 17, "middle", theme.ink))
         words.append(Words(main, mjd - peak_mjd, top, f"{mjd:.0f}", 0, 5, "middle", theme.muted))
@@ -210,41 +227,55 @@ def _shown_days(curve: ShownCurve) -> tuple[float, float]:
     return float(days.min()) - 0.12 * span - 2, float(days.max()) + 0.08 * span + 1
 
 
-def _shown_magnitudes(curve: ShownCurve, is_shown: NDArray[np.bool_], span: tuple[float, float]) -> tuple[float, float]:
-    seen = curve.light_curve
-    limit_days = seen.limit_time_mjd - curve.peak_mjd
-    limits = seen.limit_magnitude[(limit_days >= span[0]) & (limit_days <= span[1])]
-    values = np.concatenate([seen.magnitude[is_shown], limits])
-    if not len(values):
-        values = np.array([curve.peak_mag])
-    brightest, faintest = float(values.min()), float(values.max())
+def _shown_values(
+    curve: ShownCurve, axis: CurveAxis, is_shown: NDArray[np.bool_], span: tuple[float, float]
+) -> tuple[float, float]:
+    """Return what is at the bottom and at the top."""
+    limit_days = curve.light_curve.limit_time_mjd - curve.peak_mjd
+    is_limit_shown = (limit_days >= span[0]) & (limit_days <= span[1])
+    if not (axis.is_flux or is_shown.any() or is_limit_shown.any()):
+        return curve.peak_mag + 0.08, curve.peak_mag - 0.08
+    low, high = axis.span(is_shown, is_limit_shown, least=0.0)
+    if axis.is_flux:
+        margin = 0.08 * max(high - low, 1e-3)
+        return low - margin, high + margin
     if curve.expected_mag is not None:
-        brightest = min(brightest, max(float(curve.expected_mag[curve.is_supported].min()), brightest - 1.5))
-    margin = 0.08 * max(faintest - brightest, 1.0)
-    return faintest + margin, brightest - margin
+        low = min(low, max(float(curve.expected_mag[curve.is_supported].min()), low - 1.5))
+    margin = 0.08 * max(high - low, 1.0)
+    return high + margin, low - margin
 
 
-def _groups(curve: ShownCurve, is_shown: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_], bool, bool]]:
-    """Split detections by what they look like: band; whether filled, being positive; whether faint, being unused."""
+@dataclass(frozen=True)
+class _Look:
+    """How some measurements are drawn."""
+
+    is_filled: bool
+    size: float
+    alpha: float
+
+
+def _groups(curve: ShownCurve, is_shown: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_], _Look]]:
+    """Split measurements by what they look like: band; filled where detected and positive; faint where unused.
+
+    On an axis of flux the place says the sign, and only what is forced is open, and small; it comes first, beneath.
+    """
     seen = curve.light_curve
-    for band in sorted(set(curve.letter[is_shown].tolist())):
-        of_band = is_shown & (curve.letter == band)
-        for is_positive in (False, True):
-            for is_used in (False, True):
-                chosen = of_band & (seen.is_positive == is_positive) & (curve.is_used == is_used)
-                if chosen.any():
-                    yield band, chosen, is_positive, not is_used
+    is_filled = ~seen.is_forced if curve.in_flux else seen.is_positive & ~seen.is_forced
+    for letter in BAND_STYLES:
+        of_band = is_shown & (curve.letter == letter)
+        for filled, forced, used in itertools.product((False, True), (True, False), (False, True)):
+            chosen = of_band & (is_filled == filled) & (seen.is_forced == forced) & (curve.is_used == used)
+            if chosen.any():
+                yield letter, chosen, _Look(filled, FORCED_SIZE if forced else 1.0, 1.0 if used else 0.45)
 
 
-def _draw_limits(axes: "Axes", curve: ShownCurve, span: tuple[float, float], theme: Theme) -> None:
-    seen = curve.light_curve
-    days = seen.limit_time_mjd - curve.peak_mjd
-    for band in sorted(set(curve.limit_letter.tolist())):
-        chosen = (curve.limit_letter == band) & (days >= span[0]) & (days <= span[1])
-        style = {"marker": "v", "markersize": 3.8, "markeredgewidth": 0, "alpha": 0.45, "zorder": 1.5}
-        _marks(
-            axes, days[chosen], seen.limit_magnitude[chosen], band, color=theme.bands.get(band, theme.muted), **style
-        )
+def _draw_limits(axes: "Axes", curve: ShownCurve, axis: CurveAxis, span: tuple[float, float], theme: Theme) -> None:
+    days = curve.light_curve.limit_time_mjd - curve.peak_mjd
+    for letter in BAND_STYLES:
+        chosen = (curve.limit_letter == letter) & (days >= span[0]) & (days <= span[1])
+        if chosen.any():
+            style = {"marker": "v", "markersize": 3.8, "markeredgewidth": 0, "alpha": 0.45, "zorder": 1.5}
+            _marks(axes, days[chosen], axis.limits[chosen], letter, color=theme.bands[letter], **style)
 
 
 def _draw_expected(axes: "Axes", curve: ShownCurve, span: tuple[float, float], theme: Theme) -> None:
@@ -281,7 +312,7 @@ def _mark_epochs(
                 axes.axvspan(low, high, color=theme.bands.get(band, theme.muted), alpha=0.13, linewidth=0, zorder=0.5)
 
 
-def _ring_detections(axes: "Axes", curve: ShownCurve, reasons: Sequence[Reason], theme: Theme) -> None:
+def _ring_detections(axes: "Axes", curve: ShownCurve, axis: CurveAxis, reasons: Sequence[Reason], theme: Theme) -> None:
     """Ring the detections that carry the score."""
     seen = curve.light_curve
     chosen = np.zeros(len(seen.time_mjd), dtype=bool)
@@ -289,4 +320,4 @@ def _ring_detections(axes: "Axes", curve: ShownCurve, reasons: Sequence[Reason],
         near = (seen.time_mjd >= first - _SAME_EPOCH_DAYS) & (seen.time_mjd <= last + _SAME_EPOCH_DAYS)
         chosen |= near & curve.is_used & ((curve.letter == band) if band else True)
     ring = {"marker": "o", "markersize": 10.5, "markerfacecolor": "none", "markeredgewidth": 1.1, "linestyle": "none"}
-    _line(axes, seen.time_mjd[chosen] - curve.peak_mjd, seen.magnitude[chosen], color=theme.ink, zorder=4, **ring)
+    _line(axes, seen.time_mjd[chosen] - curve.peak_mjd, axis.values[chosen], color=theme.ink, zorder=4, **ring)

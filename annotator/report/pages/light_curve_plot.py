@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from annotator.errors import ConfigError
 from annotator.reasons.reason import Reason
 from annotator.report.expected import ShownCurve
+from annotator.report.pages.band_styles import BAND_STYLES
 from annotator.report.pages.draw_curve import SETTINGS, Theme, Words, curve_axes, draw_curve
 
 if TYPE_CHECKING:
@@ -23,11 +24,12 @@ _SENTINELS = {
     "#010102": "var(--plot-muted)",
     "#010103": "var(--plot-grid)",
     "#010104": "var(--surface)",
-    "#010105": "var(--band-g)",
-    "#010106": "var(--band-r)",
-    "#010107": "var(--band-i)",
+    **{f"#0102{number:02x}": f"var(--band-{letter})" for number, letter in enumerate(BAND_STYLES)},
 }
-PAGE = Theme("#010101", "#010102", "#010103", "#010104", {"g": "#010105", "r": "#010106", "i": "#010107"})
+PAGE = Theme(
+    *("#010101", "#010102", "#010103", "#010104"),
+    {letter: f"#0102{number:02x}" for number, letter in enumerate(BAND_STYLES)},
+)
 
 
 def need_matplotlib() -> None:

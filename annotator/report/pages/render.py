@@ -15,6 +15,7 @@ from annotator.preprocess.triplet import CHANNELS
 from annotator.report.expected import Shown, ShownStamps, has_curve, has_stamps, that_scored
 from annotator.report.night import Candidate, Night
 from annotator.report.pages import text as page_text
+from annotator.report.pages.band_styles import styles_of
 from annotator.report.pages.light_curve_plot import LightCurvePlot
 from annotator.report.pages.session import Session
 from annotator.report.pages.thumbnails import (
@@ -189,6 +190,7 @@ def render_object(
         stem=stem_of(candidate.object_id),
         curve=curve,
         legend=legend,
+        bands=styles_of(legend),
         history=history,
         modalities=page_text.modality_rows(candidate),
         why_no_reasons=page_text.why_no_reasons(candidate),

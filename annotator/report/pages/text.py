@@ -12,6 +12,7 @@ from annotator.preprocess.triplet import CHANNELS, SIDE
 from annotator.reasons.reason import Reason
 from annotator.report.expected import ShownCurve
 from annotator.report.night import Candidate, Night, NightSummary
+from annotator.report.pages.band_styles import BAND_STYLES
 from annotator.report.pages.thumbnails import GAP
 from annotator.surveys import SURVEYS
 from annotator.transient import History, Modality
@@ -240,10 +241,11 @@ def stamp_marks(reasons: Sequence[Reason], n_rows: int = 1) -> list[StampMark]:
 
 
 def legend(curve: ShownCurve, reasons: Sequence[Reason]) -> set[str]:
-    """Return what of a light curve's legend is on its plot: bands, negative, limit, unused, reason."""
+    """Return what of a light curve's legend is on its plot: bands, negative, forced, limit, unused, reason."""
     seen = curve.light_curve
     found = {
-        "negative": not seen.is_positive.all(),
+        "negative": not (curve.in_flux or seen.is_positive.all()),
+        "forced": bool(seen.is_forced.any()),
         "limit": len(seen.limit_time_mjd) > 0,
         "unused": not curve.is_used.all(),
         "reason": bool(reasons),
@@ -259,8 +261,12 @@ def describe_curve(object_id: str, curve: ShownCurve, reasons: Sequence[Reason])
     """Say what a light curve's plot shows, for those who do not see it."""
     seen = curve.light_curve
     parts = [f"Light curve of {object_id}"]
-    for band in sorted(set(curve.letter.tolist())):
-        parts.append(f"{int((curve.letter == band).sum())} detections in {band}")
+    for letter in BAND_STYLES:
+        n_found, n_forced = (
+            int((is_such & (curve.letter == letter)).sum()) for is_such in (~seen.is_forced, seen.is_forced)
+        )
+        parts += [f"{n_found} detections in {letter}"] if n_found else []
+        parts += [f"{n_forced} forced measurements in {letter}"] if n_forced else []
     parts.append(f"{len(seen.limit_time_mjd)} upper limits")
     if len(seen.time_mjd):
         parts.append(f"peak {curve.peak_mag:.1f} mag on MJD {curve.peak_mjd:.1f}")

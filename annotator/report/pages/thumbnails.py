@@ -11,9 +11,8 @@ from annotator.nights import mjd_of
 from annotator.preprocess.triplet import SIDE
 from annotator.report.expected import ShownCurve, ShownStamps
 from annotator.report.night import PastScore
-
-BAND_COLOURS = {"g": "#009e73", "r": "#d55e00", "i": "#b66d9b"}
-"""Of Okabe and Ito's palette, told apart with any colour vision; the shape of the marker says the same."""
+from annotator.report.pages.band_styles import BAND_STYLES, FORCED_SIZE
+from annotator.report.pages.curve_axis import curve_axis
 
 GAP = 3
 """Transparent pixels between stamps."""
@@ -107,48 +106,45 @@ def _png(indices: NDArray[np.uint8]) -> bytes:
 
 
 def light_curve_thumbnail(curve: ShownCurve) -> str:
-    """Draw the detections of a light curve in a few square centimetres, as a file of its own."""
+    """Draw the measurements of a light curve in a few square centimetres, as a file of its own."""
     width, height = THUMBNAIL_SIDE
-    seen = curve.light_curve
+    seen, axis, letters = curve.light_curve, curve_axis(curve), curve.letter.tolist()
     is_near = np.abs(seen.time_mjd - curve.peak_mjd) <= 320
-    time, magnitude, band = seen.time_mjd[is_near], seen.magnitude[is_near], curve.letter[is_near]
+    time = seen.time_mjd[is_near]
     first, last = (time.min(), time.max()) if len(time) else (curve.peak_mjd, curve.peak_mjd)
     last = max(last, first + 10.0)
     limits = (seen.limit_time_mjd >= first - 10) & (seen.limit_time_mjd <= last + 10)
-    limit_time, limit_magnitude = seen.limit_time_mjd[limits], seen.limit_magnitude[limits]
-    first, last = min([first, *limit_time]), max([last, *limit_time])
-    brightnesses = np.concatenate([magnitude, limit_magnitude])
-    brightest, faintest = (brightnesses.min(), brightnesses.max()) if len(brightnesses) else (0.0, 1.0)
-    faintest = max(faintest, brightest + 1.0)
+    first, last = min([first, *seen.limit_time_mjd[limits]]), max([last, *seen.limit_time_mjd[limits]])
+    low, high = axis.span(is_near, limits, least=1.0)
 
     def x(mjd: float) -> float:
         return 5 + (width - 10) * (mjd - first) / (last - first)
 
-    def y(mag: float) -> float:
-        return 5 + (height - 10) * (mag - brightest) / (faintest - brightest)
+    def y(value: float) -> float:
+        share = (value - low) / (high - low)
+        return 5 + (height - 10) * (1 - share if axis.is_flux else share)
 
-    marks = [
-        f'<path d="M{x(t) - 2:.1f} {y(m) - 1:.1f}h4l-2 3z" fill="#8a939c" fill-opacity=".55"/>'
-        for t, m in zip(limit_time, limit_magnitude, strict=True)
-    ]
+    marks = [f'<path d="M0 {y(0.0):.1f}h{width}" stroke="#8a939c" stroke-opacity=".5"/>'] if axis.is_flux else []
     marks += [
-        _mark(x(t), y(m), str(b), bool(positive))
-        for t, m, b, positive in zip(time, magnitude, band, seen.is_positive[is_near], strict=True)
+        f'<path d="M{x(t) - 2:.1f} {y(v) - 1:.1f}h4l-2 3z" fill="#8a939c" fill-opacity=".55"/>'
+        for t, v in zip(seen.limit_time_mjd[limits], axis.limits[limits], strict=True)
     ]
+    is_open = seen.is_forced if axis.is_flux else seen.is_forced | ~seen.is_positive
+    there = np.flatnonzero(is_near & np.isfinite(axis.values))
+    for n in there[np.argsort(~seen.is_forced[there], kind="stable")].tolist():  # detections above what is forced
+        size = FORCED_SIZE if seen.is_forced[n] else 1.0
+        marks.append(_mark(x(seen.time_mjd[n]), y(axis.values[n]), letters[n], bool(is_open[n]), size))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}">{"".join(marks)}</svg>\n'
     )
 
 
-def _mark(x: float, y: float, band: str, is_positive: bool) -> str:
-    colour = BAND_COLOURS.get(band, "#8a939c")
-    paint = f'fill="{colour}"' if is_positive else f'fill="none" stroke="{colour}"'
-    if band == "r":
-        return f'<rect x="{x - 2.3:.1f}" y="{y - 2.3:.1f}" width="4.6" height="4.6" {paint}/>'
-    if band == "g":
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" {paint}/>'
-    return f'<path d="M{x:.1f} {y - 3.2:.1f}l3.2 3.2l-3.2 3.2l-3.2-3.2z" {paint}/>'
+def _mark(x: float, y: float, letter: str, is_open: bool, size: float) -> str:
+    style = BAND_STYLES[letter]
+    paint = f'fill="none" stroke="{style.colour}"' if is_open else f'fill="{style.colour}"'
+    scale = "" if size == 1.0 else f" scale({size:g})"
+    return f'<path class="{letter}" transform="translate({x:.1f} {y:.1f}){scale}" d="{style.path}" {paint}/>'
 
 
 _LEAST_SCALE = 0.1

@@ -41,4 +41,5 @@ ZTF = Survey(
     real_bogus=("rb", "drb"),
     batch_annotations=1,
     queues_annotations=False,
+    publishes_magnitudes=True,
 )
