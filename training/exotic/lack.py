@@ -6,7 +6,7 @@ that a tenth of them exceed as there are with the group. Beyond that value odds 
 missing, so that as many normals are above the threshold, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,15 +128,15 @@ def fit_stretch(normals: Asked, pivot: NDArray[np.float32], threshold: float) ->
         Log odds from which on the head decides.
     """
     has, stretch = is_there(normals.numbers), np.zeros(len(GROUPS))
+    odds_of = stretching(normals, pivot)
     for _ in range(N_ROUNDS):  # those that lack a group are stretched, too
-        as_is = stretched(normals, pivot, stretch.astype(np.float32))
-        above = np.count_nonzero(as_is.odds >= threshold)
+        above = np.count_nonzero(odds_of(stretch.astype(np.float32)) >= threshold)
         for group in np.flatnonzero(has.mean(axis=0) >= MIN_SHARE_WITH_GROUP):
             trial, (low, high) = stretch.copy(), STRETCH_RANGE
             name = list(GROUPS)[group]
             for _ in range(N_HALVINGS):
                 trial[group] = (low + high) / 2
-                found = stretched(normals, pivot, trial.astype(np.float32)).odds_hidden[name]
+                found = odds_of(trial.astype(np.float32), name)
                 low, high = (
                     (trial[group], high) if np.count_nonzero(found >= threshold) < above else (low, trial[group])
                 )
@@ -155,19 +155,28 @@ def with_offsets(asked: Asked, offsets: NDArray[np.float32]) -> Asked:
     return Asked(asked.numbers, asked.odds + added, hidden, asked.names)
 
 
+def stretching(asked: Asked, pivot: NDArray[np.float32]) -> Callable[..., NDArray[np.float64]]:
+    """Return a function that stretches the log odds beyond the pivots by what is missing.
+
+    It takes the stretch of each group, and the name of the group that is hidden, if one is.
+    """
+    missing, own = ~is_there(asked.numbers), pivot[class_places(asked.numbers)]
+
+    def odds_of(stretch: NDArray[np.float32], name: str | None = None) -> NDArray[np.float64]:
+        odds, by = asked.odds, missing @ stretch.astype(np.float64)
+        if name is not None:
+            group = list(GROUPS).index(name)
+            odds, by = asked.odds_hidden[name], by + np.where(missing[:, group], 0.0, stretch[group])
+        return odds + np.maximum(odds - own, 0.0) * by
+
+    return odds_of
+
+
 def stretched(asked: Asked, pivot: NDArray[np.float32], stretch: NDArray[np.float32]) -> Asked:
     """Stretch what is beyond the pivots by what is missing."""
-    missing, own = ~is_there(asked.numbers), pivot[class_places(asked.numbers)]
-    by = missing @ stretch.astype(np.float64)
-
-    def of(odds: NDArray[np.float64], more: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        return odds + np.maximum(odds - own, 0.0) * (by + more)
-
-    hidden = {
-        name: of(values, np.where(missing[:, group], 0.0, stretch[group]))
-        for group, (name, values) in enumerate(asked.odds_hidden.items())
-    }
-    return Asked(asked.numbers, of(asked.odds, 0.0), hidden, asked.names)
+    odds_of = stretching(asked, pivot)
+    hidden = {name: odds_of(stretch, name) for name in asked.odds_hidden}
+    return Asked(asked.numbers, odds_of(stretch), hidden, asked.names)
 
 
 def take_back(asked: Asked, found: TakenBack) -> Asked:
