@@ -24,6 +24,8 @@ demo: $(VENV)/.annotator
 
 # Four at a time on two cores: much of a test of a stream or of a killed pass is waiting. Each computes in one thread,
 # since some that want both cores wait for each other; files begin in the order that tests/conftest.py gives them.
+# Bytecode is kept, whatever the environment says: else every process compiles all modules, and tests start many.
+test test-long: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
