@@ -241,6 +241,18 @@ def test_large_fluxes_are_in_microjansky(plot):
     assert ">difference flux, \N{MICRO SIGN}Jy<" in svg and ">600<" in svg
 
 
+def test_a_bad_forced_measurement_does_not_press_the_detections_into_a_line_and_is_counted(plot):
+    shown = rubin_curve()
+    flux_njy = shown.light_curve.flux_njy.copy()
+    flux_njy[-1] = -300_000.0
+    bad = dataclasses.replace(shown, light_curve=dataclasses.replace(shown.light_curve, flux_njy=flux_njy))
+    plain, svg = (plot.svg(item, (), "x") for item in (shown, bad))
+    assert ">1 forced beyond<" in svg and "beyond" not in plain
+    for letter in "ugriz":
+        assert marks(svg, f"var(--band-{letter})", "var(--") == marks(plain, f"var(--band-{letter})", "var(--")
+    assert len(places(light_curve_thumbnail(bad), "y")) == len(places(light_curve_thumbnail(shown), "y")) - 1
+
+
 def test_positive_and_significant_detections_are_in_magnitudes_for_every_survey(plot):
     curve = rubin_curve().light_curve.detected()
     shown = show_curve(Transient("1", "lsst", light_curve=curve), None)

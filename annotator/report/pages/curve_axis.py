@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.report.expected import ShownCurve
+from annotator.transient import LightCurve
 
 MICROJANSKY_FROM_NJY = 10_000.0
 """From such a flux on an axis is in microjansky."""
+BEYOND = 0.5
+"""As much of the detections' range from 0 there is room for on either side, if something forced needs it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +26,14 @@ class CurveAxis:
     limits: NDArray[np.float64]
     """Of each upper limit ``(m,)``."""
     is_flux: bool
+    is_within: NDArray[np.bool_]
+    """Which measurements there is room for ``(n,)``."""
 
     def span(self, is_shown: NDArray[np.bool_], is_limit_shown: NDArray[np.bool_], least: float) -> tuple[float, float]:
         """Return the least and the greatest of what is shown, at least so far apart; of fluxes 0 is always among it."""
-        values = np.concatenate([self.values[is_shown], self.limits[is_limit_shown], [0.0] if self.is_flux else []])
+        values = np.concatenate(
+            [self.values[is_shown & self.is_within], self.limits[is_limit_shown], [0.0] if self.is_flux else []]
+        )
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
         return low, max(high, low + least)
@@ -37,8 +44,23 @@ def curve_axis(curve: ShownCurve) -> CurveAxis:
     seen = curve.light_curve
     if not curve.in_flux:
         errors = np.nan_to_num(seen.magnitude_error)
-        return CurveAxis("magnitude", seen.magnitude, errors, seen.limit_magnitude, is_flux=False)
-    greatest = np.abs(np.concatenate([seen.flux_njy, seen.limit_flux_njy])).max(initial=0.0)
+        values, everything = seen.magnitude, np.ones(len(seen), dtype=bool)
+        return CurveAxis("magnitude", values, errors, seen.limit_magnitude, is_flux=False, is_within=everything)
+    greatest = np.abs(np.concatenate([seen.flux_njy[_is_within(seen)], seen.limit_flux_njy])).max(initial=0.0)
     unit, njy = ("\N{MICRO SIGN}Jy", 1000.0) if greatest >= MICROJANSKY_FROM_NJY else ("nJy", 1.0)
     errors = np.nan_to_num(seen.flux_error_njy) / njy
-    return CurveAxis(f"difference flux, {unit}", seen.flux_njy / njy, errors, seen.limit_flux_njy / njy, is_flux=True)
+    return CurveAxis(
+        *(f"difference flux, {unit}", seen.flux_njy / njy, errors, seen.limit_flux_njy / njy),
+        is_flux=True,
+        is_within=_is_within(seen),
+    )
+
+
+def _is_within(seen: LightCurve) -> NDArray[np.bool_]:
+    """Leave out what was forced and lies far beyond all detections: a bad subtraction would press them into a line."""
+    if seen.is_forced.all():
+        return np.ones(len(seen), dtype=bool)
+    detected = seen.flux_njy[~seen.is_forced]
+    low, high = min(0.0, float(detected.min())), max(0.0, float(detected.max()))
+    room = BEYOND * (high - low)
+    return ~seen.is_forced | ((seen.flux_njy >= low - room) & (seen.flux_njy <= high + room))

@@ -127,7 +127,11 @@ def draw_curve(several: "Sequence[Axes]", curve: ShownCurve, reasons: Sequence[R
             size = BAND_STYLES[letter].size_points * look.size
             _marks(axes, x, y, letter, color=colour, markerfacecolor=face, alpha=look.alpha, markersize=size, zorder=3)
     _ring_detections(main, curve, axis, reasons, theme)
-    return _frame_words([(axes, name, n_values) for axes, name, _, n_values in drawn], curve.peak_mjd, theme)
+    words = _frame_words([(axes, name, n_values) for axes, name, _, n_values in drawn], curve.peak_mjd, theme)
+    if n_beyond := int((is_shown & ~axis.is_within).sum()):
+        top = main.get_ylim()[1]
+        words.append(Words(main, span[1], top, f"{n_beyond} forced beyond", -5, -14, "end", theme.muted))
+    return words
 
 
 def _share_room(main: "Axes", residual: "Axes", is_alone: bool) -> None:

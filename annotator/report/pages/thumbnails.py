@@ -130,7 +130,7 @@ def light_curve_thumbnail(curve: ShownCurve) -> str:
         for t, v in zip(seen.limit_time_mjd[limits], axis.limits[limits], strict=True)
     ]
     is_open = seen.is_forced if axis.is_flux else seen.is_forced | ~seen.is_positive
-    there = np.flatnonzero(is_near & np.isfinite(axis.values))
+    there = np.flatnonzero(is_near & axis.is_within & np.isfinite(axis.values))
     for n in there[np.argsort(~seen.is_forced[there], kind="stable")].tolist():  # detections above what is forced
         size = FORCED_SIZE if seen.is_forced[n] else 1.0
         marks.append(_mark(x(seen.time_mjd[n]), y(axis.values[n]), letters[n], bool(is_open[n]), size))
