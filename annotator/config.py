@@ -65,8 +65,8 @@ class LasairConfig(Typed):
     """What Lasair grants the token. Every call is counted twice there, so half of it is used."""
     read_share: Annotated[float, Meta(ge=0.02, le=0.98)] = 0.4
     """Part of the calls that is kept for reading; the rest is for writing."""
-    batch_annotations: Annotated[int, Meta(ge=1, le=200)] = 1
-    """Annotations in one call. Lasair-ZTF takes one; Lasair for Rubin a list, which counts as one call."""
+    batch_annotations: Annotated[int, Meta(ge=1, le=200)] | None = None
+    """Annotations in one call, a list of which counts as one; None: the survey's (:attr:`Config.batch_annotations`)."""
     timeout_s: Annotated[float, Meta(ge=0.1, le=600)] = 60.0
     object_share: Annotated[float, Meta(ge=0, le=0.95)] = 0.5
     """Part of the reading calls that may fetch what records lack, by `object`; the rest reads the source."""
@@ -213,6 +213,11 @@ class Config(ConfigFile, kw_only=True):
     """A file of SQLite, or a database of PostgreSQL."""
     token: str | None = None
     """From the environment."""
+
+    @property
+    def batch_annotations(self) -> int:
+        """Annotations in one call: Lasair-ZTF takes one, Lasair for Rubin a list."""
+        return self.lasair.batch_annotations or SURVEYS[self.survey].batch_annotations
 
     def require_token(self) -> str:
         """Return the token; raise ConfigError where the environment has none."""

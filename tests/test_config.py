@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import annotator
 from annotator.config import REMOVED, Config, ConfigFile, FileSource, QuerySource, load_config
 from annotator.errors import ConfigError
+from annotator.surveys import SURVEYS
 
 EXAMPLE = Path(annotator.__file__).parent / "example.yaml"
 
@@ -246,3 +247,9 @@ def test_any_document_is_a_configuration_or_a_clear_error(tmp_path_factory, docu
     path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8", errors="replace")
     with pytest.raises(ConfigError):
         load_config(path, {})
+
+
+def test_as_many_annotations_go_in_a_call_as_the_survey_s_lasair_takes_unless_said_otherwise(tmp_path):
+    assert load(tmp_path, MINIMAL).batch_annotations == SURVEYS["ztf"].batch_annotations == 1
+    assert load(tmp_path, with_key("survey", "lsst")).batch_annotations == SURVEYS["lsst"].batch_annotations == 100
+    assert load(tmp_path, with_key("lasair.batch_annotations", 7)).batch_annotations == 7

@@ -133,8 +133,12 @@ class LasairApi:
         """Write annotations in one call; returning means that Lasair acknowledged all of them.
 
         A single one goes to `annotate`; several to `annotatelist`, which only Lasair for Rubin has, and which stores
-        one after the other up to the first that it refuses.
+        one after the other up to the first that it refuses. An object id beyond all ids is sent to nobody: Lasair for
+        Rubin takes it, and then dies of it with everybody's annotations.
         """
+        for item in annotations:
+            if not self.survey.object_id({self.survey.id_column: item.object_id}):
+                raise RejectedError(f"annotate: expected an object id below 2^63, found {words(item.object_id)}")
         fields = [
             {
                 "topic": item.topic,

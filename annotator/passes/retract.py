@@ -40,7 +40,7 @@ def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[
         ]
         ledger.outbox.queue([_retraction(annotation) for annotation in flagged], clock())
         report.queued = len(flagged)
-        report.delivery = deliver(ledger.outbox, api, config.lasair.batch_annotations, clock, lambda: False)
+        report.delivery = deliver(ledger.outbox, api, config.batch_annotations, clock, lambda: False)
     return report
 
 

@@ -110,7 +110,7 @@ def run_pass(
                 report.delivery = deliver(
                     ledger.outbox,
                     api,
-                    config.lasair.batch_annotations,
+                    config.batch_annotations,
                     clock,
                     should_stop,
                     objects_are_in_main=isinstance(config.source, QuerySource),
