@@ -19,6 +19,7 @@ WORDS = (
 )
 POPULATIONS: Mapping[str, str] = {
     "recent": "Caught rising, from 2022 on",
+    "eras": "Caught rising, normals of all years",
     "like": "Caught rising, normals of all years weighed like the exotics' catalogues",
     "simulated": "Caught rising, simulated",
     "any": "From 2022 on, caught rising or not",

@@ -1,6 +1,6 @@
 """What is flagged of young objects: shares with intervals, by bootstrap over transients, and what needs no model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ class Chain:
     exotic_now: NDArray[np.float64]
     """And that of the last night."""
     last: NDArray[np.int64]
-    """The number of the last night's state among all, -1 where there is none yet."""
+    """The number of the last night's state among all."""
     is_exotic: NDArray[np.bool_]
     """``(n,)``, as all below."""
     is_recent: NDArray[np.bool_]
@@ -56,7 +56,13 @@ def chain(
     classifications: Sequence[str],
     exotic: Sequence[float | None],
 ) -> Chain:
-    """Gather what was decided of states, in order, by object and age."""
+    """Gather what was decided of states, in order, by object and age.
+
+    Raises
+    ------
+    ValueError
+        If an object has no state on its first night.
+    """
     shape = len(objects), len(AGES_DAYS)
     anomaly, flagged, now = (np.zeros(shape, dtype=bool) for _ in range(3))
     largest, latest, last = np.zeros(shape), np.zeros(shape), np.full(shape, -1)
@@ -68,6 +74,9 @@ def chain(
         now[at] = said in FLAGS
         largest[at] = np.maximum(largest[at], chance or 0.0)
         latest[at], last[at] = chance or 0.0, number
+    if (last < 0).any():
+        lacking = objects[int(np.argmax((last < 0).any(axis=1)))].object_id
+        raise ValueError(f"expected a state of each object on its first night, found none of {lacking}")
     return Chain(
         objects=tuple(objects),
         is_anomaly=anomaly,
@@ -209,9 +218,6 @@ def recall_at(
     draws = [recall(weights * drawn[transient]) for drawn in resamplings(int(transient.max()) + 1, N_BOOTSTRAP, rng)]
     low, high = interval_of(draws)
     return Estimate(recall(weights), float(low), float(high))
-
-
-Row = Mapping[str, object]
 
 
 def by_age(found: Chain, rows: NDArray[np.bool_], weights: NDArray[np.float64]) -> list[dict[str, object]]:

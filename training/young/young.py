@@ -95,6 +95,7 @@ def young(real: Judged, simulated: Judged, tried: Sequence[Tried] = ()) -> Young
     like = like_sources(found, states, all_eras)
     populations = {
         "recent": _population(WORDS["recent"], found, states, headline, ones, True),
+        "eras": _population(WORDS["eras"], found, states, all_eras, ones),
         "like": _population(WORDS["like"], found, states, all_eras, like),
         "simulated": _population(WORDS["simulated"], sky, of_sky, sky.is_rising, np.ones(len(sky.is_rising))),
         "any": _population(WORDS["any"], found, states, recent, ones, True),
@@ -119,7 +120,8 @@ def young(real: Judged, simulated: Judged, tried: Sequence[Tried] = ()) -> Young
 
 WORDS: Mapping[str, str] = {
     "recent": "from 2022 on, caught rising",
-    "like": "normals of all years, caught rising, weighed",
+    "eras": "normals of all years, caught rising, each as one",
+    "like": "the same, weighed like the exotics' catalogues",
     "simulated": "simulated, caught rising",
     "any": "from 2022 on, caught rising or not",
 }

@@ -163,13 +163,13 @@ def test_card_and_table_name_no_object_and_the_report_prints_the_table(real, of_
     found = young(judged(some, lambda states: models.score([state.transient for state in states]), models), of_sky)
     card, rows = young_card(found, models), list(csv.DictReader(io.StringIO(as_table(found).decode())))
     assert "ZTF1" not in card and "ZTF2" not in card
-    assert {row["population"] for row in rows} == {"recent", "like", "simulated", "any"}
+    assert {row["population"] for row in rows} == {"recent", "eras", "like", "simulated", "any"}
     headline = next(
         row for row in rows if (row["population"], row["days"], row["figure"]) == ("recent", "5", "flagged_exotics")
     )
     assert float(headline["low"]) <= float(headline["value"]) <= float(headline["high"])
     blocks = report_young.blocks(rows)
     grids = [block for block in blocks if hasattr(block, "rows")]
-    assert len(grids) == 4
+    assert len(grids) == 5
     assert f"{100 * float(headline['value']):.0f} [" in grids[0].rows[0][3]
     assert report_young.blocks([]) == []
