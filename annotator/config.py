@@ -19,7 +19,7 @@ from annotator.annotation import Classification, check_topic
 from annotator.decision.config import DecisionConfig, WorthConfig
 from annotator.errors import ConfigError
 from annotator.ledger_address import EXPECTED, PASSWORD_VARIABLE, LedgerAddress, read_address
-from annotator.surveys import SURVEYS
+from annotator.surveys import SURVEYS, Survey
 from annotator.typed import Typed, decode
 
 TOKEN_VARIABLE = "LASAIR_TOKEN"
@@ -73,12 +73,15 @@ class LasairConfig(Typed):
     random_share: Annotated[float, Meta(ge=0, le=1)] = 0.2
     """Part of those that goes to objects drawn at random from the ones that wait; the rest to the new and changed."""
     cutout_hosts: Annotated[tuple[Host, ...], Meta(min_length=1, description="a list of host names")] | None = None
-    """Hosts that cutouts are fetched from, and no other; None: the endpoint's own."""
+    """Hosts that cutouts are fetched from, and no other; None: the endpoint's own, and where that is the survey's those
+    that its Lasair serves them from."""
 
-    @property
-    def allowed_cutout_hosts(self) -> tuple[str, ...]:
-        """The hosts that cutouts are fetched from."""
-        return self.cutout_hosts or (urlsplit(self.endpoint).hostname,)
+    def allowed_cutout_hosts(self, survey: Survey) -> tuple[str, ...]:
+        """Return the hosts that a survey's cutouts are fetched from."""
+        if self.cutout_hosts:
+            return self.cutout_hosts
+        is_its_own = self.endpoint == survey.endpoint
+        return survey.cutout_hosts if is_its_own else (urlsplit(self.endpoint).hostname,)
 
     @property
     def usable_calls_per_hour(self) -> int:

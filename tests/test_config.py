@@ -66,10 +66,15 @@ def test_a_source_is_chosen_by_its_kind_and_paths_are_relative_to_the_file(tmp_p
 
 
 def test_cutouts_come_from_the_endpoint_s_own_host_unless_others_are_named(tmp_path):
+    ztf, lsst = SURVEYS["ztf"], SURVEYS["lsst"]
     config = load(tmp_path, with_key("lasair.endpoint", "https://lasair-ztf.lsst.ac.uk/api"))
-    assert config.lasair.allowed_cutout_hosts == ("lasair-ztf.lsst.ac.uk",)
+    assert config.lasair.allowed_cutout_hosts(ztf) == ("lasair-ztf.lsst.ac.uk",)
+    config = load(tmp_path, with_key("lasair.endpoint", "https://api.lasair.lsst.ac.uk/api"))
+    assert config.lasair.allowed_cutout_hosts(lsst) == ("lasair.lsst.ac.uk",)
+    config = load(tmp_path, with_key("lasair.endpoint", "https://lasair.example.org/api"))
+    assert config.lasair.allowed_cutout_hosts(lsst) == ("lasair.example.org",)
     config = load(tmp_path, with_key("lasair.cutout_hosts", ["stamps.example.org"]))
-    assert config.lasair.allowed_cutout_hosts == ("stamps.example.org",)
+    assert config.lasair.allowed_cutout_hosts(ztf) == ("stamps.example.org",)
 
 
 def test_a_ledger_on_a_server_has_its_password_from_the_environment_alone(tmp_path):

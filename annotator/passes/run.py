@@ -342,7 +342,7 @@ def enricher_of(
     """Return what fetches the views that records lack."""
     source, kept = config.source, config.cutouts
     cutouts = CutoutFetcher(
-        config.lasair.allowed_cutout_hosts,
+        config.lasair.allowed_cutout_hosts(SURVEYS[config.survey]),
         kept.parallel,
         kept.timeout_s,
         CutoutCache(kept.cache, kept.cache_megabytes * 1e6),

@@ -34,4 +34,5 @@ LSST = Survey(
     real_bogus=("reliability",),
     batch_annotations=100,
     queues_annotations=True,
+    object_with_additions=False,
 )
