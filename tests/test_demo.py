@@ -13,9 +13,9 @@ from annotator.cli import main
 from annotator.lasair.filters import list_filters
 from annotator.sandbox import simulate_night
 
-NOT_EVERY_NIGHT = ("changing_look", "hostless_or_far", "young_and_rising")
-"""Filters of what a simulated night may lack: its sky begins this season, so that nothing does what it never did
-before; what rises fastest in it are cataclysmic variables; few of its supernovae far from a host are odd besides."""
+NOT_EVERY_NIGHT = ("hostless_or_far", "young_and_rising")
+"""Filters of what a simulated night may lack: what rises fastest in it are cataclysmic variables; few of its supernovae
+far from a host are odd besides."""
 COMMUNITY = [item.name for item in list_filters() if item.annotators]
 
 

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from annotator.decision.config import DecisionConfig
+from annotator.decision.variable import is_variable
 from annotator.preprocess.features import feature_row
 from annotator.sandbox.lasair.schema import OBJECTS_COLUMNS, SHERLOCK_COLUMNS
 from annotator.sandbox.sky import coordinates as sky
 from annotator.sandbox.sky import light_curves
-from annotator.sandbox.sky.night import MINORITY, NORMAL_KINDS, simulate_night
+from annotator.sandbox.sky.night import MINORITY, NORMAL_KINDS, simulate_kinds, simulate_night
 from annotator.sandbox.sky.observe import FAINTER_THAN_LIMIT_MAG, SURVEY_START_JD
 from annotator.surveys.ztf import parse as ztf
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
@@ -99,6 +101,28 @@ def test_every_object_says_that_it_is_simulated(night):
         assert o.sherlock["summary"] == o.sherlock["annotator"] == "simulated"
         assert o.sherlock["catalogue_table_name"] in ("SIMULATED", "0")
         assert o.tns is None or o.tns["reporters"] == "simulated"
+
+
+def test_what_varies_was_seen_for_years_and_what_goes_off_once_was_not(night):
+    for o in night.objects:
+        past = with_past(o).history
+        if o.kind in ("AGN", "CV", "long-period variable", "flare"):
+            assert past.n_earlier_seasons >= 1 and past.years > 0.8, o.kind
+        else:
+            assert past.n_earlier_seasons == 0 and past.years < 0.5, o.kind
+
+
+def test_a_flare_in_a_nucleus_is_new_and_a_variable_does_as_ever(night):
+    decision = DecisionConfig()
+    of_flares = [is_variable(with_past(o), decision) for o in simulate_kinds(5, {"flare": 20}, NOW_JD).objects]
+    assert np.mean(of_flares) < 0.4
+    variables = simulate_kinds(6, {"AGN": 12, "CV": 12, "long-period variable": 12}, NOW_JD).objects
+    assert np.mean([is_variable(with_past(o), decision) for o in variables]) > 0.7
+
+
+def with_past(o):
+    record = {"objectId": o.object_id, "candidates": [vars(e) for e in o.epochs], **o.columns, **o.sherlock}
+    return ztf.parse({name: value for name, value in record.items() if value is not None})
 
 
 def test_some_objects_have_a_tns_name_and_most_have_none(night):

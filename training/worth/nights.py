@@ -27,7 +27,7 @@ from training.recipe import SURVEY
 
 log = logging.getLogger(__name__)
 
-EXOTIC_KINDS = ("SLSN", "TDE", "fast blue")
+EXOTIC_KINDS = ("SLSN", "TDE", "fast blue", "flare")
 ODD_KINDS = ("far from host",)
 GLAD_KINDS = (*EXOTIC_KINDS, *ODD_KINDS)
 """What a person who looks is glad to have looked at; the others are ordinary supernovae, known kinds and bogus."""
@@ -87,7 +87,16 @@ def _night(task: tuple[Path | None, int, int]) -> tuple[Sequence, ...]:
         tns_type = str(item.tns["type"]) if item.tns else ""
         decided = decide(transient, scores, decision, exotic_threshold_of(models, decision))
         known = known_as(overridden(decided, None, tns_type, decision), tns_type, None)
-        rows.append((number, item.kind, parts_of(evidence_of(scores, {})), scores.score, decided in _FLAGS, known))
+        rows.append(
+            (
+                number,
+                item.kind,
+                parts_of(evidence_of(scores, {}, transient.history)),
+                scores.score,
+                decided in _FLAGS,
+                known,
+            )
+        )
     log.info("night %d: %d objects", number + 1, len(rows))
     return tuple(zip(*rows, strict=True))
 

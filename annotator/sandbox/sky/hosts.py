@@ -136,6 +136,12 @@ def star_surroundings(rng: np.random.Generator, sherlock_class: str) -> Surround
     return Surroundings(sherlock_row(rng, sherlock_class, distance_arcsec, magnitude=r_mag), ps1)
 
 
+def unsure_surroundings(rng: np.random.Generator) -> Surroundings:
+    """Draw a star that is too bright for the catalogues: Pan-STARRS1 is unsure, and Sherlock takes it for a galaxy."""
+    found = star_surroundings(rng, "NT")
+    return Surroundings(found.sherlock, dict(found.ps1) | {"sgscore1": 0.5})
+
+
 def sherlock_row(
     rng: np.random.Generator,
     sherlock_class: str,
@@ -182,7 +188,8 @@ def sherlock_row(
 
 def _galaxy_class(rng: np.random.Generator, kind: str, separation_arcsec: float) -> str:
     if kind == "AGN":
-        return "AGN"
+        # Of 33 classified AGN that are no variable star to Sherlock it knows 12; the others are nuclei or supernovae.
+        return str(rng.spawn(1)[0].choice(("AGN", "NT", "SN"), p=(0.36, 0.38, 0.26)))
     chance = rng.random()
     if separation_arcsec < 1.5:  # Sherlock's radius for a nuclear transient
         if kind == "TDE":

@@ -1,5 +1,7 @@
 """Brightness of each class of transient with time, by published templates and forms. Everything here is simulated.
 
+What varies for years is in :mod:`annotator.sandbox.sky.variables`.
+
 Fluxes are relative to magnitude 25 (``magnitude = 25 - 2.5 log10(flux)``), times are days in the observer's frame
 since about the peak. The numbers are rounded textbook values of each class; their medians
 were compared with those of classified curves, and no curve is in them.
@@ -32,6 +34,8 @@ class Source:
     first_day: float
     last_day: float
     """The days between which the object can be bright enough to be seen."""
+    past_days: float = 0.0
+    """For how long before the present season it has done what it does; 0 for what goes off once."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def supernova(rng: np.random.Generator, kind: str) -> Source:
     def flux(days: NDArray[np.float64], band: str) -> NDArray[np.float64]:
         return to_flux(peak_r_mag + dust_mag[band] - dust_mag["r"] + shape(days / (1 + redshift), band))
 
-    return _visible(flux, redshift, -90.0, 400.0)
+    return visible(flux, redshift, -90.0, 400.0)
 
 
 _IA_DAYS = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 25, 30, 35, 40, 50, 60, 80, 100, 200)
@@ -262,22 +266,6 @@ def _softplus(days: NDArray[np.float64], width_days: float) -> NDArray[np.float6
     return width_days * np.logaddexp(0.0, days / width_days)
 
 
-def active_nucleus(rng: np.random.Generator) -> Source:
-    """Draw an AGN: a damped random walk against its reference image (Kelly et al. 2009, MacLeod et al. 2010)."""
-    redshift = rng.uniform(0.05, 0.4)
-    reference_mag = {"r": rng.uniform(16.8, 18.3)}
-    reference_mag["g"] = reference_mag["r"] + rng.normal(0.3, 0.12)
-    memory_days, scatter_mag = rng.lognormal(math.log(200.0), 0.4), rng.uniform(0.2, 0.35)
-    grid = np.arange(-220.0, 10.0)
-    walk = damped_walk(rng, grid.size, memory_days, scatter_mag)
-
-    def flux(days: NDArray[np.float64], band: str) -> NDArray[np.float64]:
-        change_mag = np.interp(days, grid, walk) * (1.2 if band == "g" else 1.0)  # bluer when brighter
-        return to_flux(reference_mag[band]) * (10 ** (-0.4 * change_mag) - 1)
-
-    return Source(flux, redshift, -1.0, 0.0)
-
-
 def damped_walk(rng: np.random.Generator, n_days: int, memory_days: float, scatter: float) -> NDArray[np.float64]:
     """Draw a damped random walk about 0, ``(n_days,)``: a value a day, of this scatter over the years."""
     memory = math.exp(-1.0 / memory_days)
@@ -287,23 +275,6 @@ def damped_walk(rng: np.random.Generator, n_days: int, memory_days: float, scatt
     for i in range(1, n_days):
         walk[i] = memory * walk[i - 1] + steps[i]
     return walk
-
-
-def dwarf_nova(rng: np.random.Generator) -> Source:
-    """Draw an outburst of a cataclysmic variable: up in a day, a sloping top, a steep end.
-
-    Amplitude of 3.3 mag, give or take one, above a star as faint as most (Otulakowska-Hypka et al. 2016).
-    """
-    peak_r_mag = float(np.clip(rng.uniform(19.0, 21.8) - rng.normal(3.3, 1.0), 14.0, 19.3))
-    colour = rng.normal(-0.1, 0.1)
-    top_days, slope, end_days = rng.uniform(4.0, 16.0), rng.uniform(0.05, 0.12), rng.uniform(1.0, 1.8)
-
-    def flux(days: NDArray[np.float64], band: str) -> NDArray[np.float64]:
-        top = logistic(days / 0.3) * 10 ** (-0.4 * slope * np.maximum(days, 0.0))
-        end = np.exp(-np.maximum(days - top_days, 0.0) / end_days)
-        return top * end * to_flux(peak_r_mag + (colour if band == "g" else 0.0))
-
-    return _visible(flux, 0.0, -10.0, 60.0)
 
 
 def logistic(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -339,7 +310,8 @@ def _followed_up(rng: np.random.Generator, form: SupernovaClass, dust_mag: float
             return redshift, peak_mag
 
 
-def _visible(flux: Flux, redshift: float, first: float, last: float, faintest_mag: float = 19.8) -> Source:
+def visible(flux: Flux, redshift: float, first: float, last: float, faintest_mag: float = 19.8) -> Source:
+    """Return a source with the days on which it can be seen."""
     days = np.arange(first, last)
     brightest = np.maximum(flux(days, "g"), flux(days, "r"))
     seen = days[brightest > min(to_flux(faintest_mag), 0.8 * brightest.max())]

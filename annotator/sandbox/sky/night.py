@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from annotator.sandbox.lasair.schema import DOUBLE_COLUMNS, OBJECTS_COLUMNS, SHERLOCK_COLUMNS, UNIX_EPOCH_JD
-from annotator.sandbox.sky import hosts, light_curves
+from annotator.sandbox.sky import hosts, light_curves, variables
 from annotator.sandbox.sky.coordinates import galactic_deg, htm_id
 from annotator.sandbox.sky.hosts import Surroundings
 from annotator.sandbox.sky.light_curves import Source
@@ -33,8 +33,12 @@ MINORITY: Mapping[str, float] = {
     "wrong host": 0.01,
     "fast blue": 0.012,
     "artefact": 0.02,
+    "long-period variable": 0.015,
+    "flare": 0.005,
 }
 """Fractions of a night that are not ordinary supernovae; at least one of each."""
+LATER_KINDS = ("long-period variable", "flare")
+"""They take the places of a night's last SN Ia, so that all objects before them are what a seed made of them before."""
 
 _GOOD_REAL_BOGUS = 0.75
 
@@ -48,7 +52,7 @@ class SimulatedObject:
     """What it is: one of :data:`NORMAL_KINDS` or :data:`MINORITY`. No column of Lasair holds this."""
     redshift: float
     epochs: tuple[Epoch, ...]
-    """In time order, back to long before the thirty days that the columns are computed from."""
+    """In time order, back to long before the thirty days that the columns are computed from; of what varies, years."""
     columns: Mapping[str, object]
     """The row of Lasair's objects table, all 43 columns."""
     sherlock: Mapping[str, object]
@@ -122,11 +126,16 @@ def _night(rng: np.random.Generator, seed: int, kinds: list[str], now_jd: float 
 
 def _kinds(rng: np.random.Generator, n_objects: int) -> list[str]:
     counts = {kind: max(1, round(fraction * n_objects)) for kind, fraction in MINORITY.items()}
+    later = [kind for kind in LATER_KINDS for _ in range(counts.pop(kind))]
     n_normal = n_objects - sum(counts.values())
     counts |= {"SN II": round(0.2 * n_normal), "SN Ib/c": max(1, round(0.05 * n_normal))}
     counts["SN Ia"] = n_objects - sum(counts.values())
-    kinds = [kind for kind, count in counts.items() for _ in range(count)]
-    return [kinds[i] for i in rng.permutation(n_objects)]
+    in_order = [kind for kind, count in counts.items() for _ in range(count)]
+    kinds = [in_order[i] for i in rng.permutation(n_objects)]
+    places = [place for place, kind in enumerate(kinds) if kind == "SN Ia"][-len(later) :]
+    for place, kind in zip(places, later, strict=True):
+        kinds[place] = kind
+    return kinds
 
 
 def _object(rng: np.random.Generator, survey: Survey, kind: str, number: int) -> SimulatedObject:
@@ -171,9 +180,13 @@ def _source(rng: np.random.Generator, kind: str) -> Source:
         kind = "SN Ia"
     match kind:
         case "AGN":
-            return light_curves.active_nucleus(rng)
+            return variables.active_nucleus(rng)
         case "CV":
-            return light_curves.dwarf_nova(rng)
+            return variables.dwarf_nova(rng)
+        case "long-period variable":
+            return variables.long_period_variable(rng)
+        case "flare":
+            return variables.flare_in_nucleus(rng)
         case _:
             return light_curves.supernova(rng, kind)
 
@@ -190,6 +203,10 @@ def _surroundings(rng: np.random.Generator, kind: str, redshift: float) -> Surro
             return hosts.star_surroundings(rng, "CV")
         case "artefact":
             return hosts.star_surroundings(rng, "BS")
+        case "long-period variable":
+            return hosts.unsure_surroundings(rng)
+        case "flare":
+            return hosts.galaxy_surroundings(rng, "AGN", redshift, nuclear=True)
         case _:
             return hosts.galaxy_surroundings(rng, kind, redshift, nuclear=kind in ("TDE", "AGN"))
 
@@ -251,7 +268,7 @@ def _tns(
     position: tuple[float, float],
 ) -> dict[str, object] | None:
     first = next(e for e in epochs if e.candid is not None)
-    if kind in ("artefact", "AGN", "CV") or rng.random() > 0.25:
+    if kind in ("artefact", "AGN", "CV", *LATER_KINDS) or rng.random() > 0.25:
         return None
     classified = kind in (*NORMAL_KINDS, "SLSN", "TDE") and rng.random() < 0.5
     return {

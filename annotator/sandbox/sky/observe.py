@@ -7,8 +7,8 @@ curve, while bright detections scatter by a few hundredths of a magnitude that n
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from annotator.sandbox.sky.light_curves import ZERO_POINT_MAG, Source
 
 SURVEY_START_JD = 2457754.5  # nid, ZTF's number of the night, counts from 2017 January 1 UTC
 NIGHTS = 150
+PAST_NIGHTS = 4 * 365
+"""Before those."""
+SEASON_NIGHTS = 215
+"""Of a year, in which a field is up at night."""
 FAINTER_THAN_LIMIT_MAG = 0.3
 """So much fainter than its own exposure's limit is the faintest detection: of recorded detections fainter than 19.5 a
 fifth are fainter than the limit beside them, which is stated brighter than five times the noise."""
@@ -73,26 +77,67 @@ class Survey:
     """Days between the last midnight and a full Moon."""
     cloud_mag: NDArray[np.float64]
     """``(NIGHTS,)``: what thin clouds and poor seeing take of each clear night's depth."""
+    before: "Survey | None" = None
+    """The years before these nights; 0 is the last night of them."""
 
 
 def weather(rng: np.random.Generator, last_midnight_jd: float) -> Survey:
     """Draw which nights were clear, in spells, and how clear; the last one was."""
-    clear = np.ones(NIGHTS, dtype=bool)
-    for night in range(1, NIGHTS):
+    clear = _clear(rng, NIGHTS)
+    survey = Survey(last_midnight_jd, clear, rng.uniform(0.0, 29.53), rng.exponential(_CLOUD_MAG, NIGHTS))
+    of_past = rng.spawn(1)[0]
+    before = replace(
+        survey,
+        last_midnight_jd=last_midnight_jd - NIGHTS,
+        clear=_clear(of_past, PAST_NIGHTS),
+        full_moon_night=survey.full_moon_night + NIGHTS,
+        cloud_mag=of_past.exponential(_CLOUD_MAG, PAST_NIGHTS),
+    )
+    return replace(survey, before=before)
+
+
+def _clear(rng: np.random.Generator, n_nights: int) -> NDArray[np.bool_]:
+    clear = np.ones(n_nights, dtype=bool)
+    for night in range(1, n_nights):
         clear[night] = rng.random() < (0.85 if clear[night - 1] else 0.45)
-    return Survey(last_midnight_jd, clear, rng.uniform(0.0, 29.53), rng.exponential(_CLOUD_MAG, NIGHTS))
+    return clear
 
 
 def observe(
     rng: np.random.Generator, survey: Survey, source: Source, kind: str, position: tuple[float, float], number: int
 ) -> tuple[Epoch, ...]:
-    """Look at a source as the survey would, at a moment of its life that falls on the last night."""
+    """Look at a source as the survey would, at a moment of its life that falls on the last night.
+
+    What has a past is looked at in the years before, too, in the seasons in which its field is up.
+    """
     if rng.random() < 0.55:  # about to fade away, as most objects of an archive were when last seen
         age_days = source.last_day - rng.exponential(3.0)
     else:
         first_day = min(max(source.first_day, -10.0), source.last_day)
         age_days = rng.uniform(first_day, max(first_day, min(source.last_day, 40.0)))
-    visits = sorted(_visits(rng, survey))
+    epochs = _look(rng, survey, source, kind, position, number, age_days, sorted(_visits(rng, survey)))
+    if not source.past_days:
+        return epochs
+    of_past, before = rng.spawn(1)[0], survey.before
+    later_nights = of_past.uniform(0.0, SEASON_NIGHTS - NIGHTS)  # that the season began earlier than these nights
+    visits = sorted(
+        visit
+        for visit in _visits(of_past, before)
+        if (visit[2] + NIGHTS + later_nights) % 365.25 < SEASON_NIGHTS and visit[2] < source.past_days
+    )
+    return _look(of_past, before, source, kind, position, number, age_days - NIGHTS, visits) + epochs
+
+
+def _look(
+    rng: np.random.Generator,
+    survey: Survey,
+    source: Source,
+    kind: str,
+    position: tuple[float, float],
+    number: int,
+    age_days: float,
+    visits: Sequence[tuple[float, int, int]],
+) -> tuple[Epoch, ...]:
     if not visits:
         return ()
     days, band, night = (np.array(column) for column in zip(*visits, strict=True))
@@ -109,7 +154,7 @@ def _visits(rng: np.random.Generator, survey: Survey) -> Iterator[tuple[float, i
     """Yield what a field gets: days since the last midnight (negative before it), the band's place, the night."""
     cadence_nights = int(rng.choice((1, 2, 3), p=(0.1, 0.6, 0.3)))
     first_hour = rng.uniform(3.0, 9.5)
-    nights = [night for night in range(0, NIGHTS, cadence_nights) if survey.clear[night]]
+    nights = [night for night in range(0, len(survey.clear), cadence_nights) if survey.clear[night]]
     n_exposures = rng.choice(3, p=_EXPOSURES, size=(len(nights), len(_BANDS)))
     hours = first_hour + rng.uniform(0.0, 3.0, size=(len(nights), len(_BANDS), 2))
     for i, night in enumerate(nights):
@@ -132,6 +177,7 @@ def stated_error(flux: NDArray[np.float64], limit_mag: NDArray[np.float64]) -> N
 
 def _measured(
     rng: np.random.Generator,
+    n_nights: int,
     night: NDArray[np.int64],
     band: NDArray[np.int64],
     flux: NDArray[np.float64],
@@ -141,7 +187,7 @@ def _measured(
     scale = rng.lognormal(0.0, _SCATTER_OF_SCATTER)
     random = scale * _SCATTER_OF_STATED * stated * rng.normal(size=len(flux))
     random = np.where(rng.random(len(flux)) < _OUTLIERS, _OUTLIER_SCATTER * random, random)
-    zero_point = rng.normal(0.0, scale * _ZERO_POINT_SCATTER, size=(NIGHTS, len(_BANDS)))[night, band]
+    zero_point = rng.normal(0.0, scale * _ZERO_POINT_SCATTER, size=(n_nights, len(_BANDS)))[night, band]
     reference = rng.laplace(0.0, light_curves.to_flux(_REFERENCE_MAG), len(_BANDS))
     return flux * (1 + zero_point) + reference[band] + random
 
@@ -161,7 +207,7 @@ def _expose(
     moonlight = 0.5 * (1 + np.cos(2 * math.pi * (days - survey.full_moon_night) / 29.53))
     dark_mag, moon_mag = (np.array(values)[band] for values in (_DEPTH_MAG, _MOON_MAG))
     limit_mag = dark_mag - moon_mag * moonlight**3 - survey.cloud_mag[night] + rng.normal(0.0, _EXPOSURE_MAG, n)
-    flux = _measured(rng, night, band, true_flux, stated_error(true_flux, limit_mag))
+    flux = _measured(rng, len(survey.clear), night, band, true_flux, stated_error(true_flux, limit_mag))
     stated = stated_error(flux, limit_mag)
     is_seen = np.abs(flux) >= light_curves.to_flux(limit_mag + FAINTER_THAN_LIMIT_MAG)
     snr = np.abs(flux) / stated

@@ -22,6 +22,8 @@ from annotator.surveys.ztf.parse import PIXEL_ARCSEC
 SIDE = 63
 ZERO_POINT_MAG = 26.2
 """Of a data number."""
+STARS = ("CV", "artefact", "long-period variable")
+"""What lies on a star and not in a galaxy."""
 KINDS = ("Science", "Template", "Difference")
 ARTEFACTS = ("dipole", "trail", "saturated star", "hot pixel")
 
@@ -147,12 +149,12 @@ class _Scene:
         host: Mapping[str, object] = simulated.sherlock
         magnitude, extent = float(host["Mag"] or 0.0), float(host["major_axis_arcsec"] or 0.0)
         flux = _flux(magnitude) if magnitude else 0.0
-        is_star = host["catalogue_object_type"] == "star" and simulated.kind in ("CV", "artefact")
+        is_star = simulated.kind in STARS
         # An exponential disc has half of its light within 1.678 scale lengths, and a catalogued size of six.
         drawn_arcsec = 2.0 * 10 ** (-0.13 * (magnitude - 18.0)) * rng.lognormal(0.0, 0.25)
         return cls(
             galaxy_flux=0.0 if is_star else flux,
-            star_flux=flux if is_star else flux * rng.uniform(0.05, 0.3) * (simulated.kind == "AGN"),
+            star_flux=flux if is_star else flux * rng.uniform(0.05, 0.3) * (simulated.kind in ("AGN", "flare")),
             right_arcsec=float(host["eastSeparationArcsec"] or 0.0),  # the object is east of its host, and east is left
             up_arcsec=-float(host["northSeparationArcsec"] or 0.0),
             radius_arcsec=1.678 * extent / 6.0 if extent else min(max(drawn_arcsec, 0.5), 30.0),
