@@ -156,7 +156,7 @@ class History:
     n_negative: int | None = None
     """Detections of the record at which the object was fainter than in the template."""
     n_earlier_seasons: int | None = None
-    """Seasons with three positive detections or more before the present one."""
+    """Seasons with three positive detections or more before the present one; None where the record does not go back."""
     brighter_mag: float | None = None
     """By how much the present is brighter than the median of the past, in the band in which that is most beside its
     scatter; not above 0 where the past was ever as bright."""

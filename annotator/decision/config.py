@@ -32,6 +32,9 @@ class DecisionConfig(Typed):
     """Where no seasons tell: a place that was first alerted at so long ago,"""
     variable_detections: Annotated[int, Meta(ge=1, le=1_000_000)] = 300
     """and where so much was detected since, has a variable source."""
+    variable_row_years: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    """Where the record does not go back at all, a place that was first alerted at so long ago has one. In the databank
+    from 2022 on such are 83 % of AGN, 9 % of SLSN and TDE, and 4 % of supernovae."""
     variable_star_score: Annotated[float, Meta(gt=0, le=1)] = 0.76
     """From this score on the nearest catalogued source is star-like; the value that ZTF's Bright Transient Survey
     leaves stars out by (Perley et al. 2020)."""

@@ -20,7 +20,8 @@ def known_to_vary(transient: Transient, decision: DecisionConfig) -> str:
     arcsecond, is like a star (`variable_star_score`); or it has a history: more than `variable_seasons` seasons before
     the present one. Of a record that does not go back, or of a source that no gap divides into seasons, two numbers
     tell: `variable_years` since its first alert and `variable_detections` ever. A supernova that goes off where
-    something was detected once, years ago, has neither the one nor the other.
+    something was detected once, years ago, has neither the one nor the other. Where the record does not go back at all,
+    as a row of columns, it is `variable_row_years` alone that tell, until the light curve of all epochs is there.
     """
     if not decision.variable:
         return ""
@@ -36,6 +37,8 @@ def known_to_vary(transient: Transient, decision: DecisionConfig) -> str:
     is_old = past.years is not None and past.years >= decision.variable_years
     if is_old and past.n_detections is not None and past.n_detections >= decision.variable_detections:
         return f"{since(past)}, with {past.n_detections} detections"
+    if past.n_earlier_seasons is None and past.years is not None and past.years >= decision.variable_row_years:
+        return f"{since(past)}, of which the record has no more than the present"
     return ""
 
 

@@ -17,6 +17,8 @@ SEASON_DETECTIONS = 3
 """Positive ones that make a season: one or two can be anything."""
 MOST_PRESENT_DAYS = 180.0
 """Of what is never behind the sun, or never fades, no more than this is the present."""
+LEAST_LACKING_YEARS = 1.0
+"""Of a source that was alerted so long ago a light curve of less than a season lacks what came before."""
 NEW_DETECTIONS = 2
 """In one band, or nights with a colour, that have to do what the past never did: one can be a satellite or a ghost."""
 PAST_DETECTIONS, PAST_NIGHTS = 5, 5
@@ -69,7 +71,8 @@ def history(
         return known
     n_negative = len(times) - int(np.count_nonzero(curve.is_positive))
     if last - times[0] < SEASON_GAP_DAYS:
-        return replace(known, n_negative=n_negative, n_earlier_seasons=0)
+        goes_back = (known.years or 0.0) < LEAST_LACKING_YEARS
+        return replace(known, n_negative=n_negative, n_earlier_seasons=0 if goes_back else None)
     return replace(known, n_negative=n_negative, **_past(curve))
 
 

@@ -50,8 +50,8 @@ def test_what_lies_on_a_star_is_variable(nearest, star_score, expected):
     ("seasons", "years", "n_detections", "expected"),
     [
         *((3, 1.0, 40, "variable"), (2, 8.0, 40, "anomaly"), (0, 3.0, 300, "variable"), (None, 3.0, 300, "variable")),
-        *((None, 2.9, 5000, "anomaly"), (None, 8.0, 299, "anomaly"), (None, 8.0, None, "anomaly")),
-        (None, None, 5000, "anomaly"),
+        *((0, 2.9, 5000, "anomaly"), (0, 8.0, 299, "anomaly"), (0, 8.0, None, "anomaly")),
+        *((None, 1.0, None, "variable"), (None, 0.9, 5000, "anomaly"), (None, None, 5000, "anomaly")),
     ],
 )
 def test_a_past_is_seasons_or_years_and_detections(seasons, years, n_detections, expected):

@@ -78,6 +78,13 @@ def test_seasons_are_counted_by_their_positive_detections():
     assert history(curve((MJD_2026, 10, 19.0))).n_earlier_seasons == 0
 
 
+def test_a_light_curve_of_this_season_says_nothing_of_earlier_ones_where_there_were_alerts_years_ago():
+    now = curve((MJD_2026, 10, 19.0))
+    assert history(now, first_year=2018).n_earlier_seasons is None
+    assert history(now, first_year=2025).n_earlier_seasons == 0
+    assert history(curve((MJD_2026 - 2000.0, 1, 19.0), (MJD_2026, 10, 19.0)), first_year=2020).n_earlier_seasons == 0
+
+
 def test_a_season_without_an_end_is_no_earlier_one():
     fading = bands(curve(*yearly(1)), curve((MJD_2026, 10, 19.0), sign=False))
     assert history(fading).n_earlier_seasons == 1

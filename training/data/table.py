@@ -16,7 +16,8 @@ from annotator.models.calibration import Sampling
 from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import quantity_row
 from annotator.surveys import SURVEYS
-from annotator.surveys.values import number
+from annotator.surveys.history import history
+from annotator.surveys.values import JD_MINUS_MJD, number
 from annotator.surveys.ztf.columns import FEATURES, QUALITY_NAMES, Detection, is_whole, lasair_columns
 from annotator.surveys.ztf.tables import DATABANK_TABLES, OBJECT, SURROUNDINGS
 from annotator.tables.header import Columns
@@ -191,10 +192,18 @@ def _scorable(
         except RecordError as failure:
             raise ConfigError(f"--data {path}, record {place}: {failure}; correct the table") from failure
         kept.append(row)
-        transients.append(transient)
+        transients.append(_with_years(transient, row))
     if not kept:
         raise ConfigError(f"--data {path}: expected physical values in the feature columns, found none in any row")
     return tuple(kept), tuple(transients), np.array(features)
+
+
+def _with_years(transient: Transient, row: Mapping[str, str]) -> Transient:
+    """Add for how long an object had been known to one whose row has no date but the first of its thirty days."""
+    first_jd = number(row.get(OBJECT.first_jd))
+    if transient.last_mjd is not None or first_jd is None:
+        return transient
+    return replace(transient, history=history(None, first_jd - JD_MINUS_MJD, transient.history.first_year))
 
 
 def _passes_aha_cut(row: dict[str, str]) -> bool:
