@@ -7,6 +7,7 @@ from typing import TypeVar
 from sqlalchemy import Row, Table, bindparam, delete, func, select, update
 
 from annotator.decision.objects import ScoredObject
+from annotator.decision.sending import FLAGS
 from annotator.errors import LedgerValueError
 from annotator.ledger.snapshot import (
     model_scores_json,
@@ -112,12 +113,19 @@ class KeptObjects:
         return {row.object_id: row.score_id for row in rows}
 
     def waiting_records(self, most: int, night: int) -> dict[str, str]:
-        """Draw objects at random that wait for a modality to be fetched; return their records (JSON).
+        """Draw objects that wait for a modality to be fetched; return their records (JSON).
 
-        Those refused in another night come last; those refused in this one have their turn in the next.
+        What was flagged by what there was comes first, so that its past is known before anybody hears of it; the others
+        are drawn at random. Those refused in another night come last; those refused in this one have their turn in the
+        next.
         """
-        query = select(waiting.c.object_id, waiting.c.record).where(waiting.c.refused_night.is_distinct_from(night))
-        drawn = query.order_by(waiting.c.refused_nights > 0, func.random()).limit(most)
+        query = (
+            select(waiting.c.object_id, waiting.c.record)
+            .join(scores, scores.c.score_id == waiting.c.score_id)
+            .where(waiting.c.refused_night.is_distinct_from(night))
+        )
+        order = waiting.c.refused_nights > 0, scores.c.classification.not_in(FLAGS), func.random()
+        drawn = query.order_by(*order).limit(most)
         return {row.object_id: row.record for row in self._database.rows(drawn)}
 
     def refused_before(self, object_ids: Sequence[str], night: int) -> dict[str, int]:

@@ -505,6 +505,16 @@ def test_a_refusal_counts_once_a_night_and_what_was_refused_has_its_turn_in_the_
     assert ledger.kept.refused_before(names, NIGHT + 3) == {}
 
 
+def test_what_is_flagged_has_its_turn_before_others_that_wait(ledger):
+    classes = dict(zip("abcdef", ("normal", "watch", "variable", "anomaly", "normal", "artefact"), strict=True))
+    items = [scored_object(f"ZTF99aaaaaa{n}", classification=c, waiting_record=n) for n, c in classes.items()]
+    ledger.record(items, [], 0.0)
+    assert sorted(ledger.kept.waiting_records(2, NIGHT).values()) == ['"b"', '"d"']
+    assert len(ledger.kept.waiting_records(9, NIGHT)) == 6
+    ledger.kept.note_refused(["ZTF99aaaaaab"], NIGHT)
+    assert list(ledger.kept.waiting_records(1, NIGHT + 1).values()) == ['"d"']
+
+
 def test_the_newest_records_wait_whenever_their_object_came_first(ledger, monkeypatch):
     monkeypatch.setattr(kept_objects, "MAX_WAITING", 2)
     for name in "abca":

@@ -1,7 +1,8 @@
 """What a record lacks: light curves and cutouts, fetched within the quota, each object with the same chance.
 
-Whether an object is asked for never depends on its score. New and changed objects come first, the newest of them
-before the others; a share of the calls always goes to objects drawn at random from those that wait.
+New and changed objects come first, the newest of them before the others, whatever they score. A share of the calls
+always goes to objects that wait: first to those that were flagged by what there was, whose past has to be known before
+anybody hears of them, then to others at random.
 
 What Lasair says of an object has three outcomes: here it is; there is none; not now. A refusal is none of them by
 itself: it counts where other objects got good answers meanwhile (:mod:`annotator.lasair.breaker`), once a night, and on
