@@ -44,8 +44,8 @@ models: $(VENV)/.development
 	$(BIN)/aha-train artefact --data $(DATA)/cutouts.npz $(into) --fresh
 	$(BIN)/aha-train exotic --data $(DATA)/object_features.csv $(into) --fresh --comparisons
 	$(BIN)/aha-train known --data $(DATA) --out onnx_models/ztf
-	$(BIN)/aha-train worth --out onnx_models/ztf --jobs 2
-	$(BIN)/aha-train stream-night --data $(DATA) $(into)
+	$(BIN)/aha-train worth --data $(DATA) $(into) --jobs 2
+	$(BIN)/aha-train stream-night --data $(DATA) $(into) --steps
 	$(BIN)/aha-train young --data $(DATA) $(into) --comparisons
 
 recipes: $(VENV)/.development

@@ -73,10 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     known.set_defaults(run=_known)
     worth = commands.add_parser(
         "worth",
-        help="fit the order of attention on simulated nights, and measure what stands first",
-        description="Write worth.json and WORTH_CARD.md beside the models in --out, which score the nights.",
+        help="fit the order of attention on simulated nights and a databank, and measure what stands first",
+        description="Write worth.json and WORTH_CARD.md beside the models in --out, which score the nights. With "
+        "--data and --out-of-fold they are fitted to the databank, too, each object as models that did not see it "
+        "score it.",
     )
     options.path(worth, "--out", "folder of the model set", "DIR", required=True)
+    options.path(worth, "--data", "folder of the training data", "DIR")
+    options.path(worth, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR")
     options.count(worth, "--nights", 50, "simulated nights")
     options.count(worth, "--jobs", 1, "processes")
     worth.set_defaults(run=_worth)
@@ -99,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "it, and simulated ones beside; print recall and false alarms by days since the first detection, and write "
         "YOUNG_CARD.md and young.csv beside the models.",
     )
+    night.add_argument("--steps", action="store_true", help="say what each step changes, too; takes minutes")
     young.add_argument("--comparisons", action="store_true", help="measure what was tried, too; takes minutes")
     for command, run, needed in ((night, _stream_night, "real_stream.csv"), (young, _young, "lightcurves.parquet")):
         options.path(command, "--data", f"folder of the training data, with {needed}", "DIR", required=True)
@@ -249,7 +254,10 @@ def _known(arguments: argparse.Namespace) -> None:
 def _worth(arguments: argparse.Namespace) -> None:
     from training.worth.train import WorthSettings, train
 
-    train(arguments.out, WorthSettings(n_nights=arguments.nights, jobs=arguments.jobs))
+    settings = WorthSettings(
+        n_nights=arguments.nights, jobs=arguments.jobs, data=arguments.data, out_of_fold=arguments.out_of_fold
+    )
+    train(arguments.out, settings)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -259,9 +267,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _stream_night(arguments: argparse.Namespace) -> None:
-    from training.stream_night.night import measure
+    from training.stream_night.measure import measure
 
-    measure(arguments.data, arguments.out, arguments.out_of_fold)
+    measure(arguments.data, arguments.out, arguments.out_of_fold, arguments.steps)
 
 
 def _young(arguments: argparse.Namespace) -> None:

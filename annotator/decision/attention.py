@@ -17,9 +17,10 @@ import numpy as np
 from annotator.annotation import Classification
 from annotator.decision.config import WorthConfig
 from annotator.decision.stream import COMBINED
+from annotator.decision.variable import what_is_new
 from annotator.models.scores import Scores
 from annotator.models.worth import PARTS, Weights
-from annotator.transient import Modality
+from annotator.transient import History, Modality
 from annotator.verdicts import Verdict, VerdictKind
 
 KNOWN_AT_MOST = 0.001
@@ -43,6 +44,10 @@ NUCLEAR_ARCSEC = 2.0
 WORTH_A_LOOK = 0.2
 """From this chance on the sentence of an object that is no flag says why it stands where it stands."""
 
+LONG_KNOWN_YEARS, LONG_KNOWN_SEASONS = 3.0, 3
+"""From so many earlier seasons, or, of a record that does not go back, years since the first alert at its place, on a
+source counts as long known in full: to be like known exotics tells less of it, since these go off once."""
+
 SAID_FROM = 0.3
 """Log odds that a part has to add to be named."""
 MOST_SAID = 4
@@ -52,6 +57,7 @@ _ASKED_LOG_ODDS = 1.0
 
 _CASE_OF = {
     "exotic": "exotic",
+    "exotic_new": "exotic",
     "prior": "exotic",
     "odd": "odd",
     "odd_features": "odd",
@@ -61,10 +67,11 @@ _CASE_OF = {
     "rising": "young",
     "nuclear": "nuclear",
 }
-"""Which science case a part belongs to; ``bogus`` belongs to none."""
+"""Which science case a part belongs to; what speaks against an object belongs to none."""
 
 _WORDS = {
     "exotic": "like known exotics",
+    "exotic_new": "like known exotics",
     "odd": "odd as a whole",
     "odd_features": "odd features",
     "odd_lightcurve": "odd light curve",
@@ -86,7 +93,7 @@ STREAM = "stream"
 _IN_STREAM = STREAM + "_{}"
 """The same of a view's score."""
 
-BESIDE = ("young", "rising", "nuclear", "bogus")
+BESIDE = ("young", "rising", "nuclear", "bogus", "long_known")
 """Parts that the ledger keeps beside the scores, since no score holds them."""
 
 
@@ -122,26 +129,30 @@ class Attention:
     """What adds most to it, the most first."""
 
 
-def evidence_of(scores: Scores, stream: Mapping[str, float]) -> Evidence:
+def evidence_of(scores: Scores, stream: Mapping[str, float], past: History) -> Evidence:
     """Gather the evidence of an object that was just scored."""
     views = {name: item.score for name, item in scores.present.items()}
-    return Evidence(scores.score, views, scores.exotic, scores.prior, stream, _beside(scores))
+    return Evidence(scores.score, views, scores.exotic, scores.prior, stream, _beside(scores, past))
 
 
-def _beside(scores: Scores) -> dict[str, float]:
+def _beside(scores: Scores, past: History) -> dict[str, float]:
     numbers = scores.numbers
     found: dict[str, float] = {}
     if "age" in numbers:
         spent = math.log10(max(numbers["age"], YOUNG_DAYS) / YOUNG_DAYS) / math.log10(OLD_DAYS / YOUNG_DAYS)
         found["young"] = 1.0 - spent
     trends = [numbers[name] for name in ("trend_08_g", "trend_08_r") if name in numbers]
-    if trends:
+    if trends and numbers.get("age", 0.0) > YOUNG_DAYS:  # within a night it is noise, or a star's flare
         found["rising"] = -min(trends) / RISING_MAG
     separations = [numbers[name] for name in ("host_separation", "ps1_separation") if name in numbers]
     if separations:
         found["nuclear"] = 1.0 - min(separations) / NUCLEAR_ARCSEC
     if scores.artefact is not None:
         found["bogus"] = scores.artefact
+    if past.n_earlier_seasons is not None:
+        found["long_known"] = 0.0 if what_is_new(past) else past.n_earlier_seasons / LONG_KNOWN_SEASONS
+    elif past.years is not None:
+        found["long_known"] = past.years / LONG_KNOWN_YEARS
     return {name: round(min(max(float(value), 0.0), 1.0), 4) for name, value in found.items()}
 
 
@@ -165,6 +176,7 @@ def parts_of(evidence: Evidence) -> list[float]:
     found |= {_OF_VIEW[name]: evidence.stream.get(name, score) / MOST_SCORE for name, score in evidence.views.items()}
     if evidence.exotic is not None:
         found["exotic"] = 1.0 - math.log10(max(evidence.exotic, LEAST_EXOTIC)) / math.log10(LEAST_EXOTIC)
+        found["exotic_new"] = found["exotic"] * (1.0 - found.get("long_known", 0.0))
     if evidence.prior is not None:
         found["prior"] = evidence.prior / MOST_PRIOR
     return [min(max(float(found.get(name, 0.0)), 0.0), 1.0) for name in PARTS]
@@ -191,8 +203,13 @@ def attention_of(evidence: Sequence[Evidence], weights: Weights) -> list[Attenti
 
 
 def _because(added: Sequence[float]) -> tuple[str, ...]:
-    strongest = sorted((-value, number) for number, value in enumerate(added) if value >= SAID_FROM)
-    return tuple(_WORDS[PARTS[number]] for _, number in strongest[:MOST_SAID] if PARTS[number] in _WORDS)
+    by_words: dict[str, float] = {}
+    for name, value in zip(PARTS, added, strict=True):
+        if name in _WORDS:
+            by_words[_WORDS[name]] = by_words.get(_WORDS[name], 0.0) + value
+    strongest = sorted((-value, place) for place, value in enumerate(by_words.values()) if value >= SAID_FROM)
+    names = list(by_words)
+    return tuple(names[place] for _, place in strongest[:MOST_SAID])
 
 
 def known_as(classification: str, tns_type: str, verdict: Verdict | str | None) -> str:

@@ -43,6 +43,7 @@ def fitted(
     weight_spread: float,
     intercept_spread: float,
     stated: NDArray[np.float64] | float = 0.0,
+    counts: NDArray[np.float64] | float = 1.0,
 ) -> Weights:
     """Return the most probable weights, each of its part's sign.
 
@@ -54,17 +55,20 @@ def fitted(
         Mean and standard deviations of the normal prior.
     stated
         Log odds that are there already, ``(n,)`` or of all.
+    counts
+        As how many each object counts, ``(n,)`` or of all.
     """
     rows = np.hstack([np.ones((len(parts), 1)), parts])
     mean, signs = np.array([about.intercept, *about.of_parts]), np.array([0.0, *SIGNS])
     precision = np.array([intercept_spread**-2.0, *[weight_spread**-2.0] * len(PARTS)])
-    steepest = 0.25 * np.linalg.eigvalsh(rows.T @ rows)[-1] + precision.max()
+    counted = rows.T * counts
+    steepest = 0.25 * np.linalg.eigvalsh(counted @ rows)[-1] + precision.max()
     here = before = mean.copy()
     for step in range(MAX_STEPS):
         ahead = here + step / (step + 3.0) * (here - before)  # Nesterov's
         log_odds = np.clip(stated + rows @ ahead, -MAX_LOG_ODDS, MAX_LOG_ODDS)
         wrong = 1.0 / (1.0 + np.exp(-log_odds)) - labels
-        moved = ahead - (rows.T @ wrong + precision * (ahead - mean)) / steepest
+        moved = ahead - (counted @ wrong + precision * (ahead - mean)) / steepest
         before, here = here, np.where(moved * signs < 0, 0.0, moved)
         if np.abs(here - before).max() < 1e-9:
             break

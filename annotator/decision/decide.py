@@ -83,7 +83,9 @@ def _places(scores: Scores, rules: Rules) -> dict[str, float]:
 def _attentions(cases: Sequence[Case], streams: Sequence[Mapping[str, float]], rules: Rules) -> list[_Attention | None]:
     if rules.worth is None:
         return [None] * len(cases)
-    evidence = [evidence_of(case.scores, stream) for case, stream in zip(cases, streams, strict=True)]
+    evidence = [
+        evidence_of(case.scores, stream, case.transient.history) for case, stream in zip(cases, streams, strict=True)
+    ]
     return [_Attention(*item) for item in zip(attention_of(evidence, rules.worth), evidence, strict=True)]
 
 

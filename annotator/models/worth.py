@@ -27,6 +27,7 @@ NAME = "worth"
 
 PARTS = (
     "exotic",
+    "exotic_new",
     "odd",
     "odd_features",
     "odd_lightcurve",

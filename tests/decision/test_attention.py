@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from annotator.annotation import Annotation
 from annotator.decision.attention import (
+    BESIDE,
     KNOWN_AT_MOST,
     Evidence,
     asked_for,
@@ -31,10 +32,11 @@ from annotator.decision.objects import Known
 from annotator.decision.sending import with_tns_class, with_verdict
 from annotator.models import ModalityScore, Scores
 from annotator.models.worth import PARTS, SIGNS, Weights
+from annotator.transient import History
 from annotator.verdicts import Verdict
 from tests.decision.test_decide import RULES, case
 
-WEIGHTS = Weights(-4.0, np.array([4.0, 1.0, 1.0, 0.5, 0.5, 1.0, 0.7, 0.6, 0.3, -2.0]))
+WEIGHTS = Weights(-4.0, np.array([3.0, 1.0, 1.0, 1.0, 0.5, 0.5, 1.0, 0.7, 0.6, 0.3, -2.0]))
 VERDICT = Verdict("ZTF99aaaaaaa", "regular", "Ada", datetime.datetime(2099, 3, 1, tzinfo=datetime.UTC))
 
 SHARES = st.floats(0, 1)
@@ -52,7 +54,7 @@ EVIDENCE = st.builds(
     exotic=st.none() | SHARES,
     prior=st.none() | SCORES,
     stream=st.dictionaries(st.sampled_from(("score", *VIEWS)), SCORES),
-    beside=st.dictionaries(st.sampled_from(("young", "rising", "nuclear", "bogus")), SHARES),
+    beside=st.dictionaries(st.sampled_from(BESIDE), SHARES),
 )
 
 
@@ -82,13 +84,13 @@ def test_nothing_that_is_rarer_in_its_stream_is_worth_less(evidence, weights, mo
     assert chance(dataclasses.replace(evidence, stream=rarer), weights) >= chance(evidence, weights)
 
 
-@given(EVIDENCE, WEIGHTINGS, st.sampled_from(("young", "rising", "nuclear", "bogus")), SHARES)
-def test_being_young_rising_or_nuclear_never_counts_against_an_object_and_being_bogus_never_for_it(
+@given(EVIDENCE, WEIGHTINGS, st.sampled_from(BESIDE), SHARES)
+def test_being_young_rising_or_nuclear_never_counts_against_an_object_and_bogus_or_long_known_never_for_it(
     evidence, weights, name, more
 ):
     here = evidence.beside.get(name, 0.0)
     higher = dataclasses.replace(evidence, beside=dict(evidence.beside) | {name: min(here + more, 1.0)})
-    sign = -1 if name == "bogus" else 1
+    sign = -1 if name in ("bogus", "long_known") else 1
     assert sign * (chance(higher, weights) - chance(evidence, weights)) >= 0
 
 
@@ -155,12 +157,33 @@ def test_what_the_ledger_keeps_gives_the_parts_again(evidence):
 
 
 def test_age_trend_and_place_are_read_from_the_quantities():
-    numbers = {"age": 1.0, "trend_08_g": 0.1, "trend_08_r": -0.25, "host_separation": 5.0, "ps1_separation": 0.5}
+    numbers = {"age": 60**0.5, "trend_08_g": 0.1, "trend_08_r": -0.25, "host_separation": 5.0, "ps1_separation": 0.5}
     scores = Scores(1.0, {"features": ModalityScore(1.0, 1.0, (), ())}, artefact=0.25, numbers=numbers)
-    assert evidence_of(scores, {}).beside == {"young": 1.0, "rising": 0.5, "nuclear": 0.75, "bogus": 0.25}
-    assert evidence_of(dataclasses.replace(scores, numbers={}, artefact=None), {}).beside == {}
-    old = evidence_of(dataclasses.replace(scores, numbers={"age": 60.0}), {})
-    assert old.beside["young"] == 0.0
+
+    def beside(**numbers: float) -> dict[str, float]:
+        return dict(evidence_of(dataclasses.replace(scores, numbers=numbers, artefact=None), {}, History()).beside)
+
+    found = evidence_of(scores, {}, History()).beside
+    assert found == {"young": 0.5, "rising": 0.5, "nuclear": 0.75, "bogus": 0.25}
+    assert beside() == {}
+    assert beside(age=60.0) == {"young": 0.0}
+    assert beside(age=1.0, trend_08_r=-0.25) == {"young": 1.0}  # all of one night: no rise
+
+
+@pytest.mark.parametrize(
+    ("past", "long_known"),
+    [
+        *((History(), None), (History(years=1.5), 0.5), (History(years=9.0), 1.0)),
+        *((History(years=9.0, n_earlier_seasons=0), 0.0), (History(years=9.0, n_earlier_seasons=3), 1.0)),
+        (History(years=9.0, n_earlier_seasons=3, brighter_mag=1.0, scatter_mag=0.1), 0.0),
+    ],
+)
+def test_to_be_like_exotics_counts_for_less_where_something_was_for_years_and_does_nothing_new(past, long_known):
+    scores = Scores(1.0, {"features": ModalityScore(1.0, 1.0, (), ())}, exotic=0.5)
+    found = evidence_of(scores, {}, past)
+    assert found.beside.get("long_known") == long_known
+    parts = dict(zip(PARTS, parts_of(found), strict=True))
+    assert parts["exotic_new"] == pytest.approx(parts["exotic"] * (1 - (long_known or 0.0)))
 
 
 def test_where_worth_is_not_known_the_score_orders():

@@ -44,6 +44,8 @@ class BoostingSettings:
     """Of the inputs, for each tree."""
     l2: float = 5.0
     seed: int = 0
+    hides_groups: bool = True
+    """Whether groups of inputs are hidden at random; False only to see what that does."""
 
 
 CHOICES: tuple[Mapping[str, float], ...] = (
@@ -108,10 +110,7 @@ def _booster(examples: Examples, settings: BoostingSettings, number: int, typica
     import xgboost
 
     rng = np.random.default_rng([settings.seed, number])
-    copies = [
-        hidden(examples.numbers, groups_to_hide(examples.numbers, examples.is_positive, rng), examples.told)
-        for _ in range(N_COPIES)
-    ]
+    copies = [_copy(examples, settings, rng) for _ in range(N_COPIES)]
     numbers = np.concatenate(copies)
     data = xgboost.DMatrix(
         np.where(np.isnan(numbers), typical, numbers),
@@ -138,6 +137,12 @@ def booster_parameters(settings: BoostingSettings, number: int) -> dict[str, obj
         "seed": settings.seed * 1000 + number,
         "nthread": 1,  # a sum over threads depends on how many there are
     }
+
+
+def _copy(examples: Examples, settings: BoostingSettings, rng: np.random.Generator) -> NDArray[np.float32]:
+    if not settings.hides_groups:
+        return examples.numbers
+    return hidden(examples.numbers, groups_to_hide(examples.numbers, examples.is_positive, rng), examples.told)
 
 
 def chosen(examples: Examples, settings: BoostingSettings) -> BoostingSettings:

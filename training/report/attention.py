@@ -8,11 +8,14 @@ PLOT = "worth_reliability"
 
 WORDS = (
     "`worth` is the chance that a person who looks is glad to have looked, by weights fitted to other simulated nights "
-    "of which the truth is known (WORTH_CARD.md has more). SLSN, TDE and fast blue transients that nobody has "
-    "classified are counted in the first places of {nights} nights, of {hoped} a night; intervals by bootstrap over "
-    "nights."
+    "of which the truth is known, and to a databank (WORTH_CARD.md has more). SLSN, TDE, fast blue transients and "
+    "flares in known sources that nobody has classified are counted in the first places of {nights} nights, of {hoped} "
+    "a night; intervals by bootstrap over nights."
 )
-CAPTION = "How often chances came true, with exact 95 % intervals, by the mean of each bin; true ones lie on the line."
+CAPTION = (
+    "How often chances came true in each source, out of fold, with exact 95 % intervals, by the mean of each bin; true "
+    "ones lie on the line."
+)
 
 
 def blocks(metrics: Mapping, plots: Mapping[str, bytes]) -> list[Block]:

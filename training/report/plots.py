@@ -221,23 +221,24 @@ def _year(year: Mapping) -> Figure:
     return figure
 
 
-def _reliability(bins: Sequence[Mapping]) -> Figure:
+def _reliability(sources: Mapping[str, Sequence[Mapping]]) -> Figure:
     """Draw how often chances came true, beside what they said, both by their logarithm: most are small."""
-    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(4.2 * len(sources), 4.2), layout="constrained")
     least = 1e-3
-    said = [max(part["mean"], least) for part in bins]
-    shares = [part["share"] for part in bins]
-    axes.plot((least, 1), (least, 1), color="#999999", linewidth=1)
-    axes.vlines(said, [max(low, least) for _, low, _ in shares], [max(high, least) for *_, high in shares], color=BLUE)
-    axes.plot(said, [max(value, least) for value, *_ in shares], "o", color=BLUE)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(least, 1)
-    axes.set_ylim(least, 1)
-    axes.set_xlabel("mean chance")
-    axes.set_ylabel("share that came true")
-    _tidy(axes)
+    for axes, (name, bins) in zip(figure.subplots(1, len(sources), squeeze=False)[0], sources.items(), strict=True):
+        said = [max(part["mean"], least) for part in bins]
+        shares = [[max(value, least) for value in part["share"]] for part in bins]
+        axes.plot((least, 1), (least, 1), color="#999999", linewidth=1)
+        axes.vlines(said, [low for _, low, _ in shares], [high for *_, high in shares], color=BLUE)
+        axes.plot(said, [value for value, *_ in shares], "o", color=BLUE)
+        axes.set_title(name, fontsize=9)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(least, 1)
+        axes.set_ylim(least, 1)
+        axes.set_xlabel("mean chance")
+        axes.set_ylabel("share that came true")
+        _tidy(axes)
     return figure
 
 

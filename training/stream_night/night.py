@@ -1,10 +1,8 @@
 """What a night of real objects comes to: flags by kind, who leads, and what hangs on Pan-STARRS1's columns."""
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
@@ -16,16 +14,10 @@ from annotator.decision.config import DecisionConfig
 from annotator.decision.sending import FLAGS
 from annotator.decision.variable import standing
 from annotator.models import ModelSet, Scores
-from annotator.models.load import load_models
-from training.export.files import write_files
-from training.recipe import SURVEY
-from training.stream_night.card import stream_card
-from training.stream_night.known_exotics import known_exotics
-from training.stream_night.objects import NO_NIGHT, StreamObject, read_stream
-from training.stream_night.score import FoldScorer
+from training.stream_night.objects import NO_NIGHT, StreamObject
 
-log = logging.getLogger(__name__)
-
+NUCLEAR_ARCSEC = 1.0
+"""Nearer to the nearest catalogued source than this is in it."""
 LAST = (Classification.ARTEFACT, Classification.VARIABLE)
 """Whatever they score, they come after all others."""
 
@@ -49,6 +41,20 @@ class Judged:
     def is_flag(self) -> bool:
         """Whether anybody would be told of it."""
         return self.classification in FLAGS
+
+    @property
+    def place(self) -> str:
+        """Where it lies, in words: in a nucleus within :data:`NUCLEAR_ARCSEC`, beside a source, or without one."""
+        numbers = self.scores.numbers
+        near = [numbers[name] for name in ("host_separation", "ps1_separation") if name in numbers]
+        if not near:
+            return "no source near"
+        return "in a nucleus, or on a star" if min(near) < NUCLEAR_ARCSEC else "beside a source"
+
+    @property
+    def age_days(self) -> float | None:
+        """Since the first detection of the packet; None where nothing tells."""
+        return self.scores.numbers.get("age")
 
     @property
     def leads_nowhere(self) -> bool:
@@ -107,7 +113,7 @@ def judge(
             continue
         classification, chance = decide(item.transient, said, decision, threshold), 0.0
         if models.worth is not None:
-            (attention,) = attention_of([evidence_of(said, {})], models.worth.as_weights())
+            (attention,) = attention_of([evidence_of(said, {}, item.transient.history)], models.worth.as_weights())
             chance = attention.chance
         found.append(
             Judged(
@@ -122,10 +128,19 @@ def judge(
     return tuple(found)
 
 
+def asked_of(objects: Sequence[StreamObject]) -> list[StreamObject]:
+    """Return what has to be scored for a night: what the filter lets through, and the hostless, also without PS1."""
+    hostless = [item for item in objects if item.is_hostless]
+    return [*(item for item in objects if item.passes), *hostless, *(item.without_pan_starrs() for item in hostless)]
+
+
 def stream_night(
-    objects: Sequence[StreamObject], score: Callable[[Sequence[StreamObject]], list[Scores]], models: ModelSet
+    objects: Sequence[StreamObject],
+    score: Callable[[Sequence[StreamObject]], list[Scores]],
+    models: ModelSet,
+    decision: DecisionConfig | None = None,
 ) -> StreamNight:
-    """Score a night of objects and decide on them, with the thresholds that ship.
+    """Score a night of objects and decide on them, by default with the thresholds that ship.
 
     Parameters
     ----------
@@ -134,43 +149,12 @@ def stream_night(
     models
         Whose thresholds hold.
     """
-    passing = [item for item in objects if item.passes]
-    hostless = [item for item in objects if item.is_hostless]
-    hidden = [item.without_pan_starrs() for item in hostless]
-    asked = [*passing, *hostless, *hidden]
-    judged, scored = DecisionConfig(), score(asked)
-    ends = (len(passing), len(passing) + len(hostless), len(asked))
+    asked = asked_of(objects)
+    n_hostless = sum(item.is_hostless for item in objects)
+    n_passing = len(asked) - 2 * n_hostless
+    judged, scored = decision or DecisionConfig(), score(asked)
+    ends = (n_passing, n_passing + n_hostless, len(asked))
     parts = [
         judge(asked[start:end], scored[start:end], models, judged) for start, end in zip((0, *ends), ends, strict=False)
     ]
     return StreamNight(parts[0], len(objects), parts[1], parts[2])
-
-
-def measure(data: Path, out: Path, out_of_fold: Path) -> StreamNight:
-    """Score the real stream by models that did not see its objects, print what it comes to, and write its card.
-
-    Parameters
-    ----------
-    data
-        Folder of the training data, with the real stream.
-    out
-        Folder of the model set; gets ``STREAM_CARD.md``.
-    out_of_fold
-        Folder that the trainings wrote to with the option of that name.
-
-    Raises
-    ------
-    ConfigError
-        If something cannot be read.
-    ModelError
-        If the models are refused.
-    """
-    models = load_models(out, SURVEY)
-    objects = read_stream(data)
-    log.info("%d objects, %d through the filter", len(objects), sum(item.passes for item in objects))
-    night = stream_night(objects, FoldScorer(models, data, out_of_fold).score, models)
-    card = stream_card(night, models, known_exotics(data))
-    print(card)
-    write_files(out, [("STREAM_CARD.md", card.encode())])
-    log.info("wrote STREAM_CARD.md to %s", out)
-    return night

@@ -23,6 +23,7 @@ GROUP = "alerts"
 EARLIER_REAL_BOGUS = 0.9
 """Of detections whose score a packet's history does not have; what was bogus was never alerted."""
 EXOTIC = "exotic SLSN/TDE"
+SUPERNOVAE = ("SN (spec)", "other (spec)")
 HOSTLESS = 'no PS1 source <8"'
 ASTEROID = "asteroid"
 NO_NIGHT = ("variable star", "star-like", "AGN", "CV", ASTEROID)
@@ -47,6 +48,11 @@ class StreamObject:
     def is_exotic(self) -> bool:
         """Whether it is a known SLSN or TDE."""
         return self.kind == EXOTIC
+
+    @property
+    def is_supernova(self) -> bool:
+        """Whether a spectrum says that it is a supernova, or something as brief, but no known exotic."""
+        return self.kind in SUPERNOVAE
 
     @property
     def is_hostless(self) -> bool:
@@ -90,6 +96,12 @@ def read_stream(data: Path) -> list[StreamObject]:
         _object(row, stamps_of[place], [part[place] for part in stamps], curves.get(row[OBJECT_ID_KEY], []))
         for row, place in zip(rows, places, strict=True)
     ]
+
+
+def stream_names(data: Path) -> frozenset[str]:
+    """Return the ids of the real stream's objects; none where the data has no such stream."""
+    path = data / TABLE
+    return frozenset(row[OBJECT_ID_KEY] for row in _rows(path)) if path.is_file() else frozenset()
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -21,14 +21,14 @@ from training.artefact.labels import artefact_labels
 from training.data.folds import fold_of, rotation_of
 from training.data.partial_light_curves import partial_light_curves
 from training.data.stamps import FOLDS_A_MODEL, read_stamps
-from training.data.table import Table, read_table
-from training.exotic.examples import Databank, read_databank, with_others
-from training.exotic.fit import BoostingSettings, cross_fit
+from training.data.table import read_table
+from training.exotic.examples import read_databank, with_others
+from training.exotic.fit import BoostingSettings, Examples, cross_fit
 from training.exotic.network import INPUTS
 from training.exotic.train import shared_curves, with_lack_taken_back
 from training.export.fold_models import read_fold_models
 from training.recipe import SURVEY
-from training.stream_night.objects import CURVES, STAMPS, StreamObject
+from training.stream_night.objects import CURVES, STAMPS
 from training.triplet.out_of_fold import read_stamps_out_of_fold
 
 DATABANK = "object_features.csv"
@@ -62,6 +62,13 @@ class FoldScorer:
         Folder of the training data.
     out_of_fold
         Folder that the trainings wrote to with the option of that name.
+
+    Attributes
+    ----------
+    databank
+        That the heads are trained on.
+    states
+        Its states, in its order, as the annotator reads them.
     """
 
     def __init__(self, models: ModelSet, data: Path, out_of_fold: Path) -> None:
@@ -69,21 +76,27 @@ class FoldScorer:
         self._folds = {name: _fold_models(model, name, out_of_fold) for name, model in models.models.items()}
         table = read_table(data / DATABANK, SURVEY, data / CURVES)
         self._fold_of = dict(zip(table.object_ids.tolist(), table.folds.tolist(), strict=True))
-        self._databank = _databank(models, table, data, out_of_fold)
+        seed = models.heads["exotic"].manifest.training["settings"]["seed"]
+        live = shared_curves(partial_light_curves(table, data / CURVES, SURVEY, seed))
+        self.databank = read_databank(table, models, out_of_fold, live)
+        self.states = (*table.transients, *live.transients)
         self._artefact = _artefact_probabilities(data / STAMPS, out_of_fold)
 
-    def score(self, objects: Sequence[StreamObject]) -> list[Scores]:
-        """Score objects, in order."""
-        transients = [item.transient for item in objects]
+    def score(self, transients: Sequence[Transient], candidate_ids: Sequence[str] | None = None) -> list[Scores]:
+        """Score objects, in order.
+
+        Parameters
+        ----------
+        candidate_ids
+            Of the detection that each one's stamps are of, which the artefact head is asked about; None: of none.
+        """
         by_modality = {name: self._scored(name, transients) for name in self._models.models}
         served = self._models.models[Modality.FEATURES].score_all(transients)
         modalities = [dict(zip(by_modality, row, strict=True)) for row in zip(*by_modality.values(), strict=True)]
         numbers = [_numbers(*row) for row in zip(transients, modalities, served, strict=True)]
         exotic = self._exotic(transients, numbers)
-        return [
-            _scores(said, chance, of_head, self._artefact.get(item.candidate_id))
-            for item, said, chance, of_head in zip(objects, modalities, exotic, numbers, strict=True)
-        ]
+        bogus = [self._artefact.get(name) for name in candidate_ids or [""] * len(transients)]
+        return [_scores(*row) for row in zip(modalities, exotic, numbers, bogus, strict=True)]
 
     def _scored(self, modality: str, transients: Sequence[Transient]) -> list[ModalityScore | Missing]:
         model_of = np.array([self._model_of(modality, item.object_id) for item in transients])
@@ -108,17 +121,31 @@ class FoldScorer:
     def _exotic(self, transients: Sequence[Transient], numbers: Sequence[Mapping[str, float]]) -> list[float | None]:
         """Ask heads that did not see the object; the others' labels count for nothing."""
         head = self._models.heads["exotic"].manifest
-        known, n = self._databank.examples, len(transients)
+        all_rows, may_train = self.beside_databank(transients, numbers)
+        fitted = cross_fit(all_rows, BoostingSettings(**head.training["settings"]), may_train, with_hidden=True)
+        _, asked, _ = with_lack_taken_back(fitted, self.databank, all_rows)
+        chances = calibrated_chances(asked.odds, all_rows, may_train)[~may_train]
+        return [float(chance) if head.needs in item else None for chance, item in zip(chances, numbers, strict=True)]
+
+    def beside_databank(
+        self, transients: Sequence[Transient], numbers: Sequence[Mapping[str, float]]
+    ) -> tuple[Examples, NDArray[np.bool_]]:
+        """Put objects, with a head's numbers, behind the databank's; return also which examples may train a head."""
+        known, n = self.databank.examples, len(transients)
         rows = np.array([[item.get(name, np.nan) for name in INPUTS] for item in numbers], dtype=np.float32)
         folds = np.array([self._fold(item.object_id) for item in transients])
         all_rows = with_others(known, rows, np.zeros(n, dtype=bool), np.ones(n), folds)
-        may_train = np.arange(len(all_rows.folds)) < len(known.folds)
-        settings = BoostingSettings(**head.training["settings"])
-        fitted = cross_fit(all_rows, settings, may_train, with_hidden=True)
-        model, asked, _ = with_lack_taken_back(fitted, self._databank, all_rows)
-        model.calibrate(asked.odds[may_train], known.is_positive, known.weights)
-        chances = 1.0 / (1.0 + np.exp(-(float(model.slope) * asked.odds[~may_train] + float(model.offset))))
-        return [float(chance) if head.needs in item else None for chance, item in zip(chances, numbers, strict=True)]
+        return all_rows, np.arange(len(all_rows.folds)) < len(known.folds)
+
+
+def calibrated_chances(
+    odds: NDArray[np.float64], examples: Examples, may_train: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the probabilities that log odds are, by the labels of the examples that may train (Platt 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows = odds[may_train, None], examples.is_positive[may_train], examples.weights[may_train]
+    return LogisticRegression(C=np.inf).fit(*rows).predict_proba(odds[:, None])[:, 1]
 
 
 def _fold_models(model: Model, modality: str, out_of_fold: Path) -> list[Model]:
@@ -127,12 +154,6 @@ def _fold_models(model: Model, modality: str, out_of_fold: Path) -> list[Model]:
         Model(model.manifest, _TorchSession(network.eval(), outputs))
         for network in read_fold_models(out_of_fold, modality)
     ]
-
-
-def _databank(models: ModelSet, table: Table, data: Path, out_of_fold: Path) -> Databank:
-    seed = models.heads["exotic"].manifest.training["settings"]["seed"]
-    live = shared_curves(partial_light_curves(table, data / CURVES, SURVEY, seed))
-    return read_databank(table, models, out_of_fold, live)
 
 
 def _artefact_probabilities(path: Path, out_of_fold: Path) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""The order of attention: its weights, fitted on simulated nights of which the truth is known."""
+"""The order of attention: its weights, fitted to simulated nights with truth and to a databank."""

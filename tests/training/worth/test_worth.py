@@ -13,8 +13,9 @@ from annotator.models import load_models
 from annotator.models.worth import PARTS, SIGNS, load_worth
 from training.cli import main
 from training.worth import evaluate
+from training.worth.examples import GLAD_SHARE, N_FOLDS, Examples, at_share, of_nights, together
 from training.worth.nights import GLAD_KINDS, ScoredNights, simulated_nights
-from training.worth.train import STATED, WorthSettings, fit, out_of_fold, train
+from training.worth.train import STATED, WorthSettings, chances_of, fit, out_of_fold, train
 
 SHIPPED = Path(__file__).resolve().parents[3] / "onnx_models" / "ztf"
 
@@ -37,7 +38,7 @@ def made_up(n_nights: int = 20, n: int = 60, seed: int = 0) -> ScoredNights:
 
 def test_the_fit_finds_what_makes_people_glad_and_no_weight_has_the_wrong_sign():
     nights = made_up()
-    weights = fit(nights, np.ones(len(nights.night), dtype=bool))
+    weights = fit(of_nights(nights))
     assert weights.of_parts[PARTS.index("exotic")] == pytest.approx(6.0, abs=1.0)
     assert weights.of_parts[PARTS.index("bogus")] == pytest.approx(-2.0, abs=0.8)
     assert (weights.of_parts * SIGNS >= 0).all()
@@ -46,7 +47,7 @@ def test_the_fit_finds_what_makes_people_glad_and_no_weight_has_the_wrong_sign()
 
 def test_chances_out_of_fold_are_as_often_true_as_they_say_and_put_first_what_they_should():
     nights = made_up(40)
-    chances = out_of_fold(nights)
+    chances = chances_of(out_of_fold(of_nights(nights)), nights.parts, nights.night % N_FOLDS)
     for part in evaluate.reliability(chances, nights.is_glad):
         low, high = part["share"][1:]
         assert low - 0.05 <= part["mean"] <= high + 0.05
@@ -55,6 +56,34 @@ def test_chances_out_of_fold_are_as_often_true_as_they_say_and_put_first_what_th
     assert by_worth["10"]["exotic"][1] > by_score["10"]["exotic"][2]
     assert by_worth["10"]["kinds"]["SLSN"] > by_score["10"]["kinds"].get("SLSN", 0)
     assert by_worth["hoped for"] < nights.is_glad.sum() / 40
+
+
+def test_nights_and_a_databank_count_one_half_each_with_as_many_that_please():
+    nights, databank = of_nights(made_up(seed=1)), of_nights(made_up(5, seed=2))
+    both = together(nights, databank)
+    n = len(nights.folds)
+    assert both.counts[:n].sum() == pytest.approx(both.counts[n:].sum()) == pytest.approx(n / 2)
+    assert both.glad_share == pytest.approx(GLAD_SHARE) != pytest.approx(nights.glad_share)
+    assert both.where(np.arange(len(both.folds)) < n).glad_share == pytest.approx(GLAD_SHARE)
+    assert together(nights, None) is nights
+
+
+def test_a_databank_in_which_what_is_like_exotics_pleases_only_where_nothing_was_before_is_believed():
+    rng = np.random.default_rng(3)
+    parts = np.zeros((4000, len(PARTS)))
+    exotic, new = PARTS.index("exotic"), PARTS.index("exotic_new")
+    parts[:, exotic] = rng.random(4000)
+    parts[:, new] = parts[:, exotic] * (rng.random(4000) < 0.5)
+    is_glad = rng.random(4000) < 1.0 / (1.0 + np.exp(4.0 - 6.0 * parts[:, new]))
+    weights = fit(Examples(parts, is_glad, np.arange(4000) % N_FOLDS, np.ones(4000)))
+    assert weights.of_parts[new] > 4.0 > 1.0 > weights.of_parts[exotic]
+
+
+def test_chances_are_moved_to_a_source_s_own_share():
+    chances = np.array([0.01, 0.5, 0.9])
+    moved = at_share(chances, 0.03, 0.3)
+    np.testing.assert_allclose(at_share(moved, 0.3, 0.03), chances)
+    assert (moved > chances).all()
 
 
 def test_weights_of_an_older_set_are_in_nobody_s_way_while_new_ones_are_made(tmp_path):
