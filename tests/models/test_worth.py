@@ -9,6 +9,7 @@ from annotator.models.load import load_models, place_of_models
 from annotator.models.worth import PARTS, digest_of, load_worth
 from tests.conftest import copy_features_model
 
+N = len(PARTS)
 VERSION = json.loads((place_of_models(None, "ztf") / "worth.json").read_text(encoding="utf-8"))["version"]
 
 
@@ -21,7 +22,7 @@ def load(folder, **changes: object):
 def test_the_weights_that_ship_are_of_the_set_and_belong_to_the_models(tmp_path, all_models):
     assert load(tmp_path) == all_models.worth
     assert len(all_models.worth.weights) == len(PARTS)
-    assert all_models.worth.weights[PARTS.index("exotic")] > 0
+    assert sum(all_models.worth.weights[PARTS.index(name)] for name in ("exotic", "exotic_new")) > 0
 
 
 @pytest.mark.parametrize(
@@ -31,8 +32,8 @@ def test_the_weights_that_ship_are_of_the_set_and_belong_to_the_models(tmp_path,
         ({"survey": "lsst"}, "expected survey"),
         ({"parts": list(PARTS[:-1])}, "expected weights of exotic"),
         ({"intercept": -1.0}, "sha256"),
-        ({"weights": [-1.0] * 10, "intercept": 0.0, "weights_sha256": digest_of(0.0, (-1.0,) * 10)}, "signs"),
-        ({"weights": [0.0] * 10, "intercept": 0.0, "weights_sha256": digest_of(0.0, (0.0,) * 10)}, "reference 0"),
+        ({"weights": [-1.0] * N, "intercept": 0.0, "weights_sha256": digest_of(0.0, (-1.0,) * N)}, "signs"),
+        ({"weights": [0.0] * N, "intercept": 0.0, "weights_sha256": digest_of(0.0, (0.0,) * N)}, "reference 0"),
         ({"references": []}, "references"),
         ({"extra": 1}, "unknown key extra"),
     ],

@@ -108,7 +108,7 @@ def test_what_varies_was_seen_for_years_and_what_goes_off_once_was_not(night):
         past = with_past(o).history
         if o.kind in ("AGN", "CV", "long-period variable", "flare"):
             assert past.n_earlier_seasons >= 1 and past.years > 0.8, o.kind
-        else:
+        elif o.kind != "artefact":  # bad subtractions of a star come and go
             assert past.n_earlier_seasons == 0 and past.years < 0.5, o.kind
 
 

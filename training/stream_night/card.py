@@ -159,7 +159,7 @@ def _targets(night: "StreamNight") -> str:
     )
     lines.append(
         f"- Known exotics in the first {HUNDRED}: {by_score} by score, {by_worth} by `worth`, target at least "
-        f"{LEAST_EXOTICS}: {_met(max(by_score, by_worth) >= LEAST_EXOTICS)}."
+        f"{LEAST_EXOTICS}, and more by `worth`: {_met(by_worth >= LEAST_EXOTICS and by_worth > by_score)}."
     )
     idle = sum(item.leads_nowhere for item in night.ranked("score")[:FIRST])
     lines.append(

@@ -73,7 +73,7 @@ def _of_databank(training: Mapping) -> str:
         "curves, each scored by models and heads of a fold that did not see it. Of a databank's object the features "
         "alone are scored: which catalogue a light curve came from would tell its class. The objects of the real night "
         "(STREAM_CARD.md) are left out. Nights and databank count one half each, in each of which "
-        f"{training['glad_share']:.0%} are what a person is glad of, as in the databank"
+        f"{100 * training['glad_share']:.0f} % are what a person is glad of, as in the databank"
     )
 
 
