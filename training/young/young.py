@@ -191,7 +191,12 @@ def measure(data: Path, out: Path, out_of_fold: Path, with_comparisons: bool = F
 
     models = load_models(out, SURVEY)
     table = read_table(data / DATABANK, SURVEY, data / CURVES)
-    real = judged(real_objects(table, data), FoldScorer(models, data, out_of_fold).score, models)
+    scorer = FoldScorer(models, data, out_of_fold)
+    real = judged(
+        real_objects(table, data),
+        lambda states: scorer.score([item.transient for item in states], [item.candidate_id for item in states]),
+        models,
+    )
     sky = judged(simulated_objects(), lambda states: models.score([state.transient for state in states]), models)
     tried: list[Tried] = []
     if with_comparisons:
