@@ -18,6 +18,11 @@ def many_visits():
     return [visits(rng, rng.uniform(0, 29.53)) for _ in range(150)]
 
 
+@pytest.fixture(scope="module")
+def large_night():
+    return simulate_rubin_night(5, 120, now_mjd=61400.4)
+
+
 def test_a_night_has_every_kind_and_is_the_same_for_the_same_seed(rubin_night):
     assert {item.kind for item in rubin_night.objects} == {*NORMAL_KINDS, *MINORITY}
     again = simulate_rubin_night(7, 24, now_mjd=61400.4)
@@ -91,9 +96,8 @@ def test_redshift_makes_a_supernova_redder_and_slower():
     assert colours[1] > colours[0] + 0.5 and widths[1] > 1.2 * widths[0]
 
 
-def test_templates_hold_some_supernovaes_light_whose_differences_are_negative():
-    night = simulate_rubin_night(5, 150, now_mjd=61400.4)
-    supernovae = [item.observed.sources for item in night.objects if item.kind in NORMAL_KINDS]
+def test_templates_hold_some_supernovaes_light_whose_differences_are_negative(large_night):
+    supernovae = [item.observed.sources for item in large_night.objects if item.kind in NORMAL_KINDS]
     shares = [(sources.flux_njy < 0).mean() for sources in supernovae]
     # Of 107 spectroscopic ones in Rubin's alerts 15 % had only negative sources, and 8 % both signs.
     assert 0.05 < np.mean([share == 1 for share in shares]) < 0.25
@@ -101,9 +105,8 @@ def test_templates_hold_some_supernovaes_light_whose_differences_are_negative():
     assert all((sources.template_njy > 0).all() for sources in supernovae)
 
 
-def test_a_stamp_shows_the_flux_that_was_measured():
-    night = simulate_rubin_night(3, 20, now_mjd=61400.4)
-    item = next(item for item in night.objects if item.kind == "variable star")
+def test_a_stamp_shows_the_flux_that_was_measured(large_night):
+    item = next(item for item in large_night.objects if item.kind == "variable star")
     sources = item.observed.sources
     i = int(np.argmax(np.abs(sources.flux_njy / sources.error_njy)))
     stamps = simulate(item, i, 41, seed=3)
@@ -114,6 +117,30 @@ def test_a_stamp_shows_the_flux_that_was_measured():
     assert difference[near].sum() == pytest.approx(float(sources.flux_njy[i]), rel=0.35)
     science_less_template = stamps["Science"].astype(float) - stamps["Template"]
     assert science_less_template[near].sum() == pytest.approx(difference[near].sum(), rel=0.5)
+
+
+def stamp_statistics(science, template, difference, flux, error):
+    """Noise of a pixel beside the flux's error, in difference and template, and the light within two arcseconds."""
+    edge = np.ones((30, 30), dtype=bool)
+    edge[7:23, 7:23] = False
+    rows = []
+    for t, d, f, e in zip(template, difference, flux, error, strict=True):
+        spreads = (1.4826 * np.nanmedian(np.abs(image[edge] - np.nanmedian(image[edge]))) / e for image in (d, t))
+        rows.append([*spreads, d[10:20, 10:20].sum() / f])
+    return np.nanmedian(rows, axis=0)
+
+
+def test_noise_and_width_of_stamps_are_those_of_rubins(shared, large_night):
+    real = np.load(shared / "data/rubin/rubin_cutouts.npz")
+    is_transient = ~real["is_sso"].astype(bool)
+    kinds = ("science", "template", "difference")
+    flux, snr = (real[name][is_transient] for name in ("psfFlux", "snr"))
+    theirs = stamp_statistics(*(real[kind][is_transient] for kind in kinds), flux, np.abs(flux) / snr)
+    shown = [item for item in large_night.objects if item.kind not in ("asteroid", "bogus")]
+    stamps = [simulate(item, len(item.source_ids) - 1, 30, seed=3) for item in shown]
+    last = [(item.observed.sources.flux_njy[-1], item.observed.sources.error_njy[-1]) for item in shown]
+    ours = stamp_statistics(*([each[kind.capitalize()] for each in stamps] for kind in kinds), *zip(*last, strict=True))
+    assert ours == pytest.approx(theirs, rel=0.25)
 
 
 def test_fluxes_are_in_nanojanskys():

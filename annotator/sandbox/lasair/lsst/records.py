@@ -14,6 +14,7 @@ import numpy as np
 from annotator.sandbox.lasair.lsst.schema import BANDS, MJD_MINUS_JD
 from annotator.sandbox.lasair.schema import UNIX_EPOCH_JD
 from annotator.sandbox.sky.rubin.night import RubinObject
+from annotator.sandbox.sky.rubin.stamps import seeing_arcsec
 
 Record = dict[str, object]
 
@@ -70,10 +71,14 @@ def lite(records: Sequence[Record], keys: Sequence[str]) -> list[Record]:
 
 
 def bbox_size(simulated: RubinObject, i: int) -> int:
-    """Return the side of the box around a source, in pixels: that of what is bright is larger."""
+    """Return the side of the box around a source, in pixels: that of what is bright is larger.
+
+    Of a thousand sources of early 2026 it is 14 at five sigma, 24 at twenty and 50 at two hundred, within a fifth.
+    """
     sources = simulated.observed.sources
     snr = abs(float(sources.flux_njy[i] / sources.error_njy[i]))
-    return int(12 + 6 * math.log10(max(snr, 5.0) / 5.0) + _generator(simulated.source_ids[i]).integers(0, 14))
+    scatter = np.random.default_rng([simulated.source_ids[i], 1]).lognormal(0.0, 0.2)
+    return max(3, int((14 + 20 * math.log10(max(snr, 5.0) / 5.5)) * scatter))
 
 
 def visit_number(mjd_tai: float, number: int) -> int:
@@ -82,20 +87,16 @@ def visit_number(mjd_tai: float, number: int) -> int:
     return int(time.strftime("%Y%m%d", evening)) * 100_000 + number % 100_000
 
 
-def _generator(identifier: int) -> np.random.Generator:
-    return np.random.default_rng(identifier)
-
-
 def _source(simulated: RubinObject, i: int) -> Record:
     sources, identifier = simulated.observed.sources, simulated.source_ids[i]
-    rng = _generator(identifier)
-    rng.integers(0, 14)  # that of the box
+    rng = np.random.default_rng(identifier)
     flux, error, template = (float(values[i]) for values in (sources.flux_njy, sources.error_njy, sources.template_njy))
     snr = abs(flux / error)
     scatter_deg = _POSITION_SCATTER_ARCSEC / snr / 3600
     ra_deg, dec_deg = simulated.position_deg
     ra, dec = ra_deg + rng.normal(0, scatter_deg), dec_deg + rng.normal(0, scatter_deg)
-    mjd, width = float(simulated.source_mjd_tai[i]), rng.lognormal(math.log(0.15), 0.25)
+    mjd = float(simulated.source_mjd_tai[i])
+    width = (seeing_arcsec(str(sources.band[i]), identifier) / 2.355) ** 2  # a second moment, in arcsec^2
     is_dipole = simulated.kind == "bogus" and bool(rng.random() < 0.4)
     dipole = rng.normal(size=len(_DIPOLE)) * abs(flux) if is_dipole else np.full(len(_DIPOLE), math.nan)
     is_trailed = simulated.kind == "asteroid"

@@ -127,7 +127,7 @@ def _host(rng: np.random.Generator, kind: str) -> float:
     """Draw how much light of its host lies under an object, in r."""
     if kind in ("variable star", "asteroid"):
         return 0.0
-    return float(to_njy(rng.uniform(20.5, 25.0)))
+    return float(to_njy(rng.uniform(19.8, 24.5)))
 
 
 def _residuals(rng: np.random.Generator, n: int, template: NDArray[np.float64]) -> NDArray[np.float64]:
