@@ -297,13 +297,17 @@ def _fetch_lightcurves(arguments: argparse.Namespace) -> None:
 def _fetch_cutouts(arguments: argparse.Namespace) -> None:
     from annotator.lasair.breaker import Breakers
     from annotator.lasair.cutout_cache import CutoutCache
-    from annotator.lasair.cutouts import CutoutFetcher
+    from annotator.lasair.cutouts import CutoutFetcher, moved_root
     from training.data.fetch_objects import fetch_cutouts
 
     cache = CutoutCache(arguments.out / "stamps", max_bytes=float("inf"))
     with _account(arguments) as (api, lasair):
         cutouts = CutoutFetcher(
-            lasair.allowed_cutout_hosts, arguments.parallel, cache=cache, breakers=Breakers(doubts_refusals=False)
+            lasair.allowed_cutout_hosts(api.survey),
+            arguments.parallel,
+            cache=cache,
+            breakers=Breakers(doubts_refusals=False),
+            moved=moved_root(api.survey, lasair),
         )
         result = fetch_cutouts(api, cutouts, arguments.table, arguments.out, wait=arguments.wait)
     log.info("wrote %s: %d triplets; %d failed", arguments.out, result.found, len(result.failures))

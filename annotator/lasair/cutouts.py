@@ -4,6 +4,7 @@ What comes over the wire is not trusted: only configured hosts, no redirect to a
 is not a stamp is a missing cutout with its reason. Fetched files are kept on disk, up to a limit.
 """
 
+import dataclasses
 import logging
 import stat
 import time
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.config import LasairConfig
 from annotator.errors import (
     DamagedFileError,
     LasairUnreachableError,
@@ -28,6 +30,7 @@ from annotator.lasair.breaker import Breaker, Breakers
 from annotator.lasair.cutout_cache import CutoutCache
 from annotator.lasair.http import Http
 from annotator.preprocess.fits import MAX_BYTES, read_stamp
+from annotator.surveys import Survey
 from annotator.transient import CutoutReference, Triplet
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,8 @@ class CutoutFetcher:
         Where local paths start from; None where there may be none.
     breakers
         Whether a host is asked; kept by whoever gave them.
+    moved
+        How URLs begin that are elsewhere, and how they begin there; None where all are where they are said to be.
     """
 
     def __init__(
@@ -73,7 +78,9 @@ class CutoutFetcher:
         cache: CutoutCache | None = None,
         folder: Path | None = None,
         breakers: Breakers | None = None,
+        moved: tuple[str, str] | None = None,
     ) -> None:
+        self._moved = moved
         self._hosts = frozenset(host.lower() for host in hosts)
         self._parallel = parallel
         self._http = Http(timeout_s, MAX_BYTES, keep_alive=True)
@@ -95,6 +102,7 @@ class CutoutFetcher:
         """
         if not references:
             return []
+        references = [self._where_it_is(reference) for reference in references]
 
         # Each worker takes the next one that is left: to hand them over one by one takes longer than to read a stamp.
         left, found = iter(list(enumerate(references))), {}
@@ -110,6 +118,14 @@ class CutoutFetcher:
         if self._cache:
             self._cache.trim()
         return [self._judged(reference, *found[number]) for number, reference in enumerate(references)]
+
+    def _where_it_is(self, reference: CutoutReference) -> CutoutReference:
+        if self._moved is None:
+            return reference
+        said, found = (f"{root}/" for root in self._moved)
+        urls = {kind: getattr(reference, kind) for kind in _KINDS}
+        moved = {kind: found + url.removeprefix(said) for kind, url in urls.items() if url.startswith(said)}
+        return dataclasses.replace(reference, **moved)
 
     def _triplet(self, reference: CutoutReference, should_stop: Callable[[], bool]) -> tuple[Outcome, str]:
         """Fetch the stamps of one epoch; return them, or why there are none and of which kind that was said."""
@@ -203,6 +219,19 @@ class CutoutFetcher:
         except MissingModalityError:
             return False
         return urlsplit(next_url).hostname == urlsplit(url).hostname
+
+
+def moved_root(survey: Survey, lasair: LasairConfig) -> tuple[str, str] | None:
+    """Return how URLs begin that a survey's decoder makes of the numbers of detections, and how they begin in truth.
+
+    They are at the first of the hosts that are configured, or at the endpoint's own where that is another Lasair; None
+    where they are as the decoder says.
+    """
+    endpoint, hosts = urlsplit(lasair.endpoint), lasair.allowed_cutout_hosts(survey)
+    if not survey.cutout_root or urlsplit(survey.cutout_root).hostname in hosts:
+        return None
+    root = f"{endpoint.scheme}://{endpoint.netloc}" if hosts[0] == endpoint.hostname else f"https://{hosts[0]}"
+    return survey.cutout_root, root
 
 
 def check_url(url: str, hosts: frozenset[str]) -> None:

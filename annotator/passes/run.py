@@ -22,7 +22,7 @@ from annotator.fences import printable
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutout_cache import CutoutCache
-from annotator.lasair.cutouts import CutoutFetcher
+from annotator.lasair.cutouts import CutoutFetcher, moved_root
 from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger, open_for_pass, open_known
 from annotator.ledger.pass_log import PassRecord
@@ -348,6 +348,7 @@ def enricher_of(
         CutoutCache(kept.cache, kept.cache_megabytes * 1e6),
         source.path.parent if isinstance(source, FileSource) else None,
         api.breakers,
+        moved_root(api.survey, config.lasair),
     )
     # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
     asked = None if isinstance(source, FileSource) else api

@@ -47,6 +47,9 @@ class Survey:
     """URL of its Lasair's API."""
     cutout_hosts: tuple[str, ...]
     """Where its Lasair serves cutouts from."""
+    cutout_root: str
+    """URL under which its decoder places cutouts that Lasair keeps by the number of a detection; empty where Lasair's
+    answers name them."""
     object_pages: Mapping[str, str]
     """Where an object can be looked up, its id in place of ``{}``; ``Lasair`` first."""
 
@@ -93,7 +96,7 @@ class Survey:
     """Annotations that its Lasair takes in one call."""
     queues_annotations: bool
     """Whether its Lasair acknowledges what it has only queued, so that a read-back a moment later may miss it."""
-    object_with_additions: bool = True
+    object_with_additions: bool
     """Whether `object` is asked for with what Lasair adds of its own, without which some Lasairs name no cutouts; with
     which Lasair for Rubin fails once a measurement is older than a year."""
     publishes_magnitudes: bool = False

@@ -13,6 +13,7 @@ LSST = Survey(
     name="lsst",
     endpoint="https://api.lasair.lsst.ac.uk/api",
     cutout_hosts=(CUTOUT_HOST,),
+    cutout_root=f"https://{CUTOUT_HOST}",
     object_pages=MappingProxyType({"Lasair": "https://lasair.lsst.ac.uk/objects/{}/"}),
     id_column=ID,
     id_pattern=re.compile(r"[1-9]\d{0,18}"),

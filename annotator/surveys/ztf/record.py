@@ -14,6 +14,7 @@ ZTF = Survey(
     name="ztf",
     endpoint="https://lasair-ztf.lsst.ac.uk/api",
     cutout_hosts=("lasair-ztf.lsst.ac.uk",),
+    cutout_root="",
     object_pages=MappingProxyType(
         {
             "Lasair": "https://lasair-ztf.lsst.ac.uk/objects/{}/",
@@ -41,5 +42,6 @@ ZTF = Survey(
     real_bogus=("rb", "drb"),
     batch_annotations=1,
     queues_annotations=False,
+    object_with_additions=True,
     publishes_magnitudes=True,
 )
