@@ -39,6 +39,7 @@ LONGEST = (
     "passes/test_kill",
     "faults/test_faults",
     "training/triplet/test_triplet",
+    "test_demo",
     "training/features/test_features",
     "passes/test_run_stream",
     "training/report/test_report",
@@ -46,10 +47,11 @@ LONGEST = (
     "sources/test_kafka",
     "training/exotic/test_exotic",
     "training/features/test_aha",
+    "training/known/test_known",
+    "passes/test_schedule",
     "test_readme",
     "report/test_inspect",
     "browser/test_report",
-    "passes/test_schedule",
 )
 """The files that take longest, which begin first: the last to begin decide how long one process runs alone."""
 
