@@ -146,6 +146,11 @@ def like_sources(found: Chain, states: Sequence[State], rows: NDArray[np.bool_])
     return weights
 
 
+_NAMES = {item.quantity: item.name for item in FEATURES}
+_TOLD = tuple(_NAMES[quantity] for quantity in ("colour_now", "host_separation", "host_g"))
+"""Columns of which it counts whether they are there."""
+
+
 def _observed(found: Chain, states: Sequence[State]) -> NDArray[np.float64]:
     n_nights = np.bincount([state.place for state in states], minlength=len(found.objects))
     rows = []
@@ -153,7 +158,7 @@ def _observed(found: Chain, states: Sequence[State]) -> NDArray[np.float64]:
         seen = states[last].transient
         errors = seen.light_curve.magnitude_error
         error = float(np.nanmedian(errors)) if np.isfinite(errors).any() else UNKNOWN_ERROR_MAG
-        known = [name in seen.features for name in ("g_minus_r", "separationArcsec", "sgmag1")]
+        known = [name in seen.features for name in _TOLD]
         known.append("distance_mpc" in seen.extras)
         rows.append((np.log(nights), np.log(len(errors)), np.log(error), *known))
     return np.array(rows, dtype=np.float64)

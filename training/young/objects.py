@@ -224,7 +224,10 @@ def simulated_objects(
     simulated = simulate_kinds(seed, counts, SIMULATED_JD).objects
     found = []
     for item in simulated:
-        candidates = [dict(vars(epoch)) | ({"image_urls": _URLS} if epoch.candid else {}) for epoch in item.epochs]
+        candidates = [
+            dict(vars(epoch)) | ({"image_urls": _URLS} if getattr(epoch, DETECTION.candidate_id) else {})
+            for epoch in item.epochs
+        ]
         if not positive(candidates):
             continue
         row = {**item.columns, **item.sherlock}
@@ -250,6 +253,6 @@ def _simulated_stamps(item: SimulatedObject, seed: int) -> Stamped:
         if epoch is None:
             return None
         made = simulate(item, epoch, seed)
-        return Triplet(*(made[name.capitalize()] for name in CHANNELS)), str(epoch.candid)
+        return Triplet(*(made[name.capitalize()] for name in CHANNELS)), str(getattr(epoch, DETECTION.candidate_id))
 
     return stamped
