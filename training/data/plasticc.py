@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from annotator.errors import ConfigError
+from annotator.surveys.lsst.tables import FLUX, FLUX_ERROR
 from annotator.tables.header import Columns
 from annotator.transient import LightCurve
 from training.data.classified_curves import ClassifiedCurve, ClassifiedCurves
 from training.data.given import read_given
 
-COLUMNS = ("object_id", "mjd", "band", "psfFlux", "psfFluxErr", "detected")
+COLUMNS = ("object_id", "mjd", "band", FLUX, FLUX_ERROR, "detected")
 LABEL_COLUMNS = ("object_id", "class")
 REMEDY = "use what was shared with the project, as its README describes it"
 
@@ -71,7 +72,7 @@ def _light_curve(part) -> LightCurve:
     return LightCurve(
         time_mjd=part["mjd"].to_numpy(np.float64),
         band=part["band"].to_numpy(dtype=str),
-        flux_njy=part["psfFlux"].to_numpy(np.float64),
-        flux_error_njy=part["psfFluxErr"].to_numpy(np.float64),
+        flux_njy=part[FLUX].to_numpy(np.float64),
+        flux_error_njy=part[FLUX_ERROR].to_numpy(np.float64),
         is_forced=~part["detected"].to_numpy(bool),
     )
