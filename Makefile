@@ -3,6 +3,7 @@
 # make test-long  the tests that take long: a kill before every step, whole trainings, the wheel by itself
 # make faults  let everything go wrong that can, thousands of times, and print what was lost: twenty minutes
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
+#              (make models SURVEY=lsst: the provisional ones of Rubin's LSST, from ../shared/data/rubin, in minutes)
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
 # make bench   measure objects per second, where the time goes, and memory, against the straightforward way and, where it
 #              can be installed, a peer's; stream, ledger and outbox; and seconds for a report of a thousand objects
@@ -13,8 +14,9 @@ BIN := $(VENV)/bin
 # The exact build of torch that the models are trained and tested with; a range would bring gigabytes of GPU packages.
 TORCH := torch==2.13.0
 DATA ?= ../shared/data
+SURVEY ?= ztf
 
-.PHONY: demo test test-long faults models recipes bench clean
+.PHONY: demo test test-long faults models models-ztf models-lsst recipes bench clean
 
 into = --out onnx_models/ztf --out-of-fold build/out_of_fold
 beside = $(if $(wildcard build/$(1)),--beside build/$(1))
@@ -37,7 +39,13 @@ test-long: $(VENV)/.development
 faults: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --seed 1
 
-models: $(VENV)/.development
+models: models-$(SURVEY)
+
+models-lsst: $(VENV)/.development
+	$(BIN)/aha-train features --survey lsst --data $(DATA)/rubin --out onnx_models/lsst
+	$(BIN)/aha-train exotic --survey lsst --data $(DATA)/rubin --out onnx_models/lsst --fresh
+
+models-ztf: $(VENV)/.development
 	$(BIN)/aha-train features --data $(DATA)/object_features.csv $(into) $(call beside,aha)
 	$(BIN)/aha-train lightcurve --data $(DATA)/lightcurves.parquet $(into) $(call beside,aha_lightcurve)
 	$(BIN)/aha-train triplet --data $(DATA)/cutouts.npz $(into) $(call beside,aha_triplet)

@@ -123,6 +123,7 @@ def _add_modalities(commands: "argparse._SubParsersAction") -> None:
         "--curves",
         "light curves (Parquet), for the calibration: lightcurves.parquet beside the data, where it is",
     )
+    options.survey(features)
     lightcurve = commands.add_parser("lightcurve", help="fit, evaluate and export the light-curve autoencoder")
     options.path(lightcurve, "--data", "light curves (Parquet)", required=True)
     options.path(lightcurve, "--labels", "beside the data: lightcurve_labels.csv")
@@ -209,6 +210,12 @@ def _settings(arguments: argparse.Namespace) -> dict[str, int]:
 
 
 def _features(arguments: argparse.Namespace) -> None:
+    if arguments.survey == "lsst":
+        from training.evolution.train import sources_of
+        from training.evolution.train_features import train as train_evolution
+
+        train_evolution(sources_of(arguments.data, arguments.curves), arguments.out, arguments.seed)
+        return
     from training.features import aha
     from training.features.fit import Settings
     from training.features.train import train

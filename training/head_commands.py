@@ -33,12 +33,7 @@ def add(commands: "argparse._SubParsersAction") -> None:
     for command in (exotic, artefact):
         options.path(command, "--out", "folder of the model set", "DIR", required=True)
         command.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
-    exotic.add_argument(
-        "--survey",
-        choices=("ztf", "lsst"),
-        default="ztf",
-        help="whose (%(default)s); lsst is provisional: --data is the folder of simulations, --curves are ZTF's",
-    )
+    options.survey(exotic)
     exotic.add_argument("--comparisons", action="store_true", help="measure other heads, too; takes minutes")
     options.path(exotic, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR")
     options.path(artefact, "--out-of-fold", "what triplet wrote with this option", "DIR", required=True)
@@ -64,16 +59,14 @@ def _exotic(arguments: argparse.Namespace) -> None:
 
 def _exotic_of_light_curves(arguments: argparse.Namespace) -> None:
     from training.evolution.exotic import Settings
-    from training.evolution.train import Sources, train
+    from training.evolution.train import sources_of, train
 
     for name in ("verdicts", "ledger", "out_of_fold", "comparisons"):
         if getattr(arguments, name):
             raise ConfigError(
                 f"--{name.replace('_', '-')}: the head of lsst learns from light curves alone; leave it out"
             )
-    curves = arguments.curves or arguments.data.parent / "lightcurves.parquet"
-    sources = Sources(arguments.data, curves, curves.parent / "lightcurve_labels.csv")
-    train(sources, arguments.out, Settings(seed=arguments.seed), arguments.fresh)
+    train(sources_of(arguments.data, arguments.curves), arguments.out, Settings(seed=arguments.seed), arguments.fresh)
 
 
 def _artefact(arguments: argparse.Namespace) -> None:

@@ -26,6 +26,16 @@ def seed(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
 
 
+def survey(command: argparse.ArgumentParser) -> None:
+    """Add the survey."""
+    command.add_argument(
+        "--survey",
+        choices=("ztf", "lsst"),
+        default="ztf",
+        help="whose (%(default)s); lsst is provisional: --data is the folder of simulations, --curves are ZTF's",
+    )
+
+
 def positive(text: str) -> int:
     """Read a number of one or more."""
     value = int(text)

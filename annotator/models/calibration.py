@@ -32,6 +32,7 @@ class Sampling:
     """The brightest detection."""
     error_mag: float | None = None
     """The smallest error of a detection: how deeply it was seen."""
+    n_bands: int | None = None
 
 
 class Tail(Typed):
@@ -64,11 +65,17 @@ class Level(Typed):
     values: Annotated[tuple[float, ...], Meta(min_length=1)]
     """Finite, in ascending order."""
     tail: Tail
+    up_to_bands: int = 0
+    """And so does one that was seen in at most so many bands."""
 
     def holds(self, sampling: Sampling) -> bool:
         """Tell whether an object of this sampling belongs here."""
-        n, age = sampling.n_detections, sampling.age_days
-        return (n is not None and n <= self.up_to_detections) or (age is not None and age <= self.up_to_age_days)
+        n, age, n_bands = sampling.n_detections, sampling.age_days, sampling.n_bands
+        return (
+            (n is not None and n <= self.up_to_detections)
+            or (age is not None and age <= self.up_to_age_days)
+            or (n_bands is not None and n_bands <= self.up_to_bands)
+        )
 
     def tail_probability(self, value: float) -> float:
         """Conformal p-value of a value, continued below its floor by the fitted tail.

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from annotator.errors import MissingModalityError
 from annotator.models.calibration import Sampling
-from annotator.models.observed import of_features, of_light_curve, of_stamps
-from annotator.preprocess.features import Feature, feature_row
+from annotator.models.observed import of_evolution, of_features, of_light_curve, of_stamps
+from annotator.preprocess.evolution import EVOLUTION_NAMES, MIN_POINTS, evolution
+from annotator.preprocess.features import feature_row
 from annotator.preprocess.lightcurve import Detections, Peak, grid, usable_curve
 from annotator.preprocess.quantities import quantity_row
 from annotator.preprocess.stamp_statistics import statistics_of
@@ -67,24 +68,41 @@ class Preparation(Generic[T]):
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One object's features and quantities, and how much was seen of it."""
+class _Rows:
+    """One object's rows of numbers by the graph's inputs, and what is known beside them."""
 
-    table: Sequence[Feature]
-    features: NDArray[np.float32]
-    quantities: NDArray[np.float32]
-    sampling: Sampling
+    tensors: Mapping[str, NDArray[np.float32]]
+    beside: Beside
 
 
-def _take_features(transient: Transient) -> _Row:
-    table = SURVEYS[transient.survey].features
+def _take_features(transient: Transient) -> _Rows:
+    survey = SURVEYS[transient.survey]
+    if survey.features_are_of_light_curve:
+        return _take_evolution(transient)
+    features = feature_row(survey.features, transient.features)
     sampling = Sampling(transient.n_det, transient.extras.get("age_days"))
-    return _Row(table, feature_row(table, transient.features), quantity_row(table, transient), sampling)
+    tensors = {"features": features, "quantities": quantity_row(survey.features, transient)}
+    return _Rows(tensors, Beside(sampling, of_features(survey.features, features)))
 
 
-def _lay_out_features(rows: Sequence[_Row]) -> Prepared:
-    tensors = {name: np.stack([getattr(row, name) for row in rows]) for name in ("features", "quantities")}
-    return Prepared(tensors, tuple(Beside(row.sampling, of_features(row.table, row.features)) for row in rows))
+def _take_evolution(transient: Transient) -> _Rows:
+    if transient.light_curve is None:
+        raise MissingModalityError("the record has no light curve")
+    found = evolution([transient.light_curve])
+    n_points = int(found.n_points[0])
+    if n_points < MIN_POINTS:
+        raise MissingModalityError(
+            f"{n_points} nights and bands are of one sign and significant, {MIN_POINTS} are needed"
+        )
+    row = found.values[0].astype(np.float32)
+    numbers = {name: value for name, value in zip(EVOLUTION_NAMES, row.tolist(), strict=True) if value == value}
+    sampling = Sampling(n_points, float(found.days[0]), n_bands=int(found.n_bands[0]))
+    return _Rows({"evolution": row}, Beside(sampling, of_evolution(EVOLUTION_NAMES, row, n_points), numbers))
+
+
+def _lay_out_features(objects: Sequence[_Rows]) -> Prepared:
+    tensors = {name: np.stack([item.tensors[name] for item in objects]) for name in objects[0].tensors}
+    return Prepared(tensors, tuple(item.beside for item in objects))
 
 
 def sampling_of(detections: Detections) -> Sampling:

@@ -22,6 +22,7 @@ from annotator.models.model import Model
 from annotator.models.model_set import ModelSet
 from annotator.models.scores import Missing
 from annotator.preprocess import PREPROCESS_VERSION
+from annotator.preprocess.evolution import EVOLUTION
 from annotator.preprocess.fits import read_stamp
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.preprocess.triplet import CHANNELS
@@ -133,8 +134,9 @@ def _check_identity(manifest: Manifest, name: str, survey: str, where: str) -> N
     expected = {"modality": name, "survey": survey, "preprocess_version": PREPROCESS_VERSION}
     check_identity(where, {key: (value, getattr(manifest, key)) for key, value in expected.items()})
     if name == Modality.FEATURES:
-        expected_columns = [(f.name, f.unit) for f in SURVEYS[survey].features]
-        known_quantities = {(q.name, q.unit) for q in QUANTITIES}
+        of_light_curve = SURVEYS[survey].features_are_of_light_curve
+        expected_columns = [] if of_light_curve else [(f.name, f.unit) for f in SURVEYS[survey].features]
+        known_quantities = {(q.name, q.unit) for q in (EVOLUTION if of_light_curve else QUANTITIES)}
         found_columns = [(c.name, c.unit) for c in manifest.columns]
         first, others = found_columns[: len(expected_columns)], found_columns[len(expected_columns) :]
         if first != expected_columns or not known_quantities.issuperset(others):

@@ -12,6 +12,7 @@ from annotator.errors import ModelError
 from annotator.models.calibration import Brightness, Level
 from annotator.models.distribution import Distribution
 from annotator.models.percentiles import PERCENTILES, Percentiles
+from annotator.preprocess.evolution import EVOLUTION
 from annotator.preprocess.quantities import QUANTITIES
 from annotator.surveys import SURVEYS
 from annotator.typed import Typed, decode
@@ -214,7 +215,7 @@ def _check_percentiles(manifest: Manifest, where: str) -> None:
     names = [item.name for item in manifest.percentiles]
     if len(set(names)) < len(names):
         raise ModelError(f"{where}: expected percentiles once of a name, found {', '.join(names)}; train it again")
-    units = {item.name: item.unit for item in (*SURVEYS[manifest.survey].features, *QUANTITIES)}
+    units = {item.name: item.unit for item in (*SURVEYS[manifest.survey].features, *QUANTITIES, *EVOLUTION)}
     for item in manifest.percentiles:
         if item.name not in units or item.unit != units[item.name]:
             raise ModelError(

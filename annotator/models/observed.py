@@ -20,6 +20,12 @@ def of_features(table: Sequence[Feature], row: NDArray[np.float32]) -> dict[str,
     return {feature.name: value if value == value else None for feature, value in values}  # NaN alone is not itself
 
 
+def of_evolution(names: Sequence[str], row: NDArray[np.float32], n_points: int) -> dict[str, float | None]:
+    """Take each quantity of a light curve from the model's input ``(n,)``, None where it is NaN; and of how many."""
+    values = zip(names, row.tolist(), strict=True)
+    return {name: value if value == value else None for name, value in values} | {"n_points": float(n_points)}
+
+
 def of_light_curve(detections: Detections) -> dict[str, float | None]:
     """Sum up the detections that are used, at least one: how many, over how long, how bright, how well measured."""
     return {

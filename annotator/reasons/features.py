@@ -1,17 +1,20 @@
 """Which quantities make an object odd, and which features its reconstruction misses."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 
 from annotator.models import ModalityScore, Model
+from annotator.models.inputs import PREPARATIONS
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
+from annotator.preprocess.evolution import EVOLUTION_NAMES
 from annotator.preprocess.features import feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, SHERLOCK_CLASSES, quantities, quantity_row
 from annotator.reasons.reason import Reason
 from annotator.surveys import SURVEYS
-from annotator.transient import Transient
+from annotator.transient import Modality, Transient
 
 MAX_QUANTITIES = 3
 """Of those without which the object would be nearer to normal ones; further features follow."""
@@ -39,6 +42,11 @@ def _plain(words: str) -> Callable[[float], str]:
 def _tenths(value: float) -> str:
     """Write a number to a tenth, and a smaller one, which can be the very thing that is odd, to a hundredth."""
     return f"{value:z.1f}" if abs(value) >= 0.1 else f"{value:z.2f}"
+
+
+def _rate(words: str) -> Callable[[float], str]:
+    """Word a rate in mag/day, to a thousandth."""
+    return lambda value: words.format(f"{value:z.3f}")
 
 
 def _size(words: str) -> Callable[[float], str]:
@@ -108,6 +116,17 @@ WORDS: Mapping[str, Callable[[float], str]] = MappingProxyType(
         "relative_separation": _size("{} major axes of the host from its centre"),
         "absolute_magnitude": _plain("brightest magnitude {} at the distance of the host"),
         "age": _size("{} days from the first detection to the last colour"),
+        "colour": _plain("{} mag bluer over an e-fold of wavelength at its peak"),
+        "colour_drift": _rate("its colour drifts by {} mag/day"),
+        "colour_curvature": _plain("curvature of its colours {} mag"),
+        "rise": _rate("rose by {} mag/day before its peak"),
+        "early_rise": _rate("rose by {} mag/day long before its peak"),
+        "fall": _rate("fell by {} mag/day after its peak"),
+        "late_fall": _rate("fell by {} mag/day from 15 days after its peak"),
+        "tail": _rate("fell by {} mag/day from 45 days after its peak"),
+        "roughness": lambda value: f"scatters {_few_digits(math.exp(value))} times as much as its errors say",
+        "other_sign": lambda value: f"{100 * value:.0f} % of its points of the other sign",
+        "activity_before": lambda value: f"activity of {100 * 10**value:.0f} % of the peak 100 days or more before",
         **{f"{_SHERLOCK}{name.lower()}": _plain(f"class {name} by Sherlock") for name in SHERLOCK_CLASSES},
     }
 )
@@ -121,6 +140,8 @@ _WORDED_BY_SIGN = ("trend_", "rate_", "contrast_", "colour_change")
 
 def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Reason, ...]:
     """Name the quantities without which an object would be nearer to normal ones, then features that stand out."""
+    if SURVEYS[transient.survey].features_are_of_light_curve:
+        return _of_evolution(transient, scored, model)
     percentiles = {item.name: item for item in model.manifest.percentiles}
     found = quantities(SURVEYS[transient.survey].features, transient)
     nearer = [
@@ -128,6 +149,28 @@ def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Rea
         for name, share in strongest_quantities(transient, scored, model)[:MAX_QUANTITIES]
     ]
     return (*nearer, *_further(transient, scored, percentiles, nearer))
+
+
+def _of_evolution(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Reason, ...]:
+    """Name the quantities of the light curve without which the object would be nearer to normal ones."""
+    oddity = scored.numbers[model.scored_output]
+    row = PREPARATIONS[Modality.FEATURES](transient).tensors["evolution"][0]
+    places = np.flatnonzero(np.isfinite(row))
+    if oddity <= 0:
+        return ()
+    without = np.repeat(row[np.newaxis], len(places), axis=0)
+    without[np.arange(len(places)), places] = np.nan
+    shares = (oddity - model.run({"evolution": without}, [model.scored_output])[model.scored_output]) / oddity
+    percentiles = {item.name: item for item in model.manifest.percentiles}
+    named = [
+        (EVOLUTION_NAMES[places[i]], float(row[places[i]]), min(float(shares[i]), 1.0))
+        for i in np.argsort(-shares, kind="stable")[:MAX_QUANTITIES]
+        if shares[i] >= MIN_SHARE
+    ]
+    return tuple(
+        Reason(_in_words(name, value, percentiles.get(name)), share, _where(name, value, percentiles))
+        for name, value, share in named
+    )
 
 
 def strongest_quantities(transient: Transient, scored: ModalityScore, model: Model) -> list[tuple[str, float]]:

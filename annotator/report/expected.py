@@ -15,6 +15,7 @@ from annotator.models import Model, ModelSet
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.known import Known, KnownObject
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
+from annotator.preprocess.evolution import EVOLUTION, EVOLUTION_NAMES
 from annotator.preprocess.lightcurve import (
     CHANNELS,
     GRID_BANDS,
@@ -256,6 +257,15 @@ def _tensors(modality: str, transient: Transient) -> Mapping[str, NDArray[np.flo
         return None
 
 
+def _evolution(transient: Transient) -> dict[str, float]:
+    """Return what the light curve says of an object, where its survey's features are of that."""
+    if not SURVEYS[transient.survey].features_are_of_light_curve:
+        return {}
+    tensors = _tensors(Modality.FEATURES, transient)
+    values = zip(EVOLUTION_NAMES, tensors["evolution"][0].tolist(), strict=True) if tensors else ()
+    return {name: value for name, value in values if value == value}  # NaN alone is not itself
+
+
 def show_quantities(
     transient: Transient, model: Model | None, named: Sequence[str]
 ) -> tuple[tuple[ShownQuantity, ...], tuple[str, ...]]:
@@ -276,10 +286,10 @@ def show_quantities(
     if model is None:
         return (), ()
     table = SURVEYS[transient.survey].features
-    found = {**transient.features, **quantities(table, transient)}
+    found = {**transient.features, **quantities(table, transient), **_evolution(transient)}
     # What is a feature and a quantity alike is shown once.
     same = {feature.name: feature.quantity for feature in table if feature.quantity in QUANTITY_NAMES}
-    meanings = {item.name: item.meaning for item in (*table, *QUANTITIES)}
+    meanings = {item.name: item.meaning for item in (*table, *QUANTITIES, *EVOLUTION)}
     named = [same.get(name, name) for name in named]
     wanted = [
         item for item in model.manifest.percentiles if item.name not in same and not item.name.startswith(_YES_OR_NO)

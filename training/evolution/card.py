@@ -11,12 +11,19 @@ from training.export.card_text import joined, percent, with_interval
 def exotic_card(manifest: HeadManifest) -> str:
     """Write the card, in Markdown."""
     return joined(
-        _what(manifest), _ranking(manifest), _left_out(manifest), _lack(manifest), _training(manifest), NATIVE, SOURCES
+        _what(manifest),
+        _ranking(manifest),
+        _left_out(manifest),
+        _drift(manifest),
+        _lack(manifest),
+        _training(manifest),
+        NATIVE,
+        SOURCES,
     )
 
 
 def _what(manifest: HeadManifest) -> str:
-    said = percent(manifest.metrics["threshold"])
+    said = manifest.metrics["threshold"]
     return f"""
 # {manifest.version}, revision {manifest.revision}: probability of being exotic, provisional
 
@@ -33,8 +40,8 @@ They are of PLAsTiCC's simulation and of ZTF's sky. An active galactic nucleus (
 {", ".join(quantity.name for quantity in EVOLUTION)} |
 | says nothing without | {manifest.needs} |
 | output | `probability` (n,): among objects like PLAsTiCC's training set, of which one in eight is exotic |
-| threshold | {manifest.threshold:.3f} and above: `anomaly`; of PLAsTiCC's training set {said} of the objects there \
-are exotic, out-of-fold; in a stream far fewer |
+| threshold | {manifest.threshold:.3f} and above: `anomaly`; of PLAsTiCC's exotics {percent(said["exotic"])} are \
+there, of its other objects {percent(said["other"])}, out-of-fold |
 | never an input | brightness, number of points, span, depth, band names, position, redshift, any name or class |
 """
 
@@ -83,6 +90,28 @@ def _left_out(manifest: HeadManifest) -> str:
         "",
         *_HEAD,
         *(_row(name, found, targets.get(name, "")) for name, found in manifest.metrics["left_out"].items()),
+    ]
+    return "\n".join(lines)
+
+
+def _drift(manifest: HeadManifest) -> str:
+    if not manifest.metrics["drift"]:
+        return ""
+    rows = [
+        f"| {name} | {context} | {percent(item)} |"
+        for name, contexts in manifest.metrics["drift"].items()
+        for context, item in contexts.items()
+    ]
+    lines = [
+        "## Real objects of Rubin: drift, and no success",
+        "",
+        "A Lasair filter's stream of January and February 2026, and alerts of deep fields, by what catalogues say of "
+        "them; nobody has a spectrum of any. They were never learned from. Of normals like PLAsTiCC's 1 % would be at "
+        "the threshold or above: what is more than that says how unlike the simulation the sky is.",
+        "",
+        "| objects | catalogued as | at the threshold or above |",
+        "|---|---|---|",
+        *rows,
     ]
     return "\n".join(lines)
 

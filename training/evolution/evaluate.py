@@ -4,7 +4,6 @@ Class follows source in the catalogues, so that nothing is ever pooled over sour
 source that it was not trained on: a simulator's exotics are models, and the sky's were chosen by somebody.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -116,19 +115,3 @@ def of_real_sources(states: States, scores: NDArray[np.float64]) -> dict[str, di
     }
     sources = {source: rank(states, scores, states.sources == source) for source in HONEST_SOURCES}
     return {BOTH: rank(states, scores, within), **sources, **by_kind}
-
-
-def above_normals(normal_scores: NDArray, scores: NDArray, contexts: Sequence[str], share: float = 0.01) -> Mapping:
-    """Return how many of real objects are above what so large a share of normals exceed, by context: drift, no success.
-
-    Parameters
-    ----------
-    contexts
-        Of the real objects, ``(n,)``.
-    """
-    value = np.quantile(normal_scores, 1 - share)
-    named = np.array(contexts)
-    return {
-        name: {"n": int((named == name).sum()), "above": int((scores[named == name] > value).sum())}
-        for name in sorted(set(contexts))
-    }

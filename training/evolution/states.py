@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ FEWER_BANDS_PROBABILITY = 0.3
 
 SHORTER_PROBABILITY = 0.3
 """Of a state in training: nothing before a random one of its detections, as if its history were not known."""
+
+
+REAL_TABLES = {"stream": "rubin_lvra_lightcurves.parquet", "alerts": "rubin_lightcurves.parquet"}
+"""Real objects of Rubin, to look at and never to learn from."""
+
+AGN_TYPES = ("QSO", "Sy1", "AGN", "LIN")
+"""Of SIMBAD; a star's type has an asterisk."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,3 +109,39 @@ def _varied(curve: LightCurve, rng: np.random.Generator) -> LightCurve:
     if rng.random() < SHORTER_PROBABILITY and len(detected):
         varied = measured_where(varied, varied.time_mjd >= rng.choice(detected))
     return varied
+
+
+def states_of_real(path: Path, context_path: Path) -> tuple[States, NDArray[np.str_]]:
+    """Return states of real objects of Rubin as they are, and what catalogues say of each: AGN, star or other.
+
+    Parameters
+    ----------
+    path
+        Parquet, one row a measurement, ids as text.
+    context_path
+        A table of alerts with SIMBAD's types and Gaia's parallaxes; objects that it lacks are "not looked up".
+    """
+    import pandas  # only training needs it
+
+    rows = pandas.read_parquet(path).sort_values(["diaObjectId", "mjd"], kind="stable")
+    context = pandas.read_csv(context_path, dtype=str).drop_duplicates("diaObjectId").set_index("diaObjectId")
+    curves, contexts = [], {}
+    for object_id, part in rows.groupby("diaObjectId", sort=True):
+        light_curve = LightCurve(
+            part["mjd"].to_numpy(np.float64),
+            part["band"].to_numpy(dtype=str),
+            part["psfFlux"].to_numpy(np.float64),
+            part["psfFluxErr"].to_numpy(np.float64),
+            (part["kind"] != "diaSource").to_numpy(bool),
+        )
+        curves.append(ClassifiedCurve(str(object_id), "", "rubin", light_curve))
+        contexts[str(object_id)] = _context(context.loc[object_id]) if object_id in context.index else "not looked up"
+    states = states_of(curves, [curve.light_curve for curve in curves])
+    return states, np.array([contexts[object_id] for object_id in states.object_ids])
+
+
+def _context(row) -> str:
+    kind = str(row["xm_simbad_otype"])
+    if kind in AGN_TYPES:
+        return "AGN"
+    return "star" if "*" in kind else "other"

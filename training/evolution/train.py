@@ -26,13 +26,15 @@ from training.evolution.exotic import DROP_PROBABILITY, INPUTS, NEEDS, Evolution
 from training.evolution.lack import measured
 from training.evolution.states import (
     FEWER_BANDS_PROBABILITY,
+    REAL_TABLES,
     SHORTER_PROBABILITY,
     States,
     measured_states,
+    states_of_real,
     together,
     training_states,
 )
-from training.exotic.evaluate import calibration_table, half_precision_threshold
+from training.exotic.evaluate import calibration_table
 from training.exotic.lack import faults
 from training.export.graph import describe_graph
 from training.export.head import export_head, head_reference, refuse_if_worse, write_head
@@ -51,6 +53,9 @@ N_REFERENCES = 8
 MEASURED_SEED = 1_000_000
 """Of the states that are measured by; those of training are drawn by other seeds."""
 
+NORMALS_ABOVE = 0.01
+"""Share of PLAsTiCC's objects that are no exotics, above the threshold: in a stream nearly all are none."""
+
 N_REAL_EPOCHS = 3
 """Random epochs of each real object that are measured by: few of them are exotic."""
 
@@ -65,6 +70,12 @@ class Sources:
     """ZTF's light curves (Parquet)."""
     labels: Path
     """Their classes."""
+
+
+def sources_of(folder: Path, curves: Path | None) -> Sources:
+    """Return what to learn from; None: the light curves above the folder, their labels beside them."""
+    given = curves or folder.parent / "lightcurves.parquet"
+    return Sources(folder, given, given.parent / "lightcurve_labels.csv")
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +160,8 @@ def train(sources: Sources, out: Path, settings: Settings, is_fresh: bool) -> No
     model.calibrate(found.simulated.odds, simulated.is_exotic)
     slope, offset = float(model.slope), float(model.offset)
     probabilities = 1.0 / (1.0 + np.exp(-(slope * found.simulated.odds + offset)))
-    threshold = half_precision_threshold(probabilities, simulated.is_exotic)
     is_normal = ~simulated.is_exotic
+    threshold = float(np.quantile(probabilities[is_normal], 1 - NORMALS_ABOVE))
     limit = (float(np.log(threshold / (1 - threshold))) - offset) / slope
     lack = measured(found.simulated.where(is_normal), simulated.object_ids[is_normal], limit)
     if wrong := faults(lack):
@@ -180,11 +191,27 @@ def train(sources: Sources, out: Path, settings: Settings, is_fresh: bool) -> No
             "presence_auc": _presence_auc(model, simulated),
             "lack": lack,
             "calibration": calibration_table(probabilities, simulated.is_exotic),
-            "threshold": share_of(simulated.is_exotic[probabilities >= threshold]),
+            "threshold": {
+                "exotic": share_of(probabilities[~is_normal] >= threshold),
+                "other": share_of(probabilities[is_normal] >= threshold),
+            },
+            "drift": _drift(model, threshold, sources.folder),
         },
         references=_references(model),
     )
     write_head(out, graph, manifest, ("EXOTIC_CARD.md", exotic_card(manifest)))
+
+
+def _drift(model: EvolutionHead, threshold: float, folder: Path) -> dict:
+    """Count real objects of Rubin at or above the threshold, by what catalogues say of them: drift, and no success."""
+    found = {}
+    for name, file_name in REAL_TABLES.items():
+        if (folder / file_name).is_file():
+            states, contexts = states_of_real(folder / file_name, folder / "rubin_context.csv")
+            with torch.no_grad():
+                is_above = model(torch.from_numpy(states.values)).numpy() >= threshold
+            found[name] = {one: share_of(is_above[contexts == one]) for one in sorted(set(contexts.tolist()))}
+    return found
 
 
 def _presence_auc(model: EvolutionHead, states: States) -> float:
@@ -208,7 +235,7 @@ def _training(read: Read, settings: Settings) -> Mapping:
         "states": len(read.training),
         "split": "by sha256 of the object's id, ten bins: 0 to 8 train, 9 is held out; ten rotations of it for all "
         "out-of-fold figures",
-        "threshold": "the lowest probability such that half of PLAsTiCC's objects at or above it are exotic, "
+        "threshold": "the probability that one in a hundred of PLAsTiCC's objects that are no exotics exceed, "
         "out-of-fold",
         "settings": asdict(settings),
         "drop_probability": DROP_PROBABILITY,

@@ -26,11 +26,12 @@ NEVER, ALWAYS = -1, 10**9
 
 @dataclass(frozen=True)
 class LevelRule:
-    """Which objects belong to a level: at most so many detections, or at most so old."""
+    """Which objects belong to a level: at most so many detections, at most so old, or in at most so many bands."""
 
     name: str
     up_to_detections: int
     up_to_age_days: float
+    up_to_bands: int = 0
 
 
 LEVELS = (
@@ -109,13 +110,15 @@ def _levels(
     for number, rule in enumerate(rules):
         members = np.sort(values[place == number])
         age_days = float(rule.up_to_age_days)  # a whole number would be read back as another one
-        levels.append(Level(rule.name, rule.up_to_detections, age_days, tuple(members.tolist()), fit_tail(members)))
+        known, tail = tuple(members.tolist()), fit_tail(members)
+        levels.append(Level(rule.name, rule.up_to_detections, age_days, known, tail, rule.up_to_bands))
     return tuple(levels)
 
 
 def level_places(samplings: Sequence[Sampling], rules: Sequence[LevelRule] = LEVELS) -> NDArray[np.int64]:
     """Return the number of each object's level, ``(n,)``, as the annotator finds it."""
-    levels = tuple(Level(r.name, r.up_to_detections, r.up_to_age_days, (0.0,), Tail(0.0, 1.0, 0.0)) for r in rules)
+    nobody = ((0.0,), Tail(0.0, 1.0, 0.0))
+    levels = tuple(Level(r.name, r.up_to_detections, r.up_to_age_days, *nobody, r.up_to_bands) for r in rules)
     table, place = Calibration(levels), {rule.name: number for number, rule in enumerate(rules)}
     return np.array([place[table.level_of(sampling).name] for sampling in samplings], dtype=np.int64)
 

@@ -36,4 +36,5 @@ LSST = Survey(
     batch_annotations=100,
     queues_annotations=True,
     object_with_additions=False,
+    features_are_of_light_curve=True,
 )

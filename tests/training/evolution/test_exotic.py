@@ -4,7 +4,7 @@ import torch
 
 from annotator.preprocess.evolution import EVOLUTION_NAMES
 from training.data.folds import fold_of
-from training.evolution.evaluate import above_normals, cross_asked, left_out, of_simulated
+from training.evolution.evaluate import cross_asked, left_out, of_simulated
 from training.evolution.exotic import (
     GROUPS,
     INPUTS,
@@ -121,8 +121,3 @@ def test_the_odds_are_calibrated_to_how_many_are_exotic():
     with torch.no_grad():
         said = model(torch.from_numpy(other.values)).numpy()
     assert said.mean() == pytest.approx(other.is_exotic.mean(), abs=0.01)
-
-
-def test_real_objects_above_normals_are_counted_by_context():
-    found = above_normals(np.arange(1000.0), np.array([995.0, 5.0, 999.0]), ["AGN", "AGN", "star"])
-    assert found == {"AGN": {"n": 2, "above": 1}, "star": {"n": 1, "above": 1}}

@@ -1,0 +1,96 @@
+"""The models of Rubin's LSST that ship: what they say of objects made up here, and of recorded ones."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from annotator.models import Missing, ModalityScore, load_models
+from annotator.preprocess.evolution import EVOLUTION_NAMES
+from annotator.reasons.find import reasons_of
+from annotator.report.expected import show_quantities
+from annotator.surveys import SURVEYS
+
+LSST = SURVEYS["lsst"]
+RECORDED = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "lasair_lsst"
+
+
+@pytest.fixture(scope="module")
+def models():
+    return load_models(None, "lsst")
+
+
+def supernova(number=1, bands="griz", n=20, blue_mag=0.0, fall_days=20.0):
+    """Made up: up in a fortnight, down in some weeks; `blue_mag` brighter in g than in z."""
+    rng = np.random.default_rng(number)
+    days = np.sort(rng.uniform(-15, 50, n)).round(3)
+    sources = []
+    for i, day in enumerate(days.tolist()):
+        band = str(rng.choice(list(bands)))
+        magnitude = 20.0 + (-day * 0.1 if day < 0 else 1.086 * day / fall_days) + blue_mag * "griz".index(band) / 3
+        sources.append(
+            {
+                **{"diaSourceId": 10**17 + 100 * number + i, "midpointMjdTai": 61000.3 + day, "band": band},
+                **{"psfFlux": 10 ** (-0.4 * (magnitude - 31.4)), "psfFluxErr": 200.0, "reliability": 0.9},
+            }
+        )
+    return {"diaObjectId": 10**17 + number, "diaSourcesList": sources}
+
+
+def test_an_object_of_the_survey_is_scored_by_what_its_light_curve_says(models):
+    (scores,) = models.score([LSST.parse(supernova())])
+    features = scores.modalities["features"]
+    assert isinstance(features, ModalityScore) and 0 <= features.score < 4
+    assert set(features.numbers) >= {"colour", "rise", "fall"}
+    assert scores.prior is not None
+
+
+def test_a_blue_slow_source_is_more_like_an_exotic_one_than_a_red_fast_one(models):
+    blue, red = (
+        models.score([LSST.parse(supernova(n, blue_mag=blue, fall_days=fall)) for n in range(5)])
+        for blue, fall in ((0.7, 90.0), (-1.0, 15.0))
+    )
+    assert np.median([item.prior for item in blue]) > np.median([item.prior for item in red]) + 0.5
+
+
+def test_one_band_is_scored_in_a_level_of_its_own_and_one_point_not_at_all(models):
+    one_band, one_point = models.score([LSST.parse(supernova(bands="i")), LSST.parse(supernova(n=1))])
+    assert one_band.modalities["features"].sampling == "one band"
+    missing = one_point.modalities["features"]
+    assert isinstance(missing, Missing) and missing.why.startswith("1 nights and bands are of one sign")
+    (row,) = models.score([LSST.parse({"diaObjectId": 5, "nDiaSources": 3})])
+    assert row.modalities["features"].why == "the record has no light curve"
+
+
+def test_an_object_gets_the_same_score_in_any_company_and_as_its_mirror(models):
+    records = [supernova(number, n=4 + number) for number in range(20)]
+    together = models.score([LSST.parse(record) for record in records])
+    for record, scores in zip(records, together, strict=True):
+        (alone,) = models.score([LSST.parse(record)])
+        assert alone.modalities == scores.modalities
+    mirror = supernova(3)
+    for source in mirror["diaSourcesList"]:
+        source["psfFlux"] *= -1
+    (faded,), (seen,) = models.score([LSST.parse(mirror)]), models.score([LSST.parse(supernova(3))])
+    assert faded.modalities["features"].score == pytest.approx(seen.modalities["features"].score, rel=1e-6)
+
+
+def test_what_carries_a_score_is_named_and_laid_beside_normals(models):
+    transient = LSST.parse(supernova(2, blue_mag=2.5))
+    (scores,) = models.score([transient])
+    reasons = reasons_of(transient, scores, models)["features"]
+    assert reasons and reasons[0].where["quantity"] in EVOLUTION_NAMES
+    assert any(reason.where["quantity"].startswith("colour") for reason in reasons)
+    shown, lacks = show_quantities(transient, models.models["features"], [])
+    assert {item.name for item in shown} <= set(EVOLUTION_NAMES) and len(shown) + len(lacks) > 5
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="needs ../shared/fixtures/lasair_lsst")
+def test_recorded_messages_of_a_real_stream_get_finite_scores_or_say_why_not(models):
+    records = [record for path in sorted(RECORDED.glob("lvra_*.json")) for record in json.loads(path.read_text())]
+    assert len(records) == 108
+    scored = models.score([LSST.parse(record) for record in records])
+    features = [scores.modalities["features"] for scores in scored]
+    assert all(np.isfinite(item.score) if isinstance(item, ModalityScore) else item.why for item in features)
+    assert not any(scores.failures for scores in scored)
