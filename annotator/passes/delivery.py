@@ -122,21 +122,27 @@ def _send(
     now: float,
     should_stop: Callable[[], bool],
 ) -> None:
-    """Send what is due, page by page, highest score first."""
-    last, goes_on = None, True
+    """Send what is due, highest score first."""
+    goes_on = True
     pause = sender.api.breakers["annotate"].pause
     if pause and pause.times % OTHER_KNOCKS == 0:
         goes_on = sender.send_another(now, gate)
-    while goes_on and not should_stop() and (page := outbox.due_after(last, MAX_ASKED, now)):
-        last = page[-1]
-        ready = (item for item in gate.ready(page) if item.object_id not in sender.tried)
-        while goes_on and not should_stop() and (batch := list(itertools.islice(ready, batch_annotations))):
-            goes_on = sender.send(batch)
-            if goes_on and len(sender.refused) == MAX_IN_A_ROW - 1:
-                goes_on = sender.send_another(now, gate)
+    ready = (item for item in _ready(outbox, gate, now, should_stop) if item.object_id not in sender.tried)
+    while goes_on and (batch := list(itertools.islice(ready, batch_annotations))) and not should_stop():
+        goes_on = sender.send(batch)
+        if goes_on and len(sender.refused) == MAX_IN_A_ROW - 1:
+            goes_on = sender.send_another(now, gate)
     sender.believe_refusals()
     # Whose fault it is, nobody knows: it is that of those who were refused before while others were taken.
     outbox.pause_again([annotation for annotation, _ in sender.refused], now)
+
+
+def _ready(outbox: Outbox, gate: "_Gate", now: float, should_stop: Callable[[], bool]) -> Iterator[Annotation]:
+    """Yield what is due and may be sent, asked for page by page: batches go on over the end of a page."""
+    last = None
+    while not should_stop() and (page := outbox.due_after(last, MAX_ASKED, now)):
+        last = page[-1]
+        yield from gate.ready(page)
 
 
 @dataclass(frozen=True)

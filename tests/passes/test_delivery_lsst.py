@@ -95,6 +95,14 @@ def test_hundreds_go_a_hundred_in_a_call_and_few_reads_tell_that_all_are_there(s
     assert site.calls("query") <= 7
 
 
+def test_batches_are_full_over_the_pages_in_which_objects_are_asked_for(site):
+    n = 4 * delivering.MAX_ASKED  # as many pages
+    site.server.load({"diaObjectId": FIRST_ID + number} for number in range(-n, 0))
+    site.queue(*(annotation(number) for number in range(-n, 0)))
+    assert site.deliver().sent == n
+    assert (site.calls("annotatelist"), site.calls("annotate"), site.calls("query")) == (n // 100, 0, 4)
+
+
 def test_of_each_object_one_is_under_way_at_a_time_so_the_newest_is_what_stays(site):
     for turn in range(12):
         site.queue(*(annotation(number, 3.0 + 0.1 * turn) for number in range(60)))
