@@ -7,13 +7,12 @@ source that it was not trained on: a simulator's exotics are models, and the sky
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from training.data.classified_curves import EXOTIC_KINDS, PACKETS
 from training.data.plasticc import PLASTICC
 from training.evolution.exotic import EvolutionHead, Settings, fit_head, is_there, log_odds_of
-from training.evolution.lack import Asked, ask, fit_offsets
+from training.evolution.lack import Asked, ask, fit_taken_back
 from training.evolution.states import States
 from training.metrics.ranking import as_lists, ranking
 
@@ -24,6 +23,9 @@ HONEST_SOURCES = ("yse", PACKETS)
 """Of ZTF's those in which the catalogue does not tell the class."""
 
 BOTH = "both"
+
+NORMALS_ABOVE = 0.01
+"""Share of PLAsTiCC's objects that are no exotics, above the threshold: in a stream nearly all are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +58,14 @@ def cross_asked(training: States, simulated: States, real: States, settings: Set
         asked = ask(lambda values, own=model: log_odds_of(own, values), simulated.values[here], there[here])
         odds[here], hidden[here] = asked.odds, asked.hidden
         of_real[real.folds == number] = log_odds_of(model, real.values[real.folds == number])
-    raw, real_lacks = Asked(there, odds.copy(), hidden.copy()), ~is_there(real.values)
+    raw, real_there = Asked(there, odds.copy(), hidden.copy()), is_there(real.values)
     for number in numbers:
         here, own = simulated.folds == number, real.folds == number
-        offsets = fit_offsets(raw.where(~here & ~simulated.is_exotic))
-        found = raw.where(here).taken_back(offsets)
+        taken_back = fit_taken_back(raw.where(~here & ~simulated.is_exotic), NORMALS_ABOVE)
+        found = taken_back.of(raw.where(here))
         odds[here], hidden[here] = found.odds, found.hidden
-        of_real[own] += real_lacks[own] @ offsets
-    model.offsets.copy_(torch.from_numpy(offsets))
+        of_real[own] = taken_back.of(Asked(real_there[own], of_real[own], np.zeros(real_there[own].shape))).odds
+    model.take_back(taken_back.offsets, taken_back.pivot, taken_back.stretch)
     return CrossAsked(Asked(there, odds, hidden), of_real, model)
 
 

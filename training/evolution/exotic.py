@@ -78,6 +78,8 @@ class EvolutionHead(nn.Module):
             members[row, places] = 1.0
         self.register_buffer("members", members)
         self.register_buffer("offsets", torch.zeros(len(GROUPS)))
+        self.register_buffer("pivot", torch.tensor(0.0))
+        self.register_buffer("stretch", torch.zeros(len(GROUPS)))
         self.register_buffer("slope", torch.tensor(1.0))
         self.register_buffer("offset", torch.tensor(0.0))
 
@@ -86,7 +88,14 @@ class EvolutionHead(nn.Module):
         present = (~torch.isnan(numbers)).to(numbers.dtype)
         is_missing = (sum_of_rows(present.unsqueeze(1) * self.members) == 0).to(numbers.dtype)
         limit = float(np.log((1 - SMALLEST_SHARE) / SMALLEST_SHARE))
-        return self.forest(numbers).clamp(-limit, limit) + sum_of_rows(is_missing * self.offsets)
+        odds = self.forest(numbers).clamp(-limit, limit) + sum_of_rows(is_missing * self.offsets)
+        return odds + (odds - self.pivot).clamp(min=0) * sum_of_rows(is_missing * self.stretch)
+
+    def take_back(self, offsets: NDArray[np.float64], pivot: float, stretch: NDArray[np.float64]) -> None:
+        """Set what is done for what is missing (:class:`training.evolution.lack.TakenBack`)."""
+        self.offsets.copy_(torch.from_numpy(offsets))
+        self.pivot.fill_(pivot)
+        self.stretch.copy_(torch.from_numpy(stretch))
 
     def calibrate(self, log_odds: NDArray[np.float64], is_exotic: NDArray[np.bool_]) -> None:
         """Fit the odds to out-of-fold labels (Platt 1999)."""

@@ -53,9 +53,6 @@ N_REFERENCES = 8
 MEASURED_SEED = 1_000_000
 """Of the states that are measured by; those of training are drawn by other seeds."""
 
-NORMALS_ABOVE = 0.01
-"""Share of PLAsTiCC's objects that are no exotics, above the threshold: in a stream nearly all are none."""
-
 N_REAL_EPOCHS = 3
 """Random epochs of each real object that are measured by: few of them are exotic."""
 
@@ -161,7 +158,7 @@ def train(sources: Sources, out: Path, settings: Settings, is_fresh: bool) -> No
     slope, offset = float(model.slope), float(model.offset)
     probabilities = 1.0 / (1.0 + np.exp(-(slope * found.simulated.odds + offset)))
     is_normal = ~simulated.is_exotic
-    threshold = float(np.quantile(probabilities[is_normal], 1 - NORMALS_ABOVE))
+    threshold = float(np.quantile(probabilities[is_normal], 1 - evaluate.NORMALS_ABOVE))
     limit = (float(np.log(threshold / (1 - threshold))) - offset) / slope
     lack = measured(found.simulated.where(is_normal), simulated.object_ids[is_normal], limit)
     if wrong := faults(lack):

@@ -16,8 +16,9 @@ from training.evolution.exotic import (
     one_hidden,
     with_hidden,
 )
-from training.evolution.lack import Asked, ask, fit_offsets, measured
+from training.evolution.lack import Asked, ask, fit_offsets, fit_taken_back, measured
 from training.evolution.states import States
+from training.exotic.lack import THRESHOLD
 from training.metrics.ranking import auc
 
 QUICK = Settings(n_boosters=1, n_trees=40, max_depth=3, n_epochs=1)
@@ -81,8 +82,14 @@ def test_what_hiding_does_to_normals_is_taken_back():
     names = states.object_ids[~states.is_exotic]
     before = measured(moved, names, 0.0)["colour"]["all"]["ratio"][0]
     offsets = fit_offsets(moved)
-    after = measured(moved.taken_back(offsets), names, 0.0)["colour"]["all"]["ratio"][0]
+    after = measured(moved.with_added(offsets), names, 0.0)["colour"]["all"]["ratio"][0]
     assert before > 1.2 and after == pytest.approx(1, abs=0.06)
+    # And what it does far above that value: as if odds without a colour were spread less.
+    narrow = moved.stretched(0.0, np.where(np.arange(len(GROUPS)) == colour, -0.4, 0.0))
+    mended = fit_taken_back(narrow, 0.02).of(narrow)
+    limit = float(np.quantile(mended.odds, 0.98))
+    assert measured(mended, names, limit)["colour"][THRESHOLD]["ratio"][0] == pytest.approx(1, abs=0.25)
+    assert measured(mended, names, limit)["colour"]["all"]["ratio"][0] == pytest.approx(1, abs=0.2)
 
 
 def test_the_graph_adds_for_what_is_missing_and_for_nothing_else():
