@@ -92,8 +92,9 @@ class LasairConfig(Typed):
 class QuerySource(Typed, tag_field="kind", tag="query"):
     """Objects come from the input filter, run through the API."""
 
-    filter: Text = "input_ztf"
-    """Name of a shipped filter, or the path of a file of the same form."""
+    filter: Text | None = None
+    """Name of a shipped filter, or the path of a file of the same form; None: the survey's input filter, which
+    :func:`load_config` fills in."""
     page_rows: Annotated[int, Meta(ge=1, le=10_000)] = 1000
     reread_days: Annotated[float, Meta(ge=0, le=30)] = 2.0
     """How far before the newest alert seen each pass starts again, so that late alerts are not lost."""
@@ -259,6 +260,11 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         content = _in_folder(decode(document, ConfigFile), path.parent)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
+    survey, source = SURVEYS[content.survey], content.source
+    if wrong := _of_another_survey(survey, content.lasair.endpoint):
+        raise ConfigError(f"{path}: {wrong}")
+    if isinstance(source, QuerySource) and source.filter is None:
+        source = msgspec.structs.replace(source, filter=survey.input_filter)
     try:
         ledger = read_address(content.ledger, path.parent, environ.get(PASSWORD_VARIABLE))
     except ConfigError as error:
@@ -269,8 +275,21 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
             f"the environment variable {TOKEN_VARIABLE} must hold the API token alone, without a word before it, "
             "quotes or blanks; found a character that no token has"
         )
-    values = msgspec.structs.asdict(content) | {"ledger": ledger, "token": _Hidden(token) if token else None}
+    values = msgspec.structs.asdict(content)
+    values |= {"source": source, "ledger": ledger, "token": _Hidden(token) if token else None}
     return Config(**values)
+
+
+def _of_another_survey(survey: Survey, endpoint: str) -> str:
+    """Say what is wrong where an endpoint is known to be another survey's; empty where it is not."""
+    host = urlsplit(endpoint).hostname
+    whose = [other for other in SURVEYS.values() if host in (urlsplit(other.endpoint).hostname, *other.cutout_hosts)]
+    if not whose or survey in whose:
+        return ""
+    return (
+        f"survey is {survey.name}, and lasair.endpoint {endpoint} is the Lasair of {whose[0].name}: set survey to "
+        f"{whose[0].name}, or the endpoint to {survey.endpoint}"
+    )
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -314,6 +333,6 @@ def _in_folder(value: T, folder: Path) -> T:
     if not isinstance(value, Typed):
         return value
     changes = {name: _in_folder(part, folder) for name, part in msgspec.structs.asdict(value).items()}
-    if isinstance(value, QuerySource) and value.filter.endswith(".sql"):
+    if isinstance(value, QuerySource) and value.filter and value.filter.endswith(".sql"):
         changes["filter"] = str(folder / value.filter)
     return msgspec.structs.replace(value, **changes)

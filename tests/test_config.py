@@ -65,11 +65,33 @@ def test_a_source_is_chosen_by_its_kind_and_paths_are_relative_to_the_file(tmp_p
     assert own.source.filter == str(tmp_path / "mine.sql")
 
 
+def test_the_input_filter_is_the_survey_s_own_where_none_is_named(tmp_path):
+    assert load(tmp_path, MINIMAL).source.name == "query input_ztf"
+    rubin = with_key("lasair.endpoint", "https://lasair.example.org/api") | {"survey": "lsst"}
+    assert load(tmp_path, rubin).source.filter == "input_lsst"
+    assert load(tmp_path, rubin | {"source": {"kind": "query", "filter": "mine"}}).source.filter == "mine"
+
+
+@pytest.mark.parametrize(
+    ("survey", "endpoint", "whose"),
+    [
+        ("lsst", "https://lasair-ztf.lsst.ac.uk/api", "ztf"),
+        ("ztf", "https://api.lasair.lsst.ac.uk/api", "lsst"),
+        ("ztf", "https://lasair.lsst.ac.uk/api", "lsst"),
+    ],
+)
+def test_an_endpoint_of_another_survey_is_refused_by_name(tmp_path, survey, endpoint, whose):
+    right = SURVEYS[survey].endpoint
+    with pytest.raises(ConfigError, match=rf"{endpoint} is the Lasair of {whose}: .* or the endpoint to {right}"):
+        load(tmp_path, with_key("lasair.endpoint", endpoint) | {"survey": survey})
+
+
 def test_cutouts_come_from_the_endpoint_s_own_host_unless_others_are_named(tmp_path):
     ztf, lsst = SURVEYS["ztf"], SURVEYS["lsst"]
     config = load(tmp_path, with_key("lasair.endpoint", "https://lasair-ztf.lsst.ac.uk/api"))
     assert config.lasair.allowed_cutout_hosts(ztf) == ("lasair-ztf.lsst.ac.uk",)
-    config = load(tmp_path, with_key("lasair.endpoint", "https://api.lasair.lsst.ac.uk/api"))
+    rubin = with_key("lasair.endpoint", SURVEYS["lsst"].endpoint) | {"survey": "lsst"}
+    config = load(tmp_path, rubin)
     assert config.lasair.allowed_cutout_hosts(lsst) == ("lasair.lsst.ac.uk",)
     config = load(tmp_path, with_key("lasair.endpoint", "https://lasair.example.org/api"))
     assert config.lasair.allowed_cutout_hosts(lsst) == ("lasair.example.org",)
@@ -256,5 +278,6 @@ def test_any_document_is_a_configuration_or_a_clear_error(tmp_path_factory, docu
 
 def test_as_many_annotations_go_in_a_call_as_the_survey_s_lasair_takes_unless_said_otherwise(tmp_path):
     assert load(tmp_path, MINIMAL).batch_annotations == SURVEYS["ztf"].batch_annotations == 1
-    assert load(tmp_path, with_key("survey", "lsst")).batch_annotations == SURVEYS["lsst"].batch_annotations == 100
+    rubin = with_key("lasair.endpoint", SURVEYS["lsst"].endpoint) | {"survey": "lsst"}
+    assert load(tmp_path, rubin).batch_annotations == SURVEYS["lsst"].batch_annotations == 100
     assert load(tmp_path, with_key("lasair.batch_annotations", 7)).batch_annotations == 7

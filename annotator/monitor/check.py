@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annotator.config import Config, FileSource, ScheduleConfig, StreamSource, load_config
-from annotator.errors import AhaError, ConfigError, LasairApiError, LedgerMissingError, QuotaError, UnauthorizedError
+from annotator.errors import (
+    AhaError,
+    ConfigError,
+    LasairApiError,
+    LedgerMissingError,
+    QuotaError,
+    RejectedError,
+    UnauthorizedError,
+)
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutout_cache import KIND as CUTOUTS
@@ -147,20 +155,40 @@ def _lasair(config: Config, ledger: Ledger, version: str) -> Iterator[Point]:
     try:
         rows = api.query(survey.id_sql, "objects", f"objects.{survey.count_column} > 0", 1)
     except UnauthorizedError as error:
-        yield Point("token", False, f"{error} Accounts and tokens of the two Lasairs are separate.")
+        others = " or ".join(name for name in SURVEYS if name != survey.name)
+        words = f"It has to be of an account at the Lasair of {survey.name}; one of {others} is not accepted there."
+        yield Point("token", False, f"{error} {words}")
         return
     except QuotaError as error:
         words = f"{error}; that says nothing against the token and the endpoint, so check again when there are calls"
         yield Point("calls", False, words)
         return
     except LasairApiError as error:
-        hint = f"the {survey.name} Lasair is at {survey.endpoint}"
-        yield Point("endpoint", False, f"{config.lasair.endpoint} did not answer as Lasair does: {error}; {hint}")
+        yield Point("endpoint", False, _in_vain(api, error))
         return
     yield Point("token", True, "accepted")
     yield _endpoint(survey, api, rows)
     yield _source(config, api)
     yield _topic(config.annotation.topic, api, version)
+
+
+def _in_vain(api: LasairApi, error: LasairApiError) -> str:
+    """Say what is wrong with an endpoint that has no objects of the survey: it may have another one's."""
+    here, survey = api.endpoint, api.survey
+    if isinstance(error, RejectedError):
+        for other in SURVEYS.values():
+            if other is survey:
+                continue
+            try:
+                rows = api.query(other.id_sql, "objects", f"objects.{other.count_column} > 0", 1)
+            except LasairApiError:
+                continue
+            such = "".join(f", such as {found}" for row in rows if (found := other.object_id(row)))
+            return (
+                f"{here} is a Lasair of {other.name}{such}, and survey is {survey.name}: set survey to {other.name}, "
+                f"or lasair.endpoint to {survey.endpoint}"
+            )
+    return f"{here} did not answer as Lasair does: {error}; the {survey.name} Lasair is at {survey.endpoint}"
 
 
 def _endpoint(survey: Survey, api: LasairApi, rows: list[dict]) -> Point:

@@ -63,7 +63,7 @@ def test_where_no_pass_was_made_nothing_could_be_heard():
 def test_a_recorded_file_is_never_silent(tmp_path):
     found = silence(passes(NOW, 9, lambda moment: 0), 2.0)
     assert silence_in_words(found, FileSource(path=tmp_path)) == []
-    (words,) = silence_in_words(found, QuerySource())
+    (words,) = silence_in_words(found, QuerySource("input_ztf"))
     assert "input_ztf" in words
 
 

@@ -8,7 +8,7 @@ import annotator
 from annotator.cli import main
 from annotator.ledger import open_for_pass
 from annotator.monitor.check import EXAMPLE_GROUP_ID, check
-from annotator.sandbox import Account, Sandbox
+from annotator.sandbox import Account, LsstSandbox, Sandbox, simulate_rubin_night
 from annotator.sandbox.kafka import StreamBroker
 from annotator.sources.kafka_lag import read_lag
 from annotator.surveys.ztf.record import ZTF
@@ -123,6 +123,25 @@ def test_an_endpoint_that_serves_another_survey_is_found_out(configure, tmp_path
         configure(other)
         in_order, said = points(tmp_path)["endpoint"]
     assert not in_order and "169342390923427937" in said
+
+
+def test_a_lasair_of_the_other_survey_is_known_as_such_whichever_is_configured(sandbox, configure, tmp_path):
+    rubin = simulate_rubin_night(7, 20, now_mjd=61400.4)
+    with LsstSandbox(rubin, accounts=[Account(TOKEN, "power")]) as other:
+        configure(other)
+        in_order, said = points(tmp_path)["endpoint"]
+    assert not in_order and re.search(
+        r"a Lasair of lsst, such as \d{15,19}, and survey is ztf: set survey to lsst", said
+    )
+    configure(sandbox, survey="lsst", annotation__topic="aha_lsst")
+    in_order, said = points(tmp_path)["endpoint"]
+    assert not in_order and "a Lasair of ztf, such as ZTF" in said and "api.lasair.lsst.ac.uk" in said
+
+
+def test_a_token_that_is_not_accepted_may_be_of_the_other_lasair(sandbox, configure, tmp_path):
+    configure(sandbox)
+    in_order, said = points(tmp_path, "wrong")["token"]
+    assert not in_order and "of an account at the Lasair of ztf; one of lsst is not accepted" in said
 
 
 def test_calls_that_are_used_up_say_nothing_against_the_endpoint(sandbox, configure, tmp_path):
