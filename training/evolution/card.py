@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from annotator.models.heads import HeadManifest
-from annotator.preprocess.evolution import EVOLUTION
 from training.evolution.evaluate import BOTH
+from training.evolution.exotic import QUANTITIES
 from training.export.card_text import joined, percent, with_interval
 
 
@@ -37,7 +37,7 @@ They are of PLAsTiCC's simulation and of ZTF's sky. An active galactic nucleus (
 | files | `exotic.onnx` ({manifest.graph_bytes:,} bytes, opset {manifest.opset}, sha256 `{manifest.graph_sha256}`), \
 `exotic.json` |
 | inputs | {len(manifest.inputs)} quantities of `annotator/preprocess/evolution.py`, NaN where missing: \
-{", ".join(quantity.name for quantity in EVOLUTION)} |
+{", ".join(QUANTITIES)} |
 | says nothing without | {manifest.needs} |
 | output | `probability` (n,): among objects like PLAsTiCC's training set, of which one in eight is exotic |
 | threshold | {manifest.threshold:.3f} and above: `anomaly`; of PLAsTiCC's exotics {percent(said["exotic"])} are \

@@ -5,7 +5,7 @@ both classes, and what hiding does to normals all the same is taken back (:mod:`
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -25,20 +25,20 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "rise": ("rise", "early_rise"),
         "fall": ("fall", "late_fall", "tail"),
         "roughness": ("roughness",),
-        "activity before": ("activity_before",),
     }
 )
 """Quantities that are missing together: of few bands, of a short history, of a young object."""
 
-INPUTS: tuple[str, ...] = tuple(f"features_{name}" for name in EVOLUTION_NAMES)
-"""The quantities by the names that numbers of the model of the object features have."""
+QUANTITIES: tuple[str, ...] = tuple(name for name in EVOLUTION_NAMES if name != "activity_before")
+"""What the head is given. Activity before is known of one object in twenty: too few to learn what its lack means."""
+
+INPUTS: tuple[str, ...] = tuple(f"features_{name}" for name in QUANTITIES)
+"""The same by the names that numbers of the model of the object features have."""
 
 NEEDS = "features_other_sign"
 """Which is there as soon as any quantity can be."""
 
-GROUP_PLACES = MappingProxyType(
-    {name: [EVOLUTION_NAMES.index(one) for one in members] for name, members in GROUPS.items()}
-)
+GROUP_PLACES = MappingProxyType({name: [QUANTITIES.index(one) for one in members] for name, members in GROUPS.items()})
 
 SMALLEST_SHARE = 2e-3
 """Under the odds: nobody knows better from so few exotics."""
@@ -108,6 +108,12 @@ class EvolutionHead(nn.Module):
     def forward(self, numbers: Tensor) -> Tensor:
         """``(n, len(INPUTS))``, NaN where missing -> probability ``(n,)``."""
         return torch.sigmoid(self.slope * self.log_odds(numbers) + self.offset)
+
+
+def given_to_head(states: States) -> States:
+    """Return states with those quantities alone that the head is given."""
+    places = [EVOLUTION_NAMES.index(name) for name in QUANTITIES]
+    return replace(states, values=states.values[:, places])
 
 
 def is_there(values: NDArray[np.float32]) -> NDArray[np.bool_]:

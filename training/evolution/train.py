@@ -22,7 +22,15 @@ from training.data.curves import read_curves
 from training.data.plasticc import read_plasticc
 from training.evolution import evaluate
 from training.evolution.card import exotic_card
-from training.evolution.exotic import DROP_PROBABILITY, INPUTS, NEEDS, EvolutionHead, Settings
+from training.evolution.exotic import (
+    DROP_PROBABILITY,
+    INPUTS,
+    NEEDS,
+    QUANTITIES,
+    EvolutionHead,
+    Settings,
+    given_to_head,
+)
 from training.evolution.lack import measured
 from training.evolution.states import (
     FEWER_BANDS_PROBABILITY,
@@ -111,9 +119,9 @@ def read_sources(sources: Sources, settings: Settings) -> Read:
         seen.append(training_states(_as_carried(real.curves, put), 1, seed + epoch))
     hashes = [simulated.sha256, real.sha256, hashlib.sha256(cadence_path.read_bytes()).hexdigest()]
     return Read(
-        training=together([training_states(simulated.curves, settings.n_epochs, seed), *seen]),
-        simulated=measured_states(simulated.curves, MEASURED_SEED),
-        real=together([measured_states(real.curves, MEASURED_SEED + k) for k in range(N_REAL_EPOCHS)]),
+        training=given_to_head(together([training_states(simulated.curves, settings.n_epochs, seed), *seen])),
+        simulated=given_to_head(measured_states(simulated.curves, MEASURED_SEED)),
+        real=given_to_head(together([measured_states(real.curves, MEASURED_SEED + k) for k in range(N_REAL_EPOCHS)])),
         file_names=(simulated.file_name, real.file_name, cadence_path.name),
         sha256=hashlib.sha256("".join(hashes).encode()).hexdigest(),
     )
@@ -206,7 +214,7 @@ def _drift(model: EvolutionHead, threshold: float, folder: Path) -> dict:
         if (folder / file_name).is_file():
             states, contexts = states_of_real(folder / file_name, folder / "rubin_context.csv")
             with torch.no_grad():
-                is_above = model(torch.from_numpy(states.values)).numpy() >= threshold
+                is_above = model(torch.from_numpy(given_to_head(states).values)).numpy() >= threshold
             found[name] = {one: share_of(is_above[contexts == one]) for one in sorted(set(contexts.tolist()))}
     return found
 
@@ -256,4 +264,4 @@ def _references(model: EvolutionHead) -> tuple[HeadReference, ...]:
 
 def _drawn(rng: np.random.Generator) -> NDArray[np.float64]:
     spread = {"mag": 1.0, "mag/day": 0.05, "": 0.5}
-    return np.array([rng.normal(0.0, spread[quantity.unit]) for quantity in EVOLUTION])
+    return np.array([rng.normal(0.0, spread[quantity.unit]) for quantity in EVOLUTION if quantity.name in QUANTITIES])

@@ -12,7 +12,7 @@ from training.metrics.ranking import auc
 
 @pytest.fixture(scope="module")
 def model():
-    states = drawn(1500)
+    states = drawn(1500, names=EVOLUTION_NAMES)
     return fit_evolution(states.values[~states.is_exotic], seed=0)
 
 
@@ -35,19 +35,19 @@ def test_what_is_far_from_normals_is_farther_and_no_value_is_too_far_to_say(mode
 
 
 def test_no_label_is_used_and_known_exotics_stand_out_in_the_stated_directions(model):
-    asked = drawn(1500, 7)
+    asked = drawn(1500, 7, names=EVOLUTION_NAMES)
     assert auc(numbers_of(model, asked.values)["prior"], asked.is_exotic) > 0.75
 
 
 def test_a_missing_quantity_has_no_residual(model):
-    states = drawn(50)
+    states = drawn(50, names=EVOLUTION_NAMES)
     with torch.no_grad():
         _, residual, latent, _, _ = model(torch.from_numpy(states.values))
     assert (residual.numpy()[np.isnan(states.values)] == 0).all() and latent.shape == (50, 4)
 
 
 def test_levels_are_by_bands_first_and_then_by_points():
-    states = drawn(200)
+    states = drawn(200, names=EVOLUTION_NAMES)
     places = level_places(samplings_of(states), LEVELS)
     np.testing.assert_array_equal(places == 0, states.n_bands <= 1)
     several = states.n_bands > 1

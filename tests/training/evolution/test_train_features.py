@@ -3,6 +3,7 @@ import pytest
 
 from annotator.errors import ConfigError
 from annotator.models import load_models
+from annotator.preprocess.evolution import EVOLUTION_NAMES
 from tests.training.evolution.test_exotic import drawn
 from training.cli import main
 from training.evolution import train_features
@@ -12,10 +13,13 @@ from training.evolution.train_features import Read, read_sources, train
 
 def test_a_model_is_written_that_the_annotator_loads_with_shares_of_each_level(monkeypatch, tmp_path):
     monkeypatch.setattr("training.metrics.ranking.N_BOOTSTRAP", 20)
-    normals = [states.where(~states.is_exotic) for states in (drawn(3000, 1), drawn(1500, 2))]
-    simulated = drawn(600, 3)
+    normals = [
+        states.where(~states.is_exotic)
+        for states in (drawn(3000, 1, names=EVOLUTION_NAMES), drawn(1500, 2, names=EVOLUTION_NAMES))
+    ]
+    simulated = drawn(600, 3, names=EVOLUTION_NAMES)
     simulated.kinds[~simulated.is_exotic] = "SN Ia"
-    read = Read(simulated, *normals, drawn(300, 4, "yse"), "0" * 64)
+    read = Read(simulated, *normals, drawn(300, 4, "yse", names=EVOLUTION_NAMES), "0" * 64)
     monkeypatch.setattr(train_features, "read_sources", lambda sources: read)
     out = tmp_path / "models"
     train(Sources(tmp_path, tmp_path / "curves", tmp_path / "labels"), out, seed=0)
@@ -36,6 +40,6 @@ def test_sources_that_are_not_there_are_named(tmp_path, capsys):
 
 
 def test_half_of_the_objects_calibrate_and_no_object_of_it_checks():
-    folds = drawn(2000).folds
+    folds = drawn(2000, names=EVOLUTION_NAMES).folds
     half = np.isin(folds, train_features.CALIBRATING_FOLDS)
     assert 0.4 < half.mean() < 0.6
