@@ -43,6 +43,7 @@ models: models-$(SURVEY)
 
 models-lsst: $(VENV)/.development
 	$(BIN)/aha-train features --survey lsst --data $(DATA)/rubin --out onnx_models/lsst
+	$(BIN)/aha-train exotic --survey lsst --data $(DATA)/rubin --out onnx_models/lsst --fresh
 
 models-ztf: $(VENV)/.development
 	$(BIN)/aha-train features --data $(DATA)/object_features.csv $(into) $(call beside,aha)

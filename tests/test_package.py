@@ -38,7 +38,7 @@ def test_models_filters_and_the_example_are_in_the_wheel(wheel):
     models = ("features.onnx", "features.json", "MODEL_CARD.md", "known.npz", "KNOWN_CARD.md")
     models += ("worth.json", "WORTH_CARD.md", "YOUNG_CARD.md")
     shipped |= {f"annotator/onnx_models/ztf/{name}" for name in models}
-    of_lsst = ("features.onnx", "features.json", "MODEL_CARD.md")
+    of_lsst = ("features.onnx", "features.json", "MODEL_CARD.md", "exotic.onnx", "exotic.json", "EXOTIC_CARD.md")
     shipped |= {f"annotator/onnx_models/lsst/{name}" for name in of_lsst}
     shipped |= {"annotator/example.yaml", "annotator/sandbox/lasair/server.py", "training/data/fetch_table.py"}
     shipped |= {

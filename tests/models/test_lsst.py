@@ -43,7 +43,7 @@ def test_an_object_of_the_survey_is_scored_by_what_its_light_curve_says(models):
     features = scores.modalities["features"]
     assert isinstance(features, ModalityScore) and 0 <= features.score < 4
     assert set(features.numbers) >= {"colour", "rise", "fall"}
-    assert scores.prior is not None
+    assert 0 <= scores.exotic <= 1 and scores.prior is not None
 
 
 def test_a_blue_slow_source_is_more_like_an_exotic_one_than_a_red_fast_one(models):
@@ -51,6 +51,7 @@ def test_a_blue_slow_source_is_more_like_an_exotic_one_than_a_red_fast_one(model
         models.score([LSST.parse(supernova(n, blue_mag=blue, fall_days=fall)) for n in range(5)])
         for blue, fall in ((0.7, 90.0), (-1.0, 15.0))
     )
+    assert np.median([item.exotic for item in blue]) > 3 * np.median([item.exotic for item in red])
     assert np.median([item.prior for item in blue]) > np.median([item.prior for item in red]) + 0.5
 
 
@@ -59,6 +60,7 @@ def test_one_band_is_scored_in_a_level_of_its_own_and_one_point_not_at_all(model
     assert one_band.modalities["features"].sampling == "one band"
     missing = one_point.modalities["features"]
     assert isinstance(missing, Missing) and missing.why.startswith("1 nights and bands are of one sign")
+    assert one_point.exotic is None
     (row,) = models.score([LSST.parse({"diaObjectId": 5, "nDiaSources": 3})])
     assert row.modalities["features"].why == "the record has no light curve"
 
@@ -68,7 +70,7 @@ def test_an_object_gets_the_same_score_in_any_company_and_as_its_mirror(models):
     together = models.score([LSST.parse(record) for record in records])
     for record, scores in zip(records, together, strict=True):
         (alone,) = models.score([LSST.parse(record)])
-        assert alone.modalities == scores.modalities
+        assert alone.modalities == scores.modalities and alone.exotic == scores.exotic
     mirror = supernova(3)
     for source in mirror["diaSourcesList"]:
         source["psfFlux"] *= -1
