@@ -69,7 +69,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         features, why_missing = {}, dict.fromkeys(without, why)
     try:
         reference = cutouts(shape, table)
-        stamps = None if shape.own is None else triplet(shape, read_sources([shape.own]))
+        stamps = triplet(shape, table)
     except MissingModalityError as reason:
         why_missing[Modality.TRIPLET] = str(reason)
     ra_deg, dec_deg = _position(values, table)

@@ -13,6 +13,7 @@ import msgspec
 from annotator.surveys.json_values import JsonObject
 from annotator.surveys.lsst.columns import FEATURE_NAMES, OTHER_COLUMNS
 from annotator.surveys.lsst.items import Source
+from annotator.surveys.packet_stamps import STAMPS
 from annotator.surveys.survey import ids_named
 from annotator.surveys.values import is_absent, shown
 
@@ -20,8 +21,6 @@ DETECTED = ("diaSourcesList", "diaSources", "prvDiaSources")
 FORCED = ("diaForcedSourcesList", "diaForcedSources", "prvDiaForcedSources")
 """What the lists are called: in Lasair's streams and answers, in its answers of 2025, in packets."""
 OF_PACKET = "diaSource"
-STAMPS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
-"""Of a packet."""
 SHERLOCK_CLASS = ("classification", "sherlock_classifications")
 """Lasair's own name of the column, and the label that filters give it."""
 ID = "diaObjectId"
@@ -46,7 +45,7 @@ class Shape:
     own: Source | Mapping[str, object] | None
     """Of a packet the detection that it is of."""
     stamps: Mapping[str, object]
-    """Of a packet, FITS by the names of :data:`STAMPS`; else where the record says that its files are."""
+    """Of a packet, FITS by the names of its stamps; else where the record says that its files are."""
     wrong_parts: tuple[str, ...]
     """Parts that are of another kind than they have to be, and count as missing, a phrase each."""
 

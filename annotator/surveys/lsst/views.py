@@ -1,16 +1,16 @@
 """The views of one table of measurements: stamps, reliability, counts, mean position, and the light curve."""
 
-import base64
 import math
 
 import numpy as np
 
 from annotator.errors import MissingModalityError
-from annotator.preprocess.fits import read_stamp
 from annotator.preprocess.triplet import Measured
 from annotator.surveys.detections import mean_direction
-from annotator.surveys.lsst.shapes import STAMPS, Shape
+from annotator.surveys.lsst.items import sources_of
+from annotator.surveys.lsst.shapes import Shape
 from annotator.surveys.lsst.sources import FADING_RELIABILITY, GOOD_RELIABILITY, SourceTable
+from annotator.surveys.packet_stamps import has_stamps, read_stamps
 from annotator.surveys.values import whole_number
 from annotator.transient import CutoutReference, LightCurve, Triplet
 
@@ -104,7 +104,7 @@ def cutouts(shape: Shape, table: SourceTable | None) -> CutoutReference | None:
     MissingModalityError
         If it does, and yet there are none to use.
     """
-    if STAMPS[0] in shape.stamps:
+    if has_stamps(shape.stamps):
         return None
     place = None if table is None else place_of_stamps(table)
     time_mjd = None if place is None else float(table.detections.time_mjd[place])
@@ -121,30 +121,21 @@ def cutouts(shape: Shape, table: SourceTable | None) -> CutoutReference | None:
     return CutoutReference(*urls, time_mjd, is_negative=fades)
 
 
-def _content(stamp: object) -> bytes:
-    """Return a stamp's file: as Avro has it, or in base 64, as a packet is kept in JSON."""
-    try:
-        return stamp if isinstance(stamp, bytes) else base64.b64decode(stamp, validate=True)
-    except (TypeError, ValueError) as error:
-        raise MissingModalityError("the packet lacks one of its three stamps, or has no file there") from error
-
-
-def triplet(shape: Shape, own: SourceTable) -> Triplet | None:
+def triplet(shape: Shape, table: SourceTable | None) -> Triplet | None:
     """Return the stamps that a packet has itself, which are of its own detection; None of none.
-
-    Parameters
-    ----------
-    own
-        The packet's own detection, by itself.
 
     Raises
     ------
     MissingModalityError
-        If one of the three is missing, or is no image.
+        If one of the three is missing, or is no image, or if the detection is none of the object's.
     """
-    if STAMPS[0] not in shape.stamps:
+    if shape.own is None or not has_stamps(shape.stamps):
         return None
-    stamps = [_content(shape.stamps.get(name)) for name in STAMPS]
-    seen = own.detections
-    time_mjd = float(seen.time_mjd[0]) if len(seen) else None
-    return Triplet(*map(read_stamp, stamps), time_mjd, is_negative=bool(len(seen) and seen.sign[0] < 0))
+    (own,) = sources_of([shape.own])
+    source_id, seen = whole_number(own.diaSourceId), table.detections
+    same = [place for place, item in enumerate(seen.items) if whole_number(item.diaSourceId) == source_id]
+    if source_id is None or not same:
+        raise MissingModalityError("the packet's stamps are of a detection that is left out")
+    (place,) = same[:1]
+    time_mjd, is_negative = float(seen.time_mjd[place]), bool(seen.sign[place] < 0)
+    return Triplet(*read_stamps(shape.stamps), time_mjd, is_negative=is_negative)

@@ -12,6 +12,7 @@ from annotator.preprocess.features import physical_features
 from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.detections import is_elsewhere
 from annotator.surveys.json_values import JsonObject
+from annotator.surveys.packet_stamps import STAMPS
 from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, julian_date, number, shown, within
 from annotator.surveys.ztf.candidates import read_candidates
 from annotator.surveys.ztf.columns import (
@@ -26,7 +27,7 @@ from annotator.surveys.ztf.columns import (
 from annotator.surveys.ztf.history import history_of, nearest_source
 from annotator.surveys.ztf.items import Candidate
 from annotator.surveys.ztf.views import columns as columns_of
-from annotator.surveys.ztf.views import cutouts, light_curve, n_fading, real_bogus
+from annotator.surveys.ztf.views import cutouts, light_curve, n_fading, real_bogus, triplet
 from annotator.transient import Modality, Transient
 
 SENTINEL = -999.0
@@ -49,7 +50,8 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         with its ``candidates``: they are the light curve, the columns are computed from them as Lasair computes them,
         and the stamps are those of the brightest positive one; an object of negative ones alone is read as its mirror,
         as if it had brightened by as much. ``cutouts`` names the stamps' files or URLs instead.
-        Or a ZTF alert packet, whose ``candidate`` and ``prv_candidates`` are read in the same way.
+        Or a ZTF alert packet, whose ``candidate`` and ``prv_candidates`` are read in the same way, and whose own stamps
+        are those of its ``candidate``.
     latest_mjd
         A later date counts as missing, and a candidate of such a date is left out; the transient says so.
 
@@ -98,7 +100,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     ra_deg, dec_deg = _position(record, computed)
     sherlock_class = columns.get("classification")
     features = physical_features(FEATURES, values)
-    reference, why_missing = None, {}
+    reference, stamps, why_missing = None, None, {}
     if (has_none or wrong_parts) and _OF_DETECTIONS.isdisjoint(features):
         # What surrounds an object of which nothing was seen, or could be read, is no view of it.
         why = "; ".join((*left_out, *unphysical, *wrong_parts)) or "the record has no detection"
@@ -106,7 +108,8 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         without = (Modality.FEATURES,) if table is None else (Modality.FEATURES, Modality.LIGHTCURVE)
         features, why_missing = {}, dict.fromkeys(without, why)
     try:
-        reference = cutouts(record, table)
+        stamps = triplet(record, table)
+        reference = None if stamps else cutouts(record, table)
     except MissingModalityError as reason:
         why_missing[Modality.TRIPLET] = str(reason)
     last_mjd, curve = None if last_jd is None else last_jd - JD_MINUS_MJD, None if table is None else light_curve(table)
@@ -123,6 +126,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         dec_deg=dec_deg,
         sherlock_class=sherlock_class if isinstance(sherlock_class, str) and sherlock_class else None,
         light_curve=curve,
+        triplet=stamps,
         cutouts=reference,
         why_missing=why_missing,
         dates_ahead=dates_ahead,
@@ -222,7 +226,7 @@ _OF_ALL_DETECTIONS = frozenset(_NUMBERS) - {*_SHERLOCK, *_PS1}
 """Columns that Lasair computes of an object's detections, whosesoever they are."""
 
 READ = ("objectId", *_NUMBERS, *_SHERLOCK, "candidate", "prv_candidates", "annotations", "sherlock")
-READ += ("cutouts", "image_urls", "candid", "xpos", "ypos", "isdiffpos", "sgscore1", "ndethist", "jdstarthist")
+READ += (*STAMPS, "cutouts", "image_urls", "candid", "xpos", "ypos", "isdiffpos", "sgscore1", "ndethist", "jdstarthist")
 """All that is looked at of a record, beside its candidates."""
 _DECODER = msgspec.json.Decoder(
     msgspec.defstruct(
@@ -253,6 +257,7 @@ def _as_object_answer(packet: Mapping[str, object]) -> Mapping[str, object]:
     sherlock = added.get("sherlock") if isinstance(added, Mapping) else None
     return {
         **{name: candidate.get(name) for name in _PS1},
+        **{name: packet.get(name) for name in STAMPS},
         "objectId": packet["objectId"],
         "candidate": candidate,
         "cutouts": packet.get("cutouts"),

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from annotator.errors import MissingModalityError
+from annotator.surveys.packet_stamps import has_stamps, read_stamps
 from annotator.surveys.values import JD_MINUS_MJD, number, sign_of, within
 from annotator.surveys.ztf.candidates import DetectionTable, Measurements, has_urls
 from annotator.surveys.ztf.columns import PACKET_HISTORY_DAYS, Detection, lasair_columns
 from annotator.surveys.ztf.items import Candidate, OddCandidate
-from annotator.transient import CutoutReference, LightCurve
+from annotator.transient import CutoutReference, LightCurve, Triplet
 
 GOOD_REAL_BOGUS = 0.75
 """Lasair's own threshold on rb or drb for its count of good detections."""
@@ -103,9 +104,8 @@ def real_bogus(record: Mapping[str, object], table: DetectionTable) -> dict[str,
     """
     table = table.as_scored()
     seen, of_stamps = table.detections, table.of_stamps
-    if isinstance(packet := record.get("candidate"), Mapping):
-        same = [place for place, item in enumerate(seen.items) if item.candid == packet.get("candid")]
-        of_stamps = same[0] if same else of_stamps
+    if (of_packet := _place_of_packet(record, seen)) is not None:
+        of_stamps = of_packet
     scores = {}
     for name, values in (("rb", seen.rb), ("drb", seen.drb)):
         own = math.nan if of_stamps is None else float(values[of_stamps])
@@ -114,6 +114,29 @@ def real_bogus(record: Mapping[str, object], table: DetectionTable) -> dict[str,
         if not math.isnan(own):
             scores[name] = own
     return scores
+
+
+def _place_of_packet(record: Mapping[str, object], seen: Measurements) -> int | None:
+    """Return which detection an alert packet is of; None where it is none of them, or the record is no packet."""
+    packet = record.get("candidate")
+    if not isinstance(packet, Mapping):
+        return None
+    return next((place for place, item in enumerate(seen.items) if item.candid == packet.get("candid")), None)
+
+
+def triplet(record: Mapping[str, object], table: DetectionTable | None) -> Triplet | None:
+    """Return the stamps that an alert packet has itself, which are of its own detection; None of none.
+
+    Raises
+    ------
+    MissingModalityError
+        If one of the three is missing, or is no image, or if the detection is at a known solar-system object.
+    """
+    if table is None or not isinstance(record.get("candidate"), Mapping) or not has_stamps(record):
+        return None
+    whose, place = _whose(record, table), _place_of_packet(record, table.detections)
+    time_mjd = None if place is None else float(table.detections.time_jd[place]) - JD_MINUS_MJD
+    return Triplet(*read_stamps(record), time_mjd, *_on_detector(whose))
 
 
 def cutouts(record: Mapping[str, object], table: DetectionTable | None) -> CutoutReference | None:
@@ -184,6 +207,10 @@ def _reference(places: Mapping[str, object], whose: Candidate, time_mjd: float |
     if len(named) < len(_KINDS):
         absent = ", ".join(kind.lower() for kind in _KINDS if kind not in named)
         raise MissingModalityError(f"the record names no {absent} stamp")
+    return CutoutReference(*named.values(), time_mjd, *_on_detector(whose))
+
+
+def _on_detector(whose: Candidate) -> tuple[float | None, float | None, bool]:
+    """Return where on the detector a detection is, and whether it is negative."""
     x_pixel, y_pixel = (within(number(pixel), 0.0, MAX_PIXEL) for pixel in (whose.xpos, whose.ypos))
-    is_negative = sign_of(whose.isdiffpos) is False
-    return CutoutReference(*named.values(), time_mjd, x_pixel, y_pixel, is_negative)
+    return x_pixel, y_pixel, sign_of(whose.isdiffpos) is False
