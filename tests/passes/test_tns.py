@@ -164,7 +164,7 @@ def test_a_class_that_becomes_known_later_is_stated_when_there_is_another_reason
 ):
     config, now = configure(sandbox, decision__classified="state"), [1e9]
     run_pass(config, models, clock=lambda: now[0])
-    name, before = first_of(flagged, "anomaly"), sandbox.annotations()
+    name, before = first_of(flagged, "watch"), sandbox.annotations()
     classify(sandbox, name, "TDE")
     now[0] += 90_000.0
     seen_again(sandbox, night, name)
