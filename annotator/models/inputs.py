@@ -87,7 +87,8 @@ def _take_features(transient: Transient) -> _Rows:
 
 def _take_evolution(transient: Transient) -> _Rows:
     if transient.light_curve is None:
-        raise MissingModalityError("the record has no light curve")
+        why = transient.why_missing.get(Modality.LIGHTCURVE, "the record has no light curve")
+        raise MissingModalityError(why)
     found = evolution([transient.light_curve])
     n_points = int(found.n_points[0])
     if n_points < MIN_POINTS:

@@ -58,6 +58,12 @@ class ModelSet:
         return combined
 
     @property
+    def views(self) -> frozenset[str]:
+        """What the models look at of an object: what they are of, and the light curve where features are of it."""
+        needs_curve = Modality.FEATURES in self.models and SURVEYS[self.survey].features_are_of_light_curve
+        return frozenset(self.models) | ({Modality.LIGHTCURVE} if needs_curve else set())
+
+    @property
     def head_inputs(self) -> frozenset[str]:
         """Names of the numbers that a head asks for."""
         return frozenset(name for head in self.heads.values() for name in head.manifest.inputs)

@@ -353,7 +353,7 @@ def enricher_of(
     # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
     asked = None if isinstance(source, FileSource) else api
     night = night_of(api.budget.clock())
-    return Enricher(models.models, asked, config.lasair, cutouts, ledger.kept, night, should_stop, dates.parse)
+    return Enricher(models.views, asked, config.lasair, cutouts, ledger.kept, night, should_stop, dates.parse)
 
 
 def _batches(

@@ -10,7 +10,7 @@ from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher, moved_root
 from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger
-from annotator.models import ModelSet
+from annotator.models import ModelSet, load_models
 from annotator.passes.run import run_pass
 from annotator.passes.scoring.enrich import Enricher
 from annotator.reasons import find
@@ -117,6 +117,25 @@ def test_a_stream_with_light_curves_needs_next_to_no_reads_and_is_annotated_once
     assert endpoints.count("query") <= 5 + 4  # a pass that has something to read back asks once
     with Ledger(config.ledger) as ledger:
         assert ledger.outbox.states()["stored"] == len(objects)
+
+
+def test_a_row_s_light_curve_is_asked_for_since_the_shipped_models_score_nothing_else(server, now, configure):
+    keys = {"survey": "lsst", "annotation__topic": "aha_lsst", "lasair__read_share": 0.04, "lasair__object_share": 0.05}
+    models, n_rows = load_models(None, "lsst"), len(input_rows(server))
+    config = configure(server, **keys, lasair__calls_per_hour=2600, lasair__random_share=0.0)
+    first = run_pass(config, models, clock=lambda: now[0])
+    asked = [call.endpoint for call in server.calls].count("object")
+    assert first.read == n_rows > 8 and asked == int(1300 * 0.04 * 0.05) == 2 and first.problems == []
+    with Ledger(config.ledger) as ledger:
+        waiting = ledger.kept.waiting_records(100, 0)
+        assert len(waiting) == n_rows - asked
+    config = configure(
+        server, **keys | {"lasair__read_share": 0.9, "lasair__object_share": 0.95}, lasair__random_share=1
+    )
+    again = run_pass(config, models, clock=lambda: now[0] + 60)
+    assert again.refused == 0 and again.completed_later == n_rows - asked
+    with Ledger(config.ledger) as ledger:
+        assert not ledger.kept.waiting_records(100, 0)
 
 
 def test_light_curves_of_the_four_shapes_are_one(server, rubin_night):

@@ -50,7 +50,7 @@ class Enricher:
     Parameters
     ----------
     modalities
-        Of the loaded models: nothing is fetched for others.
+        That the loaded models look at (:attr:`annotator.models.ModelSet.views`): nothing is fetched for others.
     api
         Asked for objects; None where records are taken as they are.
     lasair
