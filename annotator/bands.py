@@ -1,6 +1,6 @@
 """The bands that the surveys see in: their names, and where in the spectrum they are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -40,12 +40,6 @@ BANDS: Mapping[str, Band] = MappingProxyType(
     }
 )
 """Every band by its name, in the order of wavelength."""
-
-
-def by_wavelength(names: Iterable[str]) -> list[str]:
-    """Return names of bands once each, in the order of wavelength."""
-    there = set(names)
-    return [name for name in BANDS if name in there]
 
 
 def letters_of(names: NDArray[np.str_]) -> NDArray[np.str_]:

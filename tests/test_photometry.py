@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from annotator.bands import BANDS, by_wavelength, letters_of
+from annotator.bands import BANDS, letters_of
 from annotator.photometry import flux_error_of, flux_of, magnitude_error_of, magnitude_of
 from annotator.transient import LightCurve
 
@@ -61,7 +61,6 @@ def test_no_flux_at_all_is_infinitely_faint():
 def test_bands_stand_by_wavelength_and_one_letter_is_of_as_many_surveys():
     wavelengths = [band.wavelength_nm for band in BANDS.values()]
     assert wavelengths == sorted(wavelengths) and all(name == band.name for name, band in BANDS.items())
-    assert by_wavelength(["y", "zr", "u", "zg", "u"]) == ["u", "zg", "zr", "y"]
     assert letters_of(np.array(["zg", "g", "y"])).tolist() == ["g", "g", "y"]
 
 

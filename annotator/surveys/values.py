@@ -46,6 +46,11 @@ def number(value: object) -> float | None:
     return result if math.isfinite(result) else None
 
 
+def count(value: float | None) -> int | None:
+    """Return a number of things, or None for what is none."""
+    return int(value) if value is not None and 0 <= value < 1e9 else None
+
+
 def floats(values: Sequence[object]) -> NDArray[np.float64]:
     """Return numbers as an array ``(n,)``, NaN (or infinity) for what is none."""
     if not _NUMBER_KINDS.issuperset(map(type, values)):

@@ -29,7 +29,7 @@ NOW = 1.79e9
 LARGEST = 2**63 - 1
 
 MODELS = ModelSet("aha-lsst-0.1", "lsst", MappingProxyType({"lightcurve": STAND_INS["lightcurve"]}))
-"""Models of Rubin's objects do not ship yet; this one says how many points a light curve has."""
+"""Not those that ship, which change: this one says how many points a light curve has."""
 
 
 def written(folder, messages):

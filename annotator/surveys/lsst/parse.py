@@ -14,7 +14,16 @@ from annotator.surveys.lsst.shapes import ID, Shape, named, shape_of
 from annotator.surveys.lsst.sources import MJD_RANGE, SourceTable, read_sources
 from annotator.surveys.lsst.views import counts, cutouts, light_curve, mean_position, reliability, triplet
 from annotator.surveys.survey import number_id
-from annotator.surveys.values import JD_MINUS_MJD, TAI_MINUS_UTC_DAYS, is_absent, julian_date, number, shown, within
+from annotator.surveys.values import (
+    JD_MINUS_MJD,
+    TAI_MINUS_UTC_DAYS,
+    count,
+    is_absent,
+    julian_date,
+    number,
+    shown,
+    within,
+)
 from annotator.transient import History, LightCurve, Modality, Transient
 
 MAX_NAMED = 4
@@ -162,11 +171,7 @@ def _span(table: SourceTable | None, dates: Mapping[str, float]) -> tuple[float 
 
 def _counted(values: Mapping[str, float]) -> dict[str, int | None]:
     """Return what a row says of how many detections there are, and how many of them are good, whatever their sign."""
-    return {"n_det": _count(values.get(_COUNT)), "n_det_good": _count(values.get(_GOOD))}
-
-
-def _count(value: float | None) -> int | None:
-    return int(value) if value is not None and 0 <= value < 1e9 else None
+    return {"n_det": count(values.get(_COUNT)), "n_det_good": count(values.get(_GOOD))}
 
 
 def _position(values: Mapping[str, float], table: SourceTable | None) -> tuple[float | None, float | None]:
@@ -202,4 +207,4 @@ def _history(
     first_mjd = dates.get(_FIRST)
     if last_mjd is None or (first_mjd is not None and first_mjd > last_mjd):
         first_mjd = None
-    return history(curve, last_mjd, first_mjd=first_mjd, n_detections=_count(values.get(_COUNT)) or None)
+    return history(curve, last_mjd, first_mjd=first_mjd, n_detections=count(values.get(_COUNT)) or None)

@@ -95,7 +95,7 @@ def shape_of(record: Mapping[str, object]) -> Shape:
         own = None
     added = part(record, "lasairData") or {}
     objects = [found for where in (record, alert) if (found := part(where, "diaObject"))]
-    sherlock = _sherlock_of([record, alert, added], part)
+    sherlock = _sherlock_of([record, alert, added])
     columns: dict[str, object] = {}
     for where in (*objects, sherlock, added, record):  # the last one counts
         columns |= {name: value for name in _FLAT if not is_absent(value := where.get(name))}
@@ -109,7 +109,7 @@ def shape_of(record: Mapping[str, object]) -> Shape:
     return Shape(ids, columns, lists[DETECTED], lists[FORCED] or (), own, stamps, tuple(dict.fromkeys(wrong)))
 
 
-def _sherlock_of(places: Sequence[Mapping[str, object]], part: object) -> Mapping[str, object]:
+def _sherlock_of(places: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
     """Return what Sherlock says: a part of its own, or the first item of an alert's annotations; often {}."""
     for where in places:
         if isinstance(own := where.get("sherlock"), Mapping) and own:

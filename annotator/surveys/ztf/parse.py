@@ -13,7 +13,7 @@ from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.detections import is_elsewhere
 from annotator.surveys.json_values import JsonObject
 from annotator.surveys.packet_stamps import STAMPS
-from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, is_absent, julian_date, number, shown, within
+from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, count, is_absent, julian_date, number, shown, within
 from annotator.surveys.ztf.candidates import read_candidates
 from annotator.surveys.ztf.columns import (
     FEATURE_NAMES,
@@ -117,8 +117,8 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         object_id=object_id,
         survey="ztf",
         features=features,
-        n_det=_count(values.get("ncand")),
-        n_det_good=_count(n_good),
+        n_det=count(values.get("ncand")),
+        n_det_good=count(n_good),
         n_det_fading=None if table is None else n_fading(table),
         fades=table is not None and table.fades,
         last_mjd=last_mjd,
@@ -273,10 +273,6 @@ def _columns(record: Mapping[str, object], computed: Mapping[str, object]) -> di
     if isinstance(sherlock, Mapping):
         columns = {name: sherlock.get(name) for name in _SHERLOCK} | columns
     return {name: record[name] for name in _NUMBERS if name in record} | dict(computed) | columns
-
-
-def _count(value: float | None) -> int | None:
-    return int(value) if value is not None and 0 <= value < 1e9 else None
 
 
 def _none_among(record: Mapping[str, object]) -> str:
