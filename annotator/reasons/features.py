@@ -49,6 +49,11 @@ def _rate(words: str) -> Callable[[float], str]:
     return lambda value: words.format(f"{value:z.3f}")
 
 
+def _change(above: str, below: str, when: str) -> Callable[[float], str]:
+    """Word a change in mag/day, to a thousandth, by its sign."""
+    return lambda value: f"{above if value >= 0 else below} by {abs(value):.3f} mag/day {when}"
+
+
 def _size(words: str) -> Callable[[float], str]:
     """Word a size, which may be of any order."""
     return lambda value: words.format(_few_digits(value))
@@ -116,14 +121,17 @@ WORDS: Mapping[str, Callable[[float], str]] = MappingProxyType(
         "relative_separation": _size("{} major axes of the host from its centre"),
         "absolute_magnitude": _plain("brightest magnitude {} at the distance of the host"),
         "age": _size("{} days from the first detection to the last colour"),
-        "colour": _plain("{} mag bluer over an e-fold of wavelength at its peak"),
+        "colour": _signed(
+            "{} mag bluer over an e-fold of wavelength at its peak",
+            "{} mag redder over an e-fold of wavelength at its peak",
+        ),
         "colour_drift": _rate("its colour drifts by {} mag/day"),
         "colour_curvature": _plain("curvature of its colours {} mag"),
-        "rise": _rate("rose by {} mag/day before its peak"),
-        "early_rise": _rate("rose by {} mag/day long before its peak"),
-        "fall": _rate("fell by {} mag/day after its peak"),
-        "late_fall": _rate("fell by {} mag/day from 15 days after its peak"),
-        "tail": _rate("fell by {} mag/day from 45 days after its peak"),
+        "rise": _change("rose", "fell", "before its peak"),
+        "early_rise": _change("rose", "fell", "long before its peak"),
+        "fall": _change("fell", "rose", "after its peak"),
+        "late_fall": _change("fell", "rose", "from 15 days after its peak"),
+        "tail": _change("fell", "rose", "from 45 days after its peak"),
         "roughness": lambda value: f"scatters {_few_digits(math.exp(value))} times as much as its errors say",
         "other_sign": lambda value: f"{100 * value:.0f} % of its points of the other sign",
         "activity_before": lambda value: f"activity of {100 * 10**value:.0f} % of the peak 100 days or more before",
@@ -136,6 +144,8 @@ _NAMED_ONCE = frozenset({"colour_now", "ps1_separation", "host_separation", "hos
 """A feature that is one of these quantities is not named again beside it."""
 
 _WORDED_BY_SIGN = ("trend_", "rate_", "contrast_", "colour_change")
+_CHANGES = frozenset(("colour", "rise", "early_rise", "fall", "late_fall", "tail"))
+"""Worded by their sign, too."""
 
 
 def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Reason, ...]:
@@ -234,7 +244,7 @@ def _in_words(quantity: str, value: float, normals: Percentiles | None) -> str:
     if normals is None or quantity.startswith(_SHERLOCK):
         return words
     percentile = percentile_of(normals, value)
-    if value < 0 and quantity.startswith(_WORDED_BY_SIGN):
+    if value < 0 and (quantity.startswith(_WORDED_BY_SIGN) or quantity in _CHANGES):
         percentile = 100 - percentile
     if is_beyond(normals, value):
         end = PERCENTILES[0] if percentile < 50 else PERCENTILES[-1]

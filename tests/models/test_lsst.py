@@ -59,7 +59,7 @@ def test_one_band_is_scored_in_a_level_of_its_own_and_one_point_not_at_all(model
     one_band, one_point = models.score([LSST.parse(supernova(bands="i")), LSST.parse(supernova(n=1))])
     assert one_band.modalities["features"].sampling == "one band"
     missing = one_point.modalities["features"]
-    assert isinstance(missing, Missing) and missing.why.startswith("1 nights and bands are of one sign")
+    assert isinstance(missing, Missing) and missing.why.endswith("by night and band: 1, 2 are needed")
     assert one_point.exotic is None
     (row,) = models.score([LSST.parse({"diaObjectId": 5, "nDiaSources": 3})])
     assert row.modalities["features"].why == "the record has no light curve"

@@ -14,6 +14,9 @@ from tests.benchmarks.known_causes import feature_reasons
         ("trend_28_r", -0.038, "r 0.04 mag brighter than its 28-day mean"),
         ("rate_r", 0.04, "r brightened 0.04 mag/day"),
         ("rate_r", 1.23, "r brightened 1.2 mag/day"),
+        ("tail", -0.008, "rose by 0.008 mag/day from 45 days after its peak"),
+        ("rise", -0.02, "fell by 0.020 mag/day before its peak"),
+        ("colour", -0.5, "0.5 mag redder over an e-fold of wavelength at its peak"),
         ("fade_r", 0.06, "r faded 0.06 mag since its peak"),
     ],
 )
