@@ -55,7 +55,7 @@ def test_an_object_is_a_new_flag_once_and_once_more_when_it_becomes_an_anomaly()
 classes = st.sampled_from(["normal", "watch", "anomaly", "artefact"])
 
 
-@settings(deadline=None)  # SQLite on a busy machine
+@settings(max_examples=40)  # each makes a ledger
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcd"), classes), max_size=20))
 def test_nights_and_lives_are_counted_as_one_would_by_hand(scorings):
     scorings.sort(key=lambda item: item[0])

@@ -338,7 +338,7 @@ def test_an_undisturbed_life_has_all_that_a_kill_could_spoil(undisturbed, states
 @pytest.fixture(scope="module", autouse=True)
 def killed_before_a_step(begin, world, waves, undisturbed, every_point) -> Lives:
     rng = random.Random(1)
-    points = [sample(rng, len(steps), 1 if every_point else 70) for steps in undisturbed.steps]
+    points = [sample(rng, len(steps), 1 if every_point else 120) for steps in undisturbed.steps]
     once_a_wave = [(False, [[a], [b]]) for a, b in itertools.zip_longest(*points, fillvalue=1)]
     again_and_again = [
         (True, [[rng.randint(1, rng.choice([50, len(steps)])) for _ in range(3)] for steps in undisturbed.steps])
@@ -471,5 +471,5 @@ def test_a_retraction_that_is_killed_before_any_step_is_completed_by_the_next(
             assert life.writes() <= writes + 1
         return 1
 
-    points = sample(random.Random(4), len(steps), 1 if every_point else 20)
+    points = sample(random.Random(4), len(steps), 1 if every_point else 40)
     assert begin(live, points).kills() == len(points) > (50 if every_point else 2)

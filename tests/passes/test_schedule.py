@@ -33,7 +33,10 @@ def start(config_path, *options) -> subprocess.Popen:
     return subprocess.Popen(command, env=os.environ | {"LASAIR_TOKEN": TOKEN}, stdout=-1, stderr=-1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(other, marks=pytest.mark.long) for other in (signal.SIGINT, signal.SIGHUP))],
+)
 def test_a_signal_ends_the_job_with_what_is_in_hand_finished(sandbox, configure, tmp_path, number):
     config = configure(sandbox, schedule__every_minutes=60)
     sandbox.misbehave("annotate", "delay", seconds=0.3)

@@ -433,12 +433,13 @@ def test_the_same_seed_gives_the_same_head_to_the_byte(released, small_models_fo
     assert files_of(tmp_path / "again") == files_of(released)
 
 
-def test_a_head_no_worse_is_swapped_in_and_the_set_s_version_says_so(service, labelled_file, databank, tmp_path):
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_a_head_no_worse_is_swapped_in_and_the_set_s_version_says_so(service, labelled_file, databank, tmp_path, times):
     names = databank.table.column("objectId")
     judged = {str(names[i]): "anomaly" for i in np.flatnonzero(databank.is_positive & (databank.table.folds != 9))[:5]}
     verdicts = write_all_verdicts(tmp_path / "verdicts.csv", judged)
     models = {name: (service / name).read_bytes() for name in ("features.onnx", "features.json")}
-    for revision in (1, 2):
+    for revision in range(1, times + 1):
         train(Sources(labelled_file, verdicts=verdicts), service, SMALL, is_fresh=False, with_comparisons=False)
         found = load_models(service, "ztf")
         assert found.heads["exotic"].manifest.revision == revision
