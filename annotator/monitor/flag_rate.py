@@ -153,8 +153,8 @@ def flags_text(rate: FlagRate) -> list[str]:
         f"an object was scored {lifetime.median_times_scored} times (median), {lifetime.max_times_scored} at most; "
         f"{lifetime.flagged_share_of_objects:.2%} of objects were ever flagged, in "
         f"{lifetime.flagged_share_of_scorings:.2%} of scorings",
-        "scores are relative to classified supernovae, not to this stream: of objects like these, scored as often, at "
-        f"most {lifetime.chance_anomaly_share:.2%} are ever an anomaly by chance, "
+        "scores are relative to the supernovae that the models know, not to this stream: of objects like these, "
+        f"scored as often, at most {lifetime.chance_anomaly_share:.2%} are ever an anomaly by chance, "
         f"{lifetime.chance_flag_share:.2%} flagged at all",
     ]
 

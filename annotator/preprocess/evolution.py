@@ -93,7 +93,9 @@ class _Coefficient:
 _COEFFICIENTS = (
     _Coefficient("peak", "mag", 0.0, 1.0, "magnitude at the peak, less that of what was found to be it"),
     _Coefficient("colour", "mag", -0.6, 1.6, "slope of the magnitude in ln wavelength at the peak, larger is bluer", 2),
-    _Coefficient("colour_drift", "mag/day", -0.025, 0.06, "its change, from 20 days before the peak to 40 after", 2),
+    _Coefficient(
+        "colour_drift", "mag/day", -0.025, 0.06, "change of that slope, from 20 days before the peak to 40 after", 2
+    ),
     _Coefficient("colour_curvature", "mag", 0.0, 1.5, "curvature of the magnitude in ln wavelength", 3),
     _Coefficient("rise", "mag/day", 0.045, 0.06, "brightening in the 15 days before the peak"),
     _Coefficient("early_rise", "mag/day", 0.035, 0.04, "brightening from 60 to 15 days before the peak"),

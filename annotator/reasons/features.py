@@ -133,8 +133,8 @@ WORDS: Mapping[str, Callable[[float], str]] = MappingProxyType(
         "late_fall": _change("fell", "rose", "from 15 days after its peak"),
         "tail": _change("fell", "rose", "from 45 days after its peak"),
         "roughness": lambda value: f"scatters {_few_digits(math.exp(value))} times as much as its errors say",
-        "other_sign": lambda value: f"{100 * value:.0f} % of its points of the other sign",
-        "activity_before": lambda value: f"activity of {100 * 10**value:.0f} % of the peak 100 days or more before",
+        "other_sign": lambda value: f"a share of {value:.2f} of its points of the other sign",
+        "activity_before": lambda value: f"activity of {10**value:.2f} times its peak 100 days or more before",
         **{f"{_SHERLOCK}{name.lower()}": _plain(f"class {name} by Sherlock") for name in SHERLOCK_CLASSES},
     }
 )

@@ -43,6 +43,8 @@ _LAST_MJD = 2_000_000
 def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Reason, ...]:
     """Name the runs of detections of one band without which the light curve would be less odd."""
     usable = usable_detections(transient.light_curve)
+    if not len(usable):  # none in the bands of the grid
+        return ()
     curve = usable.where(is_within_grid(usable))
     error = scored.numbers[model.scored_output]
     about = peak(usable)

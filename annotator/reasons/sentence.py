@@ -37,8 +37,8 @@ _WORTH_A_LOOK = "Below the thresholds, yet worth a look"
 _FADING = "Fades below its template, scored as if it had brightened by as much. "
 
 _RARITY = {
-    Modality.FEATURES: "classified supernovae is as odd in object features",
-    Modality.LIGHTCURVE: "classified supernovae is as odd in its light curve",
+    Modality.FEATURES: "{normals} is as odd in object features",
+    Modality.LIGHTCURVE: "{normals} is as odd in its light curve",
     Modality.TRIPLET: "real detections is as odd in its stamps",  # too few classified supernovae have stamps
 }
 _AS_A_WHOLE = {
@@ -79,7 +79,7 @@ def explain(
     if not present:
         return _with_what_fits("Not scored: no modality has what it needs.", left_out)
     ranked = _ranked(present)
-    rarity = _rarity(present[ranked[0]], ranked[0])
+    rarity = _rarity(present[ranked[0]], ranked[0], SURVEYS[transient.survey].normals)
     fading = _FADING if transient.fades else ""
     if classification == Classification.VARIABLE:
         return _with_what_fits(f"{fading}Variable: {known_as}. {rarity}.", left_out)
@@ -146,12 +146,12 @@ def _fitted(rarity: str, named: Sequence[str], others: Sequence[str], exotic: st
     return sentence(kept, also)
 
 
-def _rarity(scored: ModalityScore, name: str) -> str:
+def _rarity(scored: ModalityScore, name: str, normals: str) -> str:
     """Say how rare it is; of an extrapolation two digits are more than enough."""
-    one_in = 10**scored.score
+    one_in, among = 10**scored.score, _RARITY[name].format(normals=normals)
     if scored.is_extrapolated:
-        return f"By extrapolation 1 in {float(f'{one_in:.2g}'):.0f} {_RARITY[name]}"
-    return f"At most 1 in {one_in:.0f} {_RARITY[name]}"
+        return f"By extrapolation 1 in {float(f'{one_in:.2g}'):.0f} {among}"
+    return f"At most 1 in {one_in:.0f} {among}"
 
 
 def explain_verdict(verdict: Verdict) -> str:

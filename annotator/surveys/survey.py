@@ -102,6 +102,9 @@ class Survey:
     publishes_magnitudes: bool = False
     """Whether its detections are published in magnitudes, and its light curves are drawn as people know them."""
 
+    normals: str = "classified supernovae"
+    """What the models that ship for it know as normal, as sentences name it."""
+
     features_are_of_light_curve: bool = False
     """Whether the object-feature model is given what the light curve says (:mod:`annotator.preprocess.evolution`), and
     no column."""

@@ -151,7 +151,7 @@ def test_status_says_how_often_something_is_flagged_and_relative_to_what(
     main(["status", "-c", str(tmp_path / "aha.yaml")])
     words = capsys.readouterr().out
     assert f"flags      about {report.classes['anomaly']}" in words
-    assert "relative to classified supernovae, not to this stream" in words
+    assert "relative to the supernovae that the models know, not to this stream" in words
     with Ledger(config.ledger) as ledger:
         (count,) = ledger.counts.of_nights(all_models.version, 9)
         assert count.night == night_of(ledger.passes.last().ended_at)

@@ -1,5 +1,6 @@
 import pytest
 
+from annotator.annotation import safe_text
 from annotator.reasons.features import WORDS
 from annotator.surveys.ztf.parse import parse
 from tests.benchmarks.known_causes import feature_reasons
@@ -22,6 +23,12 @@ from tests.benchmarks.known_causes import feature_reasons
 )
 def test_a_number_below_a_tenth_is_not_rounded_to_nothing(name, value, words):
     assert WORDS[name](value) == words
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_the_words_of_every_quantity_reach_lasair_as_they_are(name):
+    for value in (-1.5, 0.02, 0.7):
+        assert safe_text(WORDS[name](value)) == WORDS[name](value)
 
 
 def test_nothing_that_is_named_in_simulated_rows_is_0_0_of_anything(night, all_models):

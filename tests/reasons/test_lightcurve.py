@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from annotator.models import ModalityScore
 from annotator.preprocess.lightcurve import Detections
-from annotator.reasons.lightcurve import MAX_GAP_DAYS, candidate_runs
+from annotator.reasons.lightcurve import MAX_GAP_DAYS, candidate_runs, find
+from annotator.transient import LightCurve, Transient
 from tests.benchmarks import known_causes as causes
 
 
@@ -37,6 +39,13 @@ def test_a_run_ends_at_a_gap():
 def test_what_is_as_expected_and_what_is_most_of_the_curve_is_no_run():
     assert runs([0, 2, 4], [0.5, -0.5, 0.9]) == []
     assert runs(list(range(0, 22, 2)), [3] * 11) == []
+
+
+def test_a_curve_without_the_bands_of_the_grid_has_no_reason(all_models):
+    time_mjd = np.arange(61000.0, 61008.0)
+    curve = LightCurve(time_mjd, np.array(["i", "z"] * 4), np.full(8, 5e3), np.full(8, 1e2), np.zeros(8, dtype=bool))
+    scored = ModalityScore(2.0, 1.0, (), (), numbers={"error": 1.0})
+    assert find(Transient("1", "lsst", {}, light_curve=curve), scored, all_models.models["lightcurve"]) == ()
 
 
 @pytest.mark.parametrize(("cause", "floor"), [("outlier", 0.85), ("plateau", 0.70)])

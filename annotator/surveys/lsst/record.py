@@ -36,5 +36,6 @@ LSST = Survey(
     batch_annotations=100,
     queues_annotations=True,
     object_with_additions=False,
+    normals="simulated supernovae",
     features_are_of_light_curve=True,
 )
