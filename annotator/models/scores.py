@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from annotator.fences import Failure
 
+NO_MODEL = "no model for this survey yet in this model set"
+"""Why a modality is missing that a model set does not have, as people read it."""
+
 
 @dataclass(frozen=True)
 class Missing:

@@ -13,6 +13,7 @@ from annotator.fences import failure_of
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.models import ModelSet, Scores
 from annotator.models.rows import ROWS
+from annotator.models.scores import NO_MODEL
 from annotator.passes.scoring.enrich import with_stamps
 from annotator.sources.records import readable
 from annotator.surveys import SURVEYS
@@ -107,6 +108,7 @@ def _scored(transient: Transient, scores: Scores, models: ModelSet, decision: De
         "classification": decide(transient, scores, decision, exotic_threshold_of(models, decision)),
         **learned(scores),
         **modality_summary(scores),
+        **{name: {"missing": NO_MODEL} for name in Modality if name not in scores.modalities},
         **({"fades": True} if transient.fades else {}),
         **({LEFT_OUT: transient.left_out} if transient.left_out else {}),
     }

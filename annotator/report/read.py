@@ -10,14 +10,17 @@ from annotator.decision.attention import STREAM, in_one_line, known_as, order_of
 from annotator.decision.classify import exotic_threshold_of, overridden
 from annotator.decision.decide import BECAUSE, DATES_AHEAD, WORTH
 from annotator.decision.objects import TnsEntry
+from annotator.decision.sending import FLAGS
 from annotator.errors import ConfigError
 from annotator.ledger import Ledger, open_known
 from annotator.ledger.pass_log import PassRecord
 from annotator.ledger.scores import NightScore
 from annotator.models import ModelSet
+from annotator.models.scores import NO_MODEL
 from annotator.monitor.status import LedgerStatus, ledger_status, model_status
 from annotator.nights import date_of, night_of, start_of
 from annotator.report.night import Candidate, Judgement, ModalityResult, Night, NightSummary, PastScore
+from annotator.transient import Modality
 from annotator.verdicts import Verdict, latest, merge, read_if_any
 
 MOST = 1000
@@ -143,7 +146,16 @@ def _in_order(scored: Sequence[NightScore], config: Config, ledger: Ledger) -> l
         asked, tns_type = verdict.override if verdict else None, entry.type if entry else ""
         classification = overridden(item.classification, asked, tns_type, config.decision)
         placed.append(_Placed(item, entry, verdict, classification))
-    return sorted(placed, key=lambda item: order_of(item.worth, item.scored.score, item.scored.object_id))
+    return sorted(placed, key=_order)
+
+
+def _order(item: _Placed) -> tuple[int, tuple[float, float, str]]:
+    """Order by worth; of models that know none, what is flagged comes first: it may be so for being like exotics."""
+    place = FLAGS.index(item.classification) if item.classification in FLAGS else len(FLAGS)
+    return (
+        0 if item.worth is not None else place,
+        order_of(item.worth, item.scored.score, item.scored.object_id),
+    )
 
 
 def _candidates(placed: Sequence[_Placed], ledger: Ledger, until: float) -> tuple[Candidate, ...]:
@@ -161,7 +173,7 @@ def _candidates(placed: Sequence[_Placed], ledger: Ledger, until: float) -> tupl
                 object_id=item.object_id,
                 classification=place.classification,
                 score=round(item.score, 4),  # as Lasair is told it
-                modalities={name: _result(said) for name, said in item.modalities.items() if isinstance(said, Mapping)},
+                modalities=_results(item),
                 prior=item.modalities.get("prior"),
                 exotic=item.modalities.get("exotic"),
                 stream=item.modalities.get(STREAM),
@@ -199,6 +211,12 @@ def _with_dates(item: NightScore) -> str:
         if dates
         else item.explanation
     )
+
+
+def _results(item: NightScore) -> dict[str, ModalityResult]:
+    """Return what each modality said of an object; of one that no model was there for, that."""
+    found = {name: _result(said) for name, said in item.modalities.items() if isinstance(said, Mapping)}
+    return found | {name: ModalityResult(None, None, NO_MODEL) for name in Modality if name not in found}
 
 
 def _result(said: Mapping[str, object]) -> ModalityResult:

@@ -1,6 +1,7 @@
 """Messages of Rubin's stream through `score` and a pass: a line each, none lost, and of copies the whole one counts."""
 
 import json
+import math
 import random
 import re
 from types import MappingProxyType
@@ -12,7 +13,8 @@ from annotator.cli import main
 from annotator.decision.config import DecisionConfig
 from annotator.lasair.filters import load_filter
 from annotator.ledger import Ledger
-from annotator.models import ModelSet
+from annotator.models import ModelSet, load_models
+from annotator.models.scores import NO_MODEL
 from annotator.passes.run import run_pass
 from annotator.passes.score_file import score_lines
 from annotator.report.pages.render import page_name
@@ -27,6 +29,8 @@ from tests.stand_ins import STAND_INS
 LSST = SURVEYS["lsst"]
 NOW = 1.79e9
 LARGEST = 2**63 - 1
+LISTS = ("diaSourcesList", "diaForcedSourcesList")
+LITE = ("diaSourceId", "midpointMjdTai", "band", "psfFlux", "psfFluxErr", "reliability")
 
 MODELS = ModelSet("aha-lsst-0.1", "lsst", MappingProxyType({"lightcurve": STAND_INS["lightcurve"]}))
 """Not those that ship, which change: this one says how many points a light curve has."""
@@ -119,6 +123,40 @@ def test_two_real_captures_are_scored_a_line_a_message_and_merged_in_a_pass(take
     report, _ = take(lsst_recorded.stream_messages())
     # The object that is in both captures is in one state there.
     assert (report.read, report.refused, report.scored) == (108, 0, 75)
+
+
+@pytest.mark.skipif(not lsst_recorded.STREAM.is_dir(), reason=f"no real data at {lsst_recorded.SHARED}")
+def test_of_real_captures_all_that_was_seen_twice_is_scored_by_the_models_that_ship():
+    shipped, messages = load_models(None, "lsst"), lsst_recorded.stream_messages()
+    lines = [json.loads(line.text) for line in score_lines(messages, shipped, DecisionConfig())]
+    has_score = [math.isfinite(line.get("score", math.nan)) for line in lines]
+    why = [line.get("refused", "") for line in lines]
+    assert len(lines) == 108 and sum(has_score) == 43  # 57 % of the 76 that carry a light curve
+    assert sum("no light curve" in words for words in why) == 32
+    # In one night and one band there is neither colour nor shape.
+    assert sum("by night and band: 1, 2 are needed" in words for words in why) == 33
+
+
+@pytest.mark.skipif(not lsst_recorded.STREAM.is_dir(), reason=f"no real data at {lsst_recorded.SHARED}")
+def test_a_real_object_gets_the_same_score_whichever_shape_its_light_curve_comes_in():
+    shipped, scores = load_models(None, "lsst"), []
+    for message in lsst_recorded.stream_messages():
+        alert = message.get("alert")
+        if not alert:
+            continue
+        newest_first = {name: list(reversed(alert.get(name) or [])) for name in LISTS}
+        kept = {"diaObjectId": str(message["diaObjectId"])}
+        lite = [{key: source.get(key) for key in LITE} for source in alert["diaSourcesList"]]
+        in_shapes = [message, kept | newest_first, message | {"alert": newest_first | {"diaSourcesList": lite}}]
+        scores.append([item.score for item in shipped.score([LSST.parse(record) for record in in_shapes])])
+    assert len(scores) == 76 and max(map(max, scores)) > 2
+    for of_object in scores:
+        assert of_object == pytest.approx([of_object[0]] * len(of_object), rel=1e-6)
+
+
+def test_a_view_without_a_model_says_so_in_the_line_of_score(messages, tmp_path):
+    _, (line, *_) = scored(written(tmp_path, messages))
+    assert {line[name]["missing"] for name in ("features", "triplet")} == {NO_MODEL}
 
 
 def test_the_input_filter_selects_all_that_is_read_of_a_row():

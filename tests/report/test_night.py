@@ -222,3 +222,13 @@ def test_one_object_is_read_as_it_was_scored_last(config, models, sandbox, night
 
 def test_a_night_is_named_by_the_day_it_begins_on():
     assert date_of(night_of(EVENING)) == "2025-11-21"
+
+
+def test_where_no_worth_is_known_flags_come_first_whatever_their_score(sandbox, configure, models):
+    without = dataclasses.replace(models, worth=None)
+    config = configure(sandbox, decision={"exotic_probability": 0.02})
+    run_pass(config, without, clock=lambda: EVENING)
+    night = read_night(config, without, EVENING)
+    order = [{"anomaly": 0, "watch": 1}.get(item.classification, 2) for item in night.candidates]
+    assert order == sorted(order) and {0, 2} <= set(order)
+    assert min(item.score for item in night.candidates[: order.count(0)]) < 1.0
