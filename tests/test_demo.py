@@ -36,6 +36,40 @@ def test_the_demo_annotates_a_night_and_every_community_filter_finds_something(t
         assert row["objectId"] in written and (page.parent / "objects" / f"{row['objectId']}.html").is_file()
 
 
+def test_the_demo_of_rubin_delivers_to_a_queue_reads_back_and_shows_a_night_in_flux(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("annotator.demo.NIGHT_OBJECTS", 60)
+    assert main(["demo", "--survey", "lsst", "--out", str(tmp_path / "demo")]) == 0
+    printed = capsys.readouterr().out
+    assert "60 SIMULATED objects" in printed and "PROVISIONAL" in printed
+    for item in list_filters("lsst"):
+        assert not item.annotators or re.search(rf"^{item.name}: \d+ objects", printed, re.MULTILINE), item.name
+    annotations = json.loads((tmp_path / "demo" / "annotations.json").read_text())
+    assert len(annotations) >= 3
+    assert f"0 failed, {len(annotations)} at Lasair, {len(annotations)} of them read back" in printed
+    assert re.search(r"^by_modality: [1-9]", printed, re.MULTILINE)
+    page = Path(printed.splitlines()[-1])
+    of_object = (page.parent / "objects" / f"{annotations[0]['diaObjectId']}.html").read_text(encoding="utf-8")
+    assert "Missing: no model for this survey yet" in of_object
+    pages = [path.read_text(encoding="utf-8") for path in (page.parent / "objects").glob("*.html")]
+    assert any("difference flux, nJy" in text for text in pages)
+
+
+def test_rubin_s_messages_are_replayed_copies_too(tmp_path, capsys):
+    curve = {
+        "diaSourcesList": [
+            {"diaSourceId": 7 + i, "midpointMjdTai": 61000.0 + 3 * i, "band": "griz"[i % 4]}
+            | {"psfFlux": 5000.0 + 900 * i, "psfFluxErr": 200.0, "reliability": 0.9}
+            for i in range(6)
+        ]
+    }
+    bare = [{"diaObjectId": 2**63 - 1 - number, "lastDiaSourceMjdTai": 61015.0} for number in range(3)]
+    path = tmp_path / "recorded.jsonl"
+    path.write_text("\n".join(json.dumps(row) for item in bare for row in (item, item | {"alert": curve})))
+    assert main(["demo", "--survey", "lsst", "--out", str(tmp_path / "demo"), "--records", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "3 recorded objects" in printed and "read 6 records: 3 scored" in printed
+
+
 @pytest.fixture
 def recorded(tmp_path) -> Path:
     path = tmp_path / "recorded.jsonl"

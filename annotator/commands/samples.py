@@ -30,6 +30,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="run the whole job on an embedded Lasair with a simulated night",
     )
     command.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where its files go")
+    command.add_argument(
+        "--survey", choices=("ztf", "lsst"), default="ztf", help="whose Lasair and whose night (%(default)s)"
+    )
     command.add_argument("--records", type=Path, metavar="FILE", help="replay these recorded records instead")
     command.add_argument("--keep", action="store_true", help="leave the embedded Lasair up until interrupted")
 
@@ -60,4 +63,4 @@ def _filters(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from annotator.demo import run_demo
 
-    return run_demo(options.out, options.records, options.keep)
+    return run_demo(options.out, options.records, options.keep, options.survey)

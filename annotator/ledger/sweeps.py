@@ -29,7 +29,8 @@ class Sweep:
     after: str = ""
     """Id of the object up to which they were compared."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """`held` by Lasair, `otherwise` than they were sent, `missing` there, `strangers` to the outbox."""
+    """`held` by Lasair, `verified` for the first time, `otherwise` than they were sent, `missing` there, `strangers` to
+    the outbox."""
     ended_at: float | None = None
     """In seconds since 1970, None while it goes on."""
 

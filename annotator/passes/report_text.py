@@ -21,6 +21,8 @@ def summary(report: PassReport) -> str:
     if delivery.unseen:
         lines.append(f"{delivery.unseen} sent though Lasair has lacked their objects for a day: filters may miss them")
     found = Counter(report.sweep.counts if report.sweep else {})
+    if found["verified"]:
+        lines.append(f"sweep: {found['verified']} more were read back as sent, among all that Lasair holds")
     if found["missing"] or found["otherwise"] or found["strangers"]:
         lines.append(
             f"sweep: Lasair holds {found['held']} annotations, {found['missing']} are missing there, "

@@ -92,6 +92,7 @@ def _compare(
                 found["missing" if held is None else "otherwise"] += 1
                 doubted.append(entry.object_id)
         ledger.outbox.mark_verified(verified, now)
+        found["verified"] += len(verified)
         ledger.outbox.doubt(doubted)
     found["strangers"] += len(left)
     return found, [annotation for held in left.values() if (annotation := ours(held, current.topic))]
