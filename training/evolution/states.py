@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.preprocess.evolution import evolution
+from annotator.surveys.lsst.tables import DETECTED, FLUX, FLUX_ERROR, OBJECT_ID
 from annotator.transient import LightCurve
 from training.data.classified_curves import ClassifiedCurve, at_random_epoch, measured_where
 from training.data.folds import fold_of
@@ -123,16 +124,16 @@ def states_of_real(path: Path, context_path: Path) -> tuple[States, NDArray[np.s
     """
     import pandas  # only training needs it
 
-    rows = pandas.read_parquet(path).sort_values(["diaObjectId", "mjd"], kind="stable")
-    context = pandas.read_csv(context_path, dtype=str).drop_duplicates("diaObjectId").set_index("diaObjectId")
+    rows = pandas.read_parquet(path).sort_values([OBJECT_ID, "mjd"], kind="stable")
+    context = pandas.read_csv(context_path, dtype=str).drop_duplicates(OBJECT_ID).set_index(OBJECT_ID)
     curves, contexts = [], {}
-    for object_id, part in rows.groupby("diaObjectId", sort=True):
+    for object_id, part in rows.groupby(OBJECT_ID, sort=True):
         light_curve = LightCurve(
             part["mjd"].to_numpy(np.float64),
             part["band"].to_numpy(dtype=str),
-            part["psfFlux"].to_numpy(np.float64),
-            part["psfFluxErr"].to_numpy(np.float64),
-            (part["kind"] != "diaSource").to_numpy(bool),
+            part[FLUX].to_numpy(np.float64),
+            part[FLUX_ERROR].to_numpy(np.float64),
+            (part["kind"] != DETECTED).to_numpy(bool),
         )
         curves.append(ClassifiedCurve(str(object_id), "", "rubin", light_curve))
         contexts[str(object_id)] = _context(context.loc[object_id]) if object_id in context.index else "not looked up"

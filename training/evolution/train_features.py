@@ -19,6 +19,7 @@ from annotator.models.observed import of_evolution, of_score
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.evolution import EVOLUTION, EVOLUTION_NAMES
 from annotator.surveys import SURVEYS
+from annotator.surveys.lsst.tables import made_up_object
 from annotator.transient import Modality
 from training.data.classified_curves import ztf_in_flux
 from training.data.curves import read_curves
@@ -254,15 +255,13 @@ def _record(rng: np.random.Generator, bands: tuple[str, ...], number: int) -> Ma
     n, rise, fall = 14, rng.uniform(3, 20), rng.uniform(10, 60)
     days = np.sort(rng.uniform(-10, 60, n)).round(3)
     flux = rng.uniform(3e3, 3e4) * np.exp(np.where(days < 0, days / rise, -days / fall)) * rng.uniform(0.9, 1.1, n)
-    sources = [
+    measurements = [
         {
-            "diaSourceId": 10**17 + 1000 * number + i,
-            "midpointMjdTai": 61000.25 + float(day),
+            "mjd_tai": 61000.25 + float(day),
             "band": str(rng.choice(bands)),
-            "psfFlux": round(float(value), 2),
-            "psfFluxErr": 150.0,
-            "reliability": 0.9,
+            "flux_njy": round(float(value), 2),
+            "flux_error_njy": 150.0,
         }
-        for i, (day, value) in enumerate(zip(days, flux, strict=True))
+        for day, value in zip(days, flux, strict=True)
     ]
-    return {"diaObjectId": 10**17 + number, "diaSourcesList": sources}
+    return made_up_object(10**14 + number, measurements)
