@@ -94,7 +94,12 @@ _COEFFICIENTS = (
     _Coefficient("peak", "mag", 0.0, 1.0, "magnitude at the peak, less that of what was found to be it"),
     _Coefficient("colour", "mag", -0.6, 1.6, "slope of the magnitude in ln wavelength at the peak, larger is bluer", 2),
     _Coefficient(
-        "colour_drift", "mag/day", -0.025, 0.06, "change of that slope, from 20 days before the peak to 40 after", 2
+        "colour_drift",
+        "mag/day",
+        -0.025,
+        0.06,
+        "change of the colour slope, from 20 days before the peak to 40 after",
+        2,
     ),
     _Coefficient("colour_curvature", "mag", 0.0, 1.5, "curvature of the magnitude in ln wavelength", 3),
     _Coefficient("rise", "mag/day", 0.045, 0.06, "brightening in the 15 days before the peak"),
