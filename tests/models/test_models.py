@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotator.errors import ModelError
+from annotator.errors import ConfigError, ModelError
 from annotator.models import Missing, ModalityScore
 from annotator.models.distribution import Distribution
 from annotator.models.inputs import PREPARATIONS
@@ -308,7 +308,8 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 
 def test_a_survey_without_shipped_models_is_refused():
-    refuse(None, "nosuch", survey="nosuch")
+    with pytest.raises(ConfigError, match="no models for survey nosuch"):
+        load_models(None, "nosuch")
 
 
 @pytest.mark.parametrize("name", ["features.onnx", "features.json"])
@@ -363,7 +364,7 @@ CALIBRATED = {"output": "oddity", "levels": [LEVEL]}
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"survey": "lsst"}, ("expected survey 'ztf'", "found 'lsst'")),
+        ({"survey": "lsst", "percentiles": []}, ("expected survey 'ztf'", "found 'lsst'")),
         ({"preprocess_version": "0"}, ("preprocess_version", "'0'")),
         ({"modality": "triplet"}, ("modality", "triplet")),
         ({"extra": 1}, ("features.json: unknown key extra; known here: calibrated, columns",)),

@@ -17,7 +17,7 @@ from annotator.preprocess.features import MIN_FEATURES, feature_row
 from annotator.preprocess.quantities import quantity_row
 from annotator.surveys import SURVEYS
 from annotator.surveys.history import history
-from annotator.surveys.values import JD_MINUS_MJD, number
+from annotator.surveys.values import JD_MINUS_MJD, julian_date, number
 from annotator.surveys.ztf.columns import FEATURES, QUALITY_NAMES, Detection, is_whole, lasair_columns
 from annotator.surveys.ztf.tables import DATABANK_TABLES, OBJECT, SURROUNDINGS
 from annotator.tables.header import Columns
@@ -200,7 +200,7 @@ def _scorable(
 
 def _with_years(transient: Transient, row: Mapping[str, str]) -> Transient:
     """Add for how long an object had been known to one whose row has no date but the first of its thirty days."""
-    first_jd = number(row.get(OBJECT.first_jd))
+    first_jd = julian_date(row.get(OBJECT.first_jd))
     if transient.last_mjd is not None or first_jd is None:
         return transient
     return replace(transient, history=history(None, first_jd - JD_MINUS_MJD, transient.history.first_year))
