@@ -109,14 +109,12 @@ class Client(lasair.lasair_client):
             raise LasairUnreachableError(f"{method} answered what is {words(str(error))}: {said}") from error
 
     def _clean(self, value: Any) -> Any:
-        match value:
-            case str():
-                return self._redact(printable(value))
-            case list():
-                return [self._clean(item) for item in value]
-            case dict():
-                return {self._clean(key): self._clean(item) for key, item in value.items()}
-        return value
+        kind = type(value)  # nearly all values are numbers
+        if kind is str:
+            return self._redact(printable(value))
+        if kind is dict:
+            return {self._clean(key): self._clean(item) for key, item in value.items()}
+        return [self._clean(item) for item in value] if kind is list else value
 
     def _hear_date(self, reply: Reply) -> None:
         try:
