@@ -142,7 +142,7 @@ def _add_modalities(commands: "argparse._SubParsersAction") -> None:
             help="normals: ours (default); aha: AHA's own, reproduced for comparison; the annotator does not load it",
         )
         command.add_argument(
-            "--version", type=options.version, default="aha-ztf-1.2", help="of the model set (%(default)s)"
+            "--version", type=options.version, default="aha-ztf-1.3", help="of the model set (%(default)s)"
         )
         options.path(
             command,

@@ -154,7 +154,7 @@ def test_the_manifest_describes_the_inputs_in_order(models):
     assert others and all(units[column.name] == column.unit for column in others)
     assert [tensor.name for tensor in manifest.inputs] == ["features", "quantities"]
     assert manifest.inputs[1].shape == ("n", str(len(QUANTITIES)))
-    assert (models.version, models.survey) == ("aha-ztf-1.2", "ztf")
+    assert (models.version, models.survey) == ("aha-ztf-1.3", "ztf")
     assert len(manifest.references) >= 5
     assert all(r.record["objectId"].startswith("ZTF99") for r in manifest.references)
     assert any(r.record["gmag"] is None for r in manifest.references)

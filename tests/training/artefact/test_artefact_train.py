@@ -115,7 +115,7 @@ def test_a_head_that_is_worse_than_the_one_in_service_is_refused_and_the_old_one
     monkeypatch.setattr(artefact_train, "fit_artefact", lambda inputs, labels, weights: fit(inputs, ~labels, weights))
     assert train(data, models) == 1
     assert "the old head stays" in capsys.readouterr().err
-    assert (models / "artefact.onnx").read_bytes() == before and load_head(models, "artefact", "ztf", "aha-ztf-1.2")
+    assert (models / "artefact.onnx").read_bytes() == before and load_head(models, "artefact", "ztf", "aha-ztf-1.3")
 
 
 def test_without_what_the_triplet_s_training_kept_it_is_said_how_to_make_it(data, models, tmp_path, capsys):

@@ -96,7 +96,7 @@ def rotation(table):
 
 def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(trained):
     models = load_models(trained, "ztf")
-    assert models.version == "aha-ztf-1.2"
+    assert models.version == "aha-ztf-1.3"
     assert all(scores.score >= 0 for scores in models.score([ztf.parse(row) for row in simulated().rows()[:20]]))
     assert sorted(path.name for path in trained.iterdir()) == ["MODEL_CARD.md", "features.json", "features.onnx"]
 

@@ -106,7 +106,7 @@ def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(traine
     }
     found = models.models["lightcurve"].score(SURVEYS["ztf"].parse(record))
     assert isinstance(found, ModalityScore) and found.error > 0 and len(found.residual) == 352
-    assert (trained / "LIGHTCURVE_CARD.md").read_text().startswith("# aha-ztf-1.2")
+    assert (trained / "LIGHTCURVE_CARD.md").read_text().startswith("# aha-ztf-1.3")
 
 
 def test_the_manifest_says_what_was_measured(trained):

@@ -112,5 +112,5 @@ def test_the_command_writes_weights_that_the_annotator_loads(tmp_path):
     before = (out / "worth.json").read_text(encoding="utf-8")
     assert main(["worth", "--out", str(out), "--nights", "3"]) == 0
     assert (out / "worth.json").read_text(encoding="utf-8") != before
-    manifest = load_worth(out, "ztf", "aha-ztf-1.2")
+    manifest = load_worth(out, "ztf", "aha-ztf-1.3")
     assert manifest.training["nights"] == 3 and "3 simulated nights" in (out / "WORTH_CARD.md").read_text()
