@@ -92,6 +92,11 @@ def _words(val: object) -> str:
     return re.sub(r"[^\w.-]+", " ", str(val)).strip() if isinstance(val, str | int | float | None) else ""
 
 
+def of_the_long_suite(*values: object) -> list:
+    """Return values that a test is tried with in the long suite alone: those beside them stand for them in the short."""
+    return [pytest.param(value, marks=pytest.mark.long) for value in values]
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The real data beside the checkout, where there are any."""

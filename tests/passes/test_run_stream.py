@@ -388,7 +388,7 @@ def cut(messages: Sequence[object], ends: Iterable[int]) -> list[Sequence[object
 ENDS = st.lists(st.integers(1, 50), max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(messages=in_order(), ends=ENDS, pass_ends=st.lists(st.integers(1, 8), max_size=3), rubbish=st.integers(0, 40))
 def test_batches_passes_doubling_and_rubbish_leave_no_trace(
     replay, states, one_at_a_time, messages, ends, pass_ends, rubbish
@@ -414,7 +414,7 @@ def test_a_stream_that_breaks_off_and_comes_again_from_earlier_leaves_no_trace(
     assert sum(report.scored for report in reports) == n_states  # nothing is scored twice
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(messages=in_any_order(), ends=ENDS)
 def test_out_of_order_the_newest_state_wins(replay, states, only_the_newest, models, messages, ends):
     held, _ = replay(cut([states[number][step] for number, step in messages], ends))

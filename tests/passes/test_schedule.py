@@ -18,7 +18,7 @@ from annotator.passes import schedule
 from annotator.passes.run import run_pass
 from annotator.passes.schedule import follow_clock, run_on_schedule, stopped_by_signals
 from annotator.schedule import trigger
-from tests.conftest import TOKEN, copy_features_model
+from tests.conftest import TOKEN, copy_features_model, of_the_long_suite
 
 
 def wait_until(condition, timeout_s=120.0):
@@ -35,7 +35,7 @@ def start(config_path, *options) -> subprocess.Popen:
 
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGTERM, *(pytest.param(other, marks=pytest.mark.long) for other in (signal.SIGINT, signal.SIGHUP))],
+    [signal.SIGTERM, *of_the_long_suite(signal.SIGINT, signal.SIGHUP)],
 )
 def test_a_signal_ends_the_job_with_what_is_in_hand_finished(sandbox, configure, tmp_path, number):
     config = configure(sandbox, schedule__every_minutes=60)

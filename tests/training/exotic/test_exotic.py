@@ -416,6 +416,7 @@ def test_a_released_head_is_small_and_served_under_the_set_s_version(released, d
     assert models.heads["exotic"].manifest.graph_sha256 in card and not re.search(r"\bnan\b|\binf\b", card)
 
 
+@pytest.mark.long
 def test_a_head_of_full_size_is_below_two_megabytes(labelled_file, small_models_folder, tmp_path, databank):
     """As many trees as are served, with examples of which no two are alike, so that they grow as deep as they may."""
     from training.export.graph import export_graph, narrow
@@ -427,6 +428,7 @@ def test_a_head_of_full_size_is_below_two_megabytes(labelled_file, small_models_
     assert len(graph) < 2_000_000
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_head_to_the_byte(released, small_models_folder, labelled_file, tmp_path):
     shutil.copytree(small_models_folder, tmp_path / "again")
     train(Sources(labelled_file), tmp_path / "again", SMALL, is_fresh=True, with_comparisons=False)

@@ -94,6 +94,7 @@ def test_sentinels_are_numbers_and_the_error_counts_all_inputs(table):
     assert model.low[FEATURE_NAMES.index("sgmag1")] == -999
 
 
+@pytest.mark.long
 def test_the_reproduction_is_measured_on_its_own_split_and_out_of_fold(reproduced, table):
     manifest = parse_manifest((reproduced / "aha.json").read_bytes(), "aha.json")
     own = manifest.metrics["own_split"]
@@ -104,6 +105,7 @@ def test_the_reproduction_is_measured_on_its_own_split_and_out_of_fold(reproduce
     assert within["n_normal"] + within["n_exotic"] == len(table.rows)
 
 
+@pytest.mark.long
 def test_the_annotator_does_not_load_the_reproduction(reproduced):
     with pytest.raises(ModelError, match="'aha'"):
         load_models(reproduced, "ztf")
@@ -115,6 +117,7 @@ def test_the_reproduction_does_not_join_served_models(data, tmp_path, capsys):
     assert "without served models" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_card_shows_the_reproduction_beside_ours(reproduced, data, tmp_path):
     command = ["features", "--data", str(data), "--out", str(tmp_path), "--epochs", "1", "--jobs", "1"]
     assert main([*command, "--beside", str(reproduced)]) == 0
@@ -123,6 +126,7 @@ def test_a_card_shows_the_reproduction_beside_ours(reproduced, data, tmp_path):
     assert f"over {aha.N_SEEDS} seeds" in card
 
 
+@pytest.mark.long
 def test_a_reproduction_on_another_table_is_not_shown(reproduced, data, tmp_path):
     other = tmp_path / "other.csv"
     other.write_bytes(data.read_bytes() + b"\n")
