@@ -93,7 +93,7 @@ def _words(val: object) -> str:
 
 
 def of_the_long_suite(*values: object) -> list:
-    """Return values that a test is tried with in the long suite alone: those beside them stand for them in the short."""
+    """Return values that a test is tried with in the long suite alone: those beside them stand for them in short."""
     return [pytest.param(value, marks=pytest.mark.long) for value in values]
 
 
