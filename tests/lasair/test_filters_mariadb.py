@@ -69,17 +69,23 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.data = folder / "data"
+        # Two that begin at once in one folder for temporary files take each other's tables for left-overs.
+        own = os.environ | {"TMPDIR": str(folder)}
         user = ["--user=root"] if os.geteuid() == 0 else []
         install = [BINARIES["mariadb-install-db"], "--no-defaults", *user, f"--datadir={self.data}", "--skip-test-db"]
         subprocess.run(
-            [*install, "--auth-root-authentication-method=normal"], check=True, capture_output=True, timeout=60
+            [*install, "--auth-root-authentication-method=normal"],
+            env=own,
+            check=True,
+            capture_output=True,
+            timeout=120,
         )
         serve = [BINARIES["mariadbd"], "--no-defaults", *user, f"--datadir={self.data}", "--skip-networking"]
         # A relative socket lies in the data folder, and is reached from there: full paths can be too long for a socket.
         options = ["--socket=sock", "--pid-file=pid", "--default-time-zone=+00:00", "--innodb-buffer-pool-size=16M"]
         self.log = folder / "log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*serve, *options], stdout=log, stderr=log)
+            self.process = subprocess.Popen([*serve, *options], env=own, stdout=log, stderr=log)
 
     def wait(self) -> None:
         deadline = time.monotonic() + 120
