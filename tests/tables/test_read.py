@@ -77,6 +77,8 @@ def test_a_text_says_the_same_in_every_dialect_and_encoding(path, how, table, en
 def test_a_text_says_the_same_as_spreadsheets_on_windows_save_it(path, how, table):
     content = TEXTS[how](table).encode("cp1252")
     assume(content.isascii() or not is_utf8(content))
+    # Where lines end as on an old Mac the byte of the euro may be one of its letters with an accent: nobody can tell.
+    assume("old Mac" not in how or "€" not in content.decode("cp1252"))
     check(path, table, content)
 
 
