@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.bands import Band
+from annotator.preprocess.quantities import MAX_AGE_DAYS
 
 JD_MINUS_MJD = 2400000.5
 TAI_MINUS_UTC_DAYS = 37 / 86400
@@ -27,6 +28,8 @@ _SENTINELS = frozenset((-99.0, -999.0, -9999.0))
 _POSITIVE = frozenset(("t", "true", "1", "+", "+1", "p", "pos", "positive", "y", "yes"))
 _NEGATIVE = frozenset(("f", "false", "0", "-", "-1", "n", "neg", "negative", "no"))
 _NUMBER_KINDS = frozenset((float, type(None)))
+_MOST_NAMED = 4
+"""Names of a record without an object id that are told."""
 _MOST_SHOWN = 40
 """Characters of a value that is named."""
 
@@ -168,6 +171,39 @@ class BandSpellings:
             return None
         text = "".join(filter(str.isalnum, value.lower()))
         return self._of_text.get(text) or self._of_number.get(number(value))
+
+
+def physical_extras(
+    values: Mapping[str, float],
+    ranges: Iterable[tuple[str, str, float, float]],
+    first_days: float | None,
+    last_days: float | None,
+) -> dict[str, float]:
+    """Return a record's further physical values; the age is a difference of two dates, which themselves go nowhere.
+
+    Parameters
+    ----------
+    values
+        By Lasair's columns.
+    ranges
+        Of each value its name, its column, and between what it is physical.
+    first_days, last_days
+        Dates on one scale, None where they are not known.
+    """
+    extras = {
+        name: value
+        for name, column, low, high in ranges
+        if (value := within(values.get(column), low, high)) is not None
+    }
+    if first_days is not None and last_days is not None and last_days >= first_days:
+        extras["age_days"] = min(last_days - first_days, MAX_AGE_DAYS)
+    return extras
+
+
+def nothing_but(names: Sequence[object]) -> str:
+    """Say what a record has that has no object id."""
+    told = ", ".join(map(shown, names[:_MOST_NAMED]))
+    return f"nothing, only {told}{' and more' if len(names) > _MOST_NAMED else ''}" if names else "nothing"
 
 
 def shown(value: object) -> str:

@@ -1,12 +1,10 @@
 """Lasair-LSST: rows of a query or a stream, object answers and Rubin's alerts, as transients."""
 
-import itertools
 import math
 from collections.abc import Mapping
 
 from annotator.errors import MissingModalityError, RecordError, SolarSystemObjectError
 from annotator.preprocess.features import physical_features
-from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.detections import is_elsewhere
 from annotator.surveys.history import history
 from annotator.surveys.lsst.columns import FEATURE_NAMES, FEATURES
@@ -20,14 +18,13 @@ from annotator.surveys.values import (
     count,
     is_absent,
     julian_date,
+    nothing_but,
     number,
+    physical_extras,
     shown,
     within,
 )
 from annotator.transient import History, LightCurve, Modality, Transient
-
-MAX_NAMED = 4
-"""Names of a record without an object id that are told."""
 
 
 def parse(record: object, latest_mjd: float = math.inf) -> Transient:
@@ -112,18 +109,12 @@ def _object_id(record: Mapping[str, object], shape: Shape) -> str:
         return found
     if shape.ids and all(is_absent(value) or number(value) == 0 for value in shape.ids):
         raise SolarSystemObjectError(f"{ID} is 0 or null, as in an alert of a solar-system object")
-    found = _kind(shape.ids[0]) if shape.ids else _none_among(record)
+    found = _kind(shape.ids[0]) if shape.ids else nothing_but(list(record))
     raise RecordError(f"expected {ID} to be a whole number between 0 and 2**63, found {found}")
 
 
 def _kind(value: object) -> str:
     return {dict: "a mapping", list: "a list", type(None): "null"}.get(type(value), shown(value))
-
-
-def _none_among(record: Mapping[str, object]) -> str:
-    """Say what a record has that has no object id."""
-    names = [shown(name) for name in itertools.islice(record, MAX_NAMED)]
-    return f"nothing, only {', '.join(names)}{' and more' if len(record) > MAX_NAMED else ''}" if names else "nothing"
 
 
 def _numbers(columns: Mapping[str, object]) -> tuple[dict[str, float], list[str]]:
@@ -186,14 +177,7 @@ def _position(values: Mapping[str, float], table: SourceTable | None) -> tuple[f
 def _extras(
     values: Mapping[str, float], table: SourceTable | None, first_mjd: float | None, last_mjd: float | None
 ) -> dict[str, float]:
-    """Return further physical values; the age is a difference of two dates, which themselves go nowhere."""
-    extras = {
-        name: value
-        for name, column, low, high in _EXTRAS
-        if (value := within(values.get(column), low, high)) is not None
-    }
-    if first_mjd is not None and last_mjd is not None and last_mjd >= first_mjd:
-        extras["age_days"] = min(last_mjd - first_mjd, MAX_AGE_DAYS)
+    extras = physical_extras(values, _EXTRAS, first_mjd, last_mjd)
     if table is not None:
         return extras | reliability(table)
     latest = within(values.get("latestR"), 0.0, 1.0)

@@ -1,6 +1,5 @@
 """Lasair-ZTF: rows of a query or a stream, object answers and alerts, as :class:`~annotator.transient.Transient`."""
 
-import itertools
 import math
 from collections.abc import Mapping
 
@@ -9,11 +8,21 @@ from msgspec.structs import asdict
 
 from annotator.errors import MissingModalityError, RecordError, SolarSystemObjectError
 from annotator.preprocess.features import physical_features
-from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.detections import is_elsewhere
 from annotator.surveys.json_values import JsonObject
 from annotator.surveys.packet_stamps import STAMPS
-from annotator.surveys.values import JD_MINUS_MJD, JD_RANGE, count, is_absent, julian_date, number, shown, within
+from annotator.surveys.values import (
+    JD_MINUS_MJD,
+    JD_RANGE,
+    count,
+    is_absent,
+    julian_date,
+    nothing_but,
+    number,
+    physical_extras,
+    shown,
+    within,
+)
 from annotator.surveys.ztf.candidates import read_candidates
 from annotator.surveys.ztf.columns import (
     FEATURE_NAMES,
@@ -33,8 +42,6 @@ from annotator.transient import Modality, Transient
 SENTINEL = -999.0
 """What ZTF and AHA's databank write for "unknown"."""
 
-MAX_NAMED = 4
-"""Names of a record without an object id that are told."""
 
 PIXEL_ARCSEC = 1.012
 """Side of a pixel of the stamps (Masci et al. 2019)."""
@@ -69,7 +76,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     given, record = record, _what_is_read(record) if isinstance(record, JsonObject) else record
     object_id = record.get("objectId")
     if not isinstance(object_id, str) or not (object_id := object_id.strip()):
-        found = _kind(object_id) if object_id else _none_among(given)
+        found = _kind(object_id) if object_id else nothing_but([name for name in given if name != "objectId"])
         raise RecordError(f"expected objectId to be a non-empty text, found {found}")
     wrong_parts = _wrong_parts(record)
     if isinstance(record.get("candidate"), Mapping):
@@ -197,17 +204,9 @@ _PARTS = (
 
 
 def _extras(values: Mapping[str, float]) -> dict[str, float]:
-    """Return further physical values; the age is a difference of two dates, which themselves go nowhere."""
-    extras = {
-        name: value
-        for name, column, low, high in _EXTRAS
-        if (value := within(values.get(column), low, high)) is not None
-    }
     first_jd = within(values.get("jdmin"), *JD_RANGE)
     last_jd = within(values.get("jd_g_minus_r", values.get("jdmax")), *JD_RANGE)
-    if first_jd is not None and last_jd is not None and last_jd >= first_jd:
-        extras["age_days"] = min(last_jd - first_jd, MAX_AGE_DAYS)
-    return extras
+    return physical_extras(values, _EXTRAS, first_jd, last_jd)
 
 
 _EXTRAS = (
@@ -273,12 +272,6 @@ def _columns(record: Mapping[str, object], computed: Mapping[str, object]) -> di
     if isinstance(sherlock, Mapping):
         columns = {name: sherlock.get(name) for name in _SHERLOCK} | columns
     return {name: record[name] for name in _NUMBERS if name in record} | dict(computed) | columns
-
-
-def _none_among(record: Mapping[str, object]) -> str:
-    """Say what a record has that has no object id."""
-    names = [shown(name) for name in itertools.islice((name for name in record if name != "objectId"), MAX_NAMED)]
-    return f"nothing, only {', '.join(names)}{' and more' if len(record) > MAX_NAMED else ''}" if names else "nothing"
 
 
 def _kind(value: object) -> str:
