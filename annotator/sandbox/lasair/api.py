@@ -1,6 +1,7 @@
 """The API of one Lasair, as all of them are: who may call, how often, and what becomes of a call."""
 
 import contextlib
+import dataclasses
 import functools
 import hmac
 import sqlite3
@@ -15,6 +16,7 @@ from annotator.errors import RejectedError
 from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.lasair.forms import Field, read_form
 from annotator.sandbox.lasair.wire import NOT_FOUND, SERVER_ERROR, Answer, Request
+from annotator.sandbox.sky.coordinates import separation_arcsec
 
 Level = Literal["dummy", "user", "power"]
 
@@ -25,6 +27,7 @@ MAX_ROWS: Mapping[Level, int] = MappingProxyType({"dummy": 1000, "user": 10_000,
 """Rows that one query returns at most."""
 
 _COUNTED_PER_CALL = 2
+_MAX_CONE_ARCSEC = 1000.0
 _THROTTLED = "Request limit exceeded. Either wait an hour, or see API documentation to increase your limits."
 
 
@@ -157,6 +160,28 @@ class Api:
             return Answer(400, problems)
         form["limit"] = min(form["limit"], MAX_ROWS[account.level])
         return Answer(200, self._database.query(**form))
+
+    def _near(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> list[dict[str, object]]:
+        """Return the objects around a place, the nearest first; raise RejectedError where the radius is too large."""
+        if radius_arcsec > _MAX_CONE_ARCSEC:
+            raise RejectedError("Max radius is 1000 arcsec.")
+        near = sorted(
+            (distance, name)
+            for name, ra, dec in self._database.positions()
+            if (distance := separation_arcsec(ra_deg, dec_deg, ra, dec)) <= radius_arcsec
+        )
+        return [{"object": name, "separation": distance} for distance, name in near]
+
+    def _annotate_list(self, account: Account, request: Request) -> Answer:
+        """Take one by one; what stands before the first error stays taken."""
+        annotations = request.content.get("annotations") if isinstance(request.content, dict) else None
+        if not isinstance(annotations, list):
+            return Answer(400, {"annotations": ["This field is required."]})
+        for annotation in annotations:
+            answer = self._handlers["annotate"](account, dataclasses.replace(request, content=annotation))
+            if answer.status != 200:
+                return answer
+        return Answer(200, {"status": "success", "count": len(annotations)})
 
     def _may_annotate(self, account: Account, name: str) -> Topic:
         """Return a registered annotator that is this account's and awake; raise RejectedError else."""

@@ -1,6 +1,5 @@
 """What each endpoint of Lasair-ZTF's API answers, its faults included, as measured in 2026."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,9 +10,7 @@ from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.lasair.forms import FORMS, read_form
 from annotator.sandbox.lasair.schema import UNIX_EPOCH_JD
 from annotator.sandbox.lasair.wire import SERVER_ERROR, Answer, Request
-from annotator.sandbox.sky.coordinates import separation_arcsec
 
-_MAX_CONE_ARCSEC = 1000.0
 _NO_SHERLOCK = Answer(400, {"error": "This Lasair cluster does not have a Sherlock service"})
 _FAST_TOPIC = "ztf_annotations"
 
@@ -85,14 +82,7 @@ class Endpoints(Api):
         form, problems = read_form(FORMS["cone"], request)
         if problems:
             return Answer(400, problems)
-        if form["radius"] > _MAX_CONE_ARCSEC:
-            return Answer(400, {"error": "Max radius is 1000 arcsec."})
-        near = sorted(
-            (distance, name)
-            for name, ra, dec in self._database.positions()
-            if (distance := separation_arcsec(form["ra"], form["dec"], ra, dec)) <= form["radius"]
-        )
-        found = [{"object": name, "separation": distance} for distance, name in near]
+        found = self._near(form["ra"], form["dec"], form["radius"])
         nearest = found[0] if found else {}
         return Answer(200, {"nearest": nearest, "count": {"count": len(found)}}.get(form["requestType"], found))
 
@@ -106,14 +96,3 @@ class Endpoints(Api):
             message = {"objectId": annotation["objectId"], "annotator": annotation["topic"]}
             answer |= {"annotation_topic": _FAST_TOPIC, "message": message}
         return Answer(200, answer)
-
-    def _annotate_list(self, account: Account, request: Request) -> Answer:
-        """Store one by one; what stands before the first error stays stored."""
-        annotations = request.content.get("annotations") if isinstance(request.content, dict) else None
-        if not isinstance(annotations, list):
-            return Answer(400, {"annotations": ["This field is required."]})
-        for annotation in annotations:
-            answer = self._annotate(account, dataclasses.replace(request, content=annotation))
-            if answer.status != 200:
-                return answer
-        return Answer(200, {"status": "success", "count": len(annotations)})

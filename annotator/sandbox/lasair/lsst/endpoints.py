@@ -1,6 +1,5 @@
 """What each endpoint of Lasair for Rubin's API answers, its faults included, as measured in 2026."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -14,7 +13,6 @@ from annotator.sandbox.lasair.lsst.records import ObjectRecords
 from annotator.sandbox.lasair.lsst.schema import MJD_MINUS_JD
 from annotator.sandbox.lasair.schema import UNIX_EPOCH_JD
 from annotator.sandbox.lasair.wire import Answer, Request
-from annotator.sandbox.sky.coordinates import separation_arcsec
 
 LSST_FORMS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
     {
@@ -36,7 +34,6 @@ LSST_FORMS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
 
 FAST_TOPIC = "fast_annotations"
 
-_MAX_CONE_ARCSEC = 1000.0
 _NO_SUCH_OBJECT = Answer(404, {"detail": "Not found."})
 _NO_SHERLOCK = Answer(400, {"error": "This Lasair cluster does not have a Sherlock service"})
 _RANGES = (("ra", 0.0, 360.0), ("dec", -90.0, 90.0), ("radius", 0.0, float("inf")))
@@ -110,14 +107,7 @@ class LsstEndpoints(Api):
         }
         if problems:
             return Answer(400, problems)
-        if form["radius"] > _MAX_CONE_ARCSEC:
-            return Answer(400, {"error": "Max radius is 1000 arcsec."})
-        near = sorted(
-            (distance, object_id)
-            for object_id, ra, dec in self._database.positions()
-            if (distance := separation_arcsec(form["ra"], form["dec"], ra, dec)) <= form["radius"]
-        )
-        found = [{"object": object_id, "separation": distance} for distance, object_id in near]
+        found = self._near(form["ra"], form["dec"], form["radius"])
         match form["requestType"]:
             case "nearest":
                 return Answer(200, {"nearest": found[0]} if found else {})
@@ -136,14 +126,3 @@ class LsstEndpoints(Api):
         self._queue.put({name: str(value) for name, value in annotation.items()})
         message = {"diaObjectId": annotation["objectId"], "annotator": annotation["topic"]}
         return Answer(200, {"status": "success", "annotation_topic": FAST_TOPIC, "message": message})
-
-    def _annotate_list(self, account: Account, request: Request) -> Answer:
-        """Take one by one; what stands before the first error is in the queue already."""
-        annotations = request.content.get("annotations") if isinstance(request.content, dict) else None
-        if not isinstance(annotations, list):
-            return Answer(400, {"annotations": ["This field is required."]})
-        for annotation in annotations:
-            answer = self._annotate(account, dataclasses.replace(request, content=annotation))
-            if answer.status != 200:
-                return answer
-        return Answer(200, {"status": "success", "count": len(annotations)})
