@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from annotator.preprocess.evolution import EVOLUTION_NAMES
 from training.evolution.states import States
+from training.exotic.fit import booster_parameters
 from training.exotic.forest import Forest
 from training.export.rows import sum_of_rows
 
@@ -177,21 +178,7 @@ def _booster(states: States, settings: Settings, number: int):
     sizes = np.where(states.is_exotic, states.is_exotic.sum(), (~states.is_exotic).sum())
     weights = shares / sizes * len(states) / settings.n_epochs  # of all states of an object together 1 on average
     data = xgboost.DMatrix(with_hidden(states.values, hidden), states.is_exotic, weight=weights, nthread=1)
-    parameters = {
-        "objective": "binary:logistic",
-        "base_score": 0.5,
-        "tree_method": "hist",
-        "max_bin": 64,
-        "max_depth": settings.max_depth,
-        "eta": settings.learning_rate,
-        "min_child_weight": settings.min_child_weight,
-        "subsample": settings.row_share,
-        "colsample_bytree": settings.column_share,
-        "lambda": settings.l2,
-        "seed": settings.seed * 1000 + number,
-        "nthread": 1,  # a sum over threads depends on how many there are
-    }
-    return xgboost.train(parameters, data, settings.n_trees)
+    return xgboost.train(booster_parameters(settings, number), data, settings.n_trees)
 
 
 def log_odds_of(model: EvolutionHead, values: NDArray[np.float32]) -> NDArray[np.float64]:

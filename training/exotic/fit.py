@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -121,7 +121,19 @@ def _booster(examples: Examples, settings: BoostingSettings, number: int, typica
     return xgboost.train(booster_parameters(settings, number), data, settings.n_trees)
 
 
-def booster_parameters(settings: BoostingSettings, number: int) -> dict[str, object]:
+class TreeSettings(Protocol):
+    """What trees are grown by, of whichever head: :class:`BoostingSettings` has the meanings."""
+
+    max_depth: int
+    learning_rate: float
+    min_child_weight: float
+    row_share: float
+    column_share: float
+    l2: float
+    seed: int
+
+
+def booster_parameters(settings: TreeSettings, number: int) -> dict[str, object]:
     """Return what XGBoost grows the trees of one of the boosters by."""
     return {
         "objective": "binary:logistic",
