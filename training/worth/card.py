@@ -26,7 +26,7 @@ _MEANINGS = {
 
 def worth_card(manifest: WorthManifest) -> str:
     """Write the card, in Markdown."""
-    return joined(_what(manifest), _first_places(manifest), _reliability(manifest), _limits(manifest))
+    return joined(_what(manifest), _first_places(manifest), _reliability(manifest), LIMITS)
 
 
 def _what(manifest: WorthManifest) -> str:
@@ -120,8 +120,7 @@ def _reliability(manifest: WorthManifest) -> str:
     return "\n".join(lines)
 
 
-def _limits(manifest: WorthManifest) -> str:
-    return """
+LIMITS = """
 ## Limits
 
 The nights are simulated, and their exotics easier than real ones; the databank is what people chose to classify, and

@@ -22,9 +22,6 @@ LITE_SOURCE = ("diaSourceId", "midpointMjdTai", "band", "psfFlux", "psfFluxErr",
 LITE_FORCED = ("midpointMjdTai", "band", "psfFlux", "psfFluxErr")
 """What is left of the lists where somebody asks for less."""
 
-MIN_SIDE_PIXELS = 30
-"""Of a cutout: its side is the larger one of this and `bboxSize`."""
-
 _FLAGS = (
     "centroid_flag", "apFlux_flag", "apFlux_flag_apertureTruncated", "psfFlux_flag", "psfFlux_flag_edge",
     "psfFlux_flag_noGoodPixels", "trail_flag_edge", "forced_PsfFlux_flag", "forced_PsfFlux_flag_edge",

@@ -55,7 +55,7 @@ def draw(rng: np.random.Generator, kind: str) -> Evolution:
         case "asteroid":
             return _asteroid(rng)
         case "bogus":
-            return _nothing(rng)
+            return _nothing()
     return _explosion(rng, kind)
 
 
@@ -150,7 +150,7 @@ def _asteroid(rng: np.random.Generator) -> Evolution:
     return Evolution(flux, 0.0, 0.0, 0.0)
 
 
-def _nothing(rng: np.random.Generator) -> Evolution:
+def _nothing() -> Evolution:
     """Draw no light at all: what is measured there is left by a subtraction."""
     return Evolution(lambda days, wavelength_nm: np.zeros(len(days)), 0.0, 0.0, 0.0)
 

@@ -85,7 +85,7 @@ def observe(rng: np.random.Generator, visits: Visits, evolution: Evolution, kind
     if kind == "asteroid":
         flux[:-1] = 0.0  # it has come from elsewhere, and will be elsewhere
     if kind == "bogus":
-        flux = _residuals(rng, n, template)
+        flux = _residuals(rng, n)
     sky = to_njy(depth) / DETECTION_SNR
     error = np.sqrt(sky**2 + 0.006 * sky * np.maximum(template + np.abs(flux), 0.0) ** 0.9)
     night = visits.night
@@ -130,7 +130,7 @@ def _host(rng: np.random.Generator, kind: str) -> float:
     return float(to_njy(rng.uniform(19.8, 24.5)))
 
 
-def _residuals(rng: np.random.Generator, n: int, template: NDArray[np.float64]) -> NDArray[np.float64]:
+def _residuals(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     """Draw what subtractions leave: mostly nothing, sometimes light of either sign."""
     size = to_njy(rng.normal(22.3, 0.6, n))
     return rng.choice((0.0, 1.0, -1.0), p=(0.7, 0.18, 0.12), size=n) * size

@@ -57,7 +57,7 @@ def simulate(simulated: RubinObject, i: int, side: int, seed: int) -> dict[str, 
     sources = simulated.observed.sources
     band, flux, error = str(sources.band[i]), float(sources.flux_njy[i]), float(sources.error_njy[i])
     static_njy = float(sources.template_njy[i])
-    scene = _Scene.draw(of_object, simulated, side)
+    scene = _Scene.draw(of_object, simulated)
     seeing = seeing_arcsec(band, simulated.source_ids[i]), _SEEING_ARCSEC[band] * 0.95
     # The image of a difference is made with the science image's seeing: the template is brought to it.
     still = [scene.render(static_njy, fwhm_arcsec, side) for fwhm_arcsec in seeing]
@@ -95,7 +95,7 @@ class _Scene:
     """``(n, 3)``: pixels right and up, and nJy, of what has nothing to do with the object."""
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, simulated: RubinObject, side: int) -> "_Scene":
+    def draw(cls, rng: np.random.Generator, simulated: RubinObject) -> "_Scene":
         host = simulated.sherlock or {}
         at = [float(host.get(f"{way}SeparationArcsec") or rng.normal(0.0, 0.7)) for way in ("east", "north")]
         field_side = 100  # more than any stamp's, so that a larger stamp shows the same sky
