@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -413,6 +414,7 @@ def test_a_broker_that_falls_silent_stops_neither_the_pass_nor_the_process_for_e
     batches = reader.read()
     seen = numbers([next(batches), next(batches)])  # and the rest has arrived
     process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # a signal that was sent need not have been heard yet
     began_at = time.monotonic()
     with no_answer_is_waited_for():
         seen += numbers(batches)
