@@ -16,6 +16,7 @@
     ├── GeneralFaultError         nearly all of many failed alike: the fault is not theirs, none is refused
     ├── LedgerError               the ledger cannot be opened, or is of another version
     │   ├── LedgerBusyError       another pass holds the ledger
+    │   ├── JudgedMeanwhileError  somebody else has judged the object since the page was made that is judged by
     │   ├── LedgerValueError      a value that the database has no place for
     │   └── LedgerMissingError    there is no ledger, or an empty one, where one is expected
     ├── LasairApiError            Lasair's answer was not a success
@@ -83,6 +84,10 @@ class LedgerError(AhaError):
 
 class LedgerBusyError(LedgerError):
     """Another pass holds the ledger."""
+
+
+class JudgedMeanwhileError(LedgerError):
+    """Somebody else has judged the object since the page was made that one judges by; the message says who and how."""
 
 
 class LedgerValueError(LedgerError):

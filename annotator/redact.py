@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 HIDDEN = "(hidden)"
 MIN_CHARACTERS = 6
 """A shorter secret is not looked for: it stands in ordinary words as well."""
-SECRETS = ("LASAIR_TOKEN", "AHA_LEDGER_PASSWORD", "AHA_WEBHOOK_URL", "AHA_INSPECT_PASSWORD")
+SECRETS = ("LASAIR_TOKEN", "AHA_LEDGER_PASSWORD", "AHA_WEBHOOK_URL")
 """The environment variables that hold one."""
 
 

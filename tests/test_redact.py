@@ -15,7 +15,6 @@ from annotator import config, ledger_address
 from annotator.cli import main
 from annotator.redact import HIDDEN, MIN_CHARACTERS, SECRETS, RedactingFilter, Redactor, redactor_of
 from annotator.report import digest
-from annotator.report.inspect import access
 from annotator.sandbox import Account, Sandbox, Topic, simulate_night
 from tests.conftest import copy_features_model, write_config
 
@@ -27,7 +26,6 @@ def test_every_secret_that_the_program_reads_is_known():
         config.TOKEN_VARIABLE,
         ledger_address.PASSWORD_VARIABLE,
         digest.WEBHOOK_VARIABLE,
-        access.PASSWORD_VARIABLE,
     }
 
 

@@ -50,15 +50,21 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         _inspect,
         help="serve the ranked night with buttons to judge it by",
         description="Serve the pages of the ranked night with buttons; verdicts go into the ledger, and the next pass "
-        "applies them. A page that is loaded again shows what a pass has brought since. On another address than this "
-        "machine's own the environment variable AHA_INSPECT_PASSWORD must hold a password; who logs in says by the "
-        "user name who judges. The password and what is sent are not encrypted: reach the page through an ssh tunnel "
-        "(ssh -L 8765:localhost:8765 HOST) or a proxy with TLS.",
+        "applies them. A page that is loaded again shows what a pass has brought since. The printed address opens the "
+        "page once, for one browser; the next is printed then. In a group --people names who may judge, each with "
+        "a secret of their own, which the browser asks for; on another address than this machine's own it must be "
+        "given. Secrets and what is sent are not encrypted: reach the page through an ssh tunnel (ssh -L "
+        "8765:localhost:8765 HOST) or a proxy with TLS.",
     )
     add_night(command)
     command.add_argument("--host", default="localhost", help="address to serve on (%(default)s)")
     command.add_argument("--port", type=port, default=8765, help="0: any that is free (%(default)s)")
-    command.add_argument("--person", metavar="NAME", help="who judges (default: your user name on this machine)")
+    who = command.add_mutually_exclusive_group()
+    who.add_argument("--person", metavar="NAME", help="who judges (default: your user name on this machine)")
+    who.add_argument("--people", type=Path, metavar="FILE", help="who may judge, each with a secret of their own")
+    command.add_argument(
+        "--add", metavar="NAME", help="add a person to the file of --people, print their new secret, and serve nothing"
+    )
     command.add_argument(
         "--allowed-host",
         action="append",
@@ -126,16 +132,19 @@ def _inspect(options: argparse.Namespace) -> int:
     import time
 
     from annotator.models.known import load_known
-    from annotator.report.inspect.access import check_person, password_for
     from annotator.report.inspect.app import make_app
+    from annotator.report.inspect.doors import Alone, Group
     from annotator.report.inspect.night_at_hand import NightAtHand
+    from annotator.report.inspect.people import add_person, read_people
     from annotator.report.inspect.serve import serve
     from annotator.report.read import read_night
 
-    password = password_for(options.host, os.environ)
-    person = options.person or getpass.getuser()
-    if password is None:
-        check_person(person)
+    if options.add is not None:
+        if options.people is None:
+            raise ConfigError("--add adds a person to a file: name it by --people FILE")
+        print(add_person(options.people, options.add))
+        return EXIT_OK
+    door = Group(read_people(options.people)) if options.people else Alone(options.person or getpass.getuser())
     config, models = configured(options, needs_token=False)
     night = NightAtHand(
         lambda: read_night(config, models, time.time(), options.night, options.most),
@@ -145,8 +154,7 @@ def _inspect(options: argparse.Namespace) -> int:
     app = make_app(
         night,
         config.ledger,
-        person=person,
-        password=password,
+        door=door,
         allowed_hosts=[options.host, *options.allowed_host],
         in_file=_in_file(config).verdicts,
     )

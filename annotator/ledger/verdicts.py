@@ -1,11 +1,12 @@
 """What people said of objects, as the ledger keeps it."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Row, insert, select, update
 
+from annotator.errors import JudgedMeanwhileError
 from annotator.ledger.store.database import Database
 from annotator.ledger.store.schema import verdicts
 from annotator.verdicts import Verdict, latest
@@ -31,21 +32,45 @@ def _said(verdict: Verdict) -> tuple[str, str, str]:
     return verdict.person, verdict.verdict, verdict.note
 
 
+def _refuse_unseen(kept: Sequence[KeptVerdict], person: str, seen: int | None) -> None:
+    unseen = [item.verdict for item in kept if seen is not None and item.verdict_id > seen]
+    others = [item for item in unseen if item.person != person]
+    if others:
+        raise JudgedMeanwhileError(
+            "; ".join(f"{item.person} said {item.verdict}, {item.when:%Y-%m-%d %H:%M} UTC" for item in others)
+        )
+
+
 class Verdicts:
     """What people said."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, verdict: Verdict, in_file: Iterable[Verdict] = ()) -> int:
+    def add(self, verdict: Verdict, in_file: Iterable[Verdict] = (), seen: int | None = None) -> int:
         """Keep a verdict; return its number.
 
         Who repeats what holds already, word for word, adds nothing: a form that is sent twice is one verdict. Where one
         of the configured file holds, nothing in here is repeated.
+
+        Parameters
+        ----------
+        verdict
+            What is kept.
+        in_file
+            Those of the configured file.
+        seen
+            The number of the newest verdict that the person knew of; None where that does not matter.
+
+        Raises
+        ------
+        JudgedMeanwhileError
+            If somebody else has said something of the object since; nothing is kept.
         """
         with self._database.transaction():
             self._database.exclude_writers(verdicts)
             kept = [item for item in self.of_object(verdict.object_id) if item.undone_at is None]
+            _refuse_unseen(kept, verdict.person, seen)
             said = [*in_file, *(item.verdict for item in kept)]
             holds = latest(said, verdict.when.timestamp()).get(verdict.object_id)
             for item in kept:

@@ -16,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from annotator.ledger import Ledger
 from annotator.report.inspect.app import make_app
+from annotator.report.inspect.doors import Alone
 from annotator.report.inspect.night_at_hand import NightAtHand
 from annotator.verdicts import Verdict
 from tests.report.inspection import answering, begun_ledger
@@ -35,6 +36,7 @@ class Site:
     object_ids: list[str]
     """In the order of rank."""
     ledger_path: Path
+    door: Alone
 
     def page_of(self, number: int) -> str:
         return f"{self.url}/objects/{self.object_ids[number]}.html"
@@ -47,11 +49,20 @@ class Site:
 @pytest.fixture
 def site(tmp_path, browser: "Browser") -> Iterator[Site]:
     night, ledger_path = make_night(5), begun_ledger(tmp_path / "ledger.sqlite")
-    app = make_app(NightAtHand(lambda: night, models(), None), ledger_path, "Ada <b>Ångström</b>")
+    door = Alone("Ada <b>Ångström</b>")
+    app = make_app(NightAtHand(lambda: night, models(), None), ledger_path, door)
     with answering(app) as url:
-        yield Site(url, [item.object_id for item in night.candidates], ledger_path)
+        yield Site(url, [item.object_id for item in night.candidates], ledger_path, door)
         for context in browser.contexts:  # pages go before their server: what they still load is no failure
             context.close()
+
+
+@pytest.fixture
+def page(page: "Page", site: Site) -> "Page":
+    """A page that has come in by the address that was printed."""
+    page.goto(f"{site.url}{site.door.address}")
+    assert page.url == f"{site.url}/index.html"
+    return page
 
 
 def test_a_click_on_a_button_judges_with_the_note_and_shows_the_next_object(page: "Page", site):
@@ -137,19 +148,27 @@ def test_a_note_with_a_script_is_shown_as_text(page: "Page", site):
     assert page.locator("#night tbody td.verdict small").inner_text() == "Ada <b>Ångström</b>"
 
 
-def test_a_page_from_before_a_restart_comes_back_with_the_note(browser: "Browser", site):
-    page = browser.new_page()  # one that may report an error: the first answer is one
+def test_a_verdict_on_what_somebody_has_just_judged_comes_back_with_the_note(browser: "Browser", site):
+    page = browser.new_page()  # one that may report an error: two answers are one
+    page.goto(f"{site.url}{site.door.address}")
     page.goto(site.page_of(0))
-    page.context.clear_cookies()
+    with Ledger(site.ledger_path) as ledger:
+        ledger.verdicts.add(Verdict(site.object_ids[0], "artefact", "Grace", datetime.datetime.now(datetime.UTC)))
     page.get_by_label("Note").fill("a long thought")
     page.get_by_role("button", name="Regular").click()
-    page.wait_for_selector("text=Nothing was kept")
-    assert page.get_by_label("Note").input_value() == "a long thought" and site.kept() == []
+    page.wait_for_selector("text=Grace said artefact")
+    assert page.get_by_label("Note").input_value() == "a long thought"
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     page.get_by_role("button", name="Regular").click()
     page.wait_for_url(f"{site.page_of(1)}?judged=*")
-    assert [item.note for item in site.kept()] == ["a long thought"]
+    assert [item.note for item in site.kept()] == ["", "a long thought"]
+    page.goto(site.page_of(0))
+    page.context.clear_cookies()  # as after a restart
+    page.get_by_label("Note").fill("another thought")
+    page.get_by_role("button", name="Regular").click()
+    page.wait_for_selector("text=Your note, which was not kept: another thought")
+    assert len(site.kept()) == 2
     page.close()
 
 

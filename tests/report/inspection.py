@@ -2,16 +2,22 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+import requests
 from flask import Flask
+from flask.testing import FlaskClient
 from waitress import wasyncore
 
 from annotator.ledger import Ledger
 from annotator.models import ModelSet
+from annotator.report.inspect.app import DOOR
+from annotator.report.inspect.doors import Group
 from annotator.report.inspect.night_at_hand import NightAtHand
+from annotator.report.inspect.people import add_person, read_people
 from annotator.report.inspect.serve import listen
 from annotator.report.night import Candidate, Night, NightSummary
 
@@ -74,10 +80,24 @@ def begun_ledger(path: Path) -> Path:
     return path
 
 
+def group_of(path: Path, *names: str) -> tuple[Group, dict[str, str]]:
+    """Make a file of people; gives their door, and each one's secret."""
+    secrets = {name: add_person(path, name) for name in names}
+    return Group(read_people(path)), secrets
+
+
+def come_in(app: Flask, url: str = "") -> FlaskClient | requests.Session:
+    """Open the page by the address that the server prints; with a URL over HTTP."""
+    client = requests.Session() if url else app.test_client()
+    answer = client.get(url + app.extensions[DOOR].address, **({"allow_redirects": False} if url else {}))
+    assert answer.status_code == 303
+    return client
+
+
 @contextlib.contextmanager
-def answering(app: Flask, host: str = "127.0.0.1") -> Iterator[str]:
+def answering(app: Flask, host: str = "127.0.0.1", clock: Callable[[], float] = time.monotonic) -> Iterator[str]:
     """Run the real server on a free port; gives its address."""
-    server = listen(app, host, 0)
+    server = listen(app, host, 0, clock)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

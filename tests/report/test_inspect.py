@@ -1,10 +1,12 @@
 """The inspection page: what is kept, what is shown, and what is refused; also by the real server over HTTP."""
 
 import base64
+import contextlib
 import datetime
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,20 +18,22 @@ import requests
 
 pytest.importorskip("flask_wtf", reason="no Flask-WTF: these tests run where lasair-aha[report] is installed")
 
+from annotator.cli import main
 from annotator.errors import ConfigError, LedgerError
 from annotator.ledger import Ledger
 from annotator.report.inspect import app as inspection
-from annotator.report.inspect.access import MAX_WRONG, WRONG_WITHIN_S, password_for
-from annotator.report.inspect.app import make_app
+from annotator.report.inspect.app import DOOR, make_app
+from annotator.report.inspect.connections import IDLE_S, PER_ADDRESS
+from annotator.report.inspect.doors import Alone
 from annotator.report.inspect.night_at_hand import NightAtHand
+from annotator.report.inspect.people import add_person, read_people
 from annotator.report.inspect.serve import listen
 from annotator.report.pages.render import page_name
 from annotator.verdicts import Verdict, latest, read_verdicts
-from tests.report.inspection import answering, at_hand, begun_ledger, small_night
+from tests.report.inspection import answering, at_hand, begun_ledger, come_in, group_of, small_night
 from tests.report.report_nights import make_night, models
 
 FIRST, SECOND, LAST = "ZTF99aaaaaaa", "ZTF99aaaaaab", "ZTF99aaaaaac"
-PASSWORD = "dark matter halo"
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}"
 NOW = datetime.datetime(2026, 11, 24, 9, 30, tzinfo=datetime.UTC)
 
@@ -37,18 +41,26 @@ NOW = datetime.datetime(2026, 11, 24, 9, 30, tzinfo=datetime.UTC)
 class Site:
     """An application and where it keeps things."""
 
-    def __init__(self, folder, **options):
+    def __init__(self, folder, person="Ada Ångström", **options):
         self.ledger_path = begun_ledger(folder / "ledger.sqlite")
         self.night = small_night([FIRST, SECOND, LAST])
         self.seconds = 0.0
-        values = {"person": "Ada Ångström", "clock": self.clock} | options
+        values = {"door": Alone(person), "clock": self.clock} | options
         self.app = make_app(at_hand(lambda: self.night), self.ledger_path, **values)
 
     def clock(self) -> float:
         self.seconds += 1.0
         return NOW.timestamp() + self.seconds
 
+    @property
+    def door(self):
+        return self.app.extensions[DOOR]
+
     def client(self):
+        """Return a browser that has come in, where that is done by a key."""
+        return come_in(self.app) if isinstance(self.door, Alone) else self.stranger()
+
+    def stranger(self):
         return self.app.test_client()
 
     def kept(self) -> list[Verdict]:
@@ -68,16 +80,20 @@ def token_in(page: str) -> str:
 def post(client, path, object_id=FIRST, headers=None, **fields):
     """Send the form of an object's page, as a browser does."""
     page = client.get(f"/objects/{object_id}.html", headers=headers).text
-    form = {"csrf_token": token_in(page), "object_id": object_id} | fields
+    form = {"csrf_token": token_in(page), "object_id": object_id, "seen": seen_in(page)} | fields
     return client.post(path, data=form, headers=headers)
+
+
+def seen_in(page: str) -> str:
+    return re.search(r'name="seen" value="(\d+)"', page)[1]
 
 
 def judge(client, verdict="regular", object_id=FIRST, **fields):
     return post(client, "/verdict", object_id, verdict=verdict, **fields)
 
 
-def basic(name: str, password: str = PASSWORD) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+def basic(name: str, secret: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()}
 
 
 # --- what is kept and shown
@@ -229,7 +245,7 @@ def test_the_export_holds_the_verdicts_of_ledger_and_file_as_they_are_read_again
 
 def test_an_object_whose_name_no_verdict_could_carry_has_a_page_without_a_form(tmp_path):
     hostile = small_night([FIRST, "<b>"])
-    client = make_app(at_hand(lambda: hostile), begun_ledger(tmp_path / "ledger.sqlite"), "Ada").test_client()
+    client = come_in(make_app(at_hand(lambda: hostile), begun_ledger(tmp_path / "ledger.sqlite"), Alone("Ada")))
     name = page_name("<b>")
     page = client.get(f"/objects/{name}").text
     assert "<h1>&lt;b&gt;</h1>" in page and "verdict-bar" not in page
@@ -262,7 +278,7 @@ def test_a_pass_that_came_after_the_server_was_started_is_shown_when_a_page_is_l
 
 def test_a_night_is_read_once_for_many_pages_and_once_for_a_pass(tmp_path):
     site, n_read = Site(tmp_path), []
-    client = make_app(at_hand(lambda: n_read.append(1) or site.night), site.ledger_path, "Ada").test_client()
+    client = come_in(make_app(at_hand(lambda: n_read.append(1) or site.night), site.ledger_path, Alone("Ada")))
     for count in (1, 2):
         for path in ("/index.html", f"/objects/{FIRST}.html", f"/images/{FIRST}_stamps.png", "/index.html"):
             client.get(path)
@@ -275,8 +291,8 @@ def test_pictures_are_drawn_when_they_are_asked_for_and_not_sent_twice(tmp_path)
     drawn = [item for item in night.candidates if item.transient and item.transient.triplet]
     there = next(item for item in drawn if item.transient.light_curve is not None)
     bare = next(item for item in night.candidates if item.transient is None)
-    app = make_app(NightAtHand(lambda: night, models(), None), begun_ledger(tmp_path / "ledger.sqlite"), "Ada")
-    client = app.test_client()
+    app = make_app(NightAtHand(lambda: night, models(), None), begun_ledger(tmp_path / "ledger.sqlite"), Alone("Ada"))
+    client = come_in(app)
     for kind, begins in (("lightcurve.svg", b"<svg"), ("thumbnail.png", b"\x89PNG"), ("stamps.png", b"\x89PNG")):
         answer = client.get(f"/images/{there.object_id}_{kind}")
         assert answer.status_code == 200 and answer.data.startswith(begins)
@@ -340,7 +356,10 @@ def test_objects_that_are_not_in_the_report_are_not_judged(site):
     "host", ["localhost", "localhost:8765", "LOCALHOST", "127.0.0.1:1", "[::1]:8765", "localhost."]
 )
 def test_it_answers_under_the_names_of_this_machine(site, host):
-    assert site.client().get("/index.html", headers={"Host": host}).status_code == 200
+    client = site.stranger()
+    for path in (site.door.address, "/index.html"):
+        assert client.get(path, headers={"Host": host}).status_code in (200, 303)
+    assert "3 objects" in client.get("/index.html", headers={"Host": host}).text
 
 
 @pytest.mark.parametrize(
@@ -356,8 +375,8 @@ def test_it_does_not_answer_under_other_names(site, host):
 
 def test_other_names_can_be_allowed(tmp_path):
     client = Site(tmp_path, allowed_hosts=["AHA.example.org", "2001:db8::1", "0.0.0.0"]).client()
-    for host, code in [("aha.example.org:8765", 200), ("[2001:db8::1]", 200), ("0.0.0.0", 400), ("example.org", 400)]:
-        assert client.get("/index.html", headers={"Host": host}).status_code == code
+    for host, code in [("aha.example.org:8765", 403), ("[2001:db8::1]", 403), ("0.0.0.0", 400), ("example.org", 400)]:
+        assert client.get("/index.html", headers={"Host": host}).status_code == code  # whose cookie is another's
     with pytest.raises(ConfigError, match="without scheme and port; found 'https:"):
         Site(tmp_path, allowed_hosts=["https://example.org"])
 
@@ -405,7 +424,7 @@ def test_a_form_from_elsewhere_is_refused_even_with_the_right_token(site, header
         {"Origin": "http://localhost"},
         {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"},
         {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
-        {"Origin": "https://localhost:8443", "Host": "localhost:8443"},  # through a reverse proxy
+        {"Origin": "https://localhost:8443", "Host": "localhost:8443"},  # through a reverse proxy; cookies know no port
     ],
 )
 def test_a_form_from_here_is_taken(site, headers):
@@ -416,12 +435,10 @@ def test_a_form_from_here_is_taken(site, headers):
 
 
 def test_the_session_is_out_of_reach_for_scripts_and_other_sites(site):
-    cookie = site.client().get(f"/objects/{FIRST}.html").headers["Set-Cookie"]
+    other = Site(site.ledger_path.parent)
+    cookie, of_other = (it.stranger().get(it.door.address).headers["Set-Cookie"] for it in (site, other))
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
-    assert (
-        cookie.split("=")[0]
-        != Site(site.ledger_path.parent).client().get(f"/objects/{FIRST}.html").headers["Set-Cookie"].split("=")[0]
-    )  # two inspections on one machine keep theirs apart
+    assert cookie.split("=")[0] != of_other.split("=")[0]  # two inspections on one machine keep theirs apart
 
 
 def test_verdicts_are_not_given_by_following_a_link(site):
@@ -464,72 +481,240 @@ def test_a_form_that_is_far_too_large_is_refused(site):
     assert site.kept() == []
 
 
-# --- the password
+# --- alone, by the address that was printed
+
+REFUSED = "This page opens by the address that aha-annotator inspect printed last"
 
 
-def test_without_a_password_only_this_machine_is_served(site):
-    assert password_for("localhost", {}) is password_for("127.0.0.1", {}) is password_for("::1", {}) is None
-    assert password_for("127.0.0.1", {"AHA_INSPECT_PASSWORD": PASSWORD}) == PASSWORD
-    for host in ("0.0.0.0", "::", "192.168.1.7", "example.org", ""):
-        with pytest.raises(ConfigError, match="set the environment variable AHA_INSPECT_PASSWORD"):
-            password_for(host, {})
-        with pytest.raises(ConfigError, match="AHA_INSPECT_PASSWORD"):
-            password_for(host, {"AHA_INSPECT_PASSWORD": ""})
-        with pytest.raises(ConfigError, match="AHA_INSPECT_PASSWORD"):
-            listen(site.app, host, 0)
-        assert password_for(host, {"AHA_INSPECT_PASSWORD": PASSWORD}) == PASSWORD
-    with pytest.raises(ConfigError, match="at least 8 characters, found 6") as failure:
-        password_for("0.0.0.0", {"AHA_INSPECT_PASSWORD": "secret"})
-    assert "secret" not in str(failure.value)
+def test_another_user_of_the_machine_sees_nothing_and_judges_nothing(site):
+    page = site.client().get(f"/objects/{FIRST}.html").text
+    stranger = site.stranger()
+    for path in ("/", "/index.html", f"/objects/{FIRST}.html", "/static/style.css", "/verdicts.csv", "/nil"):
+        answer = stranger.get(path)
+        assert answer.status_code == 403 and REFUSED in answer.text and FIRST not in answer.text
+        assert "Set-Cookie" not in answer.headers
+    form = {"csrf_token": token_in(page), "object_id": FIRST, "verdict": "regular", "note": "a <b> thought"}
+    answer = stranger.post("/verdict", data=form)
+    assert answer.status_code == 403 and site.kept() == []
+    assert "not kept: a <b> thought" in answer.text and answer.mimetype == "text/plain"  # who was in before a restart
+
+
+@pytest.mark.parametrize("given", ["", "wrong", "%ED%A0%80%00é", "x" * 5000])
+def test_a_key_is_not_guessed(site, given):
+    before = site.door.address
+    for method in ("get", "post", "head"):
+        assert getattr(site.stranger(), method)(f"/?key={given}").status_code == 403
+    assert site.stranger().head(before).status_code == 403  # looking whether an address is there opens nothing
+    assert site.stranger().get(before.replace("/?", "/index.html?")).status_code == 403
+    assert site.door.address == before
+    assert len(before) > 22 and before != Site(site.ledger_path.parent).door.address
+
+
+def test_a_key_opens_the_page_once_and_leads_to_an_address_without_it(site):
+    told, before = [], site.door.address
+    site.door.tell = told.append
+    mine = site.stranger()
+    answer = mine.get(before)
+    assert (answer.status_code, answer.location) == (303, "index.html")
+    assert answer.headers["Cache-Control"] == "no-store" and answer.headers["Referrer-Policy"] == "same-origin"
+    assert mine.get("/index.html").status_code == 200
+    assert told == [site.door.address] != [before]
+    assert site.stranger().get(before).status_code == 403  # out of the history, or the list of processes
+    assert mine.get(before).status_code == 303 and len(told) == 1  # who is in may click on it again
+    assert site.stranger().get(told[0]).status_code == 303
+
+
+CALLS = "urllib3.connectionpool"
+"""Where this test's own calls are logged."""
+
+
+def test_a_key_is_in_no_log_and_no_page(site, caplog):
+    caplog.set_level("DEBUG")
+    before = site.door.address
+    with answering(site.app) as url:
+        browser = come_in(site.app, url)
+        pages = [browser.get(url + path).text for path in ("/", f"/objects/{FIRST}.html", "/nil")]
+        pages += [requests.get(url + before).text]
+    said = "".join(pages) + "".join(record.getMessage() for record in caplog.records if record.name != CALLS)
+    assert before.split("=")[1] not in said and site.door.address.split("=")[1] not in said
+
+
+# --- in a group, each with a secret
 
 
 @pytest.fixture
-def guarded(tmp_path):
-    return Site(tmp_path, person="", password=PASSWORD)
+def group(tmp_path):
+    """A site for two, which knows their secrets."""
+    door, secrets = group_of(tmp_path / "people", "Ada Ångström", "Grace")
+    site = Site(tmp_path, door=door)
+    site.secrets = secrets
+    return site
+
+
+def test_who_asks_with_their_secret_judges_under_their_own_name(group):
+    asked = group.client().get("/index.html")
+    assert asked.status_code == 401 and asked.headers["WWW-Authenticate"].startswith("Basic ")
+    for name, secret in group.secrets.items():
+        assert judge(group.client(), headers=basic(name, secret)).status_code == 303
+    assert [item.person for item in group.kept()] == ["Ada Ångström", "Grace"]
+    written = basic(" ada  ÅNGSTRÖM", group.secrets["Ada Ångström"])
+    assert "You judge as Ada Ångström." in group.client().get(f"/objects/{SECOND}.html", headers=written).text
+
+
+def test_nobody_takes_anothers_name(group):
+    ada, grace = group.secrets.values()
+    wrong = [basic("Grace", ada), basic("Ada Ångström", grace), basic("Eve", ada), basic("", ada), basic("Ada", ada)]
+    wrong += [{}, basic("Grace", ""), basic("Grace", "wrong"), {"Authorization": "Basic !"}]
+    wrong += [{"Authorization": f"Bearer {ada}"}, {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-User": "Grace"}]
+    mine = group.client()
+    page = mine.get(f"/objects/{FIRST}.html", headers=basic("Ada Ångström", ada)).text
+    form = {"csrf_token": token_in(page), "object_id": FIRST, "verdict": "regular", "person": "Grace"}
+    for headers in wrong:
+        for path in ("/index.html", f"/objects/{FIRST}.html", "/static/style.css", "/verdicts.csv", "/nil"):
+            answer = mine.get(path, headers=headers)
+            assert answer.status_code == 401 and FIRST not in answer.text
+        assert mine.post("/verdict", data=form, headers=headers).status_code == 401
+    assert group.kept() == []
+    assert mine.post("/verdict", data=form, headers=basic("Ada Ångström", ada)).status_code == 303
+    assert [item.person for item in group.kept()] == ["Ada Ångström"]
+
+
+def test_wrong_secrets_in_any_number_keep_nobody_out(group):
+    for n in range(200):
+        assert group.client().get("/index.html", headers=basic("Grace", f"guess {n}")).status_code == 401
+    assert group.client().get("/index.html", headers=basic("Grace", group.secrets["Grace"])).status_code == 200
+
+
+def test_a_command_gives_a_person_a_secret_and_prints_it_once(tmp_path, capsys):
+    path = tmp_path / "people"
+    command = ["inspect", "-c", "aha.yaml", "--add", "Ada"]
+    assert main([*command, "--people", str(path)]) == 0
+    assert read_people(path).who("Ada", capsys.readouterr().out.strip()) == "Ada"
+    assert main(command) == 2 and "name it by --people FILE" in capsys.readouterr().err
+
+
+def test_a_file_of_people_holds_no_secret_and_a_new_one_takes_an_earlier_ones_place(tmp_path):
+    path = tmp_path / "people"
+    old, other, new = (add_person(path, name) for name in ("Ada", "Grace Hopper", " ada "))
+    text, people = path.read_text(), read_people(path)
+    assert not any(secret in text for secret in (old, other, new)) and len({old, other, new}) == 3
+    assert min(map(len, (old, other, new))) >= 22 and path.stat().st_mode & 0o777 == 0o600
+    assert people.who("ADA", new) == "ada" and people.who("Ada", old) is None
+    assert people.who("Grace Hopper", other) == "Grace Hopper"
 
 
 @pytest.mark.parametrize(
-    "headers",
+    ("text", "words"),
     [
-        {},
-        basic("Ada", "wrong"),
-        basic("Ada", ""),
-        basic("", PASSWORD),
-        basic("  ", PASSWORD),
-        basic("A\x1bda", PASSWORD),
-        basic("A" * 101, PASSWORD),
-        {"Authorization": "Basic !"},
-        {"Authorization": f"Bearer {PASSWORD}"},
-        {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-User": "Ada"},
+        ("", "names nobody"),
+        ("# nobody\n", "names nobody"),
+        ("Ada secret\n", "line 1: expected a digest and a name"),
+        (f"{'0' * 64} Ada\n{'1' * 64} ＡDA\n", "line 2: ＡDA is like Ada"),
+        (f"{'0' * 64} A\x1bda\n", "a name on one line"),
+        (f"{'0' * 64} {'A' * 101}\n", "at most 100 characters"),
     ],
+    ids=["empty", "a comment", "no digest", "names alike", "no name", "a long name"],
 )
-def test_without_name_and_password_nothing_is_sent(guarded, headers):
-    for path in ("/index.html", f"/objects/{FIRST}.html", "/static/style.css", "/verdicts.csv", "/nil"):
-        answer = guarded.client().get(path, headers=headers)
-        assert answer.status_code in (401, 429) and PASSWORD not in answer.text
-    assert guarded.client().post("/verdict", headers=headers).status_code in (401, 429)
+def test_what_is_no_file_of_people_is_refused_in_a_line(tmp_path, text, words):
+    path = tmp_path / "people"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        read_people(path)
 
 
-def test_who_asks_with_the_password_judges_under_their_own_name(guarded):
-    asked = guarded.client().get("/index.html")
-    assert asked.status_code == 401 and asked.headers["WWW-Authenticate"].startswith("Basic ")
-    for name in ("Ada Ångström", "Grace"):
-        assert judge(guarded.client(), headers=basic(name)).status_code == 303
-    assert [item.person for item in guarded.kept()] == ["Ada Ångström", "Grace"]
+def test_a_file_of_people_that_others_may_write_to_is_refused(tmp_path):
+    path = tmp_path / "people"
+    add_person(path, "Ada")
+    for mode in (0o620, 0o602, 0o666):
+        path.chmod(mode)
+        for read in (read_people, lambda path: add_person(path, "Eve")):
+            with pytest.raises(ConfigError, match=r"others may write to .* chmod 600"):
+                read(path)
+    path.chmod(0o644)
+    read_people(path)
+    with pytest.raises(ConfigError, match="cannot read the people in"):
+        read_people(tmp_path / "none")
 
 
-def test_after_many_wrong_passwords_none_is_looked_at_for_a_while(guarded, monkeypatch):
-    known = guarded.client()
-    assert known.get("/index.html", headers=basic("Ada")).status_code == 200
-    for n in range(MAX_WRONG):
-        assert guarded.client().get("/index.html", headers=basic("Eve", f"guess {n}")).status_code == 401
-    answer = guarded.client().get("/index.html", headers=basic("Eve"))
-    assert answer.status_code == 429 and 0 < int(answer.headers["Retry-After"]) <= WRONG_WITHIN_S + 1
-    assert known.get("/index.html", headers=basic("Ada")).status_code == 200  # who is in stays in
-    assert known.get("/index.html", headers=basic("Eve")).status_code == 429  # under the name that was given
-    later = inspection.time.monotonic() + WRONG_WITHIN_S
-    monkeypatch.setattr(inspection.time, "monotonic", lambda: later)
-    assert guarded.client().get("/index.html", headers=basic("Eve")).status_code == 200
+def test_only_a_group_is_served_where_others_reach_it(site):
+    for host in ("0.0.0.0", "::", "192.168.1.7", "example.org", ""):
+        with pytest.raises(ConfigError, match="name who may judge by --people FILE"):
+            listen(site.app, host, 0)
+
+
+# --- two people and one object
+
+
+def test_who_judges_what_somebody_has_just_judged_is_told_before_it_is_kept(site, tmp_path):
+    grace, client = Site(tmp_path, person="Grace", clock=lambda: NOW.timestamp() + 100), site.client()
+    page = client.get(f"/objects/{FIRST}.html").text
+    form = {"csrf_token": token_in(page), "object_id": FIRST, "verdict": "regular", "note": "a long thought"}
+    form |= {"seen": seen_in(page), "next": f"{LAST}.html"}
+    judge(grace.client(), "anomaly", note="very blue")
+    answer = client.post("/verdict", data=form)
+    assert answer.status_code == 409 and "Somebody has judged it meanwhile" in answer.text
+    assert "Grace said anomaly, 2026-11-24 09:31 UTC" in answer.text and "<q>very blue</q>" in answer.text
+    assert 'value="a long thought"' in answer.text and f'value="{LAST}.html"' in answer.text
+    assert [item.person for item in site.kept()] == ["Grace"]
+    again = form | {"csrf_token": token_in(answer.text), "seen": seen_in(answer.text)}
+    assert client.post("/verdict", data=again).location == f"objects/{LAST}.html?judged={FIRST}"
+    assert [item.person for item in site.kept()] == ["Ada Ångström", "Grace"]
+
+
+def test_ones_own_verdict_and_one_that_was_taken_back_are_nothing_to_be_told_of(site, tmp_path):
+    grace, client = Site(tmp_path, person="Grace"), site.client()
+    page = client.get(f"/objects/{FIRST}.html").text
+    judge(grace.client(), "anomaly")
+    post(grace.client(), "/undo")
+    form = {"csrf_token": token_in(page), "object_id": FIRST, "seen": seen_in(page)}
+    for verdict in ("regular", "artefact"):
+        assert client.post("/verdict", data=form | {"verdict": verdict}).status_code == 303
+
+
+@pytest.mark.parametrize("seen", ["", "-1", "x", "9" * 30, "²"])
+def test_a_form_that_does_not_say_what_it_has_seen_has_seen_nothing(site, tmp_path, seen):
+    judge(Site(tmp_path, person="Grace").client(), "anomaly")
+    assert judge(site.client(), seen=seen).status_code == 409
+
+
+# --- many connections, and slow ones
+
+
+def address_of(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+def test_connections_in_any_number_keep_nobody_out(site):
+    with answering(site.app) as url, contextlib.ExitStack() as held:
+        first = held.enter_context(socket.create_connection(address_of(url), 60))
+        for n in range(150):
+            idle = held.enter_context(socket.create_connection(address_of(url), 60))
+            idle.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " if n % 2 else b"")
+        assert first.recv(1) == b""  # the one that waited longest made room
+        browser = come_in(site.app, url)
+        assert all(browser.get(f"{url}/index.html", timeout=60).status_code == 200 for _ in range(3))
+
+
+def test_a_request_that_comes_byte_by_byte_is_not_waited_for_without_end(site):
+    seconds = [0.0]
+    with answering(site.app, clock=lambda: seconds[0]) as url, requests.Session() as other:
+        slow = socket.create_connection(address_of(url), 60)
+        slow.sendall(b"POST /verdict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        other.get(f"{url}/", timeout=60)  # so it has been heard by now
+        seconds[0] = IDLE_S / 2
+        slow.sendall(b"a")
+        other.get(f"{url}/", timeout=60)
+        seconds[0] = IDLE_S + 1  # since it came, and half as long since its last byte
+        with slow:
+            assert slow.recv(1) == b""
+
+
+def test_a_browser_has_fewer_connections_than_an_address_may():
+    assert PER_ADDRESS > 6
+
+
+# --- how it starts
 
 
 def test_the_name_of_who_judges_is_checked_at_the_start(tmp_path):
@@ -540,7 +725,7 @@ def test_the_name_of_who_judges_is_checked_at_the_start(tmp_path):
 
 def test_without_a_ledger_it_does_not_start(tmp_path):
     with pytest.raises(LedgerError, match="there is no ledger"):
-        make_app(at_hand(lambda: small_night([FIRST])), tmp_path / "ledger.sqlite", "Ada")
+        make_app(at_hand(lambda: small_night([FIRST])), tmp_path / "ledger.sqlite", Alone("Ada"))
     assert not list(tmp_path.iterdir())
 
 
@@ -604,7 +789,7 @@ def test_a_ledger_that_was_taken_away_is_not_begun_anew(site):
 
 
 def test_over_http_a_verdict_is_kept_and_undone(site):
-    with answering(site.app) as url, requests.Session() as browser:
+    with answering(site.app) as url, come_in(site.app, url) as browser:
         page = browser.get(f"{url}/objects/{FIRST}.html")
         form = {"csrf_token": token_in(page.text), "object_id": FIRST, "verdict": "anomaly", "note": "é" * 500}
         there = browser.post(f"{url}/verdict", data=form, headers={"Origin": url})
@@ -619,29 +804,34 @@ def test_over_http_a_verdict_is_kept_and_undone(site):
         assert browser.post(f"{url}/verdict", data=b"x" * 100_000).status_code == 413
 
 
-def test_over_http_two_people_judge_at_the_same_time_and_nothing_is_lost(tmp_path):
-    site = Site(tmp_path, person="", password=PASSWORD)
-    problems = []
+def test_over_http_two_people_judge_at_the_same_time_and_nothing_is_lost(group):
+    problems, told = [], []
 
     def judge_all(name: str) -> None:
         with requests.Session() as browser:
-            browser.headers.update(basic(name))
+            browser.auth = (name.encode(), group.secrets[name])
             for n in range(5):
                 for object_id in (FIRST, SECOND, LAST):
-                    token = token_in(browser.get(f"{url}/objects/{object_id}.html").text)
-                    form = {"csrf_token": token, "object_id": object_id, "verdict": "regular", "note": str(n)}
-                    answer = browser.post(f"{url}/verdict", data=form, allow_redirects=False)
+                    page = browser.get(f"{url}/objects/{object_id}.html").text
+                    form = {"object_id": object_id, "verdict": "regular", "note": str(n)}
+                    while True:
+                        sent = form | {"csrf_token": token_in(page), "seen": seen_in(page)}
+                        answer = browser.post(f"{url}/verdict", data=sent, allow_redirects=False)
+                        if answer.status_code != 409:
+                            break
+                        told.append(name)
+                        page = answer.text
                     if answer.status_code != 303:
                         problems.append(answer.text)
 
-    with answering(site.app, "0.0.0.0") as url:
-        people = [threading.Thread(target=judge_all, args=(name,)) for name in ("Ada", "Grace")]
+    with answering(group.app, "0.0.0.0") as url:
+        people = [threading.Thread(target=judge_all, args=(name,)) for name in group.secrets]
         for person in people:
             person.start()
         for person in people:
             person.join()
     assert problems == []
-    said = [(item.person, item.object_id, item.note) for item in site.kept()]
+    said = [(item.person, item.object_id, item.note) for item in group.kept()]
     assert len(said) == len(set(said)) == 30
 
 
@@ -651,18 +841,21 @@ def test_the_server_says_where_it_is_and_ends_when_it_is_told_to(tmp_path, numbe
         import sys
         from pathlib import Path
         from annotator.report.inspect.app import make_app
+        from annotator.report.inspect.doors import Alone
         from annotator.report.inspect.serve import serve
         from tests.report.inspection import at_hand, begun_ledger, small_night
         ledger_path = begun_ledger(Path(sys.argv[1]) / "ledger.sqlite")
-        app = make_app(at_hand(lambda: small_night(["ZTF99aaaaaaa"])), ledger_path, "Ada")
+        app = make_app(at_hand(lambda: small_night(["ZTF99aaaaaaa"])), ledger_path, Alone("Ada"))
         serve(app, "127.0.0.1", 0)
         print("ended")
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."}) as server:
         try:
-            url = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())[0]
-            assert "ZTF99aaaaaaa" in requests.get(f"{url}objects/ZTF99aaaaaaa.html", timeout=60).text
+            pattern = r"http://127\.0\.0\.1:\d+/\?key=\S+"
+            opened = requests.get(re.search(pattern, server.stdout.readline())[0], timeout=60)
+            assert "ZTF99aaaaaaa" in opened.text and "key" not in opened.url
+            assert re.search(f"Another browser opens it at {pattern}", server.stdout.readline())
         finally:
             server.send_signal(number)
         assert server.stdout.read() == "ended\n" and server.wait(20) == 0

@@ -1,13 +1,9 @@
 """Who may open the inspection page, and under which names this machine answers."""
 
-import collections
 import datetime
-import hmac
 import ipaddress
 import re
-import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -17,12 +13,6 @@ import flask
 from annotator.errors import ConfigError
 from annotator.verdicts import Verdict, VerdictKind
 
-PASSWORD_VARIABLE = "AHA_INSPECT_PASSWORD"
-MIN_PASSWORD = 8
-"""Characters: at :data:`MAX_WRONG` guesses a minute, fewer could be found by trying."""
-MAX_WRONG = 10
-"""Wrong passwords in :data:`WRONG_WITHIN_S`, from whoever they come; after them none is looked at for a while."""
-WRONG_WITHIN_S = 60.0
 MAX_PERSON = 100
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -38,53 +28,12 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-class _WrongPasswords:
-    """When wrong passwords were given last; shared by the server's threads."""
-
-    def __init__(self) -> None:
-        self._times: collections.deque[float] = collections.deque(maxlen=MAX_WRONG)
-        self._lock = threading.Lock()
-
-    def add(self) -> None:
-        with self._lock:
-            self._times.append(time.monotonic())
-
-    def pause_s(self) -> float:
-        """Return how long no password is looked at; 0 where one is."""
-        with self._lock:
-            if len(self._times) < MAX_WRONG:
-                return 0.0
-            return max(0.0, self._times[0] + WRONG_WITHIN_S - time.monotonic())
-
-
 def is_loopback(host: str) -> bool:
     """Say whether only this machine can reach a server that is bound to `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def password_for(host: str, environ: Mapping[str, str]) -> str | None:
-    """Return the password that a server on `host` asks for; None where it asks for none.
-
-    Raises
-    ------
-    ConfigError
-        If others could reach the server and there is no password, or one that is soon guessed.
-    """
-    password = environ.get(PASSWORD_VARIABLE) or None
-    if password is None and not is_loopback(host):
-        raise ConfigError(
-            f"others can reach a server on {host or 'every address'}: set the environment variable {PASSWORD_VARIABLE} "
-            "to the password that it shall ask for, or leave the server on localhost and come through a tunnel "
-            "(ssh -L)"
-        )
-    if password is not None and len(password) < MIN_PASSWORD:
-        raise ConfigError(
-            f"{PASSWORD_VARIABLE} must have at least {MIN_PASSWORD} characters, found {len(password)}: set a longer one"
-        )
-    return password
 
 
 def check_person(person: str) -> None:
@@ -119,24 +68,23 @@ def _host_name(header: str) -> str:
     return (found[1] or found[2]).rstrip(".") if found else ""
 
 
-def guard(app: flask.Flask, host_names: frozenset[str], person: str, password: str | None) -> None:
-    """Let an application answer under these names alone, and to people who know the password where there is one."""
-    wrong = _WrongPasswords()
+def guard(app: flask.Flask, host_names: frozenset[str], enter: Callable[[], str]) -> None:
+    """Let an application answer under these names alone, and to those whom `enter` names; it refuses all others."""
 
     @app.before_request
     def refuse_other_hosts() -> None:
         # A page of somebody else's may be given this machine's address; its name gives it away.
         if _host_name(flask.request.headers.get("Host", "")) not in host_names:
-            _refuse(400, "This server does not answer to this name; --allowed-host NAME lets it.")
-
-    @app.before_request
-    def find_person() -> None:
-        flask.g.person = person if password is None else _logged_in(password, wrong)
+            refuse(400, "This server does not answer to this name; --allowed-host NAME lets it.")
 
     @app.before_request
     def refuse_other_origins() -> None:
         if flask.request.method not in ("GET", "HEAD", "OPTIONS") and not _is_same_origin():
-            _refuse(403, "Verdicts are taken from the pages of this server alone.")
+            refuse(403, "Verdicts are taken from the pages of this server alone.")
+
+    @app.before_request
+    def find_person() -> None:
+        flask.g.person = enter()
 
     @app.after_request
     def add_headers(response: flask.Response) -> flask.Response:
@@ -157,31 +105,6 @@ def _is_same_origin() -> bool:
     return urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
 
 
-def _logged_in(password: str, wrong: _WrongPasswords) -> str:
-    """Return who asks, by HTTP Basic; who has given the password once is not kept waiting by others' wrong ones."""
-    given = flask.request.authorization
-    if given is None or given.type != "basic":
-        _ask_for_password("This page asks for your name and the password.")
-    name = (given.username or "").strip()
-    if name and flask.session.get("person") == name:
-        return name
-    if pause_s := wrong.pause_s():
-        _refuse(429, "Too many wrong passwords; try again in a minute.", {"Retry-After": str(int(pause_s) + 1)})
-    if not hmac.compare_digest((given.password or "").encode(), password.encode()):
-        wrong.add()
-        _ask_for_password("The password is another.")
-    try:
-        check_person(name)
-    except ConfigError as error:
-        _ask_for_password(f"Give your name with the password, so that others know who judged: {error}.")
-    flask.session["person"] = name
-    return name
-
-
-def _ask_for_password(words: str) -> NoReturn:
-    _refuse(401, words, {"WWW-Authenticate": 'Basic realm="AHA inspection", charset="UTF-8"'})
-
-
-def _refuse(code: int, words: str, headers: Mapping[str, str] = MappingProxyType({})) -> NoReturn:
-    """Answer in plain text: a page would ask for its style, and that for the password again."""
+def refuse(code: int, words: str, headers: Mapping[str, str] = MappingProxyType({})) -> NoReturn:
+    """Answer in plain text: a page would ask for its style, and that for the secret again."""
     flask.abort(flask.Response(f"{words}\n", code, mimetype="text/plain", headers=headers))

@@ -1,20 +1,22 @@
 """The night's pages on a small server of one's own, with buttons: what people say of an object goes into the ledger.
 
-It answers on this machine alone unless it is told otherwise, and asks for a password wherever others could reach it.
-Neither the password nor anything else is encrypted on the way, since this speaks plain HTTP: over a network that is not
-yours alone, come through a tunnel (``ssh -L 8765:localhost:8765 machine``, and the server stays on localhost) or put a
-reverse proxy with TLS before it. Such a proxy must pass on the Host that the browser asked for (nginx:
-``proxy_set_header Host $http_host``); what it says in X-Forwarded headers is not believed.
+It answers on this machine alone unless it is told otherwise. Who comes in alone brings a key, and in a group each
+person a secret of their own (:mod:`annotator.report.inspect.doors`). Neither these nor anything else is encrypted on
+the way, since this speaks plain HTTP: over a network that is not yours alone, come through a tunnel (``ssh -L
+8765:localhost:8765 machine``, and the server stays on localhost) or put a reverse proxy with TLS before it. It must
+pass on the Host that the browser asked for (nginx: ``proxy_set_header Host $http_host``); what it says in
+X-Forwarded headers is not believed.
 
 Several people may judge one object, and the newest verdict holds. Everybody takes back only what they said themselves:
-who is of another opinion gives a verdict of their own, be it `unknown`, which leaves the object to the models.
+who is of another opinion gives a verdict of their own, be it `unknown`, which leaves the object to the models. Who
+judges by a page that does not show yet what somebody else has said since is told of it, and asked again.
 """
 
 import datetime
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import flask
@@ -23,11 +25,12 @@ from flask_wtf.csrf import CSRFError, generate_csrf
 from werkzeug.exceptions import HTTPException
 
 from annotator.annotation import OBJECT_ID
-from annotator.errors import AhaError, ConfigError
+from annotator.errors import AhaError, ConfigError, JudgedMeanwhileError
 from annotator.ledger import Ledger
 from annotator.ledger.verdicts import KeptVerdict
 from annotator.ledger_address import PostgresAddress
-from annotator.report.inspect.access import LOOPBACK_NAMES, check_person, guard, host_names
+from annotator.report.inspect.access import LOOPBACK_NAMES, guard, host_names
+from annotator.report.inspect.doors import Door
 from annotator.report.inspect.night_at_hand import NightAtHand
 from annotator.report.pages.render import INDEX, MAX_NOTE, page_name, template
 from annotator.report.pages.session import Bar, Session, newest_own, said_of
@@ -35,6 +38,8 @@ from annotator.report.pages.write import STATIC, static_file
 from annotator.verdicts import Verdict, latest, merge, verdicts_csv
 
 MAX_BODY_BYTES = 16_384
+DOOR = "aha_door"
+"""Where an application keeps its door."""
 BUSY_TIMEOUT_S = 5.0
 """How long a person waits for another writer of the ledger: a pass writes for less than a second at a time."""
 
@@ -68,8 +73,7 @@ class _Inspection:
 def make_app(
     night: NightAtHand,
     address: Path | PostgresAddress,
-    person: str,
-    password: str | None = None,
+    door: Door,
     allowed_hosts: Sequence[str] = (),
     in_file: Sequence[Verdict] = (),
     clock: Callable[[], float] = time.time,
@@ -82,10 +86,8 @@ def make_app(
         What is inspected.
     address
         Of the ledger: where verdicts go, and passes are noted.
-    person
-        Who judges, where no password is asked for; else everybody's user name says who they are.
-    password
-        What is asked for (:func:`password_for`); None: nothing.
+    door
+        Who comes in, and under which names.
     allowed_hosts
         The names under which browsers may ask for the server, besides those of this machine itself: the address it is
         bound to among them.
@@ -97,12 +99,10 @@ def make_app(
     Raises
     ------
     ConfigError
-        If the person's name or a host name is none, or nothing was scored in the night.
+        If a host name is none, or nothing was scored in the night.
     LedgerError
         If the ledger cannot be opened.
     """
-    if password is None:
-        check_person(person)
     inspection = _Inspection(night, address, tuple(in_file), clock)
     with inspection.reading() as ledger:
         night.pages(ledger.passes.last())
@@ -115,9 +115,9 @@ def make_app(
         SESSION_COOKIE_SAMESITE="Strict",
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         WTF_CSRF_TIME_LIMIT=None,  # a page may be looked at for hours; the secret lives no longer than the server
-        AHA_ASKS_FOR_A_PASSWORD=password is not None,
     )
-    guard(app, frozenset(LOOPBACK_NAMES) | host_names(allowed_hosts), person, password)
+    app.extensions[DOOR] = door
+    guard(app, frozenset(LOOPBACK_NAMES) | host_names(allowed_hosts), door.enter)
     CSRFProtect(app)
     _serve_pages(app, inspection)
     _serve_files(app, inspection)
@@ -209,7 +209,7 @@ def _take_verdicts(app: flask.Flask, inspection: _Inspection) -> None:
         except ConfigError as error:
             return _message("Nothing was kept", f"{error}.", _form_again(inspection)), 400
         with inspection.writing() as ledger:
-            ledger.verdicts.add(verdict, inspection.in_file)
+            ledger.verdicts.add(verdict, inspection.in_file, _seen())
         page = inspection.night.pages_at_hand().page_after(object_id, form.get("next", ""))
         return flask.redirect(f"{page}?judged={object_id}", 303)
 
@@ -222,6 +222,12 @@ def _take_verdicts(app: flask.Flask, inspection: _Inspection) -> None:
             if own is not None and flask.request.form.get("verdict_id", str(own.verdict_id)) == str(own.verdict_id):
                 ledger.verdicts.undo(own.verdict_id, flask.g.person, inspection.clock())
         return flask.redirect(f"objects/{page_name(object_id)}", 303)
+
+
+def _seen() -> int:
+    """Return the number of the newest verdict that the form's page knew of."""
+    sent = flask.request.form.get("seen", "")
+    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 19 else 0
 
 
 def _judged_object(inspection: _Inspection) -> str:
@@ -248,6 +254,14 @@ def _answer_errors(app: flask.Flask, inspection: _Inspection) -> None:
         words = "The page was from before the server was started, or the browser keeps no cookies. Send it from here."
         return _message("Nothing was kept", words, _form_again(inspection)), 400
 
+    @app.errorhandler(JudgedMeanwhileError)
+    def tell_of_others(error: JudgedMeanwhileError) -> flask.typing.ResponseReturnValue:
+        bar = _form_again(inspection)
+        with inspection.reading() as ledger:
+            said = said_of(bar.object_id, ledger.verdicts.of_object(bar.object_id), inspection.in_file, flask.g.person)
+        words = f"{error}, since your page was loaded. Your verdict was not kept: give it again if it is still yours."
+        return _message("Somebody has judged it meanwhile", words, replace(bar, said=said)), 409
+
     @app.errorhandler(AhaError)
     def tell_busy(error: AhaError) -> flask.typing.ResponseReturnValue:
         title = "Nothing was kept" if flask.request.method == "POST" else "The night cannot be read"
@@ -272,4 +286,4 @@ def _form_again(inspection: _Inspection) -> Bar | None:
     object_id = sent.get("object_id", "")
     if flask.request.path != "/verdict" or not inspection.night.was_listed(object_id):
         return None
-    return Bar(object_id, None, sent.get("note", "")[: 4 * MAX_NOTE], sent.get("next", ""))
+    return Bar(object_id, None, sent.get("note", "")[: 4 * MAX_NOTE], sent.get("next", ""), _seen())

@@ -16,6 +16,8 @@ class Said:
     """The last of everybody whose verdict does not hold, newest first."""
     own: KeptVerdict | None
     """The asking person's newest verdict that can be taken back."""
+    seen: int
+    """The number of the newest verdict in the ledger; 0 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class Bar:
     """What is typed into it already."""
     following: str = ""
     """The page to show after it."""
+    seen_before: int = 0
+    """The number of the newest verdict that was shown, where `said` is not known."""
+
+    @property
+    def seen(self) -> int:
+        """The number of the newest verdict that whoever sends it has been shown."""
+        return self.said.seen if self.said else self.seen_before
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ def said_of(object_id: str, kept: Sequence[KeptVerdict], in_file: Sequence[Verdi
     holds = latest(said).get(object_id)
     by_person = {item.person: item for item in said}
     others = sorted((item for item in by_person.values() if item is not holds), key=lambda v: v.when, reverse=True)
-    return Said(holds, tuple(others), newest_own(kept, person))
+    return Said(holds, tuple(others), newest_own(kept, person), max((item.verdict_id for item in kept), default=0))
 
 
 def newest_own(kept: Sequence[KeptVerdict], person: str) -> KeptVerdict | None:
