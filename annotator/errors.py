@@ -10,6 +10,7 @@
     │   ├── NoStampError              the host of stamps says that there is none
     │   └── DamagedFileError          its file is broken off or damaged: the file, not the object, lacks it
     ├── ModelError                a model is damaged, changed, or does not reproduce its references
+    ├── TooFewError               there are too few objects to measure anything by
     ├── AnnotationError           an annotation that Lasair's SQL would not survive
     ├── TableError                a table that somebody gives cannot be read, or lacks the columns that are needed
     ├── SourceError               objects cannot be read from where the configuration says
@@ -60,6 +61,10 @@ class DamagedFileError(MissingModalityError):
 
 class ModelError(AhaError):
     """A model is damaged, changed, or does not reproduce its references."""
+
+
+class TooFewError(AhaError):
+    """There are too few objects to measure anything by."""
 
 
 class AnnotationError(AhaError):

@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annotator.annotation import OBJECT_ID_KEY
 from annotator.errors import AhaError, ConfigError
-from training import head_commands, options
+from training import evaluate_command, fetch_commands, head_commands, options
 
 if TYPE_CHECKING:
-    from annotator.config import LasairConfig
-    from annotator.lasair.api import LasairApi
     from annotator.models.manifest import Manifest
     from training.recipe import Task
 
@@ -84,12 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     options.count(worth, "--nights", 50, "simulated nights")
     options.count(worth, "--jobs", 1, "processes")
     worth.set_defaults(run=_worth)
-    report = commands.add_parser("evaluate", help="write one report on the models: Markdown, a page, plots")
-    options.path(report, "--data", "folder of the training data", "DIR", required=True)
-    options.path(report, "--out", "folder for report.md, report.html, plots", "DIR", required=True)
-    options.path(report, "--models", "folder of models (default: the shipped ones)", "DIR")
-    options.path(report, "--beside", "results of --recipe aha, to show side by side", "DIR")
-    report.set_defaults(run=_evaluate)
+    evaluate_command.add(commands)
     night = commands.add_parser(
         "stream-night",
         help="score a night of real objects, and say what is flagged of it and who leads",
@@ -111,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         kept = "what features, lightcurve and triplet wrote with this option"
         options.path(command, "--out-of-fold", kept, "DIR", required=True)
         command.set_defaults(run=run)
-    _add_fetching(commands.add_parser("fetch", help="build a labelled table from Lasair"))
+    fetch_commands.add(commands)
     return parser
 
 
@@ -156,42 +148,6 @@ def _add_modalities(commands: "argparse._SubParsersAction") -> None:
         command.set_defaults(run=run, jobs=1)
     for command in (features, triplet):
         options.count(command, "--jobs", os.cpu_count() or 1, "processes")
-
-
-def _add_fetching(fetch: argparse.ArgumentParser) -> None:
-    tables = fetch.add_subparsers(required=True, metavar="TABLE")
-    features = tables.add_parser(
-        "features",
-        help="the table that `aha-train features` is trained on",
-        description="Build the labelled table from Lasair-ZTF. The token comes from the environment: LASAIR_TOKEN.",
-    )
-    options.path(features, "--out", "the table (CSV); goes on where it ended", required=True)
-    curves = tables.add_parser(
-        "lightcurves",
-        help="the light curves that `aha-train lightcurve` is trained on",
-        description="Fetch the objects of a table from Lasair-ZTF, one a call. The token: LASAIR_TOKEN.",
-    )
-    options.path(curves, "--out", "light curves (Parquet)", required=True)
-    stamps = tables.add_parser(
-        "cutouts",
-        help="the stamps that `aha-train triplet` is trained on",
-        description="Fetch the stamps of the objects of a table from Lasair-ZTF. The token: LASAIR_TOKEN.",
-    )
-    options.path(stamps, "--out", "for cutouts.npz and cutouts.csv", "DIR", required=True)
-    options.count(stamps, "--parallel", 4, "stamps at a time")
-    for command in (curves, stamps):
-        options.path(command, "--table", f"CSV with {OBJECT_ID_KEY}, and type and source_label", required=True)
-    for command, run in ((features, _fetch_features), (curves, _fetch_lightcurves), (stamps, _fetch_cutouts)):
-        command.add_argument("--endpoint", help="Lasair's API (default: Lasair-ZTF's)")
-        options.count(command, "--calls-per-hour", 100, "the account's quota")
-        options.path(
-            command,
-            "--ledger",
-            "where calls are counted: the annotator's own, if it uses the same account (%(default)s)",
-            default=Path("aha-ledger.sqlite"),
-        )
-        command.add_argument("--wait", action="store_true", help="sleep, where the hour's calls are used up")
-        command.set_defaults(run=run)
 
 
 def _task(arguments: argparse.Namespace, read_result: Callable[[Path], "Manifest"]) -> "Task":
@@ -267,12 +223,6 @@ def _worth(arguments: argparse.Namespace) -> None:
     train(arguments.out, settings)
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
-    from training.report.write import write_report
-
-    write_report(arguments.data, arguments.out, arguments.models, arguments.beside)
-
-
 def _stream_night(arguments: argparse.Namespace) -> None:
     from training.stream_night.measure import measure
 
@@ -283,61 +233,3 @@ def _young(arguments: argparse.Namespace) -> None:
     from training.young.young import measure
 
     measure(arguments.data, arguments.out, arguments.out_of_fold, arguments.comparisons)
-
-
-def _fetch_features(arguments: argparse.Namespace) -> None:
-    from training.data.fetch_table import fetch_features
-
-    with _account(arguments) as (api, _):
-        counts = fetch_features(api, arguments.out, wait=arguments.wait)
-    log.info("wrote %s: %s", arguments.out, ", ".join(f"{count} {label}" for label, count in counts.items()))
-
-
-def _fetch_lightcurves(arguments: argparse.Namespace) -> None:
-    from training.data.fetch_objects import fetch_lightcurves
-
-    with _account(arguments) as (api, _):
-        result = fetch_lightcurves(api, arguments.table, arguments.out, wait=arguments.wait)
-    log.info("wrote %s: %d objects; %d failed", arguments.out, result.found, len(result.failures))
-
-
-def _fetch_cutouts(arguments: argparse.Namespace) -> None:
-    from annotator.lasair.breaker import Breakers
-    from annotator.lasair.cutout_cache import CutoutCache
-    from annotator.lasair.cutouts import CutoutFetcher, moved_root
-    from training.data.fetch_objects import fetch_cutouts
-
-    cache = CutoutCache(arguments.out / "stamps", max_bytes=float("inf"))
-    with _account(arguments) as (api, lasair):
-        cutouts = CutoutFetcher(
-            lasair.allowed_cutout_hosts(api.survey),
-            arguments.parallel,
-            cache=cache,
-            breakers=Breakers(doubts_refusals=False),
-            moved=moved_root(api.survey, lasair),
-        )
-        result = fetch_cutouts(api, cutouts, arguments.table, arguments.out, wait=arguments.wait)
-    log.info("wrote %s: %d triplets; %d failed", arguments.out, result.found, len(result.failures))
-
-
-@contextlib.contextmanager
-def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "LasairConfig"]]:
-    """Open one account's access to Lasair, its calls counted."""
-    from annotator.config import TOKEN_VARIABLE, LasairConfig
-    from annotator.lasair.api import LasairApi
-    from annotator.lasair.breaker import Breakers
-    from annotator.lasair.budget import CallBudget
-    from annotator.ledger import open_or_begin
-    from annotator.surveys import SURVEYS
-
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
-    if not token:
-        raise ConfigError(f"no token: set the environment variable {TOKEN_VARIABLE} to your Lasair account's API token")
-    survey = SURVEYS["ztf"]
-    lasair = LasairConfig(
-        endpoint=arguments.endpoint or survey.endpoint, calls_per_hour=max(4, arguments.calls_per_hour)
-    )
-    with open_or_begin(arguments.ledger) as ledger:
-        budget = CallBudget(ledger, lasair.usable_calls_per_hour, read_share=0.98)  # nothing is written
-        breakers = Breakers(ledger.breakers, budget.clock, doubts_refusals=False)  # who is asked for is often unknown
-        yield LasairApi(survey, lasair.endpoint, token, lasair.timeout_s, budget, breakers), lasair

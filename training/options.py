@@ -26,14 +26,13 @@ def seed(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="of every random choice (%(default)s)")
 
 
-def survey(command: argparse.ArgumentParser) -> None:
+OF_SIMULATIONS = "lsst is provisional: --data is the folder of simulations, --curves are ZTF's"
+"""What the option says where models are trained."""
+
+
+def survey(command: argparse.ArgumentParser, words: str = OF_SIMULATIONS) -> None:
     """Add the survey."""
-    command.add_argument(
-        "--survey",
-        choices=("ztf", "lsst"),
-        default="ztf",
-        help="whose (%(default)s); lsst is provisional: --data is the folder of simulations, --curves are ZTF's",
-    )
+    command.add_argument("--survey", choices=("ztf", "lsst"), default="ztf", help=f"whose (%(default)s); {words}")
 
 
 def positive(text: str) -> int:

@@ -1,4 +1,4 @@
-"""`aha-train fetch lightcurves` and `fetch cutouts`: what the other two models are trained on, object by object.
+"""`aha-train fetch lightcurves` and `fetch cutouts`: light curves and stamps of typed objects, object by object.
 
 Lasair answers one object a call, so that a set of thousands takes days on an ordinary account. Every answer is kept as
 it arrives, in a file that both commands share where their outputs are in one folder: each object is asked for once.
@@ -17,42 +17,33 @@ from typing import Any
 
 import numpy as np
 
-from annotator.annotation import OBJECT_ID_KEY
-from annotator.errors import AhaError, ConfigError, LasairUnreachableError, RejectedError, SolarSystemObjectError
+from annotator.bands import letters_of
+from annotator.errors import (
+    AhaError,
+    ConfigError,
+    LasairUnreachableError,
+    RecordError,
+    RejectedError,
+)
 from annotator.lasair.api import LasairApi
 from annotator.lasair.cutouts import CutoutFetcher
-from annotator.preprocess.triplet import CHANNELS
-from annotator.surveys.values import JD_MINUS_MJD
-from annotator.surveys.ztf.candidates import FILTERS
-from annotator.surveys.ztf.record import ZTF
-from annotator.surveys.ztf.tables import (
-    DETECTION,
-    FETCHED_WITH_CUTOUTS,
-    FETCHED_WITH_CUTOUTS_TOO,
-    LIGHT_CURVE_COLUMNS,
-)
+from annotator.surveys import Survey
 from annotator.tables.header import Columns
 from annotator.transient import LightCurve, Transient, Triplet
 from training.data.fetch_table import patiently, read_kept
+from training.data.fetched_layouts import LAYOUTS, Layout
 from training.data.given import read_given
 from training.export.files import write_files
 
 log = logging.getLogger(__name__)
 
-ANSWER_KEYS = frozenset({ZTF.id_column, "candidates"})
 ANSWERS = "object-answers.jsonl"
 """Name of the file in which Lasair's answers are kept, beside what is made of them."""
-SIDE = 63
-"""Pixels of a stamp's side in the set; ZTF's stamps at a detector's edge are smaller and left out."""
-SOURCE = "Lasair-ZTF"
+LABELS = "lightcurve_labels.csv"
+"""Name of the table of classes beside light curves."""
+STAMPS = "cutouts"
+"""Name of the stamps and of the table beside them."""
 MAX_UNREACHABLE_IN_A_ROW = 3
-
-CURVE_COLUMNS = (*LIGHT_CURVE_COLUMNS, "source", "group", "repo_licence")
-LABEL_COLUMNS = (OBJECT_ID_KEY, "type", "source_label", "source", "label_source", "best_group", "n_g", "n_r")
-STAMP_COLUMNS = (
-    *(OBJECT_ID_KEY, *FETCHED_WITH_CUTOUTS, "type", "source_label", "simbad_class", "in_training_csv", "aha_pick"),
-    *("source", "repo_licence", *FETCHED_WITH_CUTOUTS_TOO),
-)
 _STAMPS_AT_A_TIME = 64
 
 
@@ -74,11 +65,11 @@ def fetch_lightcurves(
     Parameters
     ----------
     api
-        Lasair-ZTF, with its budget of calls.
+        A survey's Lasair, with its budget of calls.
     table
-        CSV with the objects' ids under :data:`OBJECT_ID_KEY`, and `type` and `source_label` where they are known.
+        CSV with the objects' ids under the survey's own name, and `type` and `source_label` where they are known.
     out
-        Parquet file to write: a row a detection. Beside it come `lightcurve_labels.csv`, a row an object, and
+        Parquet file to write: a row a measurement. Beside it come :data:`LABELS`, a row an object, and
         `NAME.failures.csv`, which says what is not in the set and why.
     wait, sleep
         As for :func:`training.data.fetch_table.fetch_features`.
@@ -93,29 +84,33 @@ def fetch_lightcurves(
     import pyarrow
     import pyarrow.parquet
 
-    objects = read_objects(table)
+    survey, layout = api.survey, LAYOUTS[api.survey.name]
+    objects = read_objects(table, survey)
     _require_folder(out.parent)
     answers, result = _fetch_answers(api, list(objects), out.parent / ANSWERS, wait, sleep)
     curves: dict[str, LightCurve] = {}
-    for object_id, transient in _parsed(answers, result).items():
+    for object_id, transient in _parsed(answers, survey, layout, result).items():
         if len(transient.light_curve.time_mjd):
             curves[object_id] = transient.light_curve
         else:
-            result.failures[object_id] = "no detection with a date, a filter, a magnitude and a sign"
-    rows = [row for object_id, curve in curves.items() for row in _curve_rows(object_id, curve)]
-    schema = pyarrow.schema(
-        {name: pyarrow.string() for name in CURVE_COLUMNS}
-        | {DETECTION.time_jd: pyarrow.float64(), DETECTION.band_number: pyarrow.int8()}
-        | {DETECTION.magnitude: pyarrow.float32(), DETECTION.magnitude_error: pyarrow.float32()}
-    )
-    columns = {name: [row[number] for row in rows] for number, name in enumerate(CURVE_COLUMNS)}
+            result.failures[object_id] = "no detection that can be read of it"
+    rows = [row for object_id, curve in curves.items() for row in layout.curve_rows(object_id, curve)]
+    columns = {name: [row[number] for row in rows] for number, name in enumerate(layout.curve_types)}
+    schema = pyarrow.schema({name: getattr(pyarrow, kind)() for name, kind in layout.curve_types.items()})
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table(columns, schema=schema), buffer)
     result.found = len(curves)
-    labels = [_label_row(object_id, curves[object_id], objects[object_id]) for object_id in curves]
-    _write_csv(out.parent / "lightcurve_labels.csv", LABEL_COLUMNS, labels)
-    _write_failures(out, result)
-    write_files(out.parent, [(out.name, buffer.getvalue())])
+    labels = [_label_row(survey, layout, object_id, curves[object_id], objects[object_id]) for object_id in curves]
+    label_columns = (survey.id_column, "type", "source_label", "source", "label_source", "best_group")
+    counted = tuple(f"n_{letter}" for letter in layout.letters)
+    write_files(
+        out.parent,
+        [
+            (LABELS, _csv((*label_columns, *counted), labels)),
+            _failures(out, survey, result),
+            (out.name, buffer.getvalue()),
+        ],
+    )
     return result
 
 
@@ -127,7 +122,7 @@ def fetch_cutouts(
     wait: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Fetched:
-    """Build a set of triplets: of each object the stamps of its brightest positive detection.
+    """Build a set of triplets, of each object's brightest positive detection, or the deepest one of what fades.
 
     Parameters
     ----------
@@ -136,20 +131,21 @@ def fetch_cutouts(
     cutouts
         Fetches the stamps; its cache keeps what a run that ends early has fetched.
     out
-        Folder for `cutouts.npz` (science, template, difference ``(n, 63, 63)`` float32 and the candidates' ids),
-        `cutouts.csv`, a row a triplet in the same order, and `cutouts.failures.csv`.
+        Folder for `cutouts.npz` (:class:`training.data.fetched_layouts.Layout`), `cutouts.csv`, a row a triplet in the
+        same order, and `cutouts.failures.csv`.
 
     Raises
     ------
     ConfigError, QuotaError, LasairApiError
         As for :func:`fetch_lightcurves`.
     """
-    objects = read_objects(table)
+    survey, layout = api.survey, LAYOUTS[api.survey.name]
+    objects = read_objects(table, survey)
     _require_folder(out)
     answers, result = _fetch_answers(api, list(objects), out / ANSWERS, wait, sleep)
     triplets: dict[str, Triplet] = {}
     wanted: list[Transient] = []
-    for object_id, transient in _parsed(answers, result).items():
+    for object_id, transient in _parsed(answers, survey, layout, result).items():
         if transient.cutouts is None:
             result.failures[object_id] = transient.why_missing.get("triplet", "no detection with cutouts")
         else:
@@ -157,47 +153,56 @@ def fetch_cutouts(
     for start in range(0, len(wanted), _STAMPS_AT_A_TIME):
         part = wanted[start : start + _STAMPS_AT_A_TIME]
         for transient, outcome in zip(part, cutouts.fetch([item.cutouts for item in part]), strict=True):
-            if (failure := _why_not(outcome)) is None:
+            if (failure := _why_not(layout, outcome)) is None:
                 triplets[transient.object_id] = outcome
             else:
                 result.failures[transient.object_id] = failure
         log.info("stamps of %d objects", len(triplets))
-    shown = {item.object_id: _shown(answers[item.object_id], item.cutouts.science) for item in wanted}
+    shown = {item.object_id: layout.shown(answers[item.object_id], item.cutouts.science) for item in wanted}
     result.found = len(triplets)
-    arrays = {
-        kind: np.array([getattr(triplet, kind) for triplet in triplets.values()], dtype=np.float32).reshape(
-            -1, SIDE, SIDE
-        )
-        for kind in CHANNELS
-    }
-    ids = [int(shown[object_id].get(DETECTION.candidate_id) or 0) for object_id in triplets]
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays, **{DETECTION.candidate_id: np.array(ids, dtype=np.int64)})
-    rows = [_stamp_row(object_id, shown[object_id], objects[object_id]) for object_id in triplets]
-    _write_csv(out / "cutouts.csv", STAMP_COLUMNS, rows)
-    _write_failures(out / "cutouts.npz", result)
-    write_files(out, [("cutouts.npz", buffer.getvalue())])
+    arrays = layout.arrays(list(triplets.values()), [shown[object_id] for object_id in triplets], list(triplets))
+    np.savez_compressed(buffer, **arrays)
+    rows = [_stamp_row(survey, layout, object_id, shown[object_id], objects[object_id]) for object_id in triplets]
+    write_files(
+        out,
+        [
+            (f"{STAMPS}.csv", _csv(stamp_columns(survey), rows)),
+            _failures(out / f"{STAMPS}.npz", survey, result),
+            (f"{STAMPS}.npz", buffer.getvalue()),
+        ],
+    )
     return result
 
 
-def read_objects(table: Path) -> dict[str, Mapping[str, str]]:
-    """Read which objects to fetch: object id to its row, in the table's order, each object once.
+def read_objects(table: Path, survey: Survey) -> dict[str, Mapping[str, str]]:
+    """Read which objects to fetch: object id, as text, to its row, in the table's order, each object once.
 
     Raises
     ------
     ConfigError
-        If the table cannot be read, has no column :data:`OBJECT_ID_KEY`, or an id is none of ZTF's letters and digits.
+        If the table cannot be read, has no column of ids, or none of them is one. An id that is a number has to have
+        all its digits: one that has gone through a spreadsheet's numbers is another object's.
     """
-    columns = Columns((OBJECT_ID_KEY,), optional=("type", "source_label"))
+    columns = Columns((survey.id_column,), optional=("type", "source_label"))
     _, rows = read_given("--table", table, columns, "make it with aha-train fetch features")
     if not rows:
         raise ConfigError(f"--table {table}: expected at least one row, found none")
     objects: dict[str, Mapping[str, str]] = {}
     for row in rows:
-        if row[OBJECT_ID_KEY].isalnum():  # TNS:NAME is an object that ZTF, and Lasair-ZTF, has no name for
-            objects.setdefault(row[OBJECT_ID_KEY], row)
+        given = row[survey.id_column]
+        object_id = survey.object_id({survey.id_column: given})
+        if survey.id_is_number and given.strip() and not object_id:
+            raise ConfigError(
+                f"--table {table}: expected {survey.id_column} as whole numbers below 2^63, found {given!r}; make it "
+                "with aha-train fetch features, and keep ids as text"
+            )
+        if object_id.isalnum():  # TNS:NAME is an object that ZTF, and Lasair-ZTF, has no name for
+            objects.setdefault(object_id, row)
     if not objects:
-        raise ConfigError(f"--table {table}: expected ids such as ZTF20abcdefg, found {rows[0][OBJECT_ID_KEY]!r}")
+        raise ConfigError(
+            f"--table {table}: expected ids as {survey.name} has them, found {rows[0][survey.id_column]!r}"
+        )
     return objects
 
 
@@ -205,7 +210,9 @@ def _fetch_answers(
     api: LasairApi, object_ids: Sequence[str], kept_in: Path, wait: bool, sleep: Callable[[float], None]
 ) -> tuple[dict[str, Mapping[str, Any]], Fetched]:
     """Ask for the objects that are not kept yet; those that Lasair refuses are asked for again in another run."""
-    answers: dict[str, Mapping[str, Any]] = {kept[ZTF.id_column]: kept for kept in read_kept(kept_in, ANSWER_KEYS)}
+    id_column, layout = api.survey.id_column, LAYOUTS[api.survey.name]
+    kept_before = read_kept(kept_in, frozenset({id_column, layout.measurements}))
+    answers: dict[str, Mapping[str, Any]] = {kept[id_column]: kept for kept in kept_before}
     result = Fetched()
     unreachable_in_a_row = 0
     with open(kept_in, "a", encoding="utf-8") as kept:
@@ -226,7 +233,10 @@ def _fetch_answers(
                 result.failures[object_id] = str(error)
                 continue
             unreachable_in_a_row = 0
-            answers[object_id] = {ZTF.id_column: object_id, "candidates": answer.get("candidates")}
+            if answer.get(layout.measurements) == []:  # as of an id that Lasair for Rubin does not know
+                result.failures[object_id] = "Lasair has no detection of it"
+                continue
+            answers[object_id] = {**layout.what_is_read(answer), id_column: object_id}
             kept.write(json.dumps(answers[object_id]) + "\n")
             kept.flush()
             if done % 50 == 0:
@@ -236,65 +246,54 @@ def _fetch_answers(
     return {object_id: answers[object_id] for object_id in object_ids if object_id in answers}, result
 
 
-def _parsed(answers: Mapping[str, Mapping[str, Any]], result: Fetched) -> dict[str, Transient]:
+def _parsed(
+    answers: Mapping[str, Mapping[str, Any]], survey: Survey, layout: Layout, result: Fetched
+) -> dict[str, Transient]:
     transients = {}
     for object_id, answer in answers.items():
-        if not isinstance(answer["candidates"], list):
-            result.failures[object_id] = "Lasair's answer holds no candidates"
+        if not isinstance(answer[layout.measurements], list):
+            result.failures[object_id] = f"Lasair's answer holds no {layout.measurements}"
             continue
         try:
-            transients[object_id] = ZTF.parse(answer)
-        except SolarSystemObjectError as refusal:
+            transients[object_id] = survey.parse(answer)
+        except RecordError as refusal:  # a known solar-system object, above all
             result.failures[object_id] = str(refusal)
     return transients
 
 
-def _curve_rows(object_id: str, curve: LightCurve) -> Iterable[tuple[object, ...]]:
-    band_number = {band.name: number for number, band in FILTERS.items()}
-    for time_mjd, band, magnitude, error, is_positive in zip(
-        curve.time_mjd, curve.band, curve.magnitude, curve.magnitude_error, curve.is_positive, strict=True
-    ):
-        sign = "t" if is_positive else "f"
-        yield object_id, time_mjd + JD_MINUS_MJD, band_number[band], magnitude, error, sign, SOURCE, "lasair", ""
-
-
-def _label_row(object_id: str, curve: LightCurve, row: Mapping[str, str]) -> dict[str, object]:
-    counts = {f"n_{letter}": int((curve.band == f"z{letter}").sum()) for letter in "gr"}
+def _label_row(
+    survey: Survey, layout: Layout, object_id: str, curve: LightCurve, row: Mapping[str, str]
+) -> dict[str, object]:
+    letters = letters_of(curve.detected().band).tolist()
     labels = {name: row.get(name) or "" for name in ("type", "source_label")}
-    said = {"source": SOURCE, "label_source": "", "best_group": "lasair"}
-    return {OBJECT_ID_KEY: object_id, **labels, **said, **counts}
+    said = {"source": layout.source, "label_source": "", "best_group": "lasair"}
+    counts = {f"n_{letter}": letters.count(letter) for letter in layout.letters}
+    return {survey.id_column: object_id, **labels, **said, **counts}
 
 
-def _why_not(outcome: Triplet | AhaError) -> str | None:
-    if not isinstance(outcome, Triplet):
-        return str(outcome)
-    shapes = {stamp.shape for stamp in (outcome.science, outcome.template, outcome.difference)}
-    if shapes != {(SIDE, SIDE)}:
-        return f"its stamps are not {SIDE}x{SIDE}: {', '.join(f'{rows}x{columns}' for rows, columns in sorted(shapes))}"
-    return None
+def _why_not(layout: Layout, outcome: Triplet | AhaError) -> str | None:
+    return layout.why_not(outcome) if isinstance(outcome, Triplet) else str(outcome)
 
 
-def _shown(answer: Mapping[str, Any], science_url: str) -> Mapping[str, Any]:
-    """Find the detection that a stamp is of."""
-    return next(
-        item
-        for item in answer["candidates"]
-        if isinstance(item, Mapping)
-        and isinstance(item.get("image_urls"), Mapping)
-        and item["image_urls"].get("Science") == science_url
-    )
+def stamp_columns(survey: Survey) -> tuple[str, ...]:
+    """Return the columns of the table beside the stamps."""
+    layout = LAYOUTS[survey.name]
+    known = ("type", "source_label", "simbad_class", "in_training_csv", "aha_pick", "source", "repo_licence")
+    return (survey.id_column, *layout.of_stamps, *known, *layout.of_stamps_too)
 
 
-def _stamp_row(object_id: str, shown: Mapping[str, Any], row: Mapping[str, str]) -> dict[str, object]:
-    numbers = {name: shown.get(name) for name in (*FETCHED_WITH_CUTOUTS, *FETCHED_WITH_CUTOUTS_TOO)}
+def _stamp_row(
+    survey: Survey, layout: Layout, object_id: str, shown: Mapping[str, Any], row: Mapping[str, str]
+) -> dict[str, object]:
+    numbers = {name: shown.get(name) for name in (*layout.of_stamps, *layout.of_stamps_too)}
     return {name: "" if value is None else value for name, value in numbers.items()} | {
-        OBJECT_ID_KEY: object_id,
+        survey.id_column: object_id,
         "type": row.get("type") or "",
         "source_label": row.get("source_label") or "",
         "simbad_class": "",
         "in_training_csv": row.get("in_training_csv") or "",
         "aha_pick": True,
-        "source": SOURCE,
+        "source": layout.source,
         "repo_licence": "",
     }
 
@@ -304,14 +303,14 @@ def _require_folder(folder: Path) -> None:
         raise ConfigError(f"--out: there is no folder {folder}; make it first")
 
 
-def _write_failures(out: Path, result: Fetched) -> None:
-    rows = [{OBJECT_ID_KEY: object_id, "reason": reason} for object_id, reason in sorted(result.failures.items())]
-    _write_csv(out.with_name(f"{out.stem}.failures.csv"), (OBJECT_ID_KEY, "reason"), rows)
+def _failures(out: Path, survey: Survey, result: Fetched) -> tuple[str, bytes]:
+    rows = [{survey.id_column: object_id, "reason": reason} for object_id, reason in sorted(result.failures.items())]
+    return f"{out.stem}.failures.csv", _csv((survey.id_column, "reason"), rows)
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_files(path.parent, [(path.name, text.getvalue().encode())])
+    return text.getvalue().encode()

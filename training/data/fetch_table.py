@@ -1,7 +1,8 @@
-"""`aha-train fetch features`: the labelled table that the object-feature model is trained on, read from Lasair-ZTF.
+"""`aha-train fetch features`: the labelled table of a survey's typed objects, read from its Lasair.
 
-The classes and the join follow AHA's description of its databank; unlike AHA's, rows with missing values stay, since
-the model takes them.
+Of ZTF it is what the object-feature model is trained on: classes and join follow AHA's description of its databank;
+unlike AHA's, rows with missing values stay, since the model takes them. Of Rubin it is a list of all objects with a
+type, whose light curves are fetched then: no model has its columns as inputs.
 """
 
 import csv
@@ -11,15 +12,26 @@ import logging
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from annotator.errors import ConfigError, QuotaError, SourceError
 from annotator.lasair.api import LasairApi
-from annotator.surveys.ztf.record import ZTF
+from annotator.surveys.lsst.tables import (
+    TYPED_COLUMNS,
+    TYPED_CONDITION,
+    TYPED_SELECTED,
+    TYPED_TABLES,
+    apart_deg,
+)
+from annotator.surveys.survey import Survey
 from annotator.surveys.ztf.tables import DATABANK_TABLES, OBJECT
+from training.data.classified_curves import EXOTIC_KINDS
+from training.data.table import EXOTIC
 from training.export.files import write_files
 
 log = logging.getLogger(__name__)
@@ -45,14 +57,45 @@ _READ = tuple(name for names in DATABANK_TABLES.values() for name in names)
 COLUMNS = (*_READ[:-1], "galactic_plane", "g_r_days_from_fl", _READ[-1])
 """The table's columns in order, the redshift after what is derived; `source_label` follows."""
 
-SELECTED = ", ".join(f"{table}.{name}" for table, names in DATABANK_TABLES.items() for name in names)
-TABLES = ", ".join(DATABANK_TABLES)
 PAGE_ROWS = 1000
 QUOTA_PAUSE_S = 300.0
 """How long `--wait` sleeps before it looks whether the hour has room again."""
 
 
 PAGE_KEYS = frozenset({"label", "rows", "last"})
+
+OTHER = "Other"
+"""Label of a type that is none of the classes, as an active galactic nucleus of Rubin's is none."""
+
+_PREFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {label: tuple(pattern.rstrip("%") for pattern in patterns) for label, patterns in CLASSES.items()}
+    | {EXOTIC: EXOTIC_KINDS}
+)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What is asked for of a survey's typed objects, and how the table of them is laid out."""
+
+    selected: str
+    tables: str
+    conditions: Mapping[str, str]
+    """In SQL, of what is asked for one after the other, by name."""
+    read: tuple[str, ...]
+    """What an answer's rows have to have."""
+    columns: tuple[str, ...]
+    """Of the table; `source_label` follows."""
+    rank: Callable[[Mapping[str, Any]], float]
+    """Of several rows of one object the one with the highest counts."""
+    label: Callable[[str, Mapping[str, Any]], str]
+    """Of a row, by the name of what was asked for."""
+    laid_out: Callable[[Mapping[str, Any]], Mapping[str, object]]
+    """Make the table's columns of a row."""
+
+
+def label_of(kind: str) -> str:
+    """Return the class that a spectroscopic type is of, :data:`OTHER` of all that is neither normal nor looked for."""
+    return next((label for label, prefixes in _PREFIXES.items() if kind.startswith(prefixes)), OTHER)
 
 
 def fetch_features(
@@ -66,7 +109,7 @@ def fetch_features(
     Parameters
     ----------
     api
-        Lasair-ZTF, with its budget of calls.
+        A survey's Lasair, with its budget of calls.
     out
         The `.csv` file to write.
     wait
@@ -91,22 +134,21 @@ def fetch_features(
     if not out.parent.is_dir():
         raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
     part = out.with_name(out.name + ".part")
-    pages = read_kept(part, PAGE_KEYS)
+    typed, survey = TYPED[api.survey.name], api.survey
+    pages = [page for page in read_kept(part, PAGE_KEYS) if page["label"] in typed.conditions]
     with open(part, "a", encoding="utf-8") as kept:
-        for label, patterns in CLASSES.items():
-            for page in _missing_pages(api, label, patterns, pages, wait, sleep):
+        for name in typed.conditions:
+            for page in _missing_pages(api, typed, name, pages, wait, sleep):
                 kept.write(json.dumps(page) + "\n")
                 kept.flush()
                 os.fsync(kept.fileno())
                 pages.append(page)
-                log.info("%s: %d rows", label, sum(len(p["rows"]) for p in pages if p["label"] == label))
-    objects = _best_rows(pages)
-    _write_table(out, objects)
+                log.info("%s: %d rows", name, sum(len(p["rows"]) for p in pages if p["label"] == name))
+    objects = _best_rows(pages, survey, typed.rank)
+    labels = {object_id: typed.label(name, row) for object_id, (name, row) in objects.items()}
+    _write_table(out, typed, [(labels[object_id], objects[object_id][1]) for object_id in sorted(objects)])
     part.unlink()
-    counts = dict.fromkeys(CLASSES, 0)
-    for label, _ in objects.values():
-        counts[label] += 1
-    return counts
+    return dict.fromkeys(CLASSES, 0) | Counter(labels.values())
 
 
 def read_kept(kept_in: Path, keys: frozenset[str]) -> list[dict[str, Any]]:
@@ -137,31 +179,32 @@ def read_kept(kept_in: Path, keys: frozenset[str]) -> list[dict[str, Any]]:
 
 def _missing_pages(
     api: LasairApi,
-    label: str,
-    patterns: tuple[str, ...],
+    typed: Typed,
+    name: str,
     pages: list[dict[str, Any]],
     wait: bool,
     sleep: Callable[[float], None],
 ) -> Iterator[dict[str, Any]]:
-    """Ask for a class page by page in the order of their ids, from where the last page ended."""
-    done = [page for page in pages if page["label"] == label]
+    """Ask page by page in the order of their ids, from where the last page ended."""
+    survey = api.survey
+    done = [page for page in pages if page["label"] == name]
     if done and done[-1]["last"]:
         return
-    after = max((row[ZTF.id_column] for page in done for row in page["rows"]), default="")
-    types = " OR ".join(f"crossmatch_tns.type LIKE '{pattern}'" for pattern in patterns)
+    known = (survey.object_id(row) for page in done for row in page["rows"])
+    after = max(known, key=survey.id_value, default="0" if survey.id_is_number else "")
     while True:
-        conditions = f"({types}) AND objects.{OBJECT.colour} IS NOT NULL AND {ZTF.id_sql} > '{after}'"
-        ordered = f"{conditions} ORDER BY {ZTF.id_sql}"
-        rows = patiently(lambda asked=ordered: api.query(SELECTED, TABLES, asked, PAGE_ROWS), wait, sleep)
+        conditions = f"({typed.conditions[name]}) AND {survey.id_sql} > {survey.id_literal(after)}"
+        ordered = f"{conditions} ORDER BY {survey.id_sql}"
+        rows = patiently(lambda asked=ordered: api.query(typed.selected, typed.tables, asked, PAGE_ROWS), wait, sleep)
         last = len(rows) < PAGE_ROWS
         for row in rows:
-            missing = [name for name in _READ if name not in row]
-            if missing or not str(row[ZTF.id_column]).isalnum():
-                raise SourceError(f"Lasair's answer lacks {', '.join(missing) or f'a plain {ZTF.id_column}'}: {row}")
-        yield {"label": label, "rows": rows, "last": last}
+            missing = [column for column in typed.read if column not in row]
+            if missing or not survey.object_id(row).isalnum():
+                raise SourceError(f"Lasair's answer lacks {', '.join(missing) or f'a plain {survey.id_column}'}: {row}")
+        yield {"label": name, "rows": rows, "last": last}
         if last:
             return
-        after = rows[-1][ZTF.id_column]
+        after = survey.object_id(rows[-1])
 
 
 def patiently(call: Callable[[], Any], wait: bool, sleep: Callable[[float], None]) -> Any:
@@ -178,29 +221,31 @@ def patiently(call: Callable[[], Any], wait: bool, sleep: Callable[[float], None
             sleep(QUOTA_PAUSE_S)
 
 
-def _best_rows(pages: list[dict[str, Any]]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Keep one row an object: the one whose Sherlock class is the most reliable (1 is the best of Sherlock's ranks)."""
+def _best_rows(
+    pages: list[dict[str, Any]], survey: Survey, rank: Callable[[Mapping[str, Any]], float]
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Keep one row an object: the one that ranks highest."""
     best: dict[str, tuple[str, dict[str, Any]]] = {}
     for page in pages:
         for row in page["rows"]:
-            held = best.get(row[ZTF.id_column])
-            if held is None or _reliability(row) > _reliability(held[1]):
-                best[row[ZTF.id_column]] = (page["label"], row)
+            object_id = survey.object_id(row)
+            if object_id not in best or rank(row) > rank(best[object_id][1]):
+                best[object_id] = (page["label"], row)
     return best
 
 
 def _reliability(row: Mapping[str, Any]) -> float:
+    """Return how reliable Sherlock's class is: 1 is the best of its ranks."""
     value = row[OBJECT.sherlock_rank]
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else -math.inf
 
 
-def _write_table(out: Path, objects: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+def _write_table(out: Path, typed: Typed, labelled: list[tuple[str, Mapping[str, Any]]]) -> None:
     table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, [*COLUMNS, "source_label"], lineterminator="\n")
+    writer = csv.DictWriter(table, [*typed.columns, "source_label"], lineterminator="\n")
     writer.writeheader()
-    for object_id in sorted(objects):
-        label, row = objects[object_id]
-        writer.writerow({name: _cell(value) for name, value in _enriched(row).items()} | {"source_label": label})
+    for label, row in labelled:
+        writer.writerow({name: _cell(value) for name, value in typed.laid_out(row).items()} | {"source_label": label})
     write_files(out.parent, [(out.name, table.getvalue().encode())])
 
 
@@ -218,3 +263,35 @@ def _enriched(row: Mapping[str, Any]) -> dict[str, Any]:
 def _cell(value: object) -> object:
     """Return a table's cell: empty for null, NaN and infinity."""
     return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else value
+
+
+def _class_in_sql(patterns: tuple[str, ...]) -> str:
+    types = " OR ".join(f"crossmatch_tns.type LIKE '{pattern}'" for pattern in patterns)
+    return f"({types}) AND objects.{OBJECT.colour} IS NOT NULL"
+
+
+TYPED: Mapping[str, Typed] = MappingProxyType(
+    {
+        "ztf": Typed(
+            selected=", ".join(f"{table}.{name}" for table, names in DATABANK_TABLES.items() for name in names),
+            tables=", ".join(DATABANK_TABLES),
+            conditions={label: _class_in_sql(patterns) for label, patterns in CLASSES.items()},
+            read=_READ,
+            columns=COLUMNS,
+            rank=_reliability,
+            label=lambda name, row: name,
+            laid_out=_enriched,
+        ),
+        "lsst": Typed(
+            selected=TYPED_SELECTED,
+            tables=TYPED_TABLES,
+            conditions={"typed": TYPED_CONDITION},
+            read=TYPED_COLUMNS,
+            columns=TYPED_COLUMNS,
+            rank=lambda row: -apart_deg(row),  # several transients of TNS may be near one object
+            label=lambda name, row: label_of(row["type"]),
+            laid_out=lambda row: {name: row[name] for name in TYPED_COLUMNS},
+        ),
+    }
+)
+"""By survey."""

@@ -170,8 +170,9 @@ second one above it.
 NATIVE = """
 ## How to make a native one
 
-Typed Rubin objects are within a token's reach: join Lasair's `objects` with `crossmatch_tns`. As soon as there are
-thirty of both kinds, measure this head on them alone, and believe that figure and not these.
+Typed Rubin objects are within a token's reach: `aha-train fetch features`, then `fetch lightcurves`, with `--survey lsst`. As soon as
+there are thirty, five of them SLSN or TDE, `aha-train evaluate --survey lsst --data DIR --out DIR` measures this head on
+them alone: believe that figure and not these.
 """
 
 SOURCES = """

@@ -131,7 +131,8 @@ def _drift(manifest: Manifest) -> str:
 NATIVE = """
 ## How to make a native one
 
-As soon as some hundreds of Rubin's typed supernovae are within a token's reach (Lasair's `objects` joined with
-`crossmatch_tns`), put their light curves in the place of PLAsTiCC's test set, and run
-`aha-train features --survey lsst` again.
+Rubin's typed objects are within a token's reach: `aha-train fetch features`, then `fetch lightcurves`, with
+`--survey lsst`. As soon as there are thirty, five of them SLSN or TDE, `aha-train evaluate --survey lsst --data DIR
+--out DIR` measures this model on them alone, its false alarms among them. Calibrated on them it is not: a level takes
+500 normals, and half of them have to check it.
 """

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.preprocess.evolution import evolution
-from annotator.surveys.lsst.tables import DETECTED, FLUX, FLUX_ERROR, OBJECT_ID
+from annotator.surveys.lsst.tables import OBJECT_ID
 from annotator.transient import LightCurve
 from training.data.classified_curves import ClassifiedCurve, at_random_epoch, measured_where
 from training.data.folds import fold_of
+from training.data.native import RUBIN, read_light_curves
 
 FEWER_BANDS_PROBABILITY = 0.3
 """Of a state in training: only some of its bands, at least one, whatever the survey saw it in."""
@@ -124,19 +125,11 @@ def states_of_real(path: Path, context_path: Path) -> tuple[States, NDArray[np.s
     """
     import pandas  # only training needs it
 
-    rows = pandas.read_parquet(path).sort_values([OBJECT_ID, "mjd"], kind="stable")
     context = pandas.read_csv(context_path, dtype=str).drop_duplicates(OBJECT_ID).set_index(OBJECT_ID)
     curves, contexts = [], {}
-    for object_id, part in rows.groupby(OBJECT_ID, sort=True):
-        light_curve = LightCurve(
-            part["mjd"].to_numpy(np.float64),
-            part["band"].to_numpy(dtype=str),
-            part[FLUX].to_numpy(np.float64),
-            part[FLUX_ERROR].to_numpy(np.float64),
-            (part["kind"] != DETECTED).to_numpy(bool),
-        )
-        curves.append(ClassifiedCurve(str(object_id), "", "rubin", light_curve))
-        contexts[str(object_id)] = _context(context.loc[object_id]) if object_id in context.index else "not looked up"
+    for object_id, light_curve in read_light_curves(path).items():
+        curves.append(ClassifiedCurve(object_id, "", RUBIN, light_curve))
+        contexts[object_id] = _context(context.loc[object_id]) if object_id in context.index else "not looked up"
     states = states_of(curves, [curve.light_curve for curve in curves])
     return states, np.array([contexts[object_id] for object_id in states.object_ids])
 

@@ -18,7 +18,8 @@ from annotator.sandbox import Account, Sandbox, simulate_night
 from annotator.sandbox.sky.stamps import render
 from annotator.surveys.ztf.record import ZTF
 from training.cli import main
-from training.data.fetch_objects import CURVE_COLUMNS, STAMP_COLUMNS, fetch_cutouts, fetch_lightcurves, read_objects
+from training.data.fetch_objects import fetch_cutouts, fetch_lightcurves, read_objects, stamp_columns
+from training.data.fetched_layouts import LAYOUTS
 
 TOKEN = "token-of-the-tests"
 PATIENCE_S = 60.0
@@ -77,7 +78,7 @@ def test_the_light_curves_have_the_layout_of_the_training_data_and_the_detection
     result = fetch_lightcurves(api, table, out)
     read = pyarrow.parquet.read_table(out)
     expected = pyarrow.parquet.read_schema(shared / "data" / "lightcurves.parquet")
-    assert read.schema.names == expected.names == list(CURVE_COLUMNS)
+    assert read.schema.names == expected.names == list(LAYOUTS["ztf"].curve_types)
     for name in ("jd", "fid", "magpsf", "sigmapsf"):
         assert read.schema.field(name).type == expected.field(name).type
     assert result.found == len(OBJECTS) and result.failures == {}
@@ -108,7 +109,7 @@ def test_the_stamps_have_the_layout_of_the_training_data_and_are_of_the_brightes
     result = fetch_cutouts(api, cutouts, table, tmp_path)
     rows = rows_of(tmp_path / "cutouts.csv")
     with open(shared / "data" / "cutouts.csv", newline="") as file:
-        assert list(rows[0]) == next(csv.reader(file)) == list(STAMP_COLUMNS)
+        assert list(rows[0]) == next(csv.reader(file)) == list(stamp_columns(ZTF))
     with np.load(tmp_path / "cutouts.npz") as arrays, np.load(shared / "data" / "cutouts.npz") as expected:
         assert set(arrays.files) == set(expected.files)
         for name in arrays.files:
@@ -190,9 +191,9 @@ def test_the_hour_s_calls_are_kept(sandbox, table, tmp_path):
 def test_a_table_without_usable_ids_is_usage(tmp_path, text):
     (tmp_path / "table.csv").write_text(text)
     with pytest.raises(ConfigError, match="--table"):
-        read_objects(tmp_path / "table.csv")
+        read_objects(tmp_path / "table.csv", ZTF)
     with pytest.raises(ConfigError, match="--table"):
-        read_objects(tmp_path / "absent.csv")
+        read_objects(tmp_path / "absent.csv", ZTF)
 
 
 def test_the_commands_say_what_they_wrote(sandbox, table, tmp_path, monkeypatch, capsys):

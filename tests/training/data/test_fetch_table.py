@@ -1,6 +1,7 @@
 """`aha-train fetch features` over HTTP, against the sandbox."""
 
 import csv
+import dataclasses
 import math
 
 import pytest
@@ -144,7 +145,8 @@ def test_the_best_sherlock_class_is_kept_of_an_object_that_comes_twice(api, sand
 def test_an_answer_without_the_columns_is_an_error_and_a_missing_folder_too(api, sandbox, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="no folder"):
         fetch_features(api, tmp_path / "absent" / "features.csv")
-    monkeypatch.setattr(fetch, "SELECTED", "objects.objectId")
+    bare = dataclasses.replace(fetch.TYPED["ztf"], selected="objects.objectId")
+    monkeypatch.setattr(fetch, "TYPED", {"ztf": bare})
     with pytest.raises(SourceError, match="lacks gmag"):
         fetch_features(api, tmp_path / "features.csv")
 

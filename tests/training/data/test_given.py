@@ -9,6 +9,7 @@ import pytest
 from astropy.table import Table as AstropyTable
 
 from annotator.errors import ConfigError
+from annotator.surveys.ztf.record import ZTF
 from tests.tables.written import written
 from training.data.curves import read_curves
 from training.data.fetch_objects import read_objects
@@ -45,7 +46,7 @@ def test_a_labelled_table_trains_alike_whatever_wrote_it(form, tmp_path):
     np.testing.assert_array_equal(found.features, plain.features)
     assert found.object_ids.tolist() == plain.object_ids.tolist() == [row["objectId"] for row in ROWS]
     assert (found.tns_names, found.samplings) == (plain.tns_names, plain.samplings)
-    assert list(read_objects(tmp_path / "table.csv")) == list(read_objects(tmp_path / "plain.csv"))
+    assert list(read_objects(tmp_path / "table.csv", ZTF)) == list(read_objects(tmp_path / "plain.csv", ZTF))
 
 
 def test_nothing_is_trained_on_a_table_of_which_a_line_is_no_row(tmp_path):

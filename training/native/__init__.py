@@ -1,0 +1,1 @@
+"""How models do on typed objects of the survey itself, which they were not trained on."""
