@@ -34,6 +34,7 @@ def add(commands: "argparse._SubParsersAction") -> None:
         options.path(command, "--out", "folder of the model set", "DIR", required=True)
         command.add_argument("--fresh", action="store_true", help="as released with a new model set: compare with none")
     options.survey(exotic)
+    options.path(exotic, "--native", "with lsst: typed objects of Rubin to learn from, too, as fetch wrote them", "DIR")
     exotic.add_argument("--comparisons", action="store_true", help="measure other heads, too; takes minutes")
     options.path(exotic, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR")
     options.path(artefact, "--out-of-fold", "what triplet wrote with this option", "DIR", required=True)
@@ -47,6 +48,10 @@ def _exotic(arguments: argparse.Namespace) -> None:
     if arguments.survey == "lsst":
         _exotic_of_light_curves(arguments)
         return
+    if arguments.native:
+        raise ConfigError(
+            "--native: typed objects of Rubin teach the head of lsst alone; leave it out, or say --survey lsst"
+        )
     from training.exotic.fit import BoostingSettings
     from training.exotic.train import Sources, train
 
@@ -66,7 +71,8 @@ def _exotic_of_light_curves(arguments: argparse.Namespace) -> None:
             raise ConfigError(
                 f"--{name.replace('_', '-')}: the head of lsst learns from light curves alone; leave it out"
             )
-    train(sources_of(arguments.data, arguments.curves), arguments.out, Settings(seed=arguments.seed), arguments.fresh)
+    sources = sources_of(arguments.data, arguments.curves, arguments.native)
+    train(sources, arguments.out, Settings(seed=arguments.seed), arguments.fresh)
 
 
 def _artefact(arguments: argparse.Namespace) -> None:

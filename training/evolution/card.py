@@ -24,12 +24,17 @@ def exotic_card(manifest: HeadManifest) -> str:
 
 def _what(manifest: HeadManifest) -> str:
     said = manifest.metrics["threshold"]
+    seen = (
+        "no object of Rubin with a spectrum was seen in training, nor is any figure here of one. They are of "
+        "PLAsTiCC's simulation and of ZTF's sky."
+    )
+    if native := manifest.training.get("native"):
+        seen = f"only {sum(native.values())} typed objects of Rubin were seen in training, beside PLAsTiCC's and ZTF's."
     return f"""
 # {manifest.version}, revision {manifest.revision}: probability of being exotic, provisional
 
 Boosted trees that have learned which evolutions are those of superluminous supernovae (SLSN) and tidal disruption
-events (TDE). **Provisional**: no object of Rubin with a spectrum was seen in training, nor is any figure here of one.
-They are of PLAsTiCC's simulation and of ZTF's sky. An active galactic nucleus (AGN) is no exotic: they flood a stream.
+events (TDE). **Provisional**: {seen} An active galactic nucleus (AGN) is no exotic: they flood a stream.
 
 | | |
 |---|---|
@@ -72,6 +77,7 @@ def _ranking(manifest: HeadManifest) -> str:
         *(_row(f"PLAsTiCC, {points} points", found) for points, found in simulated["by_points"].items()),
         _row("ZTF, within YSE and packets", real[BOTH], "AUC 0.82"),
         *(_row(f"ZTF, {name}", found) for name, found in real.items() if name != BOTH),
+        *(_row(f"Rubin's own, against {name}", found) for name, found in manifest.metrics.get("native", {}).items()),
         "",
         "A point is a night in a band. What is there and what is missing of an object's quantities, and nothing else, "
         f"ranks PLAsTiCC with an AUC of {manifest.metrics['presence_auc']:.3f}.",
@@ -142,14 +148,16 @@ def _ratio(item: Mapping) -> str:
 def _training(manifest: HeadManifest) -> str:
     training, settings = manifest.training, manifest.training["settings"]
     simulated, real = (", ".join(f"{n} {kind}" for kind, n in training[name].items()) for name in ("simulated", "real"))
+    native = ", ".join(f"{n} {kind}" for kind, n in training.get("native", {}).items())
+    own = f" Real, of Rubin itself, as it saw them: {native}." if native else ""
     return f"""
 ## Training
 
 Simulated: {simulated}. Real, of ZTF: {real}; each put on the dates and depths, in g and r, of a random position of the
 survey simulation, at a random brightness and stretched in time as if it were farther away
-(`training/data/carried.py`). {settings["n_epochs"]} random epochs of each, {training["states"]:,} states in all, of
-{100 * training["fewer_bands_probability"]:g} % only some bands and of {100 * training["shorter_probability"]:g} % only
-a part of the history; groups of quantities hidden at random, as often in both classes, and
+(`training/data/carried.py`).{own} {settings["n_epochs"]} random epochs of each, {training["states"]:,} states in all,
+of {100 * training["fewer_bands_probability"]:g} % only some bands and of {100 * training["shorter_probability"]:g} %
+only a part of the history; groups of quantities hidden at random, as often in both classes, and
 {100 * training["drop_probability"]:g} % beyond that. Split {training["split"]}.
 
 {settings["n_boosters"]} gradient boosters (XGBoost), of which the head says the mean, each of {settings["n_trees"]}
@@ -162,17 +170,18 @@ flatter a little. Tried before, and not shipped: a threshold above which half wo
 real stream's scored objects would stand; and two heads that the gate refused, until activity before the peak, known of
 one object in twenty, was no input any more.
 
-Repeat it: `aha-train exotic --survey lsst --data DIR --out DIR --fresh`, DIR with {", ".join(training["data"])}, the
-second one above it.
+Repeat it: `aha-train exotic --survey lsst --data DIR --out DIR --fresh`, DIR with {", ".join(training["data"][:3])},
+the second one above it.
 """
 
 
 NATIVE = """
 ## How to make a native one
 
-Typed Rubin objects are within a token's reach: `aha-train fetch features`, then `fetch lightcurves`, with `--survey lsst`. As soon as
-there are thirty, five of them SLSN or TDE, `aha-train evaluate --survey lsst --data DIR --out DIR` measures this head on
-them alone: believe that figure and not these.
+Typed Rubin objects are within a token's reach: `aha-train fetch features`, then `fetch lightcurves`, with
+`--survey lsst`. As soon as there are thirty, five of them SLSN or TDE, `aha-train evaluate --survey lsst --data DIR
+--out DIR` measures this head on them alone: believe that figure and not these. `--native DIR` in the command above
+learns from them, too; the card then has a row of them, each by a head that did not see it.
 """
 
 SOURCES = """

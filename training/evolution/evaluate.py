@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.classified_curves import EXOTIC_KINDS, PACKETS
+from training.data.native import RUBIN
 from training.data.plasticc import PLASTICC
 from training.evolution.exotic import EvolutionHead, Settings, fit_head, is_there, log_odds_of
 from training.evolution.lack import Asked, ask, fit_taken_back
@@ -46,7 +47,7 @@ def cross_asked(training: States, simulated: States, real: States, settings: Set
     training
         What heads are fitted to, of both sources.
     simulated, real
-        What is asked about.
+        What is asked about: of PLAsTiCC, and of the sky.
     """
     there = is_there(simulated.values)
     odds, hidden = np.full(len(simulated), np.nan), np.full(there.shape, np.nan)
@@ -71,9 +72,9 @@ def cross_asked(training: States, simulated: States, real: States, settings: Set
 
 def left_out(training: States, simulated: States, real: States, settings: Settings) -> dict[str, dict]:
     """Rank each source by a head that was trained on the other alone."""
-    is_simulated = training.sources == PLASTICC
+    is_simulated, is_native = training.sources == PLASTICC, training.sources == RUBIN
     by_simulator = log_odds_of(fit_head(training.where(is_simulated), settings), real.values)
-    by_sky = log_odds_of(fit_head(training.where(~is_simulated), settings), simulated.values)
+    by_sky = log_odds_of(fit_head(training.where(~is_simulated & ~is_native), settings), simulated.values)
     supernovae = np.char.startswith(simulated.kinds, "SN") | simulated.is_exotic
     return {
         "the sky": of_real_sources(real, by_simulator)[BOTH],
@@ -117,3 +118,10 @@ def of_real_sources(states: States, scores: NDArray[np.float64]) -> dict[str, di
     }
     sources = {source: rank(states, scores, states.sources == source) for source in HONEST_SOURCES}
     return {BOTH: rank(states, scores, within), **sources, **by_kind}
+
+
+def of_native(states: States, scores: NDArray[np.float64]) -> dict[str, dict]:
+    """Rank the exotics among the survey's own typed objects: against all others, and against supernovae."""
+    is_own = states.sources == RUBIN
+    supernovae = np.char.startswith(states.kinds, "SN") | states.is_exotic
+    return {"all others": rank(states, scores, is_own), "supernovae": rank(states, scores, is_own & supernovae)}

@@ -19,6 +19,7 @@ from annotator.preprocess.evolution import EVOLUTION
 from training.data.carried import carried, read_cadence
 from training.data.classified_curves import ClassifiedCurve, ztf_in_flux
 from training.data.curves import read_curves
+from training.data.native import read_native
 from training.data.plasticc import read_plasticc
 from training.evolution import evaluate
 from training.evolution.card import exotic_card
@@ -75,12 +76,14 @@ class Sources:
     """ZTF's light curves (Parquet)."""
     labels: Path
     """Their classes."""
+    native: Path | None = None
+    """Folder of typed objects of the survey itself (:mod:`training.data.native`); None: none are learned from."""
 
 
-def sources_of(folder: Path, curves: Path | None) -> Sources:
-    """Return what to learn from; None: the light curves above the folder, their labels beside them."""
+def sources_of(folder: Path, curves: Path | None, native: Path | None = None) -> Sources:
+    """Return what to learn from; None: the light curves above the folder, their labels beside them, and none native."""
     given = curves or folder.parent / "lightcurves.parquet"
-    return Sources(folder, given, given.parent / "lightcurve_labels.csv")
+    return Sources(folder, given, given.parent / "lightcurve_labels.csv", native)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +91,7 @@ class Read:
     """What was read of the sources."""
 
     training: States
-    """Of both sources, ZTF's as LSST would have seen them."""
+    """Of all sources, ZTF's as LSST would have seen them."""
     simulated: States
     """Of PLAsTiCC, to measure by: one random epoch each."""
     real: States
@@ -96,6 +99,8 @@ class Read:
     file_names: tuple[str, ...]
     sha256: str
     """Of all files, in order."""
+    native: States | None = None
+    """Of typed objects of the survey itself, one random epoch each; None where none are learned from."""
 
 
 def read_sources(sources: Sources, settings: Settings) -> Read:
@@ -118,12 +123,22 @@ def read_sources(sources: Sources, settings: Settings) -> Read:
         put = carried([curve.light_curve for curve in real.curves], cadence, seeds)
         seen.append(training_states(_as_carried(real.curves, put), 1, seed + epoch))
     hashes = [simulated.sha256, real.sha256, hashlib.sha256(cadence_path.read_bytes()).hexdigest()]
+    file_names = (simulated.file_name, real.file_name, cadence_path.name)
+    native = None
+    if sources.native is not None:
+        typed = read_native(sources.native).typed
+        log.info("%d typed objects of the survey itself", len(typed.curves))
+        seen.append(training_states(typed.curves, settings.n_epochs, seed))
+        native = given_to_head(measured_states(typed.curves, MEASURED_SEED))
+        hashes.append(typed.sha256)
+        file_names += (f"typed objects of Rubin ({typed.file_name})",)
     return Read(
         training=given_to_head(together([training_states(simulated.curves, settings.n_epochs, seed), *seen])),
         simulated=given_to_head(measured_states(simulated.curves, MEASURED_SEED)),
         real=given_to_head(together([measured_states(real.curves, MEASURED_SEED + k) for k in range(N_REAL_EPOCHS)])),
-        file_names=(simulated.file_name, real.file_name, cadence_path.name),
+        file_names=file_names,
         sha256=hashlib.sha256("".join(hashes).encode()).hexdigest(),
+        native=native,
     )
 
 
@@ -160,7 +175,8 @@ def train(sources: Sources, out: Path, settings: Settings, is_fresh: bool) -> No
     read = read_sources(sources, settings)
     simulated = read.simulated
     log.info("%d states to train on; %d of them of exotics", len(read.training), read.training.is_exotic.sum())
-    found = evaluate.cross_asked(read.training, simulated, read.real, settings)
+    sky = read.real if read.native is None else together([read.real, read.native])
+    found = evaluate.cross_asked(read.training, simulated, sky, settings)
     model = found.model
     model.calibrate(found.simulated.odds, simulated.is_exotic)
     slope, offset = float(model.slope), float(model.offset)
@@ -191,7 +207,8 @@ def train(sources: Sources, out: Path, settings: Settings, is_fresh: bool) -> No
         training=_training(read, settings),
         metrics={
             "simulated": evaluate.of_simulated(simulated, found.simulated.odds),
-            "real": evaluate.of_real_sources(read.real, found.real),
+            "real": evaluate.of_real_sources(sky, found.real),
+            **({} if read.native is None else {"native": evaluate.of_native(sky, found.real)}),
             "left_out": evaluate.left_out(read.training, simulated, read.real, settings),
             "presence_auc": _presence_auc(model, simulated),
             "lack": lack,
@@ -237,6 +254,7 @@ def _training(read: Read, settings: Settings) -> Mapping:
         "data_sha256": read.sha256,
         "simulated": counts(read.simulated),
         "real": counts(read.real),
+        **({} if read.native is None else {"native": counts(read.native)}),
         "states": len(read.training),
         "split": "by sha256 of the object's id, ten bins: 0 to 8 train, 9 is held out; ten rotations of it for all "
         "out-of-fold figures",

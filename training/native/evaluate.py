@@ -65,6 +65,7 @@ def evaluate(data: Path, out: Path, models: Path | None, seed: int) -> None:
     model_set = load_models(models, SURVEY)
     head = model_set.heads.get("exotic")
     threshold = head.manifest.threshold if head else None
+    taught = ("exotic",) if head and "native" in head.manifest.training else ()
     found = {
         "model_set": model_set.version,
         "survey": SURVEY,
@@ -72,7 +73,8 @@ def evaluate(data: Path, out: Path, models: Path | None, seed: int) -> None:
         "sha256": objects.typed.sha256,
         "types": dict(sorted(counts.items())),
         "exotic_threshold": threshold,
-        "native": {when: measure(asked, threshold) for when, asked in ask(objects, model_set, seed).items()},
+        "taught": list(taught),
+        "native": {when: measure(asked, threshold) for when, asked in ask(objects, model_set, seed, taught).items()},
         "provisional": provisional(model_set),
     }
     own_folder(out, KIND)

@@ -5,7 +5,7 @@ but what the models are compared with: what is missing, how many points there ar
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,20 +51,22 @@ class Asked:
     """What is known of an object without looking at what was measured."""
 
 
-def ask(objects: NativeObjects, models: ModelSet, seed: int) -> dict[str, Asked]:
+def ask(objects: NativeObjects, models: ModelSet, seed: int, left_out: Collection[str] = ()) -> dict[str, Asked]:
     """Ask models about objects, by when.
 
     Parameters
     ----------
     seed
         Of the random epochs: an object's own, whatever other objects there are.
+    left_out
+        Numbers that are not asked for, of models that such objects have taught.
     """
     curves = objects.typed.curves
     young = [at_random_epoch(curve.light_curve, _own_random(curve.object_id, seed)) for curve in curves]
     whole = [curve.light_curve for curve in curves]
     return {
-        RANDOM: _asked(curves, young, {}, models),
-        LAST: _asked(curves, whole, objects.triplets, models),
+        RANDOM: _asked(curves, young, {}, models, left_out),
+        LAST: _asked(curves, whole, objects.triplets, models, left_out),
     }
 
 
@@ -78,6 +80,7 @@ def _asked(
     light_curves: Sequence[LightCurve],
     triplets: Mapping[str, Triplet],
     models: ModelSet,
+    left_out: Collection[str],
 ) -> Asked:
     scores = models.score(
         [
@@ -91,7 +94,7 @@ def _asked(
         kinds=np.array([curve.kind for curve in curves], dtype=str),
         is_exotic=is_exotic,
         object_ids=np.array([curve.object_id for curve in curves], dtype=str),
-        numbers=_numbers(scores, models),
+        numbers={name: values for name, values in _numbers(scores, models).items() if name not in left_out},
         alone=_alone(light_curves, is_exotic, folds),
     )
 

@@ -35,12 +35,14 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
 def _what(found: Mapping) -> str:
     counts = found["types"]
     types = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    taught = ", ".join(f"`{name}`" for name in found["taught"])
+    said = f"Such objects have taught {taught}, which is left out: its card has figures out of fold." if taught else ""
     return f"""
 # {found["model_set"]} on typed objects of the survey itself
 
 {sum(counts.values())} objects that have a type in TNS: {types}. SLSN and TDE are exotic here, and an active galactic
-nucleus never is. Nothing was fitted to them. Somebody chose what to take a spectrum of, mostly what is bright and what
-looked odd: the survey's own mixture is another one.
+nucleus never is. Nothing that is measured here was fitted to them. {said} Somebody chose what to take a spectrum of,
+mostly what is bright and what looked odd: the survey's own mixture is another one.
 
 Intervals are of 95 %, of rankings by bootstrap over objects, of shares exact (Clopper-Pearson). Random epochs are drawn
 by seed {found["seed"]}, from the second night with a detection on. The objects have sha256 `{found["sha256"]}`.

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ from tests.training.evolution.test_exotic import QUICK, drawn
 from training.cli import main
 from training.evolution import train as evolution_train
 from training.evolution.exotic import GROUPS, INPUTS, NEEDS
-from training.evolution.states import States
+from training.evolution.states import States, together
 from training.evolution.train import VERSION, Read, Sources, read_sources, train
 
 
@@ -39,6 +40,23 @@ def test_a_head_is_written_that_the_annotator_loads(made_up, tmp_path):
     assert set(metrics["lack"]) == set(GROUPS)
 
 
+def test_a_head_that_typed_objects_of_rubin_have_taught_ranks_them_out_of_fold_in_its_card(
+    made_up, monkeypatch, tmp_path
+):
+    read, own = evolution_train.read_sources(made_up, QUICK), drawn(80, 3, "rubin")
+    training = together([read.training, own])
+    monkeypatch.setattr(
+        evolution_train, "read_sources", lambda *_: dataclasses.replace(read, training=training, native=own)
+    )
+    train(made_up, tmp_path, QUICK, is_fresh=True)
+    manifest = load_head(tmp_path, "exotic", "lsst", VERSION).manifest
+    assert sum(manifest.training["native"].values()) == 80
+    found = manifest.metrics["native"]["all others"]
+    assert found["n_exotic"] + found["n_other"] == 80 and found["auc"][0] > 0.6
+    assert "only 80 typed objects of Rubin" in (tmp_path / "EXOTIC_CARD.md").read_text(encoding="utf-8")
+    assert set(manifest.metrics["real"]) == {"both", "yse", "packets", "SLSN", "TDE"}
+
+
 @pytest.mark.long
 def test_a_second_head_takes_the_place_of_one_that_it_is_no_worse_than(made_up, tmp_path):
     train(made_up, tmp_path, QUICK, is_fresh=True)
@@ -62,5 +80,7 @@ def test_options_that_the_head_of_light_curves_has_no_use_for_are_refused(tmp_pa
     given = ["exotic", "--survey", "lsst", "--data", str(tmp_path), "--out", str(tmp_path / "models")]
     assert main([*given, "--verdicts", "verdicts.csv"]) == 2
     assert "--verdicts: the head of lsst learns from light curves alone" in capsys.readouterr().err
+    assert main(["exotic", "--data", "t.csv", "--out", str(tmp_path / "models"), "--native", str(tmp_path)]) == 2
+    assert "--native: typed objects of Rubin" in capsys.readouterr().err
     assert main(given) == 2
     assert "plasticc_train.parquet" in capsys.readouterr().err
