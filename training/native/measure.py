@@ -34,9 +34,6 @@ LEVELS = (1.0, 2.0)
 SUPERNOVA = "SN"
 """How the types of normals begin."""
 
-N_TREES, MIN_LEAF = 300, 3
-"""Of the forest that knows only what is missing, how many points there are and over how many days."""
-
 
 @dataclass(frozen=True, eq=False)
 class Asked:
@@ -133,7 +130,9 @@ def _alone(
     light_curves: Sequence[LightCurve], is_exotic: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
     """Return what ranks objects without a look at any measured value, NaN of those with too few points."""
-    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     found = evolution(light_curves)
     n_points, days = found.n_points.astype(np.float64), found.days
@@ -146,11 +145,12 @@ def _alone(
         if is_exotic[others].all() or not is_exotic[others].any():
             guessed[here] = 0.0
             continue
-        forest = RandomForestClassifier(N_TREES, min_samples_leaf=MIN_LEAF, random_state=0)
-        guessed[here] = forest.fit(design[others], is_exotic[others]).predict_proba(design[here])[:, 1]
+        # Not a forest: of some tens of objects it learns nothing.
+        model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
+        guessed[here] = model.fit(design[others], is_exotic[others]).decision_function(design[here])
     known = {"number of points": n_points, "days from first to last point": days}
     return {
-        "what is missing, points, bands and days (a forest that did not see the object)": guessed,
+        "what is missing, points, bands and days, fitted to others": guessed,
         **{
             f"{name}, whichever way ranks better": np.where(found.is_known, _better_way(values, is_exotic), np.nan)
             for name, values in known.items()

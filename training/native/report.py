@@ -48,7 +48,8 @@ Intervals are of 95 %, of rankings by bootstrap over objects, of shares exact (C
 by seed {found["seed"]}, from the second night with a detection on. The objects have sha256 `{found["sha256"]}`.
 
 Beside each ranking stands what ranks the same objects without a look at anything that was measured of them. Where that
-is as good, the model has shown nothing. Of few objects the forest's own figure is too low: it has as few to learn from.
+is as good, the model has shown nothing. What is fitted to others is fitted
+to few, where there are few, and ranks too low then.
 """
 
 

@@ -58,15 +58,7 @@ def asked(sandbox) -> int:
     return sum(call.endpoint == "object" for call in sandbox.calls)
 
 
-def test_the_table_has_every_object_with_a_type_under_all_its_digits_and_an_agn_is_no_exotic(api, sandbox, tmp_path):
-    other = {
-        "tns_name": "2098other",
-        "type": "CV",
-        "z": 0.0,
-        "ra": OBJECTS[1].ra_deg + 2e-4,
-        "decl": OBJECTS[1].dec_deg,
-    }
-    sandbox.database.put_tns(OBJECTS[1].object_id, other)  # farther from the object than the one that it is
+def test_the_table_has_every_object_with_a_type_under_all_its_digits_and_an_agn_is_no_exotic(api, tmp_path):
     counts = fetch_features(api, tmp_path / "objects.csv")
     rows = rows_of(tmp_path / "objects.csv")
     assert {row["diaObjectId"]: row["type"] for row in rows} == TYPED and len(rows) == len(TYPED)
@@ -101,7 +93,11 @@ def test_a_withdrawn_source_is_dropped_an_asteroid_refused_and_an_unknown_object
 ):
     first, second = (rubin_object(70 + number, n_nights=6) for number in (1, 2))
     first.sources[0]["timeWithdrawnMjdTai"] = 61500.0
-    asteroid = dataclasses.replace(second, sources=[source | {"ssObjectId": 42} for source in second.sources])
+    moving = [
+        source | {"ssObjectId": 42, "ra": 10.0 + number / 100, "dec": -30.0}
+        for number, source in enumerate(second.sources)
+    ]
+    asteroid = dataclasses.replace(second, sources=moving)
     load(sandbox, [first, asteroid], ["SN Ia", "SN Ia"])
     table = tmp_path / "table.csv"
     ids = [first.object_id, second.object_id, 12345]
@@ -203,6 +199,23 @@ class StandIn:
     def object(self, object_id):
         source = {"diaSourceId": 2**62, "midpointMjdTai": 61000.0, "band": "r", "psfFlux": 1e3, "psfFluxErr": math.nan}
         return {"diaObjectId": object_id, "diaSourcesList": [source], "diaForcedSourcesList": []}
+
+
+class TwiceNamed(StandIn):
+    """An object near which TNS has two transients."""
+
+    def query(self, selected, tables, conditions, limit):
+        (row,) = super().query(selected, tables, conditions, limit)
+        return [
+            row | {"ra": 10.0, "decl": -30.0, "tns_ra": 10.0 + apart_deg, "tns_decl": -30.0, "type": kind}
+            for kind, apart_deg in (("CV", 3e-4), ("SLSN-I", -1e-4), ("AGN", 2e-4))
+        ]
+
+
+def test_of_several_transients_of_tns_an_object_is_the_nearest_one(tmp_path):
+    fetch_features(TwiceNamed([2**62]), tmp_path / "objects.csv")
+    (row,) = rows_of(tmp_path / "objects.csv")
+    assert (row["type"], row["source_label"]) == ("SLSN-I", "Exotic")
 
 
 @settings(max_examples=25)

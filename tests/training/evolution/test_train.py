@@ -2,12 +2,17 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas
 import pytest
 
 from annotator.errors import ConfigError, ModelError
 from annotator.models.heads import load_head
+from annotator.surveys import SURVEYS
+from tests.lsst_records import rubin_object, shapes
 from tests.training.evolution.test_exotic import QUICK, drawn
 from training.cli import main
+from training.data.classified_curves import ClassifiedCurve, ClassifiedCurves
+from training.data.fetched_layouts import LAYOUTS
 from training.evolution import train as evolution_train
 from training.evolution.exotic import GROUPS, INPUTS, NEEDS
 from training.evolution.states import States, together
@@ -38,6 +43,36 @@ def test_a_head_is_written_that_the_annotator_loads(made_up, tmp_path):
     assert "Provisional" in card and "Leave the simulator out, and leave the sky out" in card
     metrics = json.loads((out / "exotic.json").read_text(encoding="utf-8"))["metrics"]
     assert set(metrics["lack"]) == set(GROUPS)
+
+
+def test_typed_objects_of_rubin_are_learned_from_as_they_are_and_put_down_as_such(monkeypatch, tmp_path):
+    """What is read of other sources is others' matter: here they are a few made-up objects."""
+    items = [rubin_object(number, n_nights=6) for number in range(8)]
+    parsed = [SURVEYS["lsst"].parse(shapes(item)["object, full"]).light_curve for item in items]
+    labels = ["diaObjectId,type", *(f"{item.object_id},{'TDE' if n % 2 else 'SN Ia'}" for n, item in enumerate(items))]
+    (tmp_path / "lightcurve_labels.csv").write_text("\n".join(labels) + "\n")
+    layout = LAYOUTS["lsst"]
+    rows = [row for item, curve in zip(items, parsed, strict=True) for row in layout.curve_rows(item.object_id, curve)]
+    frame = pandas.DataFrame(rows, columns=list(layout.curve_types))
+    frame.to_parquet(tmp_path / "lightcurves.parquet")  # ids as whole numbers, too
+    (tmp_path / "rubin_cadence_v3.0.parquet").write_bytes(b"")
+    others = ClassifiedCurves(
+        "other", "0" * 64, tuple(ClassifiedCurve(f"o{n}", "SN II", "yse", curve) for n, curve in enumerate(parsed))
+    )
+    for name, read in {
+        "read_plasticc": lambda *_: others,
+        "read_curves": lambda *_: None,
+        "ztf_in_flux": lambda _: others,
+        "read_cadence": lambda _: (),
+        "carried": lambda curves, *_: curves,
+    }.items():
+        monkeypatch.setattr(evolution_train, name, read)
+    bare = read_sources(Sources(tmp_path, tmp_path, tmp_path), QUICK)
+    read = read_sources(Sources(tmp_path, tmp_path, tmp_path, native=tmp_path), QUICK)
+    assert bare.native is None and "rubin" not in bare.training.sources and bare.sha256 != read.sha256
+    assert set(read.native.object_ids) == {str(item.object_id) for item in items}
+    assert set(read.native.kinds) == {"SN Ia", "TDE"} and set(read.native.sources) == {"rubin"}
+    assert len(read.training) == len(bare.training) + np.count_nonzero(read.training.sources == "rubin")
 
 
 def test_a_head_that_typed_objects_of_rubin_have_taught_ranks_them_out_of_fold_in_its_card(
