@@ -150,16 +150,17 @@ def _alone(
         guessed[here] = model.fit(design[others], is_exotic[others]).decision_function(design[here])
     known = {"number of points": n_points, "days from first to last point": days}
     return {
-        "what is missing, points, bands and days, fitted to others": guessed,
-        **{
-            f"{name}, whichever way ranks better": np.where(found.is_known, _better_way(values, is_exotic), np.nan)
-            for name, values in known.items()
-        },
+        "what is missing, points, bands and days": guessed,
+        **{name: _better_way(values, is_exotic, found.is_known) for name, values in known.items()},
     }
 
 
-def _better_way(values: NDArray[np.float64], is_exotic: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return values if auc(values, is_exotic) >= 0.5 else -values
+def _better_way(
+    values: NDArray[np.float64], is_exotic: NDArray[np.bool_], is_known: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return values or their negatives, whichever rank exotics higher among what is known; NaN of all else."""
+    sign = 1.0 if auc(values[is_known], is_exotic[is_known]) >= 0.5 else -1.0
+    return np.where(is_known, sign * values, np.nan)
 
 
 def measure(asked: Asked, exotic_threshold: float | None) -> dict:

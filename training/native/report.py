@@ -47,9 +47,10 @@ mostly what is bright and what looked odd: the survey's own mixture is another o
 Intervals are of 95 %, of rankings by bootstrap over objects, of shares exact (Clopper-Pearson). Random epochs are drawn
 by seed {found["seed"]}, from the second night with a detection on. The objects have sha256 `{found["sha256"]}`.
 
-Beside each ranking stands what ranks the same objects without a look at anything that was measured of them. Where that
-is as good, the model has shown nothing. What is fitted to others is fitted
-to few, where there are few, and ranks too low then.
+Beside each ranking stands what ranks objects without a look at anything that was measured of them: what of the
+quantities is missing, how many points in how many bands over how many days there are, by a regression on the other
+objects; and two of these by themselves, whichever way ranks better. Where that is as good, the model has shown nothing.
+A row is of the objects that have its number.
 """
 
 
