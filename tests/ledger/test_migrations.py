@@ -18,6 +18,8 @@ from annotator.errors import LedgerError
 from annotator.ledger import Ledger
 from annotator.ledger.snapshot import transient_json
 from annotator.ledger.store import migrate
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.identity import draw_identity
 from annotator.ledger.store.schema import NEWEST, VERSION_TABLE, metadata, snapshots
 from annotator.transient import Transient
 from tests.ledger.test_ledger import annotation, scored_object
@@ -37,9 +39,53 @@ def upgrade() -> None:
 '''
 
 
-def test_the_migrations_make_the_tables_that_the_schema_states(ledger):
-    options = {"compare_server_default": True, "version_table": VERSION_TABLE}
-    context = MigrationContext.configure(ledger._database.connection, opts=options)
+LAYOUT = {
+    "sqlite": (
+        "SELECT m.name, c.* FROM sqlite_master m, pragma_table_xinfo(m.name) c WHERE m.type = 'table'",
+        "SELECT m.name, k.* FROM sqlite_master m, pragma_foreign_key_list(m.name) k",
+        "SELECT m.name, i.name, i.[unique], i.origin, i.partial, x.* "
+        "FROM sqlite_master m, pragma_index_list(m.name) i, pragma_index_xinfo(i.name) x",
+        "SELECT name, sql FROM sqlite_master WHERE type <> 'table'",
+    ),
+    "postgresql": (
+        "SELECT table_name, ordinal_position, column_name, column_default, is_nullable, data_type, "
+        "character_maximum_length, collation_name FROM information_schema.columns "
+        "WHERE table_schema = current_schema()",
+        "SELECT conrelid::regclass::text, conname, contype::text, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE connamespace = current_schema()::regnamespace",
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()",
+        "SELECT sequencename, data_type::text, start_value, increment_by FROM pg_sequences "
+        "WHERE schemaname = current_schema()",
+    ),
+}
+"""What a database says itself of its tables, columns in their order, constraints, indexes and counters."""
+
+
+def layout(database: Database) -> dict[str, list[str]]:
+    found = {sql: database.rows(sqlalchemy.text(sql)) for sql in LAYOUT[database.kind]}
+    return {sql: sorted(map(repr, rows)) for sql, rows in found.items()}
+
+
+def number_of_rows(database: Database) -> dict[str, int]:
+    return {
+        table.name: database.value(sqlalchemy.select(sqlalchemy.func.count()).select_from(table))
+        for table in (*metadata.tables.values(), migrate.VERSIONS)
+    }
+
+
+def test_a_new_ledger_is_what_the_migrations_make_of_an_empty_database(ledger):
+    database = ledger._database
+    made, rows = layout(database), number_of_rows(database)
+    assert len(made[LAYOUT[database.kind][0]]) > 100
+    metadata.drop_all(database.connection)
+    migrate.VERSIONS.drop(database.connection)
+    with database.transaction():
+        migrate._upgrade(database)
+        draw_identity(database)
+    assert layout(database) == made and number_of_rows(database) == rows
+    context = MigrationContext.configure(
+        database.connection, opts={"compare_server_default": True, "version_table": VERSION_TABLE}
+    )
     assert compare_metadata(context, metadata) == []
     assert context.get_current_heads() == (NEWEST,)
     assert ScriptDirectory(str(migrate.SCRIPTS)).get_current_head() == NEWEST
@@ -62,6 +108,7 @@ def later_release(tmp_path):
 
 def test_a_ledger_of_an_older_release_is_brought_up_to_date_with_all_it_holds(ledger, address, later_release):
     ledger.record([scored_object()], [], 0.0)
+    who = ledger.identity.ledger_id
     ledger.close()
     with later_release():
         with pytest.raises(LedgerError, match="older release: make a pass with this one first"):
@@ -69,6 +116,7 @@ def test_a_ledger_of_an_older_release_is_brought_up_to_date_with_all_it_holds(le
         with Ledger(address) as again:
             assert again.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
             assert again._database.value(sqlalchemy.text("SELECT note FROM objects")) == "none"
+            assert again.identity.ledger_id == who
         Ledger(address, read_only=True).close()
 
 

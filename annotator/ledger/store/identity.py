@@ -74,8 +74,9 @@ class Identity:
 
 
 def draw_identity(database: Database) -> None:
-    """Give a ledger its identity, when it is made."""
-    database.replace(identity, [{"name": LEDGER, "value": str(uuid.uuid4())}])
+    """Give a ledger its identity where it has none: when it is made, or comes from a release that gave none."""
+    if not Identity(database).ledger_id:
+        database.replace(identity, [{"name": LEDGER, "value": str(uuid.uuid4())}])
 
 
 def known_ledger(address: LedgerAddress | str) -> str | None:
