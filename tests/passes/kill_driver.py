@@ -1,32 +1,104 @@
 """Run the command line, and kill it from within just before a chosen step.
 
-    python tests/passes/kill_driver.py N SECONDS_AHEAD ARGUMENTS...
+A step is everything that outlives the process, or that another process sees: each SQL statement of the ledger, the ends
+of transactions among them, and what comes before and after each call to Lasair, each batch of messages that is read,
+each commit of their offsets, joining and leaving the group, and taking the lock. Each step is named on standard error
+before it is taken, so that the last name is where the process died, and the number of names how many steps there are.
 
-runs ``aha-annotator ARGUMENTS`` with a clock that is so many seconds ahead, and sends the process SIGKILL before its
-Nth step; 0 is never. A step is everything that outlives the process, or that another process sees: each SQL statement
-of the ledger, the ends of transactions among them, and what comes before and after each call to Lasair, each batch of
-messages that is read, each commit of their offsets, joining and leaving the group, and taking the lock. Each step is
-named on standard error before it is taken, so that the last name is where the process died, and the number of names how
-many steps there are.
+Python and what the annotator imports take several times as long as what is killed: one process imports it, and each
+that is asked of it begins as a copy of it, in which nothing has run yet.
 """
 
+import contextlib
 import fcntl
 import functools
+import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import lasair
 import sqlalchemy
 
+import annotator.models.runtime  # noqa: F401 (what takes long to import, and is where a pass needs it)
 from annotator import cli
 from annotator.passes import retract, run
 from annotator.sources import kafka as stream
 
+TIMEOUT_S = 600
 
-def main(kill_before: int, seconds_ahead: float, arguments: Sequence[str]) -> int:
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, as :mod:`subprocess` numbers it, and what it said on standard error."""
+
+    status: int
+    said: str
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Runs the command line with steps, as often and as many at a time as is asked for."""
+
+    _orders: socket.socket
+
+    def run(self, arguments: Sequence[str], kill_before: int = 0, seconds_ahead: float = 0.0) -> Ended:
+        """Run ``aha-annotator ARGUMENTS`` with a clock that is ahead, killed before its Nth step; 0 is never."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                order = json.dumps([kill_before, seconds_ahead, list(arguments)]).encode()
+                socket.send_fds(self._orders, [order], [theirs.fileno()])
+            ours.settimeout(TIMEOUT_S)
+            with ours.makefile(errors="replace") as answer:
+                said, _, status = answer.read().rpartition("\n")
+        return Ended(int(status), said)
+
+
+@contextlib.contextmanager
+def driver(environment: Mapping[str, str]) -> Iterator[Driver]:
+    """Start the process that all others are copies of; it ends when nobody can ask it any more."""
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with subprocess.Popen([sys.executable, __file__], stdin=theirs, env=environment), ours:
+        theirs.close()
+        yield Driver(ours)
+
+
+# --- in the process that was started
+
+
+def _await_an_order() -> list:
+    """Return, in a copy of this process for each order, what it orders; in the process itself never."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has ended is nobody's concern here
+    orders = socket.socket(fileno=sys.stdin.fileno())
+    while True:
+        order, answers, *_ = socket.recv_fds(orders, 65_536, 1)
+        if not order:
+            sys.exit()
+        if os.fork() == 0:
+            break
+        os.close(answers[0])
+    orders.detach()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if child := os.fork():
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.write(answers[0], f"\n{status}".encode())
+        os._exit(0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for source, target in ((nothing, 0), (nothing, 1), (answers[0], 2)):
+        os.dup2(source, target)
+        os.set_inheritable(target, True)
+    os.close(nothing)
+    os.close(answers[0])
+    return json.loads(order)
+
+
+def _main(kill_before: int, seconds_ahead: float, arguments: Sequence[str]) -> int:
     """Take the steps, and their names, into the program; then run it."""
     step = _counter(kill_before)
     _let_statements_step(step)
@@ -80,4 +152,4 @@ def _let_step_around(owner: object, name: str, step: Callable[[str], None]) -> N
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]))
+    sys.exit(_main(*_await_an_order()))

@@ -36,8 +36,8 @@ from annotator.sandbox import Account, Sandbox, Topic
 from annotator.sandbox.kafka import StreamBroker
 from annotator.surveys.ztf.parse import parse
 from tests.conftest import TOKEN, copy_features_model, write_config
+from tests.passes.kill_driver import Driver, driver
 
-DRIVER = Path(__file__).with_name("kill_driver.py")
 ANNOTATOR = [sys.executable, "-m", "annotator"]
 N_OBJECTS = 15
 # Scores are kept to four digits, too few to be on an edge.
@@ -65,6 +65,7 @@ class Life:
     server: Sandbox
     topic: str
     producer: Producer
+    driver: Driver
     _hours: Iterator[int] = field(default_factory=itertools.count)
 
     def an_hour_later(self) -> float:
@@ -80,13 +81,10 @@ class Life:
 
     def run(self, *command: str, kill_before: int = 0, seconds_ahead: float = 0.0) -> Run:
         """Make one process run to its end, or to its Nth step."""
-        arguments = [str(DRIVER), str(kill_before), str(seconds_ahead), *command, "-c", str(self.folder / "aha.yaml")]
-        ended = subprocess.run(
-            [sys.executable, *arguments], env=_environment(), capture_output=True, text=True, timeout=600
-        )
-        steps = [line.partition(": ")[2] for line in ended.stderr.splitlines() if line.startswith("step ")]
-        assert ended.returncode in (0, 1, -signal.SIGKILL) and "Traceback" not in ended.stderr, ended.stderr
-        return Run(ended.returncode == -signal.SIGKILL, ended.returncode, steps)
+        ended = self.driver.run([*command, "-c", str(self.folder / "aha.yaml")], kill_before, seconds_ahead)
+        steps = [line.partition(": ")[2] for line in ended.said.splitlines() if line.startswith("step ")]
+        assert ended.status in (0, 1, -signal.SIGKILL) and "Traceback" not in ended.said, ended.said
+        return Run(ended.status == -signal.SIGKILL, ended.status, steps)
 
     def kill_at_random(self, rng: random.Random, *command: str) -> bool:
         """Kill a process of the command line at any moment; return whether it was still alive."""
@@ -132,8 +130,11 @@ class Life:
 class World:
     """Brings lives about that share a broker, a night and a folder."""
 
-    def __init__(self, broker: StreamBroker, objects: Sequence[Mapping[str, object]], folder: Path) -> None:
+    def __init__(
+        self, broker: StreamBroker, driver: Driver, objects: Sequence[Mapping[str, object]], folder: Path
+    ) -> None:
         self._broker = broker
+        self._driver = driver
         self._objects = objects
         self._folder = folder
         self._producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0})
@@ -155,7 +156,7 @@ class World:
         with _lasair(self._objects) as server:
             models = str(copy_features_model(folder, distributions=[msgspec.to_builtins(WATCHED)]))
             write_config(folder, server, source=source, schedule={"every_minutes": 0.02}, models=models)
-            yield Life(folder, server, topic, self._producer)
+            yield Life(folder, server, topic, self._producer, self._driver)
 
 
 def _lasair(objects: Iterable[Mapping[str, object]]) -> Sandbox:
@@ -246,8 +247,8 @@ def waves(states) -> list[list[tuple[str, bytes]]]:
 
 @pytest.fixture(scope="module")
 def world(states, tmp_path_factory) -> Iterator[World]:
-    with StreamBroker() as broker:
-        yield World(broker, [item[-1] for item in states], tmp_path_factory.mktemp("lives"))
+    with StreamBroker() as broker, driver(_environment()) as started:
+        yield World(broker, started, [item[-1] for item in states], tmp_path_factory.mktemp("lives"))
 
 
 @dataclass(frozen=True)
@@ -450,7 +451,7 @@ def afterlife(interrupted: Life, folder: Path, states: Sequence) -> Iterator[Lif
         for row in interrupted.server.annotations():
             server.database.annotate(row | {"classdict": json.dumps(row["classdict"])})
         write_config(folder, server, models=models)
-        yield Life(folder, server, interrupted.topic, interrupted.producer)
+        yield Life(folder, server, interrupted.topic, interrupted.producer, interrupted.driver)
 
 
 def test_a_retraction_that_is_killed_before_any_step_is_completed_by_the_next(

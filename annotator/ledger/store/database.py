@@ -126,7 +126,7 @@ _OPENING: ContextVar[Callable[[], sqlite3.Connection]] = ContextVar("_OPENING")
 
 @functools.cache
 def _engine_of_files() -> sqlalchemy.Engine:
-    """Return the one engine of all files: it knows how statements are compiled, a fifth of what a small pass computes."""
+    """Return the one engine of all files, which compiles each statement once: a fifth of what a small pass computes."""
     return _engine("sqlite://", creator=lambda: _OPENING.get()())
 
 
