@@ -1,12 +1,10 @@
 """What people are told, and told again: the rule, the ledger's side of it, and a death between telling and noting."""
 
+import functools
 import itertools
 import os
 import shutil
-import signal
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -20,8 +18,8 @@ from annotator.passes.report_text import summary
 from annotator.passes.run import note_announced, run_pass
 from tests.conftest import TOKEN, copy_features_model
 from tests.ledger.test_ledger import scored_object
+from tests.passes.kill_driver import Ended, driver
 
-DRIVER = Path(__file__).parents[1] / "passes" / "kill_driver.py"
 A_FEW = 1.8
 """A score that fewer objects of the night reach than a report names."""
 FEATURES, BOTH = frozenset({"features"}), frozenset({"features", "lightcurve"})
@@ -182,16 +180,16 @@ def test_a_dry_run_announces_to_nobody(sandbox, configure, models, tmp_path, mon
         assert ("to announce" in shown.out + shown.err) is expected
 
 
-def test_killed_between_telling_and_noting_it_tells_again_and_never_forgets(sandbox, configure, models, tmp_path):
+@pytest.fixture
+def once(tmp_path) -> Iterator[Callable[..., Ended]]:
+    """Make passes in processes of their own, which can be killed."""
+    with driver(os.environ | {"LASAIR_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}) as started:
+        yield functools.partial(started.run, ["once", "-c", str(tmp_path / "aha.yaml")])
+
+
+def test_killed_between_telling_and_noting_it_tells_again_and_never_forgets(sandbox, configure, models, tmp_path, once):
     config = configure(sandbox, decision__anomaly_score=A_FEW, models=str(copy_features_model(tmp_path)))
     aside = tmp_path / "aside"
-
-    def once(kill_before: int = 0) -> subprocess.CompletedProcess:
-        arguments = [str(DRIVER), str(kill_before), "0", "once", "-c", str(tmp_path / "aha.yaml")]
-        environment = os.environ | {"LASAIR_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(
-            [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=120
-        )
 
     def state(restore: bool) -> None:
         for ending in ("", "-wal", "-shm"):
@@ -204,11 +202,11 @@ def test_killed_between_telling_and_noting_it_tells_again_and_never_forgets(sand
     run_pass(config, models)  # all is scored and sent, and nobody was told
     state(restore=False)
     undisturbed = once()
-    steps = [line.partition(": ")[2] for line in undisturbed.stderr.splitlines() if line.startswith("step ")]
+    steps = undisturbed.steps
     with Ledger(config.ledger) as ledger:
         told = set(ledger.announcements.announced([item["objectId"] for item in sandbox.annotations()]))
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    assert told and all(name in undisturbed.stdout for name in told)
+    assert undisturbed.status == 0, undisturbed.errors
+    assert told and all(name in undisturbed.output for name in told)
     end_of_pass = max(number for number, step in enumerate(steps) if step == "SQL UPDATE passes SET")
     marking = [number for number, step in enumerate(steps) if number > end_of_pass]
     assert {"SQL INSERT INTO announced", "SQL DELETE FROM to_announce"} < {steps[number] for number in marking}
@@ -217,13 +215,13 @@ def test_killed_between_telling_and_noting_it_tells_again_and_never_forgets(sand
     for point in (end_of_pass, *(marking[number] for number in (last // 2, last))):
         state(restore=True)
         killed = once(kill_before=point + 1)
-        assert killed.returncode == -signal.SIGKILL
+        assert killed.is_killed
         with Ledger(config.ledger) as ledger:
             noted = set(ledger.announcements.announced(sorted(told)))
         assert noted == set()  # one transaction: all of a report, or nothing
         again = once()
-        assert again.returncode == 0
-        assert all(name in again.stdout for name in told)
-        assert all(name in killed.stdout for name in told) is (point > end_of_pass)
+        assert again.status == 0
+        assert all(name in again.output for name in told)
+        assert all(name in killed.output for name in told) is (point > end_of_pass)
     silent = once()
-    assert silent.returncode == 0 and not any(name in silent.stdout for name in told)
+    assert silent.status == 0 and not any(name in silent.output for name in told)

@@ -18,9 +18,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 import lasair
 import sqlalchemy
@@ -35,10 +37,21 @@ TIMEOUT_S = 600
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended, as :mod:`subprocess` numbers it, and what it said on standard error."""
+    """How a process ended, as :mod:`subprocess` numbers it, and what it wrote."""
 
     status: int
-    said: str
+    output: str
+    errors: str
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether it came to its step."""
+        return self.status == -signal.SIGKILL
+
+    @property
+    def steps(self) -> list[str]:
+        """Return the names of the steps that it was about to take."""
+        return [line.partition(": ")[2] for line in self.errors.splitlines() if line.startswith("step ")]
 
 
 @dataclass(frozen=True)
@@ -49,15 +62,18 @@ class Driver:
 
     def run(self, arguments: Sequence[str], kill_before: int = 0, seconds_ahead: float = 0.0) -> Ended:
         """Run ``aha-annotator ARGUMENTS`` with a clock that is ahead, killed before its Nth step; 0 is never."""
+        order = json.dumps([kill_before, seconds_ahead, list(arguments)]).encode()
         ours, theirs = socket.socketpair()
-        with ours:
+        with ours, _written() as output, _written() as errors:
             with theirs:
-                order = json.dumps([kill_before, seconds_ahead, list(arguments)]).encode()
-                socket.send_fds(self._orders, [order], [theirs.fileno()])
+                socket.send_fds(self._orders, [order], [theirs.fileno(), output.fileno(), errors.fileno()])
             ours.settimeout(TIMEOUT_S)
-            with ours.makefile(errors="replace") as answer:
-                said, _, status = answer.read().rpartition("\n")
-        return Ended(int(status), said)
+            status = int(ours.recv(100))
+            return Ended(status, *(file.seek(0) or file.read() for file in (output, errors)))
+
+
+def _written() -> TextIO:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
 
 
 @contextlib.contextmanager
@@ -77,24 +93,23 @@ def _await_an_order() -> list:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has ended is nobody's concern here
     orders = socket.socket(fileno=sys.stdin.fileno())
     while True:
-        order, answers, *_ = socket.recv_fds(orders, 65_536, 1)
+        order, files, *_ = socket.recv_fds(orders, 65_536, 3)
         if not order:
             sys.exit()
         if os.fork() == 0:
             break
-        os.close(answers[0])
+        for file in files:
+            os.close(file)
     orders.detach()
+    answer, *outputs = files
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if child := os.fork():
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        os.write(answers[0], f"\n{status}".encode())
+        os.write(answer, str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
         os._exit(0)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for source, target in ((nothing, 0), (nothing, 1), (answers[0], 2)):
-        os.dup2(source, target)
-        os.set_inheritable(target, True)
-    os.close(nothing)
-    os.close(answers[0])
+    os.close(answer)
+    for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), *outputs)):
+        os.dup2(file, number)
+        os.close(file)
     return json.loads(order)
 
 

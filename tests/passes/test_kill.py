@@ -36,7 +36,7 @@ from annotator.sandbox import Account, Sandbox, Topic
 from annotator.sandbox.kafka import StreamBroker
 from annotator.surveys.ztf.parse import parse
 from tests.conftest import TOKEN, copy_features_model, write_config
-from tests.passes.kill_driver import Driver, driver
+from tests.passes.kill_driver import Driver, Ended, driver
 
 ANNOTATOR = [sys.executable, "-m", "annotator"]
 N_OBJECTS = 15
@@ -46,15 +46,6 @@ LIVES_AT_A_TIME = 4
 
 
 # --- a life
-
-
-@dataclass(frozen=True)
-class Run:
-    """One process, and how it ended."""
-
-    killed: bool
-    exit_status: int
-    steps: list[str]
 
 
 @dataclass(frozen=True)
@@ -79,12 +70,11 @@ class Life:
             self.producer.produce(self.topic, message, key, timestamp=first_ms + number)
         assert self.producer.flush(30) == 0
 
-    def run(self, *command: str, kill_before: int = 0, seconds_ahead: float = 0.0) -> Run:
+    def run(self, *command: str, kill_before: int = 0, seconds_ahead: float = 0.0) -> Ended:
         """Make one process run to its end, or to its Nth step."""
         ended = self.driver.run([*command, "-c", str(self.folder / "aha.yaml")], kill_before, seconds_ahead)
-        steps = [line.partition(": ")[2] for line in ended.said.splitlines() if line.startswith("step ")]
-        assert ended.status in (0, 1, -signal.SIGKILL) and "Traceback" not in ended.said, ended.said
-        return Run(ended.status == -signal.SIGKILL, ended.status, steps)
+        assert ended.status in (0, 1, -signal.SIGKILL) and "Traceback" not in ended.errors, ended.errors
+        return ended
 
     def kill_at_random(self, rng: random.Random, *command: str) -> bool:
         """Kill a process of the command line at any moment; return whether it was still alive."""
@@ -98,11 +88,11 @@ class Life:
             process.kill()
         return process.returncode == -signal.SIGKILL
 
-    def finish(self, *command: str, seconds_ahead: float = 0.0) -> Run:
+    def finish(self, *command: str, seconds_ahead: float = 0.0) -> Ended:
         """Start processes until one runs to a good end."""
         for _ in range(3):
             run = self.run(*command, seconds_ahead=seconds_ahead)
-            if run.exit_status == 0:
+            if run.status == 0:
                 return run
         raise AssertionError(run)
 
@@ -353,7 +343,7 @@ def killed_before_a_step(begin, world, waves, undisturbed, every_point) -> Lives
         with world.life() as life:
             for wave, points in zip(waves, kills, strict=True):
                 life.publish(wave)
-                killed += sum(life.run("once", kill_before=point).killed for point in points)
+                killed += sum(life.run("once", kill_before=point).is_killed for point in points)
                 if wave is waves[-1] or not in_a_hurry:
                     life.finish("once")
             assert life.outcome() == undisturbed.outcome
@@ -379,7 +369,7 @@ def killed_while_answers_are_lost(begin, world, waves, undisturbed, every_point)
             for wave, point in zip(waves, points, strict=True):
                 life.publish(wave)
                 life.server.misbehave(endpoint, "drop_after", share=0.4)
-                killed += life.run("once", kill_before=point, seconds_ahead=life.an_hour_later()).killed
+                killed += life.run("once", kill_before=point, seconds_ahead=life.an_hour_later()).is_killed
                 life.run("once", seconds_ahead=life.an_hour_later())
                 life.server.behave()
                 life.finish("once", seconds_ahead=life.an_hour_later())
@@ -437,7 +427,7 @@ def interrupted(world, waves, undisturbed) -> Iterator[Life]:
         life.publish(waves[0])
         life.finish("once")
         life.publish(waves[1])
-        assert life.run("once", kill_before=middle).killed
+        assert life.run("once", kill_before=middle).is_killed
         yield life
 
 
@@ -466,7 +456,7 @@ def test_a_retraction_that_is_killed_before_any_step_is_completed_by_the_next(
 
     def live(point: int) -> int:
         with afterlife(interrupted, tmp_path / str(point), states) as life:
-            assert life.run(*retract, kill_before=point).killed
+            assert life.run(*retract, kill_before=point).is_killed
             life.finish(*retract)
             assert life.outcome() == expected
             assert life.writes() <= writes + 1
