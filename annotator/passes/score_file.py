@@ -14,6 +14,7 @@ from annotator.lasair.cutouts import CutoutFetcher
 from annotator.models import ModelSet, Scores
 from annotator.models.rows import ROWS
 from annotator.models.scores import NO_MODEL
+from annotator.passes.copies import completed
 from annotator.passes.scoring.enrich import with_stamps
 from annotator.sources.records import readable
 from annotator.surveys import SURVEYS
@@ -50,12 +51,16 @@ def score_lines(
     ScoredLine
         For each record, in order: its object id, score, classification, exotic and prior where there are any, each
         modality, whether it fades, and what was left out of all of them; or its object id and why it is refused, as one
-        is of which no model can score anything. Plain ASCII, and never null, NaN or Infinity.
+        is of which no model can score anything. Plain ASCII, and never null, NaN or Infinity. Where light curves are
+        all that is scored, a copy of an object without its own is scored as the one that has it.
     """
+    read: Iterable[Transient | ScoredLine] = (_read(record, models, cutouts) for record in records)
+    if SURVEYS[models.survey].features_are_of_light_curve:
+        read = completed(read)
     part: list[Transient | ScoredLine] = []
     try:
-        for record in records:
-            part.append(_read(record, models, cutouts))
+        for item in read:
+            part.append(item)
             if len(part) == ROWS:
                 whole, part = part, []
                 yield from _lines(whole, models, decision)
