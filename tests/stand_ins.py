@@ -57,7 +57,8 @@ def _light(transient: Transient) -> float | None:
     stamps = transient.triplet
     if stamps is None:
         return None
-    return float(sum(stamp[31, 31] for stamp in (stamps.science, stamps.template, stamps.difference)))
+    of_all = (stamps.science, stamps.template, stamps.difference)
+    return float(sum(stamp[stamp.shape[0] // 2, stamp.shape[1] // 2] for stamp in of_all))
 
 
 STAND_INS = {

@@ -169,6 +169,7 @@ def _refused(options: argparse.Namespace) -> int:
         retried = retry_refused(*configured(options))
         print(f"{retried.scored} scored, {retried.refused} refused still", file=sys.stderr)
     with Ledger(config.ledger, read_only=True) as ledger:
+        ledger.identity.check_topic(config.survey, config.annotation.topic)
         items = ledger.refused.open()
     for item in items:
         print(item.to_json() if options.json else item)

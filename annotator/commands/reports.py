@@ -198,6 +198,7 @@ def _verdicts(options: argparse.Namespace) -> int:
 
     config = load_config(options.config, os.environ)
     with open_to_read(config.ledger) as ledger:
+        ledger.identity.check_topic(config.survey, config.annotation.topic)
         in_file = _in_file(config)
         print(verdicts_csv(merge(in_file.verdicts, ledger.verdicts.holding())), end="")
     return EXIT_ATTENTION if in_file.refused else EXIT_OK

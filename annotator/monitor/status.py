@@ -117,9 +117,10 @@ def read_status(config: Config, now: float) -> Status:
     Raises
     ------
     LedgerError
-        If the ledger cannot be read.
+        If the ledger cannot be read, or is that of another survey or topic.
     """
     with open_to_read(config.ledger) as ledger:
+        ledger.identity.check_topic(config.survey, config.annotation.topic)
         of_ledger = ledger_status(config, ledger, now)
         try:
             of_models = model_status(load_models(config.models, config.survey), config.decision, ledger, now)

@@ -44,11 +44,12 @@ def read_night(config: Config, models: ModelSet, now: float, night: int | None =
     Raises
     ------
     LedgerError
-        If the ledger cannot be read.
+        If the ledger cannot be read, or is that of another survey or topic.
     ConfigError
         If nothing was scored in that night.
     """
     with open_known(config.ledger, read_only=True) as ledger:
+        ledger.identity.check_topic(config.survey, config.annotation.topic)
         number, model_set = _which(ledger, night)
         since, until = start_of(number), start_of(number + 1)
         scored = ledger.scores.between(model_set, since, until)
@@ -95,11 +96,12 @@ def read_object(config: Config, object_id: str) -> Candidate:
     Raises
     ------
     LedgerError
-        If the ledger cannot be read.
+        If the ledger cannot be read, or is that of another survey or topic.
     ConfigError
         If the object was never scored.
     """
     with open_known(config.ledger, read_only=True) as ledger:
+        ledger.identity.check_topic(config.survey, config.annotation.topic)
         history = ledger.scores.history(object_id)
         if not history:
             raise ConfigError(f"{object_id} was not scored at all: is it in the ledger {config.ledger}?")

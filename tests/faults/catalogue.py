@@ -1,6 +1,14 @@
 """Every fault that the laboratory knows."""
 
-from tests.faults import clock_faults, hostile_faults, memory_faults, process_faults, server_faults, stream_faults
+from tests.faults import (
+    clock_faults,
+    hostile_faults,
+    memory_faults,
+    process_faults,
+    rubin_faults,
+    server_faults,
+    stream_faults,
+)
 
 FAULTS = (
     *process_faults.FAULTS,
@@ -9,4 +17,5 @@ FAULTS = (
     *memory_faults.FAULTS,
     *stream_faults.FAULTS,
     *hostile_faults.FAULTS,
+    *rubin_faults.FAULTS,
 )

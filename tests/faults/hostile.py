@@ -27,7 +27,9 @@ def record(rng: random.Random, good: Sequence[Row]) -> object:
     """Make what a source may give for a record, of an object that is none of the good ones or of none at all."""
     if rng.random() < 0.1:
         return value(rng)
-    row = dict(rng.choice(good)) | {"objectId": f"ZTF98{rng.randrange(10**7):07d}"}
+    row = dict(rng.choice(good))
+    number = rng.randrange(10**7)
+    row |= {"diaObjectId": 98 * 10**15 + number} if "diaObjectId" in row else {"objectId": f"ZTF98{number:07d}"}
     if rng.random() < 0.3:
         row |= {"alert": value(rng), "candidates": [{"jd": value(rng), "magpsf": value(rng), "fid": value(rng)}]}
     for name in rng.sample(sorted(row), rng.randint(1, 4)):

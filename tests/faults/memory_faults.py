@@ -15,7 +15,7 @@ def annotations_lost(t: Try) -> Verdict:
         life.publish(t.scenario.waves[1])
         life.pass_()
         life.settle((1.0,))
-        held = [row["objectId"] for row in life.server.database.annotations()]
+        held = [row[t.scenario.id_column] for row in life.server.database.annotations()]
         life.server.database.forget_annotations(t.rng.sample(held, t.rng.randint(1, len(held))))
         life.settle()
         return judge(life)

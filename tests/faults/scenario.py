@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import functools
+import json
 import logging
 import shutil
 import tempfile
@@ -17,9 +18,12 @@ from annotator.ledger import Ledger
 from annotator.models import ModelSet, load_models
 from annotator.passes.report import PassReport
 from annotator.passes.run import note_announced, run_pass
-from annotator.sandbox import Account, Sandbox, Topic, simulate_night
+from annotator.sandbox import Account, LsstSandbox, Sandbox, Topic, simulate_night
+from annotator.sandbox.lasair.embedded import EmbeddedLasair
 from annotator.sandbox.lasair.schema import UNIX_EPOCH_JD
 from annotator.sandbox.sky.night import Night
+from annotator.sandbox.sky.rubin.night import RubinNight
+from annotator.surveys import SURVEYS
 from tests.conftest import write_config
 from tests.stand_ins import with_stand_ins
 
@@ -29,6 +33,8 @@ HOUR_S = 3600.0
 TIMEOUT_S = 0.25
 """How long the annotator waits for an answer: faults that hang cost this much a call."""
 CLASSES = ("anomaly", "watch", "artefact", "variable", "normal")
+RECORDS = "records.jsonl"
+"""Where a stream is written down that is read from a file."""
 
 Row = Mapping[str, object]
 
@@ -40,17 +46,27 @@ class Scenario:
     seed: int
     now_s: float
     """The beginning, in seconds since 1970."""
-    night: Night
+    night: Night | RubinNight
     waves: tuple[tuple[Row, ...], ...]
+    survey: str = "ztf"
+    told: Callable[[Sequence[Row]], list[Row]] = list
+    """Makes the records of states that tell of them."""
+    configuration: Mapping[str, object] = field(default_factory=dict)
+    """What is particular to the survey."""
+
+    @property
+    def id_column(self) -> str:
+        """What Lasair calls an object's id."""
+        return SURVEYS[self.survey].id_column
 
     @property
     def object_ids(self) -> list[str]:
         """All objects, each once."""
-        return sorted({str(row["objectId"]) for wave in self.waves for row in wave})
+        return sorted(self.last_states())
 
     def last_states(self) -> dict[str, Row]:
         """The state of each object that counts in the end."""
-        return {str(row["objectId"]): row for wave in self.waves for row in wave}
+        return {str(row[self.id_column]): row for wave in self.waves for row in wave}
 
 
 @functools.cache
@@ -71,9 +87,9 @@ def _brighter(row: Row) -> dict[str, float]:
 
 
 @functools.cache
-def features_model() -> ModelSet:
-    """Load the one model that needs no more than a row."""
-    every = load_models(None, "ztf")
+def features_model(survey: str) -> ModelSet:
+    """Load the one model that needs no more than a record."""
+    every = load_models(None, survey)
     return ModelSet(every.version, every.survey, MappingProxyType({"features": every.models["features"]}))
 
 
@@ -102,7 +118,7 @@ class World:
 
     scenario: Scenario
     folder: Path
-    server: Sandbox
+    server: EmbeddedLasair
     clock: WorldClock
     config: Config
     models: ModelSet
@@ -124,7 +140,7 @@ class World:
     def publish(self, wave: Sequence[Row]) -> None:
         """Let Lasair see a wave."""
         self.server.load(wave)
-        self.tell(wave)
+        self.tell(self.scenario.told(wave))
 
     def pass_(self, ahead_s: float = 0.0) -> PassReport | None:
         """Make a pass, by a clock that may be wrong; return None where it did not come to its end."""
@@ -165,11 +181,12 @@ class World:
         for pause_hours in hours:
             self.wait(pause_hours)
             self.pass_()
+        self.wait(0.01)  # a Lasair that queues annotations stores the last of them
 
     def outcome(self) -> Outcome:
         """Look at what Lasair and the ledger hold."""
         held = {
-            row["objectId"]: (row["classification"], row["version"], row["classdict"].get("score"))
+            str(row[self.scenario.id_column]): (row["classification"], row["version"], row["classdict"].get("score"))
             for row in self.server.annotations()
         }
         scored = {}
@@ -194,7 +211,9 @@ class World:
 
 @contextlib.contextmanager
 def world(scenario: Scenario, folder: Path, modalities: Sequence[str] = (), **changes: object) -> Iterator[World]:
-    """Bring a world about: a Lasair that holds nothing yet, an annotator that reads it by a query, a log.
+    """Bring a world about: a Lasair that holds nothing yet, an annotator that reads what it tells, a log.
+
+    Of ZTF's it is read by a query. Of Rubin's the stream is written down, and read from the file.
 
     Parameters
     ----------
@@ -206,13 +225,16 @@ def world(scenario: Scenario, folder: Path, modalities: Sequence[str] = (), **ch
         Of the configuration.
     """
     clock = WorldClock(scenario.now_s)
-    accounts, topics = [Account(SECRET, "power")], [Topic("aha_ztf", SECRET)]
+    lasair = {"ztf": Sandbox, "lsst": LsstSandbox}[scenario.survey]
+    accounts, topics = [Account(SECRET, "power")], [Topic(SURVEYS[scenario.survey].topic, SECRET)]
     night = scenario.night if modalities else None
-    with Sandbox(night, accounts=accounts, topics=topics, clock=clock) as server, _logged(folder / "aha.log"):
+    with lasair(night, accounts=accounts, topics=topics, clock=clock) as server, _logged(folder / "aha.log"):
         server.database.clear_objects()  # their light curves and stamps stay
-        config = configured(folder, server, **changes)
-        models = with_stand_ins(features_model(), *modalities)
+        config = configured(folder, server, **scenario.configuration | changes)
+        models = with_stand_ins(features_model(scenario.survey), *modalities)
         alive = World(scenario, folder, server, clock, config, models)
+        if scenario.survey == "lsst":
+            alive.tell = functools.partial(write_down, folder / RECORDS)
         store = server.database.annotate
 
         def annotate(annotation: Row) -> str:
@@ -224,9 +246,18 @@ def world(scenario: Scenario, folder: Path, modalities: Sequence[str] = (), **ch
         yield alive
 
 
-def configured(folder: Path, server: Sandbox, **changes: object) -> Config:
+def write_down(path: Path, records: Iterable[Row]) -> None:
+    """Let the records of a stream follow those that were written down before."""
+    with path.open("a") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+
+
+def configured(folder: Path, server: EmbeddedLasair, **changes: object) -> Config:
     """Write a configuration in which what Lasair holds depends on the last state of an object alone."""
     always = {"annotation__classes": list(CLASSES), "annotation__resend_margin": 0.0, "lasair__timeout_s": TIMEOUT_S}
+    if isinstance(server, LsstSandbox):
+        source = {"kind": "file", "path": str(folder / RECORDS)}
+        always |= {"survey": "lsst", "annotation__topic": "aha_lsst", "source": source}
     return write_config(folder, server, SECRET, **always | changes)
 
 
@@ -261,6 +292,8 @@ def beginning(scenario: Scenario, modalities: tuple[str, ...]) -> Beginning:
     with world(scenario, folder, modalities) as first:
         first.publish(scenario.waves[0])
         first.pass_()
+        first.wait(0.01)
+        first.server.endpoints.settle()
         return Beginning(folder, tuple(first.server.database.annotations()))
 
 
@@ -268,19 +301,21 @@ def beginning(scenario: Scenario, modalities: tuple[str, ...]) -> Beginning:
 def begun_world(scenario: Scenario, folder: Path, modalities: Sequence[str] = (), **changes: object) -> Iterator[World]:
     """Bring a world about an hour after its beginning: the first wave is read, the second not there yet."""
     start = beginning(scenario, tuple(modalities))
-    shutil.copytree(start.folder, folder, dirs_exist_ok=True)
+    shutil.copytree(start.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(RECORDS))
     with world(scenario, folder, modalities, **changes) as begun:
-        begun.publish(scenario.waves[0])
+        begun.server.load(scenario.waves[0])
         hold(begun.server, start.annotations)
         begun.written.clear()
         begun.wait(1.0)
         yield begun
 
 
-def hold(server: Sandbox, annotations: Iterable[Row]) -> None:
+def hold(server: EmbeddedLasair, annotations: Iterable[Row]) -> None:
     """Let Lasair hold annotations, as its table held them elsewhere."""
+    id_column = server.database.schema.id_column
     for row in annotations:
-        server.database.annotate({name: row[name] for name in row if name not in ("annotationID", "timestamp")})
+        kept = {name: row[name] for name in row if name not in ("annotationID", "timestamp", id_column)}
+        server.database.annotate(kept | {"objectId": str(row.get("objectId", row.get(id_column)))})
 
 
 @functools.cache

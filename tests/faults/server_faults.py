@@ -9,19 +9,19 @@ from tests.faults.laboratory import Fault, Try, Verdict, judge
 from tests.faults.scenario import TIMEOUT_S, Row, World, begun_world
 
 HANG_GUARD_S = 60.0
-ENDPOINTS = ("query", "annotate")
+ENDPOINTS = {"ztf": ("query", "annotate"), "lsst": ("query", "annotate", "annotatelist")}
 NOT_NUMBERS = float("nan")
 SHAPES = (None, 5, NOT_NUMBERS, "text", True, [], {}, [[1]], [None], {"objectId": {}}, {"detail": "down"}, [{"a": 1}])
 STATUSES = (301, 400, 403, 404, 405, 429, 500, 502, 503, 504)
 
 
-def _under(*orders: tuple[str, dict[str, object]]) -> Callable[[Try], Verdict]:
+def under(*orders: tuple[str, dict[str, object]]) -> Callable[[Try], Verdict]:
     """Make the fault of a Lasair that carries out one of these orders for some calls of a pass, or for all."""
 
     def run(t: Try) -> Verdict:
         kind, options = t.rng.choice(orders)
         choices = {name: t.rng.choice(value) if isinstance(value, list) else value for name, value in options.items()}
-        endpoint = choices.pop("endpoint", None) or t.rng.choice(ENDPOINTS)
+        endpoint = choices.pop("endpoint", None) or t.rng.choice(ENDPOINTS[t.scenario.survey])
         with begun_world(t.scenario, t.folder) as life:
             life.publish(t.scenario.waves[1])
             life.server.misbehave(endpoint, kind, share=t.rng.choice((0.2, 0.5, 1.0)), **choices)
@@ -47,7 +47,7 @@ def bounded(life: World) -> Iterable[str]:
 
 def sent_elsewhere(t: Try) -> Verdict:
     """Let Lasair send the annotator on to another host, which must not hear of it."""
-    endpoint = t.rng.choice(ENDPOINTS)
+    endpoint = t.rng.choice(ENDPOINTS[t.scenario.survey])
     with Sandbox() as elsewhere, begun_world(t.scenario, t.folder) as life:
         life.publish(t.scenario.waves[1])
         url = f"{elsewhere.url.replace('127.0.0.1', 'localhost')}/{endpoint}/"
@@ -110,24 +110,24 @@ def not_visible(t: Try) -> Verdict:
 
 
 FAULTS = (
-    Fault("server slow", 30, _under(("delay", {"seconds": [0.05, 2 * TIMEOUT_S]}), ("hang", {}))),
+    Fault("server slow", 30, under(("delay", {"seconds": [0.05, 2 * TIMEOUT_S]}), ("hang", {}))),
     Fault(
         "a byte at a time",
         10,
-        _under(
+        under(
             ("slow_headers", {"seconds": TIMEOUT_S / 2, "times": 2}),
             ("slow_body", {"seconds": TIMEOUT_S / 2, "times": 2}),
         ),
     ),
-    Fault("endless body", 6, _under(("endless", {"size_bytes": 500_000_000, "times": 1}))),
-    Fault("server breaks off", 80, _under(("drop", {}), ("drop_after", {}), ("truncate", {}), ("garble", {}))),
-    Fault("server refuses", 80, _under(("refuse", {"status": list(STATUSES)}), ("page", {"status": [200, *STATUSES]}))),
-    Fault("answer of another shape", 120, _under(("answer", {"content": list(SHAPES)}))),
-    Fault("rows twice", 10, _under(("duplicate", {"endpoint": "query"}))),
-    Fault("lying success", 50, _under(("lie", {"endpoint": "annotate"}))),
-    Fault("hang after storing", 15, _under(("hang_after", {"endpoint": "annotate", "times": [1, 2, 3]}))),
+    Fault("endless body", 6, under(("endless", {"size_bytes": 500_000_000, "times": 1}))),
+    Fault("server breaks off", 80, under(("drop", {}), ("drop_after", {}), ("truncate", {}), ("garble", {}))),
+    Fault("server refuses", 80, under(("refuse", {"status": list(STATUSES)}), ("page", {"status": [200, *STATUSES]}))),
+    Fault("answer of another shape", 120, under(("answer", {"content": list(SHAPES)}))),
+    Fault("rows twice", 10, under(("duplicate", {"endpoint": "query"}))),
+    Fault("lying success", 50, under(("lie", {"endpoint": "annotate"}))),
+    Fault("hang after storing", 15, under(("hang_after", {"endpoint": "annotate", "times": [1, 2, 3]}))),
     Fault("applied in any order", 40, applied_in_any_order),
-    Fault("token repeated", 30, _under(("repeat_token", {"status": [200, 400, 401, 403, 500, 503]}))),
+    Fault("token repeated", 30, under(("repeat_token", {"status": [200, 400, 401, 403, 500, 503]}))),
     Fault("sent elsewhere", 20, sent_elsewhere),
     Fault("database away", 50, database_away),
     Fault("object not visible", 50, not_visible),

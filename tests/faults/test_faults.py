@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.conftest import of_the_long_suite
 from tests.faults.catalogue import FAULTS
 from tests.faults.disk import Step, after_power_loss
 from tests.faults.laboratory import compare, make_try
@@ -15,7 +16,16 @@ def scenario() -> Scenario:
     return make_scenario(1, float(round(time.time())))
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+OF_RUBIN = ("applied twice", "queue down", "older one read back", "batch half applied", "stream of three kinds")
+"""At Rubin's Lasair these stand for the others in short; those that befall ZTF's, too, are tried there."""
+IN_SHORT = [item for item in FAULTS if not item.name.startswith("lsst: ") or item.name.endswith(OF_RUBIN)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [*IN_SHORT, *of_the_long_suite(*(item for item in FAULTS if item not in IN_SHORT))],
+    ids=lambda fault: fault.name,
+)
 def test_a_fault_loses_and_changes_nothing(fault, scenario):
     verdict, _ = make_try(fault, scenario, seed=1, number=1)
     assert verdict.holds, verdict

@@ -14,6 +14,7 @@ from annotator.ledger_address import LedgerAddress, PostgresAddress
 from tests.conftest import TOKEN
 from tests.ledger.test_ledger import scored_object
 
+LASAIR = "lasair: {endpoint: http://127.0.0.1:9/api, calls_per_hour: 100}\n"
 READERS: dict[str, Callable[[LedgerAddress], object]] = {
     "a pass": lambda address: open_for_pass(address).__enter__(),
     "whatever belongs to a pass": open_known,
@@ -57,6 +58,20 @@ def test_a_ledger_is_of_one_topic_of_one_survey(address):
         for survey, topic in (("ztf", "aha_two"), ("lsst", "aha_ztf")):
             with pytest.raises(LedgerError, match=rf"topic aha_ztf of ztf, .* {topic} of {survey}: give it a ledger"):
                 ledger.identity.note_topic(survey, topic)
+
+
+@pytest.mark.parametrize("command", ["report", "status", "explain", "verdicts", "refused"])
+def test_what_reads_the_ledger_of_another_survey_says_so_and_ends_with_an_error(command, tmp_path, capsys):
+    with open_for_pass(tmp_path / "aha-ledger.sqlite") as ledger:
+        ledger.identity.note_topic("ztf", "aha_ztf")
+    (tmp_path / "aha.yaml").write_text(
+        f"survey: lsst\n{LASAIR}source: {{kind: query}}\nannotation: {{topic: aha_lsst}}\n"
+    )
+    of = ["90123"] if command == "explain" else []
+    assert main([command, *of, "-c", str(tmp_path / "aha.yaml")]) == 1
+    assert (
+        "is that of the topic aha_ztf of ztf, and this configuration writes aha_lsst of lsst" in capsys.readouterr().err
+    )
 
 
 def test_no_two_ledgers_are_the_same(tmp_path):

@@ -239,12 +239,13 @@ CURVE_OF_0003 = {
 
 
 def snapshots_of_0003(ledger: Ledger) -> None:
-    """Make a ledger what it was before light curves were in flux, with two objects that were kept and one damaged."""
+    """Make a ledger what it was before light curves were in flux, with objects that were kept, some of them damaged."""
     whole = {**json.loads(transient_json(Transient("ZTF99aaaaaaa", "ztf"))), "light_curve": CURVE_OF_0003}
     kept = {
         "ZTF99aaaaaaa": json.dumps(whole),
         "ZTF99aaaaaab": transient_json(Transient("ZTF99aaaaaab", "ztf", features={"gmag": 18.5})),
         "ZTF99aaaaaac": "damaged",
+        "ZTF99aaaaaad": json.dumps(whole | {"light_curve": CURVE_OF_0003 | {"magnitude": [18.25, -1e4, 20.125]}}),
     }
     ledger.record([scored_object(name) for name in kept], [], 0.0)
     numbers = dict(ledger._database.rows(sqlalchemy.text("SELECT object_id, score_id FROM scores")))
@@ -254,12 +255,17 @@ def snapshots_of_0003(ledger: Ledger) -> None:
     ledger._database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0003'")
 
 
-def test_light_curves_that_were_kept_in_magnitudes_are_kept_in_flux(ledger, address):
+def test_light_curves_that_were_kept_in_magnitudes_are_kept_in_flux(ledger, address, caplog):
     snapshots_of_0003(ledger)
     ledger.close()
     with Ledger(address) as again:
-        found = again.kept.snapshots(["ZTF99aaaaaaa", "ZTF99aaaaaab", "ZTF99aaaaaac"])
-    assert sorted(found) == ["ZTF99aaaaaaa", "ZTF99aaaaaab"]
+        found = again.kept.snapshots([f"ZTF99aaaaaa{letter}" for letter in "abcd"])
+    assert sorted(found) == ["ZTF99aaaaaaa", "ZTF99aaaaaab", "ZTF99aaaaaad"]
+    (warned,) = (record.message for record in caplog.records if "in flux" in record.message)
+    assert "no flux can be made of are missing values now, in 1 object (ZTF99aaaaaad)" in warned
+    assert "stays as it was, of 1 object (ZTF99aaaaaac)" in warned
+    in_part = found["ZTF99aaaaaad"][1].light_curve
+    assert in_part.magnitude == pytest.approx([18.25, np.nan, 20.125], nan_ok=True)
     assert found["ZTF99aaaaaab"][1].features == {"gmag": 18.5} and found["ZTF99aaaaaab"][1].light_curve is None
     curve = found["ZTF99aaaaaaa"][1].light_curve
     assert curve.time_mjd.tolist() == CURVE_OF_0003["time_mjd"] and curve.band.tolist() == ["zg", "zr", "zg"]

@@ -24,6 +24,11 @@ class Queueing:
     """The share that waits longer: of 40 objects annotated three times, a second apart, 6 kept the second one."""
     late_s: float = 3.0
     """How much longer."""
+    lost_share: float = 0.0
+    """The share that is acknowledged and never stored."""
+    twice_share: float = 0.0
+    """The share that is stored once more, so much later as what waits longer: Kafka gives every message at least once,
+    and again where the consumer ended before it had said that it had read it."""
     seed: int = 0
     """Which of them."""
 
@@ -47,8 +52,9 @@ class AnnotationQueue:
     def __init__(
         self, store: Callable[[Mapping[str, str]], None], queueing: Queueing, clock: Callable[[], float]
     ) -> None:
+        self.queueing = queueing
+        """How long those wait that come from now on."""
         self._store = store
-        self._queueing = queueing
         self._clock = clock
         self._random = np.random.default_rng(queueing.seed)
         self._lock = threading.RLock()
@@ -69,11 +75,19 @@ class AnnotationQueue:
 
     def put(self, annotation: Mapping[str, str]) -> None:
         """Take an annotation that was acknowledged."""
+        queueing = self.queueing
         with self._lock:
-            is_late = self._random.random() < self._queueing.late_share
-            wait_s = self._queueing.delay_s + (self._queueing.late_s if is_late else 0.0)
-            self._waiting.append((self._clock() + wait_s, self._n_put, annotation))
-            self._n_put += 1
+            is_late, is_lost, is_twice = self._random.random(3) < (
+                queueing.late_share,
+                queueing.lost_share,
+                queueing.twice_share,
+            )
+            if is_lost:
+                return
+            for waits_longer in (is_late, True)[: 1 + is_twice]:
+                wait_s = queueing.delay_s + (queueing.late_s if waits_longer else 0.0)
+                self._waiting.append((self._clock() + wait_s, self._n_put, annotation))
+                self._n_put += 1
 
     def settle(self) -> None:
         """Store what is due by now, until one ends the consumer."""
