@@ -1,33 +1,28 @@
 """The configuration: one YAML file, read into one tree of frozen values.
 
 Every key is documented in `annotator/example.yaml`, which the tests load. Secrets are never in the file: the token
-comes from the environment variable ``LASAIR_TOKEN``, the password of a ledger on PostgreSQL from
-``AHA_LEDGER_PASSWORD``.
+comes from the environment variable ``LASAIR_TOKEN`` or a file of its own (:mod:`annotator.lasair_token`), the password
+of a ledger on PostgreSQL from ``AHA_LEDGER_PASSWORD``.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 from msgspec import Meta
 
 from annotator.annotation import Classification, check_topic
 from annotator.decision.config import DecisionConfig, WorthConfig
 from annotator.errors import ConfigError
+from annotator.lasair_token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, read_token
 from annotator.ledger_address import EXPECTED, PASSWORD_VARIABLE, LedgerAddress, read_address
 from annotator.surveys import SURVEYS, Survey
 from annotator.typed import Typed, decode
-
-TOKEN_VARIABLE = "LASAIR_TOKEN"
+from annotator.yaml_file import read_yaml
 
 T = TypeVar("T")
-
-_TOKEN = re.compile(r"[!#-&(-~]*")
-"""What can travel in a header and is not a shell's: ASCII without blanks and quotes."""
 
 REMOVED = {
     "source.session_timeout_s": "how far a stream was read stands in the ledger, and no session with the broker has to "
@@ -216,7 +211,7 @@ class Config(ConfigFile, kw_only=True):
     ledger: LedgerAddress
     """A file of SQLite, or a database of PostgreSQL."""
     token: str | None = None
-    """From the environment."""
+    """From the environment, or a file that it names."""
 
     @property
     def batch_annotations(self) -> int:
@@ -224,10 +219,11 @@ class Config(ConfigFile, kw_only=True):
         return self.lasair.batch_annotations or SURVEYS[self.survey].batch_annotations
 
     def require_token(self) -> str:
-        """Return the token; raise ConfigError where the environment has none."""
+        """Return the token; raise ConfigError where there is none."""
         if not self.token:
             raise ConfigError(
-                f"no token: set the environment variable {TOKEN_VARIABLE} to the API token of your Lasair account"
+                f"no token: set the environment variable {TOKEN_VARIABLE} to the API token of your Lasair account, or "
+                f"{TOKEN_FILE_VARIABLE} to a file that holds it"
             )
         return str(self.token)
 
@@ -245,9 +241,10 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     Raises
     ------
     ConfigError
-        If the file cannot be read, or a key is unknown, repeated, missing or mistyped; the message names it.
+        If the file or the token's cannot be read, or a key is unknown, repeated, missing or mistyped; the message
+        names it.
     """
-    document = _read_yaml(path)
+    document = read_yaml(path)
     if not isinstance(document, Mapping):
         raise ConfigError(f"the configuration {path} has no keys; `annotator/example.yaml` is one to start from")
     if secret := _path_of_token(document):
@@ -269,12 +266,7 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
         ledger = read_address(content.ledger, path.parent, environ.get(PASSWORD_VARIABLE))
     except ConfigError as error:
         raise ConfigError(f"{path}: ledger {error}") from None
-    token = environ.get(TOKEN_VARIABLE, "").strip()
-    if not _TOKEN.fullmatch(token):
-        raise ConfigError(
-            f"the environment variable {TOKEN_VARIABLE} must hold the API token alone, without a word before it, "
-            "quotes or blanks; found a character that no token has"
-        )
+    token = read_token(environ)
     values = msgspec.structs.asdict(content)
     values |= {"source": source, "ledger": ledger, "token": _Hidden(token) if token else None}
     return Config(**values)
@@ -290,34 +282,6 @@ def _of_another_survey(survey: Survey, endpoint: str) -> str:
         f"survey is {survey.name}, and lasair.endpoint {endpoint} is the Lasair of {whose[0].name}: set survey to "
         f"{whose[0].name}, or the endpoint to {survey.endpoint}"
     )
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice, of which YAML would silently keep the last, and one of no text."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str) or key in seen:
-                what = "repeated" if isinstance(key, str) else "not a plain name"
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is {what}", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> object:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"the configuration {path} is not UTF-8 text") from error
-    except yaml.YAMLError as error:
-        hint = "; a text that begins with @ or * needs quotes" if re.search("alias|'@'", str(error)) else ""
-        raise ConfigError(
-            f"the configuration {path} is not valid YAML: {' '.join(str(error).split())}{hint}"
-        ) from error
 
 
 def _path_of_token(document: Mapping) -> str | None:

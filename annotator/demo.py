@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from annotator.config import TOKEN_VARIABLE, Config, load_config
+from annotator.config import Config, load_config
 from annotator.errors import ConfigError
 from annotator.lasair.api import LasairApi
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.filters import FilterFile, list_filters, load_filter
+from annotator.lasair_token import TOKEN_VARIABLE
 from annotator.ledger import open_known
 from annotator.models import ModelSet, load_models
 from annotator.monitor.status import read_status, status_text

@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, quote_plus, urlsplit
 
+from annotator.lasair_token import token_if_any
+
 HIDDEN = "(hidden)"
 MIN_CHARACTERS = 6
 """A shorter secret is not looked for: it stands in ordinary words as well."""
@@ -40,8 +42,8 @@ class Redactor:
 
 
 def redactor_of(environ: Mapping[str, str]) -> Redactor:
-    """Return what takes out all secrets that the environment holds."""
-    return Redactor(environ.get(name, "").strip() for name in SECRETS)
+    """Return what takes out all secrets that the environment holds, or names the file of."""
+    return Redactor([*(environ.get(name, "").strip() for name in SECRETS), token_if_any(environ)])
 
 
 class RedactingFilter(logging.Filter):

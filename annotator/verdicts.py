@@ -22,6 +22,7 @@ from types import MappingProxyType
 from annotator.annotation import OBJECT_ID, OBJECT_ID_KEY, Classification
 from annotator.errors import ConfigError, TableError
 from annotator.nights import DAY_S, MAX_AHEAD_DAYS
+from annotator.tables.formulas import as_text, from_text
 from annotator.tables.header import Columns
 from annotator.tables.moments import moments
 from annotator.tables.read import BadRow, Row, read_table
@@ -142,7 +143,7 @@ def _verdict(cells: Mapping[str, object], when: datetime.datetime | str) -> Verd
     if isinstance(when, str):
         raise ConfigError(f"when: {when}; found {written[:80]!r}")
     note = " ".join(str(cells.get("note", "")).split())  # a cell of a spreadsheet may have several lines
-    return Verdict(object_id, verdict.lower(), person, when, note)
+    return Verdict(object_id, verdict.lower(), from_text(person), when, from_text(note))
 
 
 def latest(verdicts: Iterable[Verdict], now: float | None = None) -> dict[str, Verdict]:
@@ -189,10 +190,10 @@ def merge(*sources: Iterable[Verdict]) -> list[Verdict]:
 
 
 def verdicts_csv(verdicts: Iterable[Verdict]) -> str:
-    """Return verdicts as the text of a file that :func:`read_verdicts` reads."""
+    """Return verdicts as the text of a file that :func:`read_verdicts` reads, and no spreadsheet takes for formulas."""
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow((*COLUMNS, *_OPTIONAL))
     for item in verdicts:
-        rows.writerow((item.object_id, item.verdict, item.person, item.when.isoformat(), item.note))
+        rows.writerow((item.object_id, item.verdict, as_text(item.person), item.when.isoformat(), as_text(item.note)))
     return text.getvalue()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotator import config, ledger_address
+from annotator import lasair_token, ledger_address
 from annotator.cli import main
 from annotator.redact import HIDDEN, MIN_CHARACTERS, SECRETS, RedactingFilter, Redactor, redactor_of
 from annotator.report import digest
@@ -23,7 +23,7 @@ MARKER = "marker-0f3c9a51"
 
 def test_every_secret_that_the_program_reads_is_known():
     assert {*SECRETS} == {
-        config.TOKEN_VARIABLE,
+        lasair_token.TOKEN_VARIABLE,
         ledger_address.PASSWORD_VARIABLE,
         digest.WEBHOOK_VARIABLE,
     }

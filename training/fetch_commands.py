@@ -25,7 +25,7 @@ def add(commands: "argparse._SubParsersAction") -> None:
     features = tables.add_parser(
         "features",
         help="the table of typed objects; of ZTF what `aha-train features` is trained on",
-        description="Build the table of typed objects from Lasair. The token comes from the environment: LASAIR_TOKEN.",
+        description="Build the table of typed objects from Lasair. The token: LASAIR_TOKEN, or LASAIR_TOKEN_FILE.",
     )
     options.path(features, "--out", "the table (CSV); goes on where it ended", required=True)
     curves = tables.add_parser(
@@ -96,16 +96,20 @@ def _cutouts(arguments: argparse.Namespace) -> None:
 @contextlib.contextmanager
 def _account(arguments: argparse.Namespace) -> Iterator[tuple["LasairApi", "LasairConfig"]]:
     """Open one account's access to a survey's Lasair, its calls counted."""
-    from annotator.config import TOKEN_VARIABLE, LasairConfig
+    from annotator.config import LasairConfig
     from annotator.lasair.api import LasairApi
     from annotator.lasair.breaker import Breakers
     from annotator.lasair.budget import CallBudget
+    from annotator.lasair_token import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, read_token
     from annotator.ledger import open_or_begin
     from annotator.surveys import SURVEYS
 
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    token = read_token(os.environ)
     if not token:
-        raise ConfigError(f"no token: set the environment variable {TOKEN_VARIABLE} to your Lasair account's API token")
+        raise ConfigError(
+            f"no token: set the environment variable {TOKEN_VARIABLE} to your Lasair account's API token, or "
+            f"{TOKEN_FILE_VARIABLE} to a file that holds it"
+        )
     survey = SURVEYS[arguments.survey]
     lasair = LasairConfig(
         endpoint=arguments.endpoint or survey.endpoint, calls_per_hour=max(4, arguments.calls_per_hour)

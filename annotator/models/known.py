@@ -6,8 +6,6 @@ types and latents, and which graph they are of. ``aha-train known`` makes it.
 
 import functools
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import ModelError
-from annotator.models.files import read_file
+from annotator.models.files import UNREADABLE, read_file, unpack
 from annotator.models.load import place_of_models
 from annotator.models.model_set import ModelSet
 
@@ -139,12 +137,11 @@ def read_known(content: bytes, where: str) -> Known:
     Raises
     ------
     ModelError
-        If it is damaged.
+        If it is damaged, or unpacks to more than an index can be.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as failure:
+        arrays = unpack(content)
+    except UNREADABLE as failure:
         raise ModelError(
             f"{where}: expected an index of known objects, found what cannot be read: {failure}; copy it or make it "
             f"again with aha-train known"

@@ -166,7 +166,7 @@ def parse_as(kind: type[T], text: bytes, where: str) -> T:
     """
     try:
         return decode(msgspec.json.decode(text), kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as failure:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
         raise ModelError(f"{where}: expected a manifest in JSON, found {failure}; copy or train it again") from failure
     except ValueError as failure:
         raise ModelError(f"{where}: {failure}; use the manifest that was written with this model") from failure

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from annotator.annotation import OBJECT_ID_KEY
 from annotator.report.night import Candidate, Night
 from annotator.surveys.links import lasair_page
+from annotator.tables.formulas import as_text
 from annotator.transient import Modality
 
 TEXT, WHOLE, REAL, YES_NO = "text", "whole", "real", "yes_no"
@@ -105,7 +106,8 @@ def to_table(night: Night, format_name: str) -> str:
     Parameters
     ----------
     format_name
-        ``csv``: a header and a row an object, an empty cell where there is no value; ``json``: one object of the
+        ``csv``: a header and a row an object, an empty cell where there is no value, an apostrophe before a text that a
+        spreadsheet would take for a formula (:mod:`annotator.tables.formulas`); ``json``: one object of the
         night's date, model set and thresholds, the declared columns, and its objects, in which a missing value is
         absent; ``votable``: with units and UCDs, a missing value masked.
     """
@@ -117,8 +119,12 @@ def _csv(night: Night) -> str:
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(field.name for field in columns)
-    rows.writerows([field.value(item) for field in columns] for item in night.candidates)
+    rows.writerows([_cell(field, field.value(item)) for field in columns] for item in night.candidates)
     return text.getvalue()
+
+
+def _cell(field: Field, value: object) -> object:
+    return as_text(value) if field.kind == TEXT and isinstance(value, str) else value
 
 
 def _json(night: Night) -> str:

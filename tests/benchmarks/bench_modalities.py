@@ -22,13 +22,14 @@ from pathlib import Path
 import numpy as np
 
 from annotator.attention.dates import Dates
-from annotator.config import TOKEN_VARIABLE, Config, load_config
+from annotator.config import Config, load_config
 from annotator.decision.changes import state_digest
 from annotator.decision.classify import decide
 from annotator.decision.decide import decide_batch
 from annotator.decision.objects import Case, Enriched, ScoredObject, Seen
 from annotator.errors import MissingModalityError
 from annotator.lasair.cutouts import CutoutFetcher
+from annotator.lasair_token import TOKEN_VARIABLE
 from annotator.ledger import Ledger
 from annotator.models import ModalityScore, Model, ModelSet, load_to_stay
 from annotator.models.inputs import PREPARATIONS, Preparation

@@ -212,6 +212,48 @@ def test_a_pickle_is_never_opened(known, tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
+def archive_of(arrays, **changes: bytes) -> bytes:
+    """Pack arrays, some of them by these bytes in the place of their file."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            file = io.BytesIO()
+            np.save(file, array)
+            archive.writestr(f"{name}.npy", changes.get(name, file.getvalue()))
+    return packed.getvalue()
+
+
+def header_of(shape: str, dtype: str) -> bytes:
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (header_of("(1000000000000, 4)", "<f4") + b"\0" * 64, "features_latent.npy promises 16,000,000,000,000 bytes"),
+        (header_of("(-4, -4)", "<f4") + b"\0" * 64, "cannot be read"),
+        (header_of("(1000000000000,)", "<U0"), "promises 0 bytes, and holds 0"),
+        (header_of("()", "|O") + b"\x80\x04N.", "holds objects, which are never opened"),
+        (bytes(260_000_000), "of at most 100 and 256,000,000 together"),
+    ],
+    ids=["a header that lies", "less than nothing", "texts of nothing", "objects", "a bomb"],
+)
+def test_an_index_that_unpacks_to_more_than_it_says_or_may_is_refused_before_it_is_unpacked(known, file, words):
+    with np.load(io.BytesIO(known_bytes(known)), allow_pickle=False) as packed:
+        arrays = dict(packed)
+    content = archive_of(arrays, features_latent=file)
+    assert len(content) < 500_000
+    with pytest.raises(ModelError, match=words):
+        read_known(content, FILE_NAME)
+
+
+def test_an_index_of_very_many_arrays_is_refused(known):
+    arrays = {f"a{n}": np.zeros(1) for n in range(101)}
+    with pytest.raises(ModelError, match="101 arrays"):
+        read_known(archive_of(arrays), FILE_NAME)
+
+
 # The shipped index
 
 

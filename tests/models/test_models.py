@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotator.errors import ConfigError, ModelError
-from annotator.models import Missing, ModalityScore
+from annotator.models import Missing, ModalityScore, files
 from annotator.models.distribution import Distribution
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.load import load_models, load_to_stay, reference_transient
@@ -522,6 +522,21 @@ def test_a_reference_that_can_no_longer_be_scored_is_refused(folder):
 def test_a_file_of_an_unknown_modality_is_refused_by_name(folder):
     shutil.copy(folder / "features.json", folder / "spectrum.json")
     refuse(folder, "spectrum")
+
+
+def test_a_manifest_of_brackets_within_brackets_is_refused():
+    for text in (b"[" * 200_000, b'{"a":' * 200_000):
+        with pytest.raises(ModelError, match="expected a manifest in JSON"):
+            parse_manifest(text, "features.json")
+
+
+@pytest.mark.parametrize(("name", "most"), [("features.json", "32,000,000"), ("features.onnx", "1,000,000")])
+def test_a_file_far_longer_than_a_model_s_is_refused_without_being_read_whole(folder, name, most, monkeypatch):
+    monkeypatch.setattr(files, "MAX_GRAPH", 1_000_000)
+    with (folder / name).open("r+b") as file:
+        file.truncate(10**12)  # which takes no room on the disk
+    with pytest.raises(ModelError, match=f"{name} is longer than the {most} bytes"):
+        load_models(folder, "ztf")
 
 
 @given(st.binary(max_size=200))

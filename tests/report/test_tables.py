@@ -43,6 +43,15 @@ def test_csv_has_a_row_an_object_and_an_empty_cell_where_there_is_no_value(read)
         assert row["tns_name"] == item.tns_name
 
 
+def test_csv_makes_no_formula_of_a_text_from_outside():
+    hostile = {"tns_name": "=HYPERLINK(A1)", "explanation": "@SUM(A1)", "object_id": "+1+1", "tns_type": "SN Ia"}
+    night = make_night(1)
+    item = dataclasses.replace(night.candidates[0], **hostile, score=-0.5)
+    (row,) = csv.DictReader(io.StringIO(to_table(dataclasses.replace(night, candidates=(item,)), "csv")))
+    assert [row["tns_name"], row["explanation"], row["objectId"]] == ["'=HYPERLINK(A1)", "'@SUM(A1)", "'+1+1"]
+    assert (row["tns_type"], row["score"]) == ("SN Ia", "-0.5")
+
+
 def test_json_has_what_the_night_was_and_each_object_with_its_reasons(read):
     document = json.loads(to_table(read, "json"))
     assert (document["night"], document["model_set"]) == (read.date, read.model_set)

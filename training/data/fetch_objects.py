@@ -28,6 +28,7 @@ from annotator.errors import (
 from annotator.lasair.api import LasairApi
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.surveys import Survey
+from annotator.tables.formulas import as_text
 from annotator.tables.header import Columns
 from annotator.transient import LightCurve, Transient, Triplet
 from training.data.fetch_table import patiently, read_kept
@@ -308,9 +309,13 @@ def _failures(out: Path, survey: Survey, result: Fetched) -> tuple[str, bytes]:
     return f"{out.stem}.failures.csv", _csv((survey.id_column, "reason"), rows)
 
 
+def _cell(value: object) -> object:
+    return as_text(value) if isinstance(value, str) else value
+
+
 def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()

@@ -30,6 +30,7 @@ from annotator.surveys.lsst.tables import (
 )
 from annotator.surveys.survey import Survey
 from annotator.surveys.ztf.tables import DATABANK_TABLES, OBJECT
+from annotator.tables.formulas import as_text
 from training.data.classified_curves import EXOTIC_KINDS
 from training.data.table import EXOTIC
 from training.export.files import write_files
@@ -245,7 +246,9 @@ def _write_table(out: Path, typed: Typed, labelled: list[tuple[str, Mapping[str,
     writer = csv.DictWriter(table, [*typed.columns, "source_label"], lineterminator="\n")
     writer.writeheader()
     for label, row in labelled:
-        writer.writerow({name: _cell(value) for name, value in typed.laid_out(row).items()} | {"source_label": label})
+        writer.writerow(
+            {name: _cell(value) for name, value in typed.laid_out(row).items()} | {"source_label": _cell(label)}
+        )
     write_files(out.parent, [(out.name, table.getvalue().encode())])
 
 
@@ -261,7 +264,9 @@ def _enriched(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cell(value: object) -> object:
-    """Return a table's cell: empty for null, NaN and infinity."""
+    """Return a table's cell: empty for null, NaN and infinity; no spreadsheet takes a text for a formula."""
+    if isinstance(value, str):
+        return as_text(value)
     return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else value
 
 
