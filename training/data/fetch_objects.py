@@ -38,8 +38,6 @@ from training.export.files import write_files
 
 log = logging.getLogger(__name__)
 
-ANSWERS = "object-answers.jsonl"
-"""Name of the file in which Lasair's answers are kept, beside what is made of them."""
 LABELS = "lightcurve_labels.csv"
 """Name of the table of classes beside light curves."""
 STAMPS = "cutouts"
@@ -88,7 +86,7 @@ def fetch_lightcurves(
     survey, layout = api.survey, LAYOUTS[api.survey.name]
     objects = read_objects(table, survey)
     _require_folder(out.parent)
-    answers, result = _fetch_answers(api, list(objects), out.parent / ANSWERS, wait, sleep)
+    answers, result = _fetch_answers(api, list(objects), out.parent / layout.answers, wait, sleep)
     curves: dict[str, LightCurve] = {}
     for object_id, transient in _parsed(answers, survey, layout, result).items():
         if len(transient.light_curve.time_mjd):
@@ -143,7 +141,7 @@ def fetch_cutouts(
     survey, layout = api.survey, LAYOUTS[api.survey.name]
     objects = read_objects(table, survey)
     _require_folder(out)
-    answers, result = _fetch_answers(api, list(objects), out / ANSWERS, wait, sleep)
+    answers, result = _fetch_answers(api, list(objects), out / layout.answers, wait, sleep)
     triplets: dict[str, Triplet] = {}
     wanted: list[Transient] = []
     for object_id, transient in _parsed(answers, survey, layout, result).items():

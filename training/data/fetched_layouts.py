@@ -34,6 +34,8 @@ class Layout:
 
     source: str
     """What they call where they are from."""
+    answers: str
+    """Name of the file in which answers are kept, beside what is made of them."""
     measurements: str
     """What an answer of `object` has to have, a list."""
     what_is_read: Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -135,6 +137,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
         "ztf": Layout(
             source=_ZTF,
+            answers="object-answers.jsonl",
             measurements="candidates",
             what_is_read=lambda answer: {"candidates": answer.get("candidates")},
             curve_types=dict.fromkeys(LIGHT_CURVE_COLUMNS, "string")
@@ -151,6 +154,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         ),
         "lsst": Layout(
             source=_LSST,
+            answers="object-answers.lsst.jsonl",
             measurements=lsst.ANSWER_LISTS[0],
             what_is_read=lsst.what_is_read_of,
             curve_types=dict.fromkeys(lsst.LIGHT_CURVE_COLUMNS, "string")

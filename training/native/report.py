@@ -49,8 +49,8 @@ by seed {found["seed"]}, from the second night with a detection on. The objects 
 
 Beside each ranking stands what ranks objects without a look at anything that was measured of them: what of the
 quantities is missing, how many points in how many bands over how many days there are, by a regression on the other
-objects; and two of these by themselves, whichever way ranks better. Where that is as good, the model has shown nothing.
-A row is of the objects that have its number.
+objects; and two of these by themselves, whichever way ranks better among all. Where that is as good, the model has
+shown nothing. A row is of the objects that have its number.
 """
 
 

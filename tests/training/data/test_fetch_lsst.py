@@ -67,6 +67,13 @@ def test_the_table_has_every_object_with_a_type_under_all_its_digits_and_an_agn_
     assert list(read_objects(tmp_path / "objects.csv", LSST)) == [row["diaObjectId"] for row in rows]
 
 
+def test_answers_of_another_survey_in_the_folder_stay(api, tmp_path):
+    (tmp_path / "object-answers.jsonl").write_text('{"objectId": "ZTF20abcdefg", "candidates": []}\n')
+    fetch_features(api, tmp_path / "objects.csv")
+    fetch_lightcurves(api, tmp_path / "objects.csv", tmp_path / "lightcurves.parquet")
+    assert "ZTF20abcdefg" in (tmp_path / "object-answers.jsonl").read_text()
+
+
 def test_pages_of_a_table_follow_the_ids_as_numbers(api, tmp_path, monkeypatch):
     fetch_features(api, tmp_path / "whole.csv")
     monkeypatch.setattr("training.data.fetch_table.PAGE_ROWS", 2)
@@ -235,6 +242,9 @@ def test_an_id_that_has_gone_through_a_float_is_refused_by_name(tmp_path):
     frame = pandas.DataFrame({"diaObjectId": [2**62 + 1, None], "type": ["TDE", "TDE"]})
     frame.to_csv(tmp_path / "table.csv", index=False)
     with pytest.raises(ConfigError, match=r"--table .*below 2\^63, found '4\.6"):
+        read_objects(tmp_path / "table.csv", LSST)
+    (tmp_path / "table.csv").write_text("diaObjectId,type\n0,SN Ia\n")  # as in an alert of an asteroid
+    with pytest.raises(ConfigError, match="found '0'"):
         read_objects(tmp_path / "table.csv", LSST)
     measured = {"mjd": [61000.0], "band": ["r"], "psfFlux": [1.0], "psfFluxErr": [1.0], "kind": ["diaSource"]}
     path = tmp_path / "lightcurves.parquet"
