@@ -170,8 +170,8 @@ flatter a little. Tried before, and not shipped: a threshold above which half wo
 real stream's scored objects would stand; and two heads that the gate refused, until activity before the peak, known of
 one object in twenty, was no input any more.
 
-Repeat it: `aha-train exotic --survey lsst --data DIR --out DIR --fresh`, DIR with {", ".join(training["data"][:3])},
-the second one above it.
+Repeat it: `aha-train exotic --survey lsst --data DIR --out DIR --fresh{" --native DIR" if native else ""}`, DIR with
+{", ".join(training["data"][:3])}, the second one above it.
 """
 
 
