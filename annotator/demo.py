@@ -85,8 +85,6 @@ class _Stage:
     """Make its embedded Lasair, of a night of so many objects or of none, by a clock."""
     send: Callable[[StreamBroker, str, EmbeddedLasair, FilterFile], int]
     """Put what a filter selects into a stream; return how many messages."""
-    caution: str = ""
-    """What to bear in mind of its models."""
 
 
 def _send_rows(broker: StreamBroker, stream: str, sandbox: EmbeddedLasair, filter_file: FilterFile) -> int:
@@ -119,7 +117,6 @@ _STAGES: Mapping[str, _Stage] = MappingProxyType(
             "lasair_1InputLsst",
             lambda n, clock: LsstSandbox(simulate_rubin_night(NIGHT_SEED, n) if n else None, clock=clock),
             _send_with_light_curves,
-            caution="The models of lsst are PROVISIONAL: they know light curves alone, from simulations and from ZTF.",
         ),
     }
 )
@@ -163,11 +160,11 @@ def run_demo(folder: Path, records: Path | None, keep: bool, survey: str = "ztf"
         print(f"An embedded {sandbox.name} is up at {sandbox.url}, with {what}.")
         where = f"{stage.stream} at {broker.bootstrap}"
         print(f"Its filter {stage.survey.input_filter} has put {n_messages} messages into Kafka: {where}.")
-        if stage.caution:
-            print(stage.caution)
         # A recorded file is replayed as it is: the embedded Lasair knows no more of its objects.
         config = _configure(folder, sandbox, broker, stage, object_share=0.0 if records else 0.5)
         models = load_models(config.models, config.survey)
+        if models.provisional:
+            print(f"The models of {survey} are PROVISIONAL: {models.provisional}.")
         print("\nOne pass of the annotator over the stream, with Lasair's own client, over HTTP:")
         _pass(config, models, now)
         if stage.survey.queues_annotations:

@@ -100,6 +100,8 @@ def _score(options: argparse.Namespace) -> int:
         if name != "-" and not Path(name).is_file():
             raise ConfigError(f"no such file: {name}")
     models = load_to_stay(options.models, options.survey)
+    if models.provisional:
+        print(f"aha-annotator: provisional models: {models.provisional}", file=sys.stderr)
     hosts = options.cutout_host or SURVEYS[options.survey].cutout_hosts
     cache = CutoutCache(options.cutout_cache, MAX_CACHE_BYTES) if options.cutout_cache else None
     status = EXIT_OK

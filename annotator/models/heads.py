@@ -64,6 +64,8 @@ class HeadManifest(Typed):
     references: Annotated[
         tuple[HeadReference, ...], Meta(min_length=1, description="references, at least one to prove the head by")
     ]
+    provisional: str = ""
+    """As a model's manifest has it."""
 
 
 @dataclass(frozen=True)

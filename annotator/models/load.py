@@ -73,6 +73,7 @@ def load_models(folder: Path | None, survey: str, beside: Collection[str] = BESI
     (version,) = versions
     heads = {name: load_head(place, name, survey, version) for name in HEADS if name in names and name in beside}
     has_worth = worth_weights.NAME in names and worth_weights.NAME in beside
+    why = (item.manifest.provisional for item in (*models.values(), *heads.values()))
     revision = sum(head.manifest.revision for head in heads.values())
     return ModelSet(
         version=f"{version}.{revision}" if revision else version,
@@ -81,6 +82,7 @@ def load_models(folder: Path | None, survey: str, beside: Collection[str] = BESI
         heads=MappingProxyType(heads),
         worth=worth_weights.load_worth(place, survey, version) if has_worth else None,
         distributions=tuple(item for model in models.values() for item in model.manifest.distributions),
+        provisional="; ".join(dict.fromkeys(filter(None, why))),
     )
 
 

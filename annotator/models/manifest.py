@@ -129,6 +129,8 @@ class Manifest(Typed):
     percentiles: tuple[Percentiles, ...] = ()
     """Of those features and quantities that enough normals have, each at its last state; empty where the model has
     other inputs."""
+    provisional: str = ""
+    """Why it is only to be relied on for now, in words that follow a colon; empty where it is meant to stay."""
 
 
 def parse_manifest(text: bytes, where: str) -> Manifest:

@@ -36,6 +36,8 @@ class ModelSet:
     """What the order of attention is made of, as released; None where the set has none."""
     distributions: tuple[Distribution, ...] = field(default=(), repr=False)
     """Over the training sets of all models, of what is watched for drift."""
+    provisional: str = ""
+    """Why these models are only to be relied on for now, in words that follow a colon; empty where none is so."""
 
     def score(self, transients: Sequence[Transient]) -> list[Scores]:
         """Score objects, in order; an object's scores are the same to the bit whatever the others are.

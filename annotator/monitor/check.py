@@ -98,6 +98,8 @@ def _models(config: Config) -> tuple[Point, str]:
         return Point("models", False, str(error)), ""
     names = ", ".join(models.models)
     words = f"{models.version} ({names}): unchanged, and their reference records reproduced"
+    if models.provisional:
+        words += f"; provisional models: {models.provisional}"
     return Point("models", True, words), models.version
 
 

@@ -74,6 +74,8 @@ class ModelStatus:
 
     model_set: str | None = None
     """None where they are refused."""
+    provisional: str | None = None
+    """Why they are only to be relied on for now; None where they are meant to stay."""
     drift: tuple[str, ...] = ()
     """Of each modality whether its last night was as in training. Never a reason for attention: a live stream differs
     from the classified objects of the training by what gets a spectrum, so that much of it has moved on every night."""
@@ -217,6 +219,7 @@ def model_status(models: ModelSet, decision: DecisionConfig, ledger: Ledger, now
     """Compare what the ledger has counted of these models with their training; `now` is in seconds since 1970."""
     return ModelStatus(
         model_set=models.version,
+        provisional=models.provisional or None,
         drift=tuple(drift.drift_text(ledger.counts.of_bins(models.version, now), models.distributions)),
         flags=flag_rate(ledger, models.version, decision, now),
     )
@@ -260,11 +263,11 @@ def _gaps_in_words(gaps: Sequence[FoundGap]) -> tuple[str, ...]:
 def status_text(status: Status) -> str:
     """Lay a status out for a terminal."""
     ledger, models = status.ledger, status.models
-    last = "none"
+    why, last = f", provisional: {models.provisional}" if models.provisional else "", "none"
     if ledger.last_pass_at:
         last = f"{ledger.last_pass_at}, {_ago(ledger.last_pass_minutes_ago)}: {ledger.last_pass_outcome}"
     lines = [
-        f"models     {models.model_set or 'refused'}",
+        f"models     {models.model_set or 'refused'}{why}",
         f"last pass  {last}",
         f"stream     {_lag_in_words(status.stream)}",
         f"objects    {ledger.objects} known, {ledger.incomplete} wait for their light curve or cutouts; "

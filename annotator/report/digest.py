@@ -82,6 +82,7 @@ def _in_numbers(night: Night) -> str:
     return (
         f"{summary.objects} objects scored ({scored}): {anomalies} anomalies, {watched} to watch, "
         f"{artefacts} artefacts, {variables} known variables; {summary.newly_flagged} flagged for the first time."
+        f"{f' Provisional models: {night.provisional}.' if night.provisional else ''}"
     )
 
 

@@ -149,3 +149,5 @@ class Night:
     """What the thresholds of a nightly budget were made of, in words; empty where there was none."""
     other_models: str = ""
     """The model set that is installed, where another scored the night: nothing is shown of what it would expect."""
+    provisional: str = ""
+    """Why its models are only to be relied on for now; empty where they are meant to stay, or no longer installed."""

@@ -78,6 +78,7 @@ def read_night(config: Config, models: ModelSet, now: float, night: int | None =
             n_left_out=len(scored) - len(candidates),
             budget=budget.made_of if budget is not None and decision.has_budget else "",
             other_models="" if is_installed else models.version,
+            provisional=models.provisional if is_installed else "",
         )
 
 

@@ -178,6 +178,7 @@ def _about(night: Night) -> dict[str, object]:
         "night": night.date,
         "survey": night.survey,
         "model_set": night.model_set,
+        "provisional": night.provisional or None,
         "made_at": night.made_at,
         "anomaly_score": night.anomaly_score,
         "watch_score": night.watch_score,

@@ -134,8 +134,10 @@ def test_a_lasair_of_the_other_survey_is_known_as_such_whichever_is_configured(s
         r"a Lasair of lsst, such as \d{15,19}, and survey is ztf: set survey to lsst", said
     )
     configure(sandbox, survey="lsst", annotation__topic="aha_lsst")
-    in_order, said = points(tmp_path)["endpoint"]
+    found = points(tmp_path)
+    in_order, said = found["endpoint"]
     assert not in_order and "a Lasair of ztf, such as ZTF" in said and "api.lasair.lsst.ac.uk" in said
+    assert "provisional models: of light curves alone" in found["models"][1]
 
 
 def test_a_token_that_is_not_accepted_may_be_of_the_other_lasair(sandbox, configure, tmp_path):

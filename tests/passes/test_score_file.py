@@ -181,6 +181,14 @@ def test_the_command_prints_lines_and_nothing_else(tmp_path, rows, capsys):
     assert f"1 of the {len(rows) + 1} records of {tmp_path / 'night.jsonl'} refused" in printed.err
 
 
+def test_of_models_that_are_provisional_the_command_says_so_beside_the_lines(tmp_path, capsys):
+    (tmp_path / "night.json").write_text('{"diaObjectId": 9}')
+    assert main(["score", "--survey", "lsst", str(tmp_path / "night.json")]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("aha-annotator: provisional models: of light curves alone")
+    assert [json.loads(line)["objectId"] for line in printed.out.splitlines()] == ["9"]
+
+
 def test_a_file_of_which_every_record_is_refused_needs_attention_and_the_others_are_scored(tmp_path, rows, capsys):
     (tmp_path / "none.jsonl").write_text('{"objectId": "a"}\n{"objectId": "b", "gmag": 19.5}\n')
     (tmp_path / "good.jsonl").write_text(json.dumps(rows[0]))

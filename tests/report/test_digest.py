@@ -125,6 +125,7 @@ def test_a_quiet_night_says_so_and_what_needs_a_person_is_said():
     quiet = a_night(attention=("the stream is a day behind",))
     for write in (digest.to_text, digest.to_markdown):
         assert "Nothing is flagged" in write(quiet, []) and "ATTENTION: the stream" in write(quiet, [])
+        assert "Provisional models: of few." in write(dataclasses.replace(quiet, provisional="of few"), [])
 
 
 def test_signs_of_markdown_in_a_text_from_outside_are_shown_as_they_are():

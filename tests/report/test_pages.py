@@ -16,7 +16,7 @@ from annotator.report.expected import has_stamps
 from annotator.report.night import PastScore
 from annotator.report.pages import render
 from annotator.report.pages import write as pages
-from annotator.report.pages.render import page_name
+from annotator.report.pages.render import page_name, pictures_of, render_index
 from annotator.report.pages.swap import MARKER
 from annotator.report.pages.write import write_pages
 from tests.report.report_nights import HOSTILE, MODELS_FOLDER, make_night, night_with
@@ -280,6 +280,15 @@ def test_a_night_without_objects_says_so(tmp_path):
     page = Page(write(night_with([]), tmp_path / "report"))
     assert "No object was scored in this night." in page.text
     assert not [tag for tag, _ in page.elements if tag == "table"]
+
+
+def test_the_list_is_ranked_by_worth_only_where_there_is_any_and_says_of_models_that_they_are_provisional(night):
+    bare = [dataclasses.replace(item, worth=None, worth_if_unknown=None) for item in night.candidates[:2]]
+    of_simulations = dataclasses.replace(night_with(bare), provisional="of simulations alone")
+    for shown, has_worth in ((night, True), (of_simulations, False)):
+        text = render_index(shown, [pictures_of(item) for item in shown.candidates])
+        assert [name in text for name in (">worth</option>", ">worth, known or not</option>")] == [has_worth] * 2
+        assert ("<dt>Provisional models</dt><dd>of simulations alone</dd>" in text) is not has_worth
 
 
 def test_a_night_without_any_stamps_or_light_curves_has_pages_that_say_why(night, tmp_path):

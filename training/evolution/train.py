@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 
 SURVEY = "lsst"
 VERSION = "aha-lsst-0.1"
+PROVISIONAL = "of light curves alone, fitted to simulations and to those of ZTF; no object of Rubin was learned from"
+"""Why models of this survey are only to be relied on for now."""
 """Of the model set: below 1, since no object of the survey itself was seen in training."""
 
 NAME = "exotic"
@@ -220,6 +222,7 @@ def train(sources: Sources, out: Path, settings: Settings, is_fresh: bool) -> No
             "drift": _drift(model, threshold, sources.folder),
         },
         references=_references(model),
+        provisional=PROVISIONAL,
     )
     write_head(out, graph, manifest, ("EXOTIC_CARD.md", exotic_card(manifest)))
 

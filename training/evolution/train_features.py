@@ -28,7 +28,7 @@ from training.evolution import evaluate
 from training.evolution.card_features import features_card
 from training.evolution.features import DIRECTED, N_LATENTS, EvolutionModel, fit_evolution, numbers_of
 from training.evolution.states import REAL_TABLES, States, measured_states, states_of_real, together
-from training.evolution.train import MEASURED_SEED, N_REAL_EPOCHS, SURVEY, VERSION, Sources
+from training.evolution.train import MEASURED_SEED, N_REAL_EPOCHS, PROVISIONAL, SURVEY, VERSION, Sources
 from training.export.graph import describe_graph, export_graph
 from training.metrics.calibrate import ALWAYS, NEVER, LevelRule, calibrated, share_of
 from training.metrics.distributions import distributions_of, percentiles_of
@@ -169,6 +169,7 @@ def train(sources: Sources, out: Path, seed: int) -> None:
         references=_references(model),
         distributions=watched,
         percentiles=percentiles_of(EVOLUTION, read.calibrating.values),
+        provisional=PROVISIONAL,
     )
     publish(out, graph, manifest, ("MODEL_CARD.md", features_card(manifest)))
 

@@ -148,6 +148,7 @@ def render_index(night: Night, pictures: Sequence[Pictures], session: Session | 
         classes=sorted({item.classification for item in night.candidates}),
         sherlock_classes=sorted({item.sherlock_class for item in night.candidates}),
         score_scale=page_text.score_scale(night),
+        has_worth=any(item.worth is not None for item in night.candidates),
         thumbnail_side=THUMBNAIL_SIDE,
         stamps_width=stamps_side(len(CHANNELS)),
         stamps_height=stamps_side(1),
