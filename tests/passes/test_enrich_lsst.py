@@ -1,6 +1,7 @@
 """What a record of Rubin's lacks: light curves by `object` without additions, stamps by the number of a detection."""
 
 import dataclasses
+from collections import Counter
 
 import pytest
 
@@ -20,10 +21,12 @@ from annotator.sandbox.lasair.lsst.queue import Queueing
 from annotator.sandbox.lasair.lsst.stream import encoded, stream_messages
 from annotator.surveys import SURVEYS
 from tests.conftest import TOKEN
+from tests.lsst_records import rubin_object, shapes
 from tests.stand_ins import STAND_INS
 
 LSST, ZTF = SURVEYS["lsst"], SURVEYS["ztf"]
 NOW_MJD = 61400.4
+READING, WRITING = ("query", "object", "cone"), ("annotate", "annotatelist")
 NOW_S = (NOW_MJD - 40587.0) * 86400
 
 
@@ -117,6 +120,36 @@ def test_a_stream_with_light_curves_needs_next_to_no_reads_and_is_annotated_once
     assert endpoints.count("query") <= 5 + 4  # a pass that has something to read back asks once
     with Ledger(config.ledger) as ledger:
         assert ledger.outbox.states()["stored"] == len(objects)
+
+
+def test_a_thousand_objects_cost_ten_writes_and_few_reads_where_the_stream_carries_light_curves(
+    configure, now, monkeypatch
+):
+    monkeypatch.setitem(find._REASONS_OF, "lightcurve", lambda *of: ())
+    stand_in = ModelSet("aha-lsst-0.1", "lsst", {"lightcurve": STAND_INS["lightcurve"]})
+    n = 1000
+    messages = [shapes(rubin_object(seed, n_nights=2))["lite"] for seed in range(n)]
+    accounts, topics = [Account(TOKEN, "power")], [Topic("aha_lsst", TOKEN)]
+    with StreamBroker() as broker, LsstSandbox(accounts=accounts, topics=topics, clock=lambda: now[0]) as server:
+        server.load({"diaObjectId": message["diaObjectId"]} for message in messages)
+        broker.publish_raw("lasair_1input", encoded(messages))
+        config = configure(
+            server,
+            survey="lsst",
+            annotation={"topic": "aha_lsst", "classes": ["anomaly", "watch", "artefact", "normal"]},
+            source={"kind": "stream", "topic": "lasair_1input", "group_id": "test", "broker": broker.bootstrap},
+        )
+        reports = []
+        for _ in range(2):
+            reports.append(run_pass(config, stand_in, clock=lambda: now[0]))
+            now[0] += 300.0
+        written, endpoints = len(server.annotations()), Counter(call.endpoint for call in server.calls)
+    with Ledger(config.ledger) as ledger:
+        assert ledger.outbox.states()["stored"] == written == reports[0].scored == n
+    print(dict(endpoints))
+    reads, writes = (sum(endpoints[name] for name in names) for names in (READING, WRITING))
+    assert reads + writes == sum(endpoints.values())
+    assert writes <= n / 100 and reads <= 5 * n / 1000 + n / 100
 
 
 def test_a_row_s_light_curve_is_asked_for_since_the_shipped_models_score_nothing_else(server, now, configure):

@@ -283,9 +283,10 @@ def test_a_night_without_objects_says_so(tmp_path):
 
 
 def test_the_list_is_ranked_by_worth_only_where_there_is_any_and_says_of_models_that_they_are_provisional(night):
-    bare = [dataclasses.replace(item, worth=None, worth_if_unknown=None) for item in night.candidates[:2]]
-    of_simulations = dataclasses.replace(night_with(bare), provisional="of simulations alone")
-    for shown, has_worth in ((night, True), (of_simulations, False)):
+    bare = night_with(night.candidates[:2])
+    with_worth = night_with([night.candidates[0], dataclasses.replace(night.candidates[1], worth=0.4)])
+    of_simulations = dataclasses.replace(bare, provisional="of simulations alone")
+    for shown, has_worth in ((with_worth, True), (of_simulations, False)):
         text = render_index(shown, [pictures_of(item) for item in shown.candidates])
         assert [name in text for name in (">worth</option>", ">worth, known or not</option>")] == [has_worth] * 2
         assert ("<dt>Provisional models</dt><dd>of simulations alone</dd>" in text) is not has_worth

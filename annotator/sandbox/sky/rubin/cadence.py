@@ -14,12 +14,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator import bands
+
 BANDS = "ugrizy"
 
-WAVELENGTH_NM: Mapping[str, float] = MappingProxyType(
-    # Effective wavelengths of Rubin's filters (SVO Filter Profile Service, LSST.u to LSST.y), rounded.
-    {"u": 368.0, "g": 480.0, "r": 622.0, "i": 754.0, "z": 869.0, "y": 971.0}
-)
+WAVELENGTH_NM: Mapping[str, float] = MappingProxyType({name: bands.BANDS[name].wavelength_nm for name in BANDS})
 
 DEPTH_MAG: Mapping[str, float] = MappingProxyType({"u": 23.65, "g": 24.5, "r": 24.1, "i": 23.5, "z": 22.9, "y": 22.1})
 """Five sigma, of a point source in one visit."""

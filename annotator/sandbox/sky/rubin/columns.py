@@ -2,7 +2,8 @@
 
 Means, scatter, extremes and slopes are those of the pipeline's `diaObject`, of sources alone. Colours are of the last
 pairs of visits in two bands within 33 minutes, a jump is how many sigmas the last flux is from its band's mean before.
-What Lasair fits (the columns that begin with BBB) is left empty, as it is for most of its objects.
+What Lasair fits (the columns that begin with BBB) is left empty, as it is in all seven rows of Lasair for Rubin that
+were recorded; what a fit of few points would say is not known, and no model that ships looks at it.
 """
 
 import math
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from annotator.photometry import magnitude_of
 from annotator.sandbox.lasair.lsst.schema import BANDS, DOUBLE_COLUMNS, INTEGER_COLUMNS, OBJECTS_COLUMNS
 from annotator.sandbox.sky.coordinates import galactic_deg, htm_id
 from annotator.sandbox.sky.rubin.cadence import WAVELENGTH_NM
@@ -146,7 +148,7 @@ def _absolute(sources: Measurements, mjd_tai: np.ndarray, redshift: float) -> di
     brightest = int(np.argmax(sources.flux_njy))
     if sources.flux_njy[brightest] <= 0:
         return {}
-    magnitude = 31.4 - 2.5 * math.log10(sources.flux_njy[brightest])
+    magnitude = float(magnitude_of(sources.flux_njy[brightest]))
     return {"absMag": magnitude - distance_modulus_mag(redshift), "absMagMJD": mjd_tai[brightest]}
 
 

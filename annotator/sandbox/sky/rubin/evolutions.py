@@ -14,14 +14,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.photometry import ZERO_POINT_MAG
+from annotator.photometry import flux_of as to_njy
 from annotator.sandbox.sky.light_curves import SHAPES, SUPERNOVA_CLASSES, damped_walk, distance_modulus_mag
 from annotator.sandbox.sky.rubin.cadence import DEPTH_MAG, WAVELENGTH_NM
 
 Flux = Callable[[NDArray[np.float64], float], NDArray[np.float64]]
 """All of a source's light in nJy, ``(n,)``, at ``(n,)`` days and a wavelength in nm; never negative."""
-
-AB_NJY_MAG = 31.4
-"""Of a nanojansky."""
 
 _HC_OVER_K_NM_KELVIN = 1.4387769e7
 _BLANKET_NM = 370.0
@@ -82,7 +81,7 @@ def _explosion(rng: np.random.Generator, kind: str) -> Evolution:
         flux = thermal(rng, kind, absolute_mag, redshift, reddening_mag)
         days = np.arange(-100.0, 420.0, 2.0)
         seen = np.array([flux(days, WAVELENGTH_NM[band]) / to_njy(DEPTH_MAG[band]) for band in "griz"]).max(axis=0)
-        peak_mag = min(-2.5 * math.log10(flux(days, WAVELENGTH_NM[band]).max()) + AB_NJY_MAG for band in "riz")
+        peak_mag = min(-2.5 * math.log10(flux(days, WAVELENGTH_NM[band]).max()) + ZERO_POINT_MAG for band in "riz")
         if rng.random() > 1 / (1 + math.exp((peak_mag - _FAINTEST_PEAK_MAG) / 0.25)):
             continue
         bright = days[seen > 1.0]
@@ -153,8 +152,3 @@ def _asteroid(rng: np.random.Generator) -> Evolution:
 def _nothing() -> Evolution:
     """Draw no light at all: what is measured there is left by a subtraction."""
     return Evolution(lambda days, wavelength_nm: np.zeros(len(days)), 0.0, 0.0, 0.0)
-
-
-def to_njy(magnitude: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
-    """Turn AB magnitudes into nanojanskys."""
-    return 10 ** (-0.4 * (magnitude - AB_NJY_MAG))

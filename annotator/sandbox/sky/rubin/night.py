@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.photometry import magnitude_of
 from annotator.sandbox.lasair.lsst.schema import MJD_MINUS_JD
 from annotator.sandbox.lasair.schema import UNIX_EPOCH_JD
 from annotator.sandbox.sky import hosts
@@ -209,13 +210,12 @@ def _tns(
     if kind not in _CLASSIFIED or rng.random() > 0.2:
         return None
     is_classified = rng.random() < 0.5
-    flux = abs(float(observed.sources.flux_njy[0]))
     return {
         "ra": position_deg[0],
         "decl": position_deg[1],
         "tns_name": f"2099r{number:05d}",
         "tns_prefix": "SN" if is_classified else "AT",
-        "disc_mag": round(31.4 - 2.5 * math.log10(flux), 3),
+        "disc_mag": round(float(magnitude_of(observed.sources.flux_njy[0])), 3),
         "disc_mag_filter": f"{observed.sources.band[0]}-LSST",
         "type": _CLASSIFIED[kind] if is_classified else "",
         "z": round(redshift, 4) if is_classified else None,

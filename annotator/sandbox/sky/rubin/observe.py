@@ -19,9 +19,10 @@ SENT_RELIABILITY = 0.5
 """Since February 2026 no alert of less is sent."""
 _TEMPLATE_SHARES = (0.25, 0.35, 0.9, 0.97, 0.92, 0.5)  # of places with a template, u to y
 _TEMPLATE_NOISE_MAG = (0.2, 0.9, 0.6, 0.3, 0.2, 0.3)  # by which the first templates' noise makes differences shallower
-_TEMPLATE_DAYS = 40.0
-_LATE_TEMPLATES = 0.6  # share of places whose template was made while there was something to see
-_LATE_BANDS = 0.8  # of such a place's bands
+_TEMPLATE_DAYS = 20.0
+# So that of ordinary supernovae some 15 % have only negative sources, and some 8 % both signs, as Rubin's typed ones.
+_LATE_TEMPLATES = 0.7  # share of places whose template was made while there was something to see
+_LATE_BANDS = 0.9  # of such a place's bands
 _ZERO_POINT_SCATTER = 0.008
 _NO_FORCED_YET = 0.25  # share of objects that nobody has forced photometry of
 _FORCED_BEFORE_DAYS = 30.0
@@ -79,7 +80,7 @@ def observe(rng: np.random.Generator, visits: Visits, evolution: Evolution, kind
             window = ready - np.linspace(0.0, 1.0, 9) * _TEMPLATE_DAYS
             in_template = float(evolution.flux(age_days + window, nm).mean())
         flux[here] = evolution.flux(age_days + visits.days[here], nm) - in_template
-        template[here] = in_template + host_njy * (nm / 622.0) ** 1.2
+        template[here] = in_template + host_njy * (nm / WAVELENGTH_NM["r"]) ** 1.2
         depth[here] = visits.depth_mag[here] - shallower * rng.lognormal(0.0, 0.3)
         usable[here] = visits.days[here] > ready  # nothing is subtracted before there is a template
     if kind == "asteroid":
