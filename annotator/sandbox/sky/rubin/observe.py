@@ -21,7 +21,7 @@ _TEMPLATE_SHARES = (0.25, 0.35, 0.9, 0.97, 0.92, 0.5)  # of places with a templa
 _TEMPLATE_NOISE_MAG = (0.2, 0.9, 0.6, 0.3, 0.2, 0.3)  # by which the first templates' noise makes differences shallower
 _TEMPLATE_DAYS = 20.0
 # So that of ordinary supernovae some 15 % have only negative sources, and some 8 % both signs, as Rubin's typed ones.
-_LATE_TEMPLATES = 0.7  # share of places whose template was made while there was something to see
+_LATE_TEMPLATES = 0.8  # share of places whose template was made while there was something to see
 _LATE_BANDS = 0.9  # of such a place's bands
 _ZERO_POINT_SCATTER = 0.008
 _NO_FORCED_YET = 0.25  # share of objects that nobody has forced photometry of
