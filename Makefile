@@ -5,6 +5,8 @@
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 #              (make models SURVEY=lsst: the provisional ones of Rubin's LSST, from ../shared/data/rubin, in minutes)
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
+# make wheel   build the wheel, the same to the bit from the same commit
+# make lock    resolve anew what the annotator and its reports need: versions, digests, bill of materials, licences
 # make bench   measure objects per second, where the time goes, and memory, against the straightforward way and, where it
 #              can be installed, a peer's; stream, ledger and outbox; and seconds for a report of a thousand objects
 
@@ -16,7 +18,7 @@ TORCH := torch==2.13.0
 DATA ?= ../shared/data
 SURVEY ?= ztf
 
-.PHONY: demo test test-long faults models models-ztf models-lsst recipes bench clean
+.PHONY: lock wheel demo test test-long faults models models-ztf models-lsst recipes bench clean
 
 into = --out onnx_models/ztf --out-of-fold build/out_of_fold
 beside = $(if $(wildcard build/$(1)),--beside build/$(1))
@@ -66,6 +68,23 @@ bench: $(VENV)/.development
 	$(BIN)/python tests/benchmarks/bench_modalities.py
 	$(BIN)/python tests/benchmarks/bench_stream.py
 	$(BIN)/python -m tests.benchmarks.bench_report
+
+# Of the same commit, by the same setuptools, the same bytes: the dates in it are the commit's, and rights do not differ.
+wheel: export SOURCE_DATE_EPOCH = $(shell git log -1 --format=%ct)
+wheel: $(VENV)/.development
+	rm -rf build/lib build/bdist.* *.egg-info
+	umask 022 && $(BIN)/python -m build --wheel
+	sha256sum dist/*.whl
+
+lock: $(VENV)/.python
+	$(BIN)/pip install --quiet pip-tools cyclonedx-bom
+	CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --extra report \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements/report.txt setup.cfg
+	rm -rf build/locked && $(PYTHON) -m venv --without-pip build/locked
+	$(BIN)/pip --python build/locked/bin/python install --quiet --require-hashes -r requirements/report.txt
+	$(BIN)/cyclonedx-py environment --output-reproducible --output-format JSON \
+		--output-file requirements/report.cdx.json build/locked/bin/python
+	$(BIN)/python requirements/licences.py requirements/report.cdx.json > requirements/LICENCES.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -8,6 +8,7 @@ from tests.faults import (
     rubin_faults,
     server_faults,
     stream_faults,
+    web_faults,
 )
 
 FAULTS = (
@@ -18,4 +19,5 @@ FAULTS = (
     *stream_faults.FAULTS,
     *hostile_faults.FAULTS,
     *rubin_faults.FAULTS,
+    *web_faults.FAULTS,
 )

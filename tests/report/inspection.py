@@ -1,6 +1,7 @@
 """Nights to inspect, and servers to inspect them on: shared by the tests of the inspection page."""
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +93,13 @@ def come_in(app: Flask, url: str = "") -> FlaskClient | requests.Session:
     answer = client.get(url + app.extensions[DOOR].address, **({"allow_redirects": False} if url else {}))
     assert answer.status_code == 303
     return client
+
+
+def hidden_in(page: str) -> dict[str, str]:
+    """Return the hidden fields of the form that takes a verdict."""
+    form = page.partition('action="verdict"')[2] or page.partition("verdict-bar")[2]
+    names = ("csrf_token", "object_id", "seen")
+    return {name: re.search(rf'name="{name}" value="([^"]*)"', form)[1] for name in names}
 
 
 @contextlib.contextmanager
