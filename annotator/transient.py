@@ -182,11 +182,14 @@ class Transient:
     n_det: int | None = None
     """Number of detections behind the features."""
     n_det_good: int | None = None
-    """How many of them are positive and pass the survey's real-bogus threshold."""
+    """How many of them pass the survey's real-bogus threshold; of ZTF, whose threshold is for positive ones, how many
+    are positive besides."""
     n_det_fading: int | None = None
-    """How many of them are negative and clearly real: a source fainter than in the template, not a bad subtraction."""
+    """Where negative ones are not among these, how many are negative and clearly real: a source fainter than in the
+    template, not a bad subtraction."""
     fades: bool = False
-    """Whether all its detections are negative: it is scored as its mirror, as if it had brightened by as much."""
+    """Whether it is fainter than in its template, at all detections of ZTF and by what is scored of Rubin's: it is
+    scored as its mirror, as if it had brightened by as much."""
     last_mjd: float | None = None
     """Epoch of the last detection (MJD, UTC): the epoch the object is scored at."""
     ra_deg: float | None = None

@@ -75,6 +75,19 @@ def test_a_name_that_the_terminal_has_no_letters_for_ends_nothing(tmp_path, enco
     assert done.returncode == 1 and b"cannot read the configuration" in done.stdout and done.stderr == b""
 
 
+def test_a_filter_that_is_none_is_said_before_a_pass_and_not_in_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LASAIR_TOKEN", "t")
+    lasair, source = '{endpoint: "http://127.0.0.1:9/api"}', "{kind: query, filter: input_lsts}"
+    (tmp_path / "aha.yaml").write_text(
+        f"survey: lsst\nlasair: {lasair}\nsource: {source}\nannotation: {{topic: aha_lsst}}\n"
+    )
+    for command in ("once", "run"):
+        assert main([command, "-c", str(tmp_path / "aha.yaml")]) == 2
+        said = capsys.readouterr()
+        assert "no filter is called 'input_lsts'; there are artefacts" in said.err and not said.out
+    assert [path.name for path in tmp_path.iterdir()] == ["aha.yaml"]
+
+
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     (tmp_path / "many.jsonl").write_text('{"objectId": "a", "gmag": 19}\n' * 20_000)
     command = [sys.executable, "-m", "annotator", "score", str(tmp_path / "many.jsonl")]

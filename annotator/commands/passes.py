@@ -148,11 +148,15 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _configured_for_passes(options: argparse.Namespace) -> tuple["Config", "ModelSet"]:
+    from annotator.config import QuerySource
     from annotator.lasair.cutout_cache import KIND
+    from annotator.lasair.filters import load_filter
     from annotator.ledger import forget_known
     from annotator.owned_folder import refuse_foreign
 
     config, models = configured(options)
+    if isinstance(config.source, QuerySource):
+        load_filter(config.source.filter, config.survey)  # one that is none is no matter of a pass
     if config.cutouts.cache_megabytes:
         refuse_foreign(config.cutouts.cache, KIND)
     if options.new_ledger:

@@ -20,11 +20,11 @@ def decide(
 ) -> str:
     """Classify one scored object: `artefact`, `variable`, `anomaly`, `watch` or `normal`, the first that holds.
 
-    An artefact is an object with enough detections of which none is positive and passes real-bogus, where the record
-    counts them; or one whose detection is bogus by its stamps and real-bogus scores, unless it is vouched for by
-    :data:`VOUCHING_DETECTIONS` good detections and a real-bogus score of :data:`VOUCHING_DRB`. A negative difference
-    that is clearly real is a good detection in this, the source fades; and where the stamps are of one, which no head
-    has learned from, that score vouches by itself.
+    An artefact is an object with enough detections of which none is a good one (of ZTF: positive, and passes
+    real-bogus; of Rubin: passes), where the record counts them; or one whose detection is bogus by its stamps and
+    real-bogus scores, unless it is vouched for by :data:`VOUCHING_DETECTIONS` good detections and a real-bogus score of
+    :data:`VOUCHING_DRB`. A negative difference that is clearly real is a good detection in this, the source fades; and
+    where the stamps are of one, which no head has learned from, that score vouches by itself.
     What is variable says :mod:`annotator.decision.variable`.
 
     Parameters

@@ -17,7 +17,7 @@ from annotator.models.scores import NO_MODEL
 from annotator.passes.copies import completed
 from annotator.passes.scoring.enrich import with_stamps
 from annotator.sources.records import readable
-from annotator.surveys import SURVEYS
+from annotator.surveys import SURVEYS, of_another_survey
 from annotator.transient import Modality, Transient
 
 
@@ -77,11 +77,11 @@ def _read(record: object, models: ModelSet, cutouts: CutoutFetcher | None) -> Tr
         transient = survey.parse(readable(record))
         return with_stamps(transient, cutouts) if cutouts and Modality.TRIPLET in models.models else transient
     except Exception as error:
-        return _refused(survey.object_id(record), error)
+        return _refused(survey.object_id(record), error, of_another_survey(record, survey))
 
 
-def _refused(object_id: str, error: Exception) -> ScoredLine:
-    reason = str(error) if isinstance(error, RecordError) else str(failure_of(error))
+def _refused(object_id: str, error: Exception, more: str = "") -> ScoredLine:
+    reason = (str(error) if isinstance(error, RecordError) else str(failure_of(error))) + more
     return ScoredLine(json.dumps({OBJECT_ID_KEY: object_id, "refused": reason}), is_refused=True)
 
 

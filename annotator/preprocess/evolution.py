@@ -169,10 +169,8 @@ def evolution(curves: Sequence[LightCurve], wavelength_nm: Mapping[str, float] |
     nights = nightly(laid_out(curves, names))
     significance = nights.flux / nights.error
     is_significant = np.abs(significance) >= SIGNIFICANT
-    weight = np.where(is_significant, significance * np.abs(significance), 0.0)
     n_significant = total(is_significant, nights.owner, n)
-    # Of no sign where nothing is significant: then nothing is usable either.
-    sign = np.where(total(weight, nights.owner, n) < 0, -1.0, np.sign(n_significant))
+    sign = _signs(nights, n)
     values = np.full((n, len(EVOLUTION)), np.nan)
     is_other = is_significant & (np.sign(nights.flux) != sign[nights.owner])
     with np.errstate(invalid="ignore"):
@@ -202,6 +200,22 @@ def evolution(curves: Sequence[LightCurve], wavelength_nm: Mapping[str, float] |
         form=form,
         is_mirrored=sign < 0,
     )
+
+
+def sign_of(curve: LightCurve) -> int:
+    """Tell which side of its template a source is on: 1, or -1 of one that is scored as its mirror.
+
+    0 where nothing is significant: then nothing is usable either.
+    """
+    return int(_signs(nightly(laid_out([curve], sorted(BANDS))), 1)[0])
+
+
+def _signs(nights: Points, n: int) -> NDArray[np.float64]:
+    """Return the sign of each of n objects, what is more significant counting for more."""
+    significance = nights.flux / nights.error
+    is_significant = np.abs(significance) >= SIGNIFICANT
+    weight = np.where(is_significant, significance * np.abs(significance), 0.0)
+    return np.where(total(weight, nights.owner, n) < 0, -1.0, np.sign(total(is_significant, nights.owner, n)))
 
 
 def smooth_magnitude(

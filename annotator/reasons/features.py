@@ -9,7 +9,7 @@ import numpy as np
 from annotator.models import ModalityScore, Model
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
-from annotator.preprocess.evolution import EVOLUTION_NAMES
+from annotator.preprocess.evolution import EVOLUTION_NAMES, QUIET
 from annotator.preprocess.features import feature_row
 from annotator.preprocess.quantities import QUANTITY_NAMES, SHERLOCK_CLASSES, quantities, quantity_row
 from annotator.reasons.reason import Reason
@@ -44,14 +44,22 @@ def _tenths(value: float) -> str:
     return f"{value:z.1f}" if abs(value) >= 0.1 else f"{value:z.2f}"
 
 
-def _rate(words: str) -> Callable[[float], str]:
-    """Word a rate in mag/day, to a thousandth."""
-    return lambda value: words.format(f"{value:z.3f}")
+def _change(above: str, below: str, none: str, when: str) -> Callable[[float], str]:
+    """Word a change in mag/day, to a thousandth, by its sign; below that it is none."""
+    return lambda value: (
+        f"{above if value >= 0 else below} by {abs(value):.3f} mag/day {when}"
+        if abs(value) >= 0.0005
+        else f"{none} {when}"
+    )
 
 
-def _change(above: str, below: str, when: str) -> Callable[[float], str]:
-    """Word a change in mag/day, to a thousandth, by its sign."""
-    return lambda value: f"{above if value >= 0 else below} by {abs(value):.3f} mag/day {when}"
+def _brightness(above: str, below: str, when: str) -> Callable[[float], str]:
+    return _change(above, below, "kept its brightness", when)
+
+
+def _activity(value: float) -> str:
+    share, when = 10**value, "100 days or more before its peak"
+    return f"shone with {share:.2f} of its peak flux {when}" if share > QUIET else f"no activity {when}"
 
 
 def _size(words: str) -> Callable[[float], str]:
@@ -125,16 +133,16 @@ WORDS: Mapping[str, Callable[[float], str]] = MappingProxyType(
             "{} mag bluer over an e-fold of wavelength at its peak",
             "{} mag redder over an e-fold of wavelength at its peak",
         ),
-        "colour_drift": _rate("its colour drifts by {} mag/day"),
+        "colour_drift": _change("got bluer", "got redder", "kept its colour", "over an e-fold of wavelength"),
         "colour_curvature": _plain("curvature of its colours {} mag"),
-        "rise": _change("rose", "fell", "before its peak"),
-        "early_rise": _change("rose", "fell", "long before its peak"),
-        "fall": _change("fell", "rose", "after its peak"),
-        "late_fall": _change("fell", "rose", "from 15 days after its peak"),
-        "tail": _change("fell", "rose", "from 45 days after its peak"),
+        "rise": _brightness("rose", "fell", "before its peak"),
+        "early_rise": _brightness("rose", "fell", "long before its peak"),
+        "fall": _brightness("fell", "rose", "after its peak"),
+        "late_fall": _brightness("fell", "rose", "from 15 days after its peak"),
+        "tail": _brightness("fell", "rose", "from 45 days after its peak"),
         "roughness": lambda value: f"scatters {_few_digits(math.exp(value))} times as much as its errors say",
-        "other_sign": lambda value: f"a share of {value:.2f} of its points of the other sign",
-        "activity_before": lambda value: f"activity of {10**value:.2f} times its peak 100 days or more before",
+        "other_sign": lambda value: f"a share of {value:.2f} of its points on the other side of its template",
+        "activity_before": _activity,
         **{f"{_SHERLOCK}{name.lower()}": _plain(f"class {name} by Sherlock") for name in SHERLOCK_CLASSES},
     }
 )
@@ -144,7 +152,7 @@ _NAMED_ONCE = frozenset({"colour_now", "ps1_separation", "host_separation", "hos
 """A feature that is one of these quantities is not named again beside it."""
 
 _WORDED_BY_SIGN = ("trend_", "rate_", "contrast_", "colour_change")
-_CHANGES = frozenset(("colour", "rise", "early_rise", "fall", "late_fall", "tail"))
+_CHANGES = frozenset(("colour", "colour_drift", "rise", "early_rise", "fall", "late_fall", "tail"))
 """Worded by their sign, too."""
 
 

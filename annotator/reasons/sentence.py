@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from annotator.annotation import MAX_EXPLANATION, Classification, safe_text
 from annotator.models import ModalityScore, Scores
 from annotator.reasons.reason import Reason, Reasons
-from annotator.surveys import SURVEYS
+from annotator.surveys import SURVEYS, Survey
 from annotator.transient import Modality, Transient
 from annotator.verdicts import Verdict, VerdictKind
 
@@ -34,13 +34,15 @@ _FOUND = {VerdictKind.REGULAR: "regular", VerdictKind.ARTEFACT: "an artefact"}
 _STATED_CLASS = re.compile(rf"(?:.{{1,{MAX_TNS_TYPE}}} in TNS\. )?")
 
 _WORTH_A_LOOK = "Below the thresholds, yet worth a look"
-_FADING = "Fades below its template, scored as if it had brightened by as much. "
+_FADING = "Fades below its template, scored as its mirror. "
 
 _RARITY = {
     Modality.FEATURES: "{normals} is as odd in object features",
     Modality.LIGHTCURVE: "{normals} is as odd in its light curve",
     Modality.TRIPLET: "real detections is as odd in its stamps",  # too few classified supernovae have stamps
 }
+_OF_EVOLUTION = "{normals} evolves as oddly"
+"""Where the features are those of the light curve."""
 _AS_A_WHOLE = {
     Modality.FEATURES: "its features as a whole, none by itself",
     Modality.LIGHTCURVE: "its course as a whole, no single epochs",
@@ -79,7 +81,7 @@ def explain(
     if not present:
         return _with_what_fits("Not scored: no modality has what it needs.", left_out)
     ranked = _ranked(present)
-    rarity = _rarity(present[ranked[0]], ranked[0], SURVEYS[transient.survey].normals)
+    rarity = _rarity(present[ranked[0]], ranked[0], SURVEYS[transient.survey])
     fading = _FADING if transient.fades else ""
     if classification == Classification.VARIABLE:
         return _with_what_fits(f"{fading}Variable: {known_as}. {rarity}.", left_out)
@@ -143,12 +145,15 @@ def _fitted(rarity: str, named: Sequence[str], others: Sequence[str], exotic: st
     for words in named[1:]:
         if len(sentence([*kept, words], also)) <= MAX_EXPLANATION:
             kept.append(words)
-    return sentence(kept, also)
+    if len(sentence(kept, also)) > MAX_EXPLANATION:  # what carries the score comes before what else is known
+        exotic = ""
+    return sentence(kept, also) if len(sentence(kept, also)) <= MAX_EXPLANATION else f"{rarity}."
 
 
-def _rarity(scored: ModalityScore, name: str, normals: str) -> str:
+def _rarity(scored: ModalityScore, name: str, survey: Survey) -> str:
     """Say how rare it is; of an extrapolation two digits are more than enough."""
-    one_in, among = 10**scored.score, _RARITY[name].format(normals=normals)
+    words = _OF_EVOLUTION if name == Modality.FEATURES and survey.features_are_of_light_curve else _RARITY[name]
+    one_in, among = 10**scored.score, words.format(normals=survey.normals)
     if scored.is_extrapolated:
         return f"By extrapolation 1 in {float(f'{one_in:.2g}'):.0f} {among}"
     return f"At most 1 in {one_in:.0f} {among}"
@@ -190,7 +195,7 @@ def state_class(explanation: str, tns_type: str) -> str:
 
 def _artefact_reason(transient: Transient, scores: Scores) -> str:
     if scores.artefact is None or (transient.n_good_either_sign == 0 and transient.n_det > 1):
-        return f"Artefact: none of {transient.n_det} detections is positive and passes real-bogus."
+        return f"Artefact: none of {transient.n_det} detections {SURVEYS[transient.survey].good_detection}."
     real_bogus = SURVEYS[transient.survey].real_bogus
     seen = ["its stamps"] if Modality.TRIPLET in scores.present else []
     seen += [f"{name} {transient.extras[name]:.2f}" for name in real_bogus if name in transient.extras]

@@ -12,7 +12,7 @@ from annotator.errors import SourceError
 from annotator.preprocess.features import MIN_FEATURES
 from annotator.sources import avro
 from annotator.sources.records import Batch, Unreadable, decoded
-from annotator.surveys.survey import Survey
+from annotator.surveys import Survey, others_than
 from annotator.tables import contents
 from annotator.tables.contents import Kind
 from annotator.tables.header import Columns
@@ -88,6 +88,7 @@ def columns_of(survey: Survey) -> Columns:
         some_of=tuple(feature.name for feature in survey.features),
         least=MIN_FEATURES,
         optional=(*survey.needed_columns, *survey.other_columns),
+        tell_tales=tuple((other.id_column, f"a table of survey {other.name}") for other in others_than(survey)),
     )
 
 

@@ -35,6 +35,7 @@ def history(
     first_year: int | None = None,
     first_mjd: float | None = None,
     n_detections: int | None = None,
+    compared: LightCurve | None = None,
 ) -> History:
     """Return what is known of an object's past.
 
@@ -50,6 +51,8 @@ def history(
         Epoch of the first detection there, where that is known beside the light curve.
     n_detections
         Detections there, ever.
+    compared
+        Whose positive fluxes tell whether the present is brighter or bluer than the past; None: nothing is said of it.
     """
     curve = None if curve is None else curve.detected()
     times = np.empty(0) if curve is None else curve.time_mjd
@@ -73,7 +76,7 @@ def history(
     if last - times[0] < SEASON_GAP_DAYS:
         goes_back = (known.years or 0.0) < LEAST_LACKING_YEARS
         return replace(known, n_negative=n_negative, n_earlier_seasons=0 if goes_back else None)
-    return replace(known, n_negative=n_negative, **_past(curve))
+    return replace(known, n_negative=n_negative, **_past(curve, compared))
 
 
 def joined(own: History, found: History) -> History:
@@ -86,7 +89,7 @@ def joined(own: History, found: History) -> History:
     return History(**both)
 
 
-def _past(curve: LightCurve) -> dict[str, float | int]:
+def _past(curve: LightCurve, compared: LightCurve | None) -> dict[str, float | int]:
     """Tell the seasons, and what is new of the present one."""
     positive = np.flatnonzero(curve.is_positive)
     times = curve.time_mjd[positive]
@@ -98,10 +101,15 @@ def _past(curve: LightCurve) -> dict[str, float | int]:
     present_mjd = last_mjd - MOST_PRESENT_DAYS
     if len(begins) and not is_earlier[-1]:
         present_mjd = max(present_mjd, float(times[begins[-1]]))
+    if compared is None:
+        return found
+    compared = compared.detected()
+    is_positive = np.flatnonzero(compared.is_positive)
+    times = compared.time_mjd[is_positive]
     is_past = times < present_mjd
     if np.count_nonzero(is_past) < min(PAST_DETECTIONS, PAST_NIGHTS):
         return found
-    bands, magnitudes = curve.band[positive], curve.magnitude[positive]
+    bands, magnitudes = compared.band[is_positive], compared.magnitude[is_positive]
     return found | _brighter(bands, magnitudes, is_past) | _bluer(times, bands, magnitudes, is_past)
 
 

@@ -91,6 +91,8 @@ class Survey:
     """Side of a pixel of the stamps."""
     real_bogus: tuple[str, ...]
     """Its own scores of how real a detection is, 0 to 1, among a transient's extras, the most trusted one last."""
+    good_detection: str
+    """What a detection is that counts as a good one, in words."""
 
     batch_annotations: int
     """Annotations that its Lasair takes in one call."""

@@ -1,6 +1,7 @@
 """What a file holds, told by its first bytes rather than its name; and its text, whatever encoding it was saved in."""
 
 import codecs
+import contextlib
 import enum
 import gzip
 import io
@@ -221,4 +222,5 @@ def lines_of(stream: BinaryIO, encoding: str, newline: str) -> Iterator[str]:
     try:
         yield from text
     finally:
-        text.detach()  # the stream is whoever opened it's to close
+        with contextlib.suppress(ValueError):  # who opened the stream may have closed it before this is thrown away
+            text.detach()  # it is theirs to close

@@ -28,6 +28,8 @@ class Columns:
     least: int = 0
     optional: tuple[str, ...] = ()
     """Further names that are known."""
+    tell_tales: tuple[tuple[str, str], ...] = ()
+    """Names that the columns of a table of another kind have, and which kind that is, in words."""
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -81,7 +83,9 @@ def _judge(table: str, names: Sequence[str], columns: Columns, least: int) -> No
         return
     shown = [name[:40] for name in names if name]
     has = f"{', '.join(shown[:MAX_SHOWN])}{f' and {len(shown) - MAX_SHOWN} more' if len(shown) > MAX_SHOWN else ''}"
-    raise TableError(f"{table}: {words}; {_nearest(missing, shown, columns)}the columns are {has or 'without names'}")
+    kind = next((f"it is {kind}; " for name, kind in columns.tell_tales if name in names), "")
+    nearest = kind or _nearest(missing, shown, columns)
+    raise TableError(f"{table}: {words}; {nearest}the columns are {has or 'without names'}")
 
 
 def _nearest(missing: Sequence[str], names: Sequence[str], columns: Columns) -> str:

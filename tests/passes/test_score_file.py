@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotator.attention.dates import Dates
 from annotator.cli import main
 from annotator.decision.config import DecisionConfig
-from annotator.errors import SourceError
+from annotator.errors import RecordError, SourceError, TableError
 from annotator.models import load_models
 from annotator.passes.score_file import score_lines
+from annotator.passes.scoring.batch import _parsed
 from annotator.sandbox import simulate_night
 from annotator.sources.files import read_records
 from annotator.surveys import SURVEYS
@@ -145,6 +147,17 @@ def test_any_text_is_an_id_without_the_blanks_around_it(models, object_id):
 def test_a_record_without_an_id_is_refused_and_says_why(models, record, why):
     (line,) = scored([record], models)
     assert line["objectId"] == "" and why in line["refused"]
+
+
+def test_a_record_or_a_table_of_another_survey_is_refused_as_that(models, tmp_path):
+    (line,) = scored([{"diaObjectId": 170000000000000001, "nDiaSources": 4}], models)
+    assert line["refused"].endswith("; it is a record of survey lsst")
+    assert not scored([{"diaObjectId": "none"}], models)[0]["refused"].endswith("lsst")
+    (tmp_path / "night.csv").write_text("diaObjectId,ra,decl\n170000000000000001,5.0,-40.0\n")
+    with pytest.raises(TableError, match="no column objectId; it is a table of survey lsst"):
+        list(read_records(tmp_path / "night.csv", SURVEYS["ztf"]))
+    with pytest.raises(RecordError, match="it is a record of survey lsst"):
+        _parsed({"diaObjectId": 5}, Dates("ztf", lambda: 1.79e9))
 
 
 def test_what_was_read_of_a_file_before_it_breaks_off_is_scored(models, tmp_path):

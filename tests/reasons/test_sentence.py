@@ -105,6 +105,24 @@ def test_three_reasons_are_named_where_they_fit_and_none_is_cut():
     assert len(sentence) <= MAX_EXPLANATION and sentence.endswith(f": {'a' * 70}; {'a' * 70}.")
 
 
+def test_what_has_no_room_for_its_strongest_reason_keeps_that_rather_than_what_else_is_known_and_is_never_cut():
+    fading, found = dataclasses.replace(NOBODY, fades=True), {"features": (_reason("a" * 110),)}
+    scores = dataclasses.replace(_scores(features=2.5), exotic=0.6)
+    sentence = explain(fading, scores, "watch", found, known_as="a source known since 2018, now brighter than ever")
+    assert sentence.endswith(f": {'a' * 110}.") and len(sentence) <= MAX_EXPLANATION
+    sentence = explain(fading, scores, "watch", {"features": (_reason("a" * 190),)})
+    assert sentence.endswith(" is as odd in object features.")
+
+
+def test_a_source_of_rubin_evolves_as_oddly_and_its_artefact_is_one_by_reliability():
+    rubin = dataclasses.replace(NOBODY, survey="lsst", n_det=13, n_det_good=0)
+    assert "1 in 316 simulated supernovae evolves as oddly: 1 arcsec" in explain(
+        rubin, _scores(features=2.5), "watch", REASONS
+    )
+    said = explain(rubin, _scores(features=2.5), "artefact", {})
+    assert said == "Artefact: none of 13 detections has a reliability above 0.5."
+
+
 def test_what_few_normals_have_is_named_before_what_most_have_but_after_the_strongest():
     found = [Reason(f"{p:g}th", 0.5, {"quantity": "peak_r", "value": 1.0, "percentile": p}) for p in (40, 60, 99.8, 4)]
     sentence = explain(NOBODY, _scores(features=2.5), "watch", {"features": found})

@@ -80,6 +80,7 @@ OTHER = dataclasses.replace(
     other_columns=tuple(map(_renamed, ZTF.other_columns)),
     parse=_parse,
     real_bogus=("reliability",),
+    good_detection="is good",
     batch_annotations=50,
     queues_annotations=True,
 )

@@ -26,6 +26,11 @@ def curve(*seasons: tuple[float, int, float], band: str = "r", sign: bool = True
     )
 
 
+def compared(seen: LightCurve) -> History:
+    """What is known of a past of which these very measurements tell how bright it was."""
+    return history(seen, compared=seen)
+
+
 def bands(*curves: LightCurve) -> LightCurve:
     parts = {name: np.concatenate([getattr(item, name) for item in curves]) for name in vars(curves[0])}
     order = np.argsort(parts["time_mjd"], kind="stable")
@@ -93,14 +98,14 @@ def test_a_season_without_an_end_is_no_earlier_one():
 
 @pytest.mark.parametrize(("level", "brighter"), [(19.0, 0.0), (18.6, 0.4), (17.5, 1.5)])
 def test_the_present_is_compared_with_the_past_in_each_band(level, brighter):
-    found = history(curve(*yearly(4), (MJD_2026, 20, level)))
+    found = compared(curve(*yearly(4), (MJD_2026, 20, level)))
     assert found.brighter_mag == pytest.approx(brighter, abs=0.11)
     assert found.scatter_mag == pytest.approx(0.1, abs=0.03)
 
 
 def test_one_bright_detection_is_nothing_new():
     one = bands(curve(*yearly(4), (MJD_2026, 20, 19.0)), curve((MJD_2026 + 10, 1, 15.0)))
-    assert history(one).brighter_mag < 0.3
+    assert compared(one).brighter_mag < 0.3
 
 
 def test_what_was_ever_as_bright_before_is_nothing_new():
@@ -109,14 +114,14 @@ def test_what_was_ever_as_bright_before_is_nothing_new():
     burst = LightCurve(
         **{name: values[order] if len(values) == len(order) else values for name, values in vars(burst).items()}
     )
-    assert history(burst).brighter_mag <= 0
+    assert compared(burst).brighter_mag <= 0
 
 
 def test_a_source_that_is_never_behind_the_sun_has_a_past_too():
     times = MJD_2026 + np.arange(0.0, 1000.0, 5.0)
     magnitudes = np.where(times < times[-1] - 20, 19.0 + 0.1 * np.sin(times), 17.0)
     n = len(times)
-    found = history(LightCurve.of_magnitudes(times, np.full(n, "zr"), magnitudes, np.full(n, 0.1), np.ones(n)))
+    found = compared(LightCurve.of_magnitudes(times, np.full(n, "zr"), magnitudes, np.full(n, 0.1), np.ones(n)))
     assert found.n_earlier_seasons == 0
     assert found.brighter_mag == pytest.approx(2.0, abs=0.15)
 
@@ -124,10 +129,16 @@ def test_a_source_that_is_never_behind_the_sun_has_a_past_too():
 def test_a_colour_that_was_never_as_blue_is_told():
     red = curve(*yearly(4), (MJD_2026, 20, 19.0))
     blue = curve(*yearly(4, 20.0), (MJD_2026, 20, 18.8), band="g")
-    found = history(bands(red, blue))
+    found = compared(bands(red, blue))
     assert found.bluer_mag == pytest.approx(1.2, abs=0.15)
     assert found.colour_scatter_mag >= 0.1
-    assert history(red).bluer_mag is None
+    assert compared(red).bluer_mag is None
+
+
+def test_where_no_light_is_known_that_can_be_compared_nothing_is_said_of_it():
+    seen = curve(*yearly(4), (MJD_2026, 20, 17.5))
+    assert compared(seen).brighter_mag > 1 and history(seen).brighter_mag is None
+    assert history(seen).n_earlier_seasons == 4
 
 
 def test_two_records_of_an_object_know_together_what_either_knows():

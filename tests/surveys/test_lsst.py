@@ -1,6 +1,7 @@
 """Lasair-LSST: every shape of a record, values that are none, ids of 19 digits, and whose a detection is."""
 
 import copy
+import dataclasses
 import json
 import math
 
@@ -10,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.decision.changes import state_digest
+from annotator.decision.classify import decide
+from annotator.decision.config import DecisionConfig
 from annotator.errors import RecordError, SolarSystemObjectError
+from annotator.models import Scores
+from annotator.passes.scoring.enrich import _joined
+from annotator.preprocess.evolution import evolution
 from annotator.surveys import SURVEYS
 from annotator.surveys.json_values import JsonObject, decode, text_of, undecoded
 from annotator.surveys.lsst.shapes import DETECTED
@@ -131,15 +137,92 @@ def test_what_the_survey_withdrew_is_in_no_view():
     assert found(source(timeWithdrawnMjdTai=math.nan)).n_det == 1
 
 
-def test_a_source_that_is_mostly_negative_fades_whatever_its_forced_photometry_says():
+def test_a_source_that_is_mostly_negative_fades_as_it_is_scored():
     negative = [source(MJD + day, flux=-2000.0) for day in range(3)]
     assert found(*negative, source(MJD + 9)).fades
-    assert found(*negative, forced=[source(MJD - day) for day in range(1, 9)]).fades
-    assert not found(*negative, *(source(MJD + 5 + day) for day in range(3))).fades
-    transient = found(
-        *(item | {"diaSourceId": 170000000000000001 + i, "reliability": 0.95} for i, item in enumerate(negative))
+    assert found(*negative, forced=[source(MJD - day, flux=500.0) for day in range(1, 9)]).fades
+    for positive in (
+        [source(MJD + 5 + day) for day in range(4)],
+        [source(MJD + 5, flux=9000.0)],  # brighter by far than all that it ever was fainter
+    ):
+        transient = found(*negative, *positive)
+        assert not transient.fades and not evolution([transient.light_curve]).is_mirrored[0]
+    transient = found(*(item | {"diaSourceId": 170000000000000001 + i} for i, item in enumerate(negative)))
+    assert transient.cutouts.is_negative and evolution([transient.light_curve]).is_mirrored[0]
+    assert found(source(flux=-200.0)).fades  # of nothing that is scored, by its sign
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from((1, -1)), st.sampled_from((0.3, 0.5, 0.51, 0.95))), min_size=1, max_size=6),
+    st.sampled_from(("SN", "VS", "ORPHAN")),
+)
+def test_row_stream_answer_and_packet_agree_on_what_is_real_whatever_its_sign(seen, sherlock_class):
+    item = rubin_object(3, n_nights=12)
+    sources = [
+        visit | {"psfFlux": sign * abs(visit["psfFlux"]), "reliability": reliability}
+        for visit, (sign, reliability) in zip(item.sources, seen, strict=False)
+    ]
+    sherlock = item.sherlock | {"classification": sherlock_class}
+    records = shapes(dataclasses.replace(item, sources=sources, forced=[], sherlock=sherlock))
+    n_good = sum(visit["reliability"] > 0.5 for visit in sources)
+    counted = {"nsourcesgood": n_good, "ndiasources": len(sources)}
+    for name, record in records.items():
+        records[name] = parse(record | {key: counted[key.lower()] for key in record if key.lower() in counted})
+    assert {(found.n_det, found.n_good_either_sign) for found in records.values()} == {(len(sources), n_good)}
+    with_curve = [found for found in records.values() if found.light_curve is not None]
+    joined = _joined(records["row"], records["object"], LSST)
+    scores = Scores(3.5, {})
+    classes = {decide(found, scores, DecisionConfig()) for found in (records["row"], records["full"], joined)}
+    # What lies on a catalogued star is variable, brighter or fainter than in its template, where it is real.
+    expected = "artefact" if n_good == 0 and len(sources) > 1 else "variable" if sherlock_class == "VS" else "anomaly"
+    assert classes == {expected}
+    assert len({(found.fades, found.extras["reliability"]) for found in (*with_curve, joined)}) == 1
+
+
+def test_visits_without_a_detection_are_upper_limits_where_nothing_was_measured():
+    limits = [
+        {"ccdVisitId": 5, "midpointMjdTai": MJD - 3, "band": "i", "diaNoise": 30.0},
+        {"ccdVisitId": 4, "midpointMjdTai": MJD - 9, "band": "g", "diaNoise": 20.0},
+        {"ccdVisitId": 3, "midpointMjdTai": MJD, "band": "r", "diaNoise": 20.0},  # where it was detected
+        {"ccdVisitId": 2, "midpointMjdTai": MJD - 5, "band": "r", "diaNoise": math.nan},
+        {
+            "ccdVisitId": 1,
+            "midpointMjdTai": MJD - 6,
+            "band": "g",
+            "diaNoise": 25.0,
+        },  # where it was measured all the same
+    ]
+    forced = [source(MJD - 6, band="g", flux=20.0)]
+    records = (
+        {"diaSourcesList": [source()], "diaForcedSourcesList": forced, "diaNondetectionLimitsList": limits},
+        {"alert": {"diaSourcesList": [source()], "diaForcedSourcesList": forced, "diaNondetectionLimitsList": limits}},
+        {"diaSource": source(), "prvDiaForcedSources": forced, "prvDiaNondetectionLimits": limits[::-1]},
     )
-    assert transient.cutouts.is_negative and transient.n_det_fading == 3 and transient.n_det_good == 0
+    for record in records:
+        for written in (record | {"diaObjectId": 7}, undecoded(json.dumps(record | {"diaObjectId": 7}))):
+            transient = parse(written)
+            curve = transient.light_curve
+            assert curve.limit_flux_njy.tolist() == [100.0, 150.0] and curve.limit_band.tolist() == ["g", "i"]
+            assert curve.limit_time_mjd.tolist() == [MJD - 9 - TAI_MINUS_UTC_DAYS, MJD - 3 - TAI_MINUS_UTC_DAYS]
+            assert transient.left_out == ("1 of 5 upper limits lack a date, a band or a noise",)
+    assert len(found(diaNondetectionLimitsList=limits).light_curve.limit_flux_njy) == 0  # of what was never detected
+    with_later = parse(records[0] | {"diaObjectId": 7}, latest_mjd=MJD - 4)
+    assert with_later.dates_ahead == ("diaSources",)
+
+
+def test_the_present_is_compared_with_the_past_by_all_light_and_not_by_what_differs_from_a_template():
+    template = 9000.0
+    days = [*np.arange(0.0, 60.0, 6.0), *np.arange(400.0, 430.0, 6.0)]
+    fluxes = [(-1) ** number * 1500.0 for number in range(10)] + [11000.0] * 5
+    bare = [source(MJD + day, flux=flux) for day, flux in zip(days, fluxes, strict=True)]
+    assert found(*bare).history.brighter_mag is None
+    with_template = [item | {"templateFlux": template} for item in bare]
+    past = found(*with_template).history
+    # From 9000 to 20000 nJy; the differences alone would have been brighter by 2.2 mag.
+    assert past.brighter_mag == pytest.approx(2.5 * math.log10(20000 / 9000), abs=0.2)
+    whole = [item | {"scienceFlux": template + item["psfFlux"]} for item in bare]
+    assert found(*whole).history.brighter_mag == past.brighter_mag
+    assert found(*whole[:-1], bare[-1]).history.brighter_mag is None  # one does not tell
 
 
 def test_signal_to_noise_is_flux_over_its_error_and_not_the_survey_s_own():

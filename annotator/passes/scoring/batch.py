@@ -28,6 +28,7 @@ from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import Reasons
 from annotator.reasons.sentence import named_modalities
 from annotator.sources.records import as_text, decoded, readable
+from annotator.surveys import of_another_survey
 from annotator.transient import Modality, Transient
 from annotator.verdicts import Verdict
 
@@ -260,7 +261,12 @@ def parse_batch(records: Sequence[object], dates: Dates) -> tuple[list[Seen], li
 
 def _parsed(record: object, dates: Dates) -> Transient:
     """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
-    transient = dates.parse(readable(record))
+    try:
+        transient = dates.parse(readable(record))
+    except RecordError as error:
+        if more := of_another_survey(record, dates.survey):
+            raise RecordError(f"{error}{more}") from error
+        raise
     if not OBJECT_ID.fullmatch(transient.object_id):
         raise RecordError(f"expected an object id of 1 to 19 letters and digits, found {transient.object_id[:40]!r}")
     return transient

@@ -29,6 +29,7 @@ from annotator.lasair.breaker import MAX_IN_A_ROW
 from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutouts import CutoutFetcher
 from annotator.ledger.kept_objects import KeptObjects
+from annotator.surveys import Survey
 from annotator.surveys.history import joined
 from annotator.transient import Modality, Transient, Triplet
 
@@ -171,7 +172,7 @@ class Enricher:
             log.info("%s waits: %s", transient.object_id, error)
             reason = NO_ANSWER if isinstance(error, LasairUnreachableError) else NO_CALL
             return Enriched(self._without(transient, reason), waits=True)
-        return Enriched(_joined(transient, found, self._api.survey.surroundings), waits=False, gained=True)
+        return Enriched(_joined(transient, found, self._api.survey), waits=False, gained=True)
 
     def _refused_one(self, transient: Transient, error: RejectedError, nights: Mapping[str, int]) -> Enriched:
         """Say of an object that Lasair refused whether it waits."""
@@ -242,11 +243,13 @@ def with_stamps(transient: Transient, cutouts: CutoutFetcher) -> Transient:
     return _with_reason(transient, Modality.TRIPLET, str(outcome))
 
 
-def _joined(transient: Transient, found: Transient, surroundings: Collection[str]) -> Transient:
+def _joined(transient: Transient, found: Transient, survey: Survey) -> Transient:
     """Add what `object` has; what the record itself said stays, its features above all.
 
-    But for what Lasair had computed of detections at known solar-system objects, too, or in reversed order.
+    But for what Lasair had computed of detections at known solar-system objects, too, or in reversed order; and where a
+    light curve is what is scored, it says how many detections there are and how good, as in a record that has it.
     """
+    surroundings = survey.surroundings
     has_curve = found.light_curve is not None and len(found.light_curve.time_mjd) > 0
     if (transient.not_whole and has_curve) or (found.n_solar_system and not transient.n_solar_system):
         around = {name: value for name, value in transient.features.items() if name in surroundings}
@@ -262,6 +265,13 @@ def _joined(transient: Transient, found: Transient, surroundings: Collection[str
             not_whole=found.not_whole,
             left_out=tuple(words for words in transient.left_out if words != transient.not_whole),
             extras={name: value for name, value in transient.extras.items() if name not in found.extras},
+        )
+    if has_curve and transient.light_curve is None and survey.features_are_of_light_curve:
+        transient = dataclasses.replace(
+            transient,
+            n_det=found.n_det,
+            n_det_good=found.n_det_good,
+            extras=dict(transient.extras) | dict(found.extras),
         )
     return dataclasses.replace(
         transient,

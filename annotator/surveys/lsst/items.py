@@ -24,6 +24,8 @@ class Source(msgspec.Struct, gc=False):  # JSON has no cycles
     decl: Number = None
     """At Lasair, where SQL has a word DEC."""
     reliability: Number = None
+    scienceFlux: Number = None
+    templateFlux: Number = None
     ssObjectId: int | None = None
     timeWithdrawnMjdTai: Number = None
 

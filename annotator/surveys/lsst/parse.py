@@ -8,9 +8,10 @@ from annotator.preprocess.features import physical_features
 from annotator.surveys.detections import is_elsewhere
 from annotator.surveys.history import history
 from annotator.surveys.lsst.columns import FEATURE_NAMES, FEATURES
+from annotator.surveys.lsst.ranges import MJD_RANGE
 from annotator.surveys.lsst.shapes import ID, Shape, named, shape_of
-from annotator.surveys.lsst.sources import MJD_RANGE, SourceTable, read_sources
-from annotator.surveys.lsst.views import counts, cutouts, light_curve, mean_position, reliability, triplet
+from annotator.surveys.lsst.sources import SourceTable, read_sources
+from annotator.surveys.lsst.views import counts, cutouts, mean_position, reliability, triplet
 from annotator.surveys.survey import number_id
 from annotator.surveys.values import (
     JD_MINUS_MJD,
@@ -24,7 +25,7 @@ from annotator.surveys.values import (
     shown,
     within,
 )
-from annotator.transient import History, LightCurve, Modality, Transient
+from annotator.transient import History, Modality, Transient
 
 
 def parse(record: object, latest_mjd: float = math.inf) -> Transient:
@@ -52,7 +53,9 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         raise RecordError(f"expected a record with named values, found {_kind(record)}")
     shape = shape_of(named(record))
     object_id = _object_id(record, shape)
-    table = None if shape.detected is None else read_sources(shape.detected, shape.forced, latest_mjd)
+    table = None
+    if shape.detected is not None:
+        table = read_sources(shape.detected, shape.forced, latest_mjd, shape.nondetections)
     left_out, unphysical = ((), ()) if table is None else (table.left_out, table.unphysical)
     has_none = table is not None and not len(table.detections)
     if has_none and table.n_solar_system and len(left_out) == 1:
@@ -63,7 +66,6 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
     for name in [name for name in dates if dates[name] > latest_mjd]:
         del dates[name]
         dates_ahead += (name,)
-    curve = None if table is None else light_curve(table)
     first_mjd, last_mjd = _span(table, dates)
     features = physical_features(FEATURES, values)
     reference, stamps, why_missing = None, None, {}
@@ -91,7 +93,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         ra_deg=ra_deg,
         dec_deg=dec_deg,
         sherlock_class=sherlock_class if isinstance(sherlock_class, str) and sherlock_class else None,
-        light_curve=curve,
+        light_curve=None if table is None else table.light_curve,
         triplet=stamps,
         cutouts=reference,
         why_missing=why_missing,
@@ -99,7 +101,7 @@ def parse(record: object, latest_mjd: float = math.inf) -> Transient:
         n_solar_system=0 if table is None else table.n_solar_system,
         left_out=(*left_out, *unphysical, *wrong_kinds, *shape.wrong_parts),
         extras=_extras(values, table, first_mjd, last_mjd),
-        history=_history(curve, dates, last_mjd, values),
+        history=_history(table, dates, last_mjd, values),
     )
 
 
@@ -185,10 +187,16 @@ def _extras(
 
 
 def _history(
-    curve: LightCurve | None, dates: Mapping[str, float], last_mjd: float | None, values: Mapping[str, float]
+    table: SourceTable | None, dates: Mapping[str, float], last_mjd: float | None, values: Mapping[str, float]
 ) -> History:
-    """Return what the record says of the object's past: its detections, and how many Rubin counts, and since when."""
+    """Return what the record says of the object's past: its detections, and how many Rubin counts, and since when.
+
+    A template may hold any of an object's light, so that differences from it tell nothing of a brighter past: all light
+    does, where the record has it.
+    """
     first_mjd = dates.get(_FIRST)
     if last_mjd is None or (first_mjd is not None and first_mjd > last_mjd):
         first_mjd = None
-    return history(curve, last_mjd, first_mjd=first_mjd, n_detections=count(values.get(_COUNT)) or None)
+    curve, compared = (None, None) if table is None else (table.light_curve, table.total_light)
+    n_detections = count(values.get(_COUNT)) or None
+    return history(curve, last_mjd, first_mjd=first_mjd, n_detections=n_detections, compared=compared)

@@ -33,6 +33,7 @@ LSST = Survey(
     measured=measured,
     pixel_arcsec=PIXEL_ARCSEC,
     real_bogus=("reliability",),
+    good_detection="has a reliability above 0.5",
     batch_annotations=100,
     queues_annotations=True,
     object_with_additions=False,

@@ -2,7 +2,8 @@
 
 A stream's row is flat and may carry the light curve under `alert`. An answer of `object` has Lasair's own columns under
 `lasairData`, where it was asked for them, and its lists at the top. An alert packet has the detection that it is of,
-and those before it. All are one thing here: columns, two lists of measurements, what Sherlock says.
+and those before it. All are one thing here: columns, two lists of measurements and one of visits without any, what
+Sherlock says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from annotator.surveys.values import is_absent, shown
 
 DETECTED = ("diaSourcesList", "diaSources", "prvDiaSources")
 FORCED = ("diaForcedSourcesList", "diaForcedSources", "prvDiaForcedSources")
+NONDETECTIONS = ("diaNondetectionLimitsList", "diaNondetectionLimits", "prvDiaNondetectionLimits")
 """What the lists are called: in Lasair's streams and answers, in its answers of 2025, in packets."""
 OF_PACKET = "diaSource"
 SHERLOCK_CLASS = ("classification", "sherlock_classifications")
@@ -27,7 +29,7 @@ ID = "diaObjectId"
 ID_PARTS = ("diaObject", OF_PACKET)
 _FLAT = tuple(dict.fromkeys((ID, *FEATURE_NAMES, *OTHER_COLUMNS, *SHERLOCK_CLASS, "dec")))
 _NESTED = ("alert", "lasairData", "diaObject", "sherlock", "annotations")
-READ = (*_FLAT, *_NESTED, OF_PACKET, *DETECTED, *FORCED, *STAMPS, "cutouts")
+READ = (*_FLAT, *_NESTED, OF_PACKET, *DETECTED, *FORCED, *NONDETECTIONS, *STAMPS, "cutouts")
 """All that is looked at of a record."""
 
 
@@ -42,6 +44,7 @@ class Shape:
     detected: Sequence[object] | None
     """None where the record says nothing of a light curve."""
     forced: Sequence[object]
+    nondetections: Sequence[object]
     own: Source | Mapping[str, object] | None
     """Of a packet the detection that it is of."""
     stamps: Mapping[str, object]
@@ -82,7 +85,7 @@ def shape_of(record: Mapping[str, object]) -> Shape:
     alert = part(record, "alert") or {}
     places = [record, alert]
     lists = {}
-    for names in (DETECTED, FORCED):
+    for names in (DETECTED, FORCED, NONDETECTIONS):
         found = [value for where in places for name in names if (value := part(where, name, list)) is not None]
         lists[names] = [item for items in found for item in items] if found else None
     own = record.get(OF_PACKET)
@@ -106,7 +109,8 @@ def shape_of(record: Mapping[str, object]) -> Shape:
     if not stamps and isinstance(record.get("cutouts"), Mapping):
         stamps = record["cutouts"]
     ids = ids_named(record, ID, ID_PARTS) + ([own.diaObjectId] if isinstance(own, Source) else [])
-    return Shape(ids, columns, lists[DETECTED], lists[FORCED] or (), own, stamps, tuple(dict.fromkeys(wrong)))
+    measured = lists[DETECTED], lists[FORCED] or (), lists[NONDETECTIONS] or ()
+    return Shape(ids, columns, *measured, own, stamps, tuple(dict.fromkeys(wrong)))
 
 
 def _sherlock_of(places: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
@@ -129,7 +133,9 @@ def _fields(names: Sequence[str], kind: object) -> list[tuple]:
 
 
 _LISTS = _fields((*DETECTED, *FORCED), list[Source] | None | msgspec.UnsetType)
-_ALERT = msgspec.defstruct("Alert", [*_LISTS, *_fields(("diaObject", "annotations", "sherlock"), object)])
+_ALERT = msgspec.defstruct(
+    "Alert", [*_LISTS, *_fields((*NONDETECTIONS, "diaObject", "annotations", "sherlock"), object)]
+)
 _MESSAGE = msgspec.defstruct(
     "Message",
     [

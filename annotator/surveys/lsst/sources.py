@@ -4,6 +4,7 @@ Each value is checked once, here, and each visit counted once; light curve, stam
 are views of this table (:mod:`annotator.surveys.lsst.views`).
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.bands import BANDS
+from annotator.preprocess.evolution import sign_of
 from annotator.surveys.detections import (
     Measurement,
     each_once,
@@ -23,11 +24,17 @@ from annotator.surveys.detections import (
     unknown_values,
 )
 from annotator.surveys.lsst.items import Source, are_typed, sources_of
+from annotator.surveys.lsst.limits import NO_LIMITS, Limits, read_limits
+from annotator.surveys.lsst.ranges import (
+    MAX_FLUX_NJY,
+    MJD_RANGE,
+    POSITIVE_NUMBER,
+    SAME_EXPOSURE_DAYS,
+    SPELLINGS,
+)
 from annotator.surveys.values import (
     JD_MINUS_MJD,
-    JD_RANGE,
     TAI_MINUS_UTC_DAYS,
-    BandSpellings,
     floats,
     is_absent,
     julian_date,
@@ -36,53 +43,42 @@ from annotator.surveys.values import (
     whole_number,
     within,
 )
-
-SPELLINGS = BandSpellings({}, ("lsst", "lsstcam", "rubin", "filter", "band"), map(BANDS.get, "ugrizy"))
-"""g, lsstg (sncosmo), g-LSST (TNS), LSSTCam.g (SVO)."""
-
-MJD_RANGE = (JD_RANGE[0] - JD_MINUS_MJD, JD_RANGE[1] - JD_MINUS_MJD)
-
-MAX_FLUX_NJY = 1e9
-"""Of 9 mag: Rubin saturates at 17, and a difference flux beyond this is none."""
-
-SAME_EXPOSURE_DAYS = 10 / 86400
-"""A visit takes 30 s, and the next one begins after it: two measurements in one band closer than this are of one."""
-
-FADING_RELIABILITY = 0.9
-"""From which on a negative difference is a source that is fainter than in its template, and no bad subtraction."""
+from annotator.transient import LightCurve
 
 GOOD_RELIABILITY = 0.5
-"""Lasair's own threshold for its count of good sources; since February 2026 no alert below it is sent."""
+"""Lasair's own threshold for its count of good sources, of either sign; since February 2026 no alert below it is
+sent."""
 
 LEAST_SOURCE_ID = 10**12
 """Rubin's numbers are made of the visit, the detector and a count; a smaller one tells nothing apart."""
 
-_POSITIVE_NUMBER = np.nextafter(0.0, 1.0)
-
 _RANGES = {
     "midpointMjdTai": MJD_RANGE,
     "psfFlux": (-MAX_FLUX_NJY, MAX_FLUX_NJY),
-    "psfFluxErr": (_POSITIVE_NUMBER, MAX_FLUX_NJY),
+    "psfFluxErr": (POSITIVE_NUMBER, MAX_FLUX_NJY),
     "ra": (0.0, 360.0),
     "dec": (-90.0, 90.0),
     "decl": (-90.0, 90.0),
     "reliability": (0.0, 1.0),
+    "scienceFlux": (-MAX_FLUX_NJY, MAX_FLUX_NJY),
+    "templateFlux": (-MAX_FLUX_NJY, MAX_FLUX_NJY),
 }
 """In which a value of a measurement is physical."""
-_DATE, _FLUX, _ERROR, _RA, _DEC, _DECL, _RELIABILITY = range(len(_RANGES))
+_DATE, _FLUX, _ERROR, _RA, _DEC, _DECL, _RELIABILITY, _SCIENCE, _TEMPLATE = range(len(_RANGES))
 _LOW, _HIGH = np.array([*_RANGES.values()]).T[:, :, None]
-_OPTIONAL = {
-    name: row for row, name in enumerate(_RANGES) if name in ("psfFluxErr", "ra", "dec", "decl", "reliability")
-}
+_OPTIONAL = {name: row for row, name in enumerate(_RANGES) if name not in ("midpointMjdTai", "psfFlux")}
+_NO_FLUX = f"no flux within {MAX_FLUX_NJY:g} nJy of 0"
 _EXPECTED = {
     "midpointMjdTai": "no date from 1990 to 2100",
-    "psfFlux": f"no flux within {MAX_FLUX_NJY:g} nJy of 0",
+    "psfFlux": _NO_FLUX,
     "band": f"none of {SPELLINGS.expected}",
     "psfFluxErr": f"no error above 0 and up to {MAX_FLUX_NJY:g} nJy",
     "ra": "no right ascension in degrees",
     "dec": "no declination in degrees",
     "decl": "no declination in degrees",
     "reliability": "no score from 0 to 1",
+    "scienceFlux": _NO_FLUX,
+    "templateFlux": _NO_FLUX,
 }
 
 
@@ -113,6 +109,12 @@ class Measurements:
         """1 where the object was brighter than in the template, -1 where it was fainter."""
         return np.sign(self.flux_njy).astype(np.int8)
 
+    @property
+    def total_njy(self) -> NDArray[np.float64]:
+        """All light, in the science image: as it says itself, or the template's and what is more or less than that."""
+        science, template = self.numbers[_SCIENCE], self.numbers[_TEMPLATE]
+        return np.where(np.isnan(science), template + self.flux_njy, science)
+
     def __len__(self) -> int:
         return len(self.items)
 
@@ -138,15 +140,52 @@ class SourceTable:
     """Values that nobody understands, of measurements that are in the views nonetheless."""
     n_solar_system: int = 0
     """Detections of known solar-system objects, which are none of its own."""
+    limits: Limits = NO_LIMITS
+    """Of the difference image, at visits without any measurement of it."""
+
+    @functools.cached_property
+    def light_curve(self) -> LightCurve:
+        """What was measured; of an object that was not detected, nothing, whatever was measured where it is not."""
+        seen = self.detections
+        parts = (seen, self.forced) if len(seen) else (seen,)
+        limits = self.limits if len(seen) else NO_LIMITS
+        time_mjd = np.concatenate([part.time_mjd for part in parts])
+        order = np.argsort(time_mjd, kind="stable")
+        is_forced = np.repeat([False, True][: len(parts)], [len(part) for part in parts])
+        return LightCurve(
+            time_mjd=time_mjd[order],
+            band=np.concatenate([part.band for part in parts])[order],
+            flux_njy=np.concatenate([part.flux_njy for part in parts])[order],
+            flux_error_njy=np.concatenate([part.flux_error_njy for part in parts])[order],
+            is_forced=is_forced[order],
+            limit_time_mjd=limits.time_mjd,
+            limit_band=limits.band,
+            limit_flux_njy=limits.flux_njy,
+        )
 
     @property
+    def total_light(self) -> LightCurve | None:
+        """The detections, and of each all light that is there; None where one does not tell."""
+        seen, total = self.detections, self.detections.total_njy
+        if not len(seen) or not (total > 0).all():
+            return None
+        return LightCurve(seen.time_mjd, seen.band, total, seen.flux_error_njy, np.zeros(len(seen), dtype=bool))
+
+    @functools.cached_property
     def fades(self) -> bool:
-        """Whether the object was fainter than in its template at most of its detections."""
-        return mostly_negative(self.detections.sign)
+        """Whether the object is mostly fainter than in its template, and scored as its mirror.
+
+        What is scored tells; where nothing of that is significant, most of the detections do.
+        """
+        sign = sign_of(self.light_curve)
+        return sign < 0 if sign else mostly_negative(self.detections.sign)
 
 
 def read_sources(
-    detected: Sequence[object], forced: Sequence[object] = (), latest_mjd: float = math.inf
+    detected: Sequence[object],
+    forced: Sequence[object] = (),
+    latest_mjd: float = math.inf,
+    nondetections: Sequence[object] = (),
 ) -> SourceTable:
     """Read an object's measurements, in any order.
 
@@ -160,6 +199,8 @@ def read_sources(
         Items as Lasair gives them, or as they are decoded. Their dates are MJD, TAI.
     latest_mjd
         What is dated later (MJD, UTC) is left out.
+    nondetections
+        Visits at which nothing was detected, and how deep they were.
     """
     seen, of_seen = _read(detected, latest_mjd, "sources")
     other, of_other = _read(forced, latest_mjd, "forced measurements")
@@ -170,13 +211,15 @@ def read_sources(
         note = f"{n_theirs} of {len(seen)} detections, at {_named_objects(seen, is_theirs)}"
         of_seen.left_out.insert(0, note)
     other = _each_once(_without_detection(other, seen), has_identity=False)
+    limits, not_read, is_later = read_limits(nondetections, latest_mjd)
     return SourceTable(
         seen.at(np.flatnonzero(~is_theirs)) if n_theirs else seen,
         other,
-        of_seen.has_later or of_other.has_later,
-        (*of_seen.left_out, *of_other.left_out),
+        of_seen.has_later or of_other.has_later or is_later,
+        (*of_seen.left_out, *of_other.left_out, *not_read),
         (*of_seen.unphysical, *of_other.unphysical),
         n_theirs,
+        _unmeasured(limits, (seen, other)),
     )
 
 
@@ -272,6 +315,19 @@ def _without_detection(forced: Measurements, seen: Measurements) -> Measurements
         before = np.searchsorted(times, theirs + SAME_EXPOSURE_DAYS, side="left")
         is_alone[of_band] = after == before
     return forced if is_alone.all() else forced.at(np.flatnonzero(is_alone))
+
+
+def _unmeasured(limits: Limits, measured: Sequence[Measurements]) -> Limits:
+    """Leave out upper limits at visits that have a measurement."""
+    if not len(limits):
+        return limits
+    is_alone = np.ones(len(limits), dtype=bool)
+    for part in measured:
+        time, band = part.time_mjd, part.band
+        for place in range(len(limits)):
+            is_near = np.abs(time - limits.time_mjd[place]) < SAME_EXPOSURE_DAYS
+            is_alone[place] &= not (is_near & (band == limits.band[place])).any()
+    return limits.where(is_alone)
 
 
 def _of_solar_system(seen: Measurements) -> NDArray[np.bool_]:

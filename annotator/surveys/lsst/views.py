@@ -1,18 +1,19 @@
-"""The views of one table of measurements: stamps, reliability, counts, mean position, and the light curve."""
+"""The views of one table of measurements: stamps, reliability, counts, and mean position."""
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annotator.errors import MissingModalityError
 from annotator.preprocess.triplet import Measured
 from annotator.surveys.detections import mean_direction
 from annotator.surveys.lsst.items import sources_of
 from annotator.surveys.lsst.shapes import Shape
-from annotator.surveys.lsst.sources import FADING_RELIABILITY, GOOD_RELIABILITY, SourceTable
+from annotator.surveys.lsst.sources import GOOD_RELIABILITY, SourceTable
 from annotator.surveys.packet_stamps import has_stamps, read_stamps
 from annotator.surveys.values import whole_number
-from annotator.transient import CutoutReference, LightCurve, Triplet
+from annotator.transient import CutoutReference, Triplet
 
 CUTOUT_HOST = "lasair.lsst.ac.uk"
 _CUTOUT = "https://{host}/fits/{source_id}_cutout{kind}/"
@@ -20,22 +21,6 @@ _CUTOUT = "https://{host}/fits/{source_id}_cutout{kind}/"
 PIXEL_ARCSEC = 0.2
 """Side of a pixel of the stamps."""
 _KINDS = ("Science", "Template", "Difference")
-
-
-def light_curve(table: SourceTable) -> LightCurve:
-    """Return what was measured; of an object that was not detected, nothing, whatever was measured where it is not."""
-    seen = table.detections
-    parts = (seen, table.forced) if len(seen) else (seen,)
-    time_mjd = np.concatenate([part.time_mjd for part in parts])
-    order = np.argsort(time_mjd, kind="stable")
-    is_forced = np.repeat([False, True][: len(parts)], [len(part) for part in parts])
-    return LightCurve(
-        time_mjd=time_mjd[order],
-        band=np.concatenate([part.band for part in parts])[order],
-        flux_njy=np.concatenate([part.flux_njy for part in parts])[order],
-        flux_error_njy=np.concatenate([part.flux_error_njy for part in parts])[order],
-        is_forced=is_forced[order],
-    )
 
 
 def measured(triplet: Triplet) -> Measured:
@@ -50,33 +35,35 @@ def measured(triplet: Triplet) -> Measured:
 
 
 def counts(table: SourceTable) -> dict[str, int]:
-    """Count the detections; of good ones, which are positive, where Rubin says of all positive ones how good they are.
-
-    A negative difference that is clearly real is counted by itself.
-    """
+    """Count the detections; of good ones, of either sign as Lasair counts them, where Rubin says how good they are."""
     seen, found = table.detections, {"n_det": len(table.detections)}
-    positive = seen.sign > 0
-    good = positive & (seen.reliability > GOOD_RELIABILITY)
-    if good.any() or not np.isnan(seen.reliability[positive]).any():
-        found["n_det_good"] = int(np.count_nonzero(good))
-    if len(seen):
-        fading = (seen.sign < 0) & (seen.reliability >= FADING_RELIABILITY)
-        found["n_det_fading"] = int(np.count_nonzero(fading))
+    is_good = seen.reliability > GOOD_RELIABILITY
+    if is_good.any() or not np.isnan(seen.reliability).any():
+        found["n_det_good"] = int(np.count_nonzero(is_good))
     return found
 
 
 def place_of_stamps(table: SourceTable) -> int | None:
     """Return which detection's stamps are scored: the brightest positive one's, or the deepest of what fades."""
-    seen = table.detections
-    has_id = np.array([(whole_number(item.diaSourceId) or 0) > 0 for item in seen.items], dtype=bool)
-    flux = -seen.flux_njy if table.fades else seen.flux_njy
-    among = np.flatnonzero(has_id & (flux > 0))
+    has_id = [(whole_number(item.diaSourceId) or 0) > 0 for item in table.detections.items]
+    return _farthest(table, np.array(has_id, dtype=bool))
+
+
+def _farthest(table: SourceTable, is_among: NDArray[np.bool_]) -> int | None:
+    """Return which detection of some is farthest from the template, on the side on which the object is."""
+    flux = -table.detections.flux_njy if table.fades else table.detections.flux_njy
+    among = np.flatnonzero(is_among & (flux > 0))
     return int(among[flux[among].argmax()]) if len(among) else None
 
 
 def reliability(table: SourceTable) -> dict[str, float]:
-    """Return how real Rubin takes the detection for whose stamps are scored; else the best, in favour of the object."""
+    """Return how real Rubin takes the detection for whose stamps are scored, whether or not the record has its number.
+
+    Where it does not say, it is the best of all, in favour of the object.
+    """
     seen, place = table.detections, place_of_stamps(table)
+    if place is None:
+        place = _farthest(table, np.ones(len(seen), dtype=bool))
     own = math.nan if place is None else float(seen.reliability[place])
     if math.isnan(own):
         side = -1 if table.fades else 1

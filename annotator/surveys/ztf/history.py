@@ -32,6 +32,7 @@ def history_of(
         first_year=2000 + int(named[1]) if named and int(named[1]) >= FIRST_YEAR else None,
         first_mjd=first_jd - JD_MINUS_MJD if is_dated else None,
         n_detections=None if n_ever is None else int(n_ever),
+        compared=curve,
     )
 
 

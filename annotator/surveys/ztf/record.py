@@ -40,6 +40,7 @@ ZTF = Survey(
     measured=measured,
     pixel_arcsec=PIXEL_ARCSEC,
     real_bogus=("rb", "drb"),
+    good_detection="is positive and passes real-bogus",
     batch_annotations=1,
     queues_annotations=False,
     object_with_additions=True,
