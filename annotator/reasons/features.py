@@ -59,7 +59,7 @@ def _brightness(above: str, below: str, when: str) -> Callable[[float], str]:
 
 def _activity(value: float) -> str:
     share, when = 10**value, "100 days or more before its peak"
-    return f"shone with {share:.2f} of its peak flux {when}" if share > QUIET else f"no activity {when}"
+    return f"activity at {share:.2f} of its peak flux {when}" if share > QUIET else f"no activity {when}"
 
 
 def _size(words: str) -> Callable[[float], str]:

@@ -21,7 +21,7 @@ from tests.benchmarks.known_causes import feature_reasons
         ("fall", -0.0002, "kept its brightness after its peak"),
         ("colour_drift", 0.073, "got bluer by 0.073 mag/day over an e-fold of wavelength"),
         ("colour_drift", -0.11, "got redder by 0.110 mag/day over an e-fold of wavelength"),
-        ("activity_before", 0.02, "shone with 1.05 of its peak flux 100 days or more before its peak"),
+        ("activity_before", 0.02, "activity at 1.05 of its peak flux 100 days or more before its peak"),
         ("activity_before", -2.0, "no activity 100 days or more before its peak"),
         ("fade_r", 0.06, "r faded 0.06 mag since its peak"),
     ],
