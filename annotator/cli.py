@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from annotator import __version__
-from annotator.commands import passes, reports, samples, watch
+from annotator.commands import ledger, passes, reports, samples, watch
 from annotator.commands.common import EXIT_ATTENTION, EXIT_OK, EXIT_USAGE
 from annotator.errors import AhaError, ConfigError
 from annotator.redact import RedactingFilter, redactor_of
@@ -62,6 +62,6 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"aha-annotator {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (passes, watch, reports, samples):
+    for group in (passes, ledger, watch, reports, samples):
         group.add_commands(commands)
     return parser

@@ -69,7 +69,8 @@ class Ledger:
         self._use(open_database(address, busy_timeout_s, read_only, begin))
 
     def _use(self, database: Database) -> None:
-        self._database = database
+        self.database = database
+        """What its owners share."""
         self.address = database.address
         self.scores = Scores(database)
         self.kept = KeptObjects(database)
@@ -89,7 +90,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close it; a ledger for a dry run forgets what was written."""
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> "Ledger":
         return self
@@ -106,17 +107,17 @@ class Ledger:
         LedgerBusyError
             If another pass holds it.
         """
-        with pass_lock(self._database):
-            self._database.fence = self.identity.take_fence(f"process {os.getpid()} on {socket.gethostname()}")
+        with pass_lock(self.database):
+            self.database.fence = self.identity.take_fence(f"process {os.getpid()} on {socket.gethostname()}")
             try:
                 yield
             finally:
-                self._database.fence = None
+                self.database.fence = None
 
     def for_dry_run(self) -> "Ledger":
         """Return a ledger with what is in this one, in which all that is written is forgotten when it is closed."""
         dry = Ledger.__new__(Ledger)
-        dry._use(self._database.for_dry_run())
+        dry._use(self.database.for_dry_run())
         return dry
 
     def record(
@@ -139,8 +140,8 @@ class Ledger:
         progress
             How far the source was read.
         """
-        with self._database.transaction():
-            self._database.exclude_writers(scores)  # numbers and nightly counts go on from what is there
+        with self.database.transaction():
+            self.database.exclude_writers(scores)  # numbers and nightly counts go on from what is there
             scored_objects = list(scored_objects)
             self.counts.count_night([item for item in scored_objects if any(item.bins.values())], now)
             score_ids = self.scores.add(scored_objects, now)

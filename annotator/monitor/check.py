@@ -23,6 +23,8 @@ from annotator.lasair.budget import CallBudget
 from annotator.lasair.cutout_cache import KIND as CUTOUTS
 from annotator.lasair.filters import load_filter
 from annotator.ledger import MEMORY, Ledger, open_known
+from annotator.ledger.store.file_system import file_system_of, is_of_network
+from annotator.ledger_address import LedgerAddress
 from annotator.models import load_models
 from annotator.owned_folder import kinds_of, refuse_foreign
 from annotator.schedule import next_runs
@@ -86,8 +88,16 @@ def check(path: Path, environ: Mapping[str, str]) -> Iterator[Point]:
         except AhaError as error:
             yield Point("ledger", False, str(error))
             return
-        yield Point("ledger", True, words)
+        yield _ledger(config.ledger, words)
         yield from _lasair(config, ledger, version)
+
+
+def _ledger(address: LedgerAddress, words: str) -> Point:
+    """Say what a ledger that can be used lies on: SQLite's locks fail on file systems of networks, and not at once."""
+    kind = file_system_of(address) if isinstance(address, Path) else ""
+    if is_of_network(kind):
+        return Point("ledger", False, f"{words}: it lies on {kind}, a network file system: put it on a local disk")
+    return Point("ledger", True, words)
 
 
 def _models(config: Config) -> tuple[Point, str]:

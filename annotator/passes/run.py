@@ -39,6 +39,7 @@ from annotator.passes.scoring.enrich import Enricher
 from annotator.passes.scoring.late_reasons import find_late_reasons
 from annotator.passes.sweep import sweep
 from annotator.passes.tally import add_taken, counts, note_demoted
+from annotator.passes.upkeep import look_after
 from annotator.sources.files import file_batches
 from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
@@ -124,6 +125,7 @@ def run_pass(
                 find_late_reasons(ledger, models, should_stop)
             with _step(report, "forgetting old nights"):
                 ledger.stream.forget()
+            report.problems += look_after(ledger, night_of(clock()))
         with _step(report, "looking for what is unusual"):
             report.problems += _unusual(work)
     return report

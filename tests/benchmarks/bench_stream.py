@@ -92,7 +92,7 @@ def _read(source) -> tuple[float, float]:
 
 
 def _sending_s(ledger: Ledger) -> float:
-    first, last = ledger._database.row(select(func.min(outbox.c.sent_at), func.max(outbox.c.sent_at)))
+    first, last = ledger.database.row(select(func.min(outbox.c.sent_at), func.max(outbox.c.sent_at)))
     return last - first
 
 

@@ -10,7 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from annotator.errors import LedgerError, LedgerMissingError
 from annotator.ledger import Ledger
-from annotator.ledger.store.database import MEMORY, as_ledger_errors
+from annotator.ledger.store.complaints import as_ledger_errors
+from annotator.ledger.store.database import MEMORY
 from annotator.ledger.store.schema import scores, sweeps
 from annotator.ledger.sweeps import Sweep
 from tests.ledger.test_ledger import scored_object
@@ -45,7 +46,7 @@ def test_a_damaged_ledger_says_how_to_go_on(tmp_path):
         for page in range(2, path.stat().st_size // 4096):
             file.seek(page * 4096)
             file.write(b"\xff" * 4096)
-    with pytest.raises(LedgerError, match=r"restore it from a backup, or .*rebuild"):
+    with pytest.raises(LedgerError, match=r"restore it from a backup .*, or .*rebuild"):
         read(path)
 
 
@@ -91,7 +92,7 @@ def test_a_file_of_any_name_is_a_ledger(tmp_path, name):
 def test_what_a_sweep_counted_counts_as_nothing_where_it_cannot_be_read(tmp_path, written):
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.sweeps.begin(Sweep("aha_ztf", 60000, 1.0))
-        ledger._database.write(sweeps.update().values(counts=written))
+        ledger.database.write(sweeps.update().values(counts=written))
         assert ledger.sweeps.last("aha_ztf", 2.0).counts == {}
 
 
@@ -115,7 +116,7 @@ def test_what_somebody_writes_where_a_number_belongs_is_none(tmp_path, written):
             somebody.commit()
         states = ledger.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])
         assert states["ZTF99aaaaaaa"].last_mjd is None and states["ZTF99aaaaaab"].last_mjd is not None
-        numbers = ledger._database.rows(select(scores.c.score, scores.c.n_det).order_by(scores.c.score_id))
+        numbers = ledger.database.rows(select(scores.c.score, scores.c.n_det).order_by(scores.c.score_id))
         assert numbers[0] == (0, None) and numbers[1].score > 0
 
 
@@ -126,6 +127,6 @@ def test_a_full_disk_asks_for_room():
             ledger.record([scored_object(f"ZTF99aaaa{number:03d}") for number in range(2000)], [], 1.0)
 
 
-def test_an_error_that_is_not_sqlite_s_keeps_its_own_words():
-    with pytest.raises(sqlite3.OperationalError, match=r"^other$"), as_ledger_errors("the ledger"):
+def test_what_sqlite_says_to_us_and_not_to_sqlalchemy_is_an_error_of_the_ledger_in_its_own_words():
+    with pytest.raises(LedgerError, match=r"^the ledger: other$"), as_ledger_errors("the ledger"):
         raise sqlite3.OperationalError("other")

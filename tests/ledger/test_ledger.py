@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import sqlalchemy
@@ -146,7 +147,7 @@ ledger.record([scored_object()], [], 1000.0, Progress("query", "position"))
 
 
 def test_a_batch_whose_nightly_counts_cannot_be_written_leaves_no_score(ledger):
-    ledger._database.execute("DROP TABLE night_counts")
+    ledger.database.execute("DROP TABLE night_counts")
     with pytest.raises(LedgerError, match="night_counts"):
         ledger.record([scored_object(bins={"features": {"gmag": 2}})], [], 1000.0)
     assert ledger.scores.history("ZTF99aaaaaaa") == []
@@ -305,6 +306,8 @@ def test_a_dry_run_sees_what_is_there_and_leaves_the_ledger_as_it_was(ledger):
         with pytest.raises(LedgerError):  # within a dry run, too, a transaction is all or nothing
             dry.record([scored_object("ZTF99aaaaaac"), scored_object("ZTF99aaaaaac", state=None)], [], 2.0)
         assert dry.scores.states(["ZTF99aaaaaac"]) == {} and dry.outbox.counts()["waiting"] == 2
+        if isinstance(ledger.address, Path):  # what it is made in is gone with the process, however that ends
+            assert not [path for path in ledger.address.parent.iterdir() if "dry" in path.name]
     assert list(ledger.scores.states(["ZTF99aaaaaaa", "ZTF99aaaaaab"])) == ["ZTF99aaaaaaa"]
     assert ledger.positions.of("query") is None and ledger.refused.count() == 0
     assert len(ledger.announcements.to_announce()) == 1 and ledger.calls.last_hour(1.0) == (1, 0)
@@ -315,7 +318,7 @@ def test_a_writer_waits_for_another_instead_of_failing(ledger, address):
     begun, done = threading.Event(), threading.Event()
 
     def write() -> None:
-        with Ledger(address) as other, other._database.transaction():
+        with Ledger(address) as other, other.database.transaction():
             other.outbox.mark_sent([annotation()], 1.0)
             begun.set()
             done.wait(0.3)
@@ -651,7 +654,7 @@ def at_once(do: Callable[[object], None], values: Iterable[object]) -> None:
 
 
 def test_who_would_not_wait_long_for_another_writer_is_told_soon(ledger, address):
-    with ledger._database.transaction(), Ledger(address, busy_timeout_s=0.05) as hurried:
+    with ledger.database.transaction(), Ledger(address, busy_timeout_s=0.05) as hurried:
         ledger.verdicts.add(verdict())
         with pytest.raises(LedgerError, match="lock"):
             hurried.verdicts.add(verdict())
@@ -665,7 +668,7 @@ def test_who_only_reads_sees_what_was_recorded_whether_or_not_the_ledger_is_open
     ledger.record([scored_object()], [], 1000.0)
     with Ledger(address, read_only=True) as reader:
         assert len(reader.scores.history("ZTF99aaaaaaa")) == 1
-        with ledger._database.transaction():
+        with ledger.database.transaction():
             ledger.record([scored_object()], [], 2000.0)
             assert len(reader.scores.history("ZTF99aaaaaaa")) == 1  # it waits for nobody
         assert len(reader.scores.history("ZTF99aaaaaaa")) == 2

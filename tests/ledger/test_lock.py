@@ -69,8 +69,8 @@ def take_over(address: LedgerAddress) -> None:
 
 def everything_in(address: LedgerAddress) -> list[list]:
     with Ledger(address, read_only=True) as ledger:
-        tables = sqlalchemy.inspect(ledger._database.connection).get_table_names()
-        return [ledger._database.rows(sqlalchemy.text(f"SELECT * FROM {name} ORDER BY 1")) for name in sorted(tables)]
+        tables = sqlalchemy.inspect(ledger.database.connection).get_table_names()
+        return [ledger.database.rows(sqlalchemy.text(f"SELECT * FROM {name} ORDER BY 1")) for name in sorted(tables)]
 
 
 def test_a_second_pass_is_turned_away_at_once_and_the_ledger_is_free_when_its_holder_is_killed(ledger, address):
@@ -127,7 +127,7 @@ def test_holding_the_lock_leaves_sqlite_its_own(tmp_path):
     """A descriptor that is closed would take them away: then another process could write amid a transaction."""
     path = tmp_path / "ledger.sqlite"
     write = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('DELETE FROM calls')"
-    with open_for_pass(path) as ledger, ledger._database.transaction():
+    with open_for_pass(path) as ledger, ledger.database.transaction():
         ledger.calls.count("query", 1.0)
         assert is_held(path)
         said = subprocess.run([sys.executable, "-c", write, str(path)], capture_output=True, text=True)
@@ -161,7 +161,7 @@ def test_passes_are_counted(address):
     numbers = []
     for _ in range(3):
         with open_for_pass(address) as ledger:
-            numbers.append(ledger._database.value(sqlalchemy.select(identity.c.value).filter_by(name="fence")))
+            numbers.append(ledger.database.value(sqlalchemy.select(identity.c.value).filter_by(name="fence")))
     assert numbers == ["1", "2", "3"]
 
 

@@ -74,7 +74,7 @@ def number_of_rows(database: Database) -> dict[str, int]:
 
 
 def test_a_new_ledger_is_what_the_migrations_make_of_an_empty_database(ledger):
-    database = ledger._database
+    database = ledger.database
     made, rows = layout(database), number_of_rows(database)
     assert len(made[LAYOUT[database.kind][0]]) > 100
     metadata.drop_all(database.connection)
@@ -115,7 +115,7 @@ def test_a_ledger_of_an_older_release_is_brought_up_to_date_with_all_it_holds(le
             Ledger(address, read_only=True)
         with Ledger(address) as again:
             assert again.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}
-            assert again._database.value(sqlalchemy.text("SELECT note FROM objects")) == "none"
+            assert again.database.value(sqlalchemy.text("SELECT note FROM objects")) == "none"
             assert again.identity.ledger_id == who
         Ledger(address, read_only=True).close()
 
@@ -140,12 +140,12 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(ledger, address, lat
 
 
 def columns(ledger: Ledger, table: str) -> list:
-    return sqlalchemy.inspect(ledger._database.connection).get_columns(table)
+    return sqlalchemy.inspect(ledger.database.connection).get_columns(table)
 
 
 def test_tables_of_something_else_are_refused_and_left_alone(ledger, address):
-    ledger._database.execute("CREATE TABLE somebody_elses (x INTEGER)")
-    ledger._database.execute(f"DROP TABLE {VERSION_TABLE}")
+    ledger.database.execute("CREATE TABLE somebody_elses (x INTEGER)")
+    ledger.database.execute(f"DROP TABLE {VERSION_TABLE}")
     ledger.close()
     for read_only in (False, True):
         with pytest.raises(
@@ -193,7 +193,7 @@ def test_what_is_no_database_or_cannot_be_opened_is_said(tmp_path):
 def test_a_file_is_safe_from_power_cuts_and_read_while_it_is_written(tmp_path):
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         settings = {
-            name: ledger._database.value(sqlalchemy.text(f"PRAGMA {name}"))
+            name: ledger.database.value(sqlalchemy.text(f"PRAGMA {name}"))
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
@@ -248,11 +248,11 @@ def snapshots_of_0003(ledger: Ledger) -> None:
         "ZTF99aaaaaad": json.dumps(whole | {"light_curve": CURVE_OF_0003 | {"magnitude": [18.25, -1e4, 20.125]}}),
     }
     ledger.record([scored_object(name) for name in kept], [], 0.0)
-    numbers = dict(ledger._database.rows(sqlalchemy.text("SELECT object_id, score_id FROM scores")))
+    numbers = dict(ledger.database.rows(sqlalchemy.text("SELECT object_id, score_id FROM scores")))
     for name, text in kept.items():
         values = {"object_id": name, "score_id": numbers[name], "transient": text, "model_scores": "{}"}
-        ledger._database.write(sqlalchemy.insert(snapshots).values(values))
-    ledger._database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0003'")
+        ledger.database.write(sqlalchemy.insert(snapshots).values(values))
+    ledger.database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0003'")
 
 
 def test_light_curves_that_were_kept_in_magnitudes_are_kept_in_flux(ledger, address, caplog):

@@ -57,6 +57,14 @@ def test_a_ledger_of_another_topic_is_not_in_order(sandbox, configure, tmp_path)
     assert not in_order and "give it a ledger of its own" in said
 
 
+def test_a_ledger_on_a_network_file_system_is_not_in_order(sandbox, configure, tmp_path, monkeypatch):
+    with open_for_pass(configure(sandbox).ledger):
+        pass
+    monkeypatch.setattr(annotator.monitor.check, "file_system_of", lambda path: "nfs4")
+    in_order, said = points(tmp_path)["ledger"]
+    assert not in_order and "it lies on nfs4, a network file system: put it on a local disk" in said
+
+
 @pytest.mark.parametrize(
     ("changes", "token", "point", "words"),
     [

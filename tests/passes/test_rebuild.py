@@ -76,7 +76,7 @@ def test_strangers_are_a_reason_for_attention_until_they_are_adopted(server, con
     for _ in range(2):
         run_pass(config, models, clock=lambda: now[0])
     with Ledger(config.ledger) as ledger:
-        ledger._database.execute("DELETE FROM outbox")  # as a ledger that was restored from before
+        ledger.database.execute("DELETE FROM outbox")  # as a ledger that was restored from before
     now[0] += DAY_S
     report = run_pass(config, models, clock=lambda: now[0])
     assert report.sweep.counts["strangers"] == len(lasting(server))
@@ -89,7 +89,7 @@ def test_a_damaged_annotation_is_adopted_as_lasair_holds_it(server, configure, m
     config = configure(server)
     run_pass(config, models, clock=lambda: now[0])
     with Ledger(config.ledger) as ledger:
-        ledger._database.execute("UPDATE outbox SET annotation = '{'")
+        ledger.database.execute("UPDATE outbox SET annotation = '{'")
     assert rebuild(config, clock=lambda: now[0]).adopted == len(lasting(server)) > 0
     with Ledger(config.ledger) as ledger:
         assert set(ledger.outbox.last_sent(list(lasting(server)))) == set(lasting(server))

@@ -74,7 +74,7 @@ def test_what_is_new_in_a_digest_is_posted_once_to_the_webhook_of_the_environmen
 
 def test_a_webhook_that_fails_needs_a_person_and_the_digest_is_printed_all_the_same(run, config, monkeypatch):
     with Ledger(config.ledger) as ledger:
-        ledger._database.execute("DELETE FROM posted")
+        ledger.database.execute("DELETE FROM posted")
     with webhook((403, {})) as server:
         monkeypatch.setenv(WEBHOOK_VARIABLE, server.url)
         status, printed, complaint = run("report", "--digest")

@@ -9,6 +9,7 @@ import functools
 import os
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -16,10 +17,10 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import Column, ColumnElement, Connection, Executable, Insert, Row, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import NullPool
 
-from annotator.errors import LedgerError, LedgerMissingError, LedgerValueError
+from annotator.errors import LedgerError, LedgerMissingError
+from annotator.ledger.store.complaints import as_ledger_errors
 from annotator.ledger.store.schema import identity
 from annotator.ledger_address import PostgresAddress
 
@@ -151,49 +152,8 @@ def _engine(url: str | sqlalchemy.URL, **options: object) -> sqlalchemy.Engine:
     )
 
 
-@contextlib.contextmanager
-def as_ledger_errors(problem: str) -> Iterator[None]:
-    """Make a LedgerError, which begins with the problem, of whatever a database complains of."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        # What the driver says itself, without the statement that SQLAlchemy adds.
-        cause = getattr(error, "orig", None) or error
-        reason = " ".join(f"{cause}{_advice(cause)}".split())
-        is_of_a_value = isinstance(error, DataError | IntegrityError) or (
-            isinstance(error, StatementError) and not isinstance(error, DBAPIError)
-        )
-        raise (LedgerValueError if is_of_a_value else LedgerError)(f"{problem}: {reason}") from error
-
-
-_ADVICE = (
-    (
-        ("SQLITE_IOERR", "SQLITE_PROTOCOL"),
-        "its disk fails, or it lies on a network file system, which lacks what SQLite needs: put `ledger` on a local "
-        "disk, or name a database of PostgreSQL",
-    ),
-    (("SQLITE_FULL",), "make room on its disk"),
-    (
-        ("SQLITE_BUSY", "SQLITE_LOCKED"),
-        "another program holds it, such as a shell of SQLite in which a transaction is open, or a backup: end that",
-    ),
-    (
-        ("SQLITE_CORRUPT", "SQLITE_NOTADB"),
-        "it is damaged: restore it from a backup, or put it aside and make a new one of what Lasair holds by "
-        "`aha-annotator rebuild`",
-    ),
-    (
-        ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"),
-        "this user must be able to write to it and to the folder that it lies in",
-    ),
-)
-"""Beginnings of SQLite's names of what went wrong, and what to do."""
-
-
-def _advice(cause: BaseException) -> str:
-    """Say what to do about an error of SQLite's, whose own words are few; of others nothing."""
-    name = getattr(cause, "sqlite_errorname", None) or ""
-    return next((f" ({advice})" for beginnings, advice in _ADVICE if name.startswith(beginnings)), "")
+def _file_of(connection: Connection) -> sqlite3.Connection:
+    return connection.connection.driver_connection
 
 
 class Database:
@@ -231,14 +191,26 @@ class Database:
         """Return a database with what is in this one, in which all that is written is forgotten when it is closed."""
         if self.kind == "postgresql":  # a transaction is cheaper than carrying every score over the network
             return Database(connect(self.address, BUSY_TIMEOUT_S), self.address, forgets=True)
-        copy = Database(connect(MEMORY, BUSY_TIMEOUT_S), self.address)
         with as_ledger_errors(f"the ledger {self.address} cannot be copied"):
-            self._file.backup(copy._file)
-        return copy
+            return Database(self._copy_without_name(), MEMORY)
 
-    @property
-    def _file(self) -> sqlite3.Connection:
-        return self.connection.connection.driver_connection
+    def _copy_without_name(self) -> Connection:
+        """Copy what is here into a file that is gone with its connection, however that ends.
+
+        Not within a transaction, which would keep others from counting calls and people from judging until the pass
+        ends; nor in memory, which a ledger of years would fill.
+        """
+        if self.address == MEMORY:
+            copy = connect(MEMORY, BUSY_TIMEOUT_S)
+            _file_of(self.connection).backup(_file_of(copy))
+            return copy
+        folder, name = os.path.split(os.path.realpath(self.address))
+        with tempfile.NamedTemporaryFile(prefix=f".{name}.dry-", dir=folder) as file:
+            copy = connect(Path(file.name), BUSY_TIMEOUT_S)
+            _file_of(self.connection).backup(_file_of(copy))
+            copy.exec_driver_sql("PRAGMA journal_mode = MEMORY")  # no other file is opened by its name any longer
+            copy.exec_driver_sql("PRAGMA synchronous = OFF")
+        return copy
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from annotator.ledger_address import LedgerAddress, PostgresAddress
 
 log = logging.getLogger(__name__)
 
-LEDGER, HOLDER, WRITES = "ledger", "holder", "writes"
+LEDGER, HOLDER, WRITES, LOOKED_AT = "ledger", "holder", "writes", "looked_at"
 WAYS_ON = (
     "restore it from a backup, make one of what Lasair holds (`aha-annotator rebuild`), or go on with what is there, "
     "be it nothing, as a new one (`--new-ledger`)"
@@ -68,6 +68,14 @@ class Identity:
         self.check_topic(survey, topic)
         if not self._get(WRITES):
             self._database.replace(identity, [{"name": WRITES, "value": f"{topic} of {survey}"}])
+
+    def was_looked_at_in(self, night: int) -> bool:
+        """Say whether the file was looked through for damage in a night."""
+        return self._get(LOOKED_AT) == str(night)
+
+    def note_looked_at(self, night: int) -> None:
+        """Note that the file was looked through for damage."""
+        self._database.replace(identity, [{"name": LOOKED_AT, "value": str(night)}])
 
     def _get(self, name: str) -> str:
         return self._database.value(select(identity.c.value).where(identity.c.name == name)) or ""

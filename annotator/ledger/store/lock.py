@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from annotator.errors import LedgerBusyError, LedgerError
 from annotator.ledger.store.database import MEMORY, Database
 from annotator.ledger.store.identity import Identity
+from annotator.ledger_address import LedgerAddress
 
 LOCK_CLASS = 0x414841
 """The first of the two numbers of a pass's lock among PostgreSQL's advisory locks; the other is of the schema."""
@@ -57,20 +58,39 @@ def pass_lock(database: Database) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def place_lock(path: Path) -> Iterator[None]:
+    """Hold the right to make a pass on whatever lies at a place, a damaged ledger or nothing at all.
+
+    Raises
+    ------
+    LedgerBusyError
+        If a pass holds it.
+    """
+    with _lock_of(path, "a pass") if path.exists() else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
 def _file_lock(database: Database) -> Iterator[None]:
+    with _lock_of(database.address, f"another pass ({Identity(database).holder or 'unknown'})"):
+        database.check_place()  # what was locked is what was opened
+        yield
+
+
+@contextlib.contextmanager
+def _lock_of(path: Path, holder: str) -> Iterator[None]:
     try:
-        descriptor = _descriptor(database.address)
+        descriptor = _descriptor(path)
         with _changing:
             if descriptor in _held:
                 raise BlockingIOError
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _held.add(descriptor)
     except BlockingIOError:
-        raise _busy(database) from None
+        raise _busy(path, holder) from None
     except OSError as error:
-        raise LedgerError(f"cannot lock the ledger {database.address}: {error.strerror}") from error
+        raise LedgerError(f"cannot lock the ledger {path}: {error.strerror}") from error
     try:
-        database.check_place()  # what was locked is what was opened
         yield
     finally:
         with _changing:
@@ -95,7 +115,7 @@ def _server_lock(database: Database) -> Iterator[None]:
     """Hold a lock of the ledger's own connection: who loses the one has lost the other, and can no longer write."""
     schema = zlib.crc32(str(database.value(select(func.current_schema()))).encode()) & 0x7FFFFFFF
     if not database.value(select(func.pg_try_advisory_lock(LOCK_CLASS, schema))):
-        raise _busy(database)
+        raise _busy(database.address, f"another pass ({Identity(database).holder or 'unknown'})")
     try:
         yield
     finally:
@@ -103,9 +123,8 @@ def _server_lock(database: Database) -> Iterator[None]:
             database.value(select(func.pg_advisory_unlock(LOCK_CLASS, schema)))
 
 
-def _busy(database: Database) -> LedgerBusyError:
-    holder = Identity(database).holder or "unknown"
+def _busy(address: LedgerAddress, holder: str) -> LedgerBusyError:
     return LedgerBusyError(
-        f"another pass ({holder}) is at work on the ledger {database.address}: wait for it to end, or give this "
-        "configuration a ledger of its own"
+        f"{holder} is at work on the ledger {address}: wait for it to end, or give this configuration a ledger of its "
+        "own"
     )
