@@ -168,6 +168,10 @@ class History:
     """Of g-r over the past nights, robust."""
 
 
+BEST_REAL_BOGUS = "best_real_bogus"
+"""Among the extras: the most trusted real-bogus score of any detection, of a survey whose records have each one's."""
+
+
 @dataclass(frozen=True)
 class Transient:
     """One object of a survey, in the state a record describes.

@@ -75,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
         "--data and --out-of-fold they are fitted to the databank, too, each object as models that did not see it "
         "score it.",
     )
+    worth.add_argument(
+        "--survey",
+        choices=("ztf", "lsst"),
+        default="ztf",
+        help="whose (%(default)s); of lsst --data is the folder of simulations alone",
+    )
     options.path(worth, "--out", "folder of the model set", "DIR", required=True)
     options.path(worth, "--data", "folder of the training data", "DIR")
     options.path(worth, "--out-of-fold", "what features, lightcurve and triplet wrote with this option", "DIR")
@@ -218,7 +224,11 @@ def _worth(arguments: argparse.Namespace) -> None:
     from training.worth.train import WorthSettings, train
 
     settings = WorthSettings(
-        n_nights=arguments.nights, jobs=arguments.jobs, data=arguments.data, out_of_fold=arguments.out_of_fold
+        survey=arguments.survey,
+        n_nights=arguments.nights,
+        jobs=arguments.jobs,
+        data=arguments.data,
+        out_of_fold=arguments.out_of_fold,
     )
     train(arguments.out, settings)
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from annotator.annotation import Classification
 from annotator.decision.config import WorthConfig
+from annotator.decision.course import course_of
 from annotator.decision.stream import COMBINED
 from annotator.decision.variable import what_is_new
 from annotator.models.scores import Scores
-from annotator.models.worth import PARTS, Weights
-from annotator.transient import History, Modality
+from annotator.models.worth import LIGHT_CURVE_PARTS, PARTS, Weights
+from annotator.transient import Modality, Transient
 from annotator.verdicts import Verdict, VerdictKind
 
 KNOWN_AT_MOST = 0.001
@@ -58,8 +59,10 @@ _ASKED_LOG_ODDS = 1.0
 _CASE_OF = {
     "exotic": "exotic",
     "exotic_new": "exotic",
+    "exotic_clear": "exotic",
     "prior": "exotic",
     "odd": "odd",
+    "odd_exotic": "odd",
     "odd_features": "odd",
     "odd_lightcurve": "odd",
     "odd_triplet": "odd",
@@ -72,6 +75,8 @@ _CASE_OF = {
 _WORDS = {
     "exotic": "like known exotics",
     "exotic_new": "like known exotics",
+    "exotic_clear": "like known exotics",
+    "odd_exotic": "odd as a whole",
     "odd": "odd as a whole",
     "odd_features": "odd features",
     "odd_lightcurve": "odd light curve",
@@ -88,12 +93,15 @@ _OF_VIEW = {
     Modality.TRIPLET: "odd_triplet",
 }
 
+VARYING = ("alternating", "active_before", "long_seen")
+"""Parts by which to be like known exotics tells less: these go up once and down once."""
+
 STREAM = "stream"
 """Beside the modalities of a scoring: how rare its combined score is in this stream."""
 _IN_STREAM = STREAM + "_{}"
 """The same of a view's score."""
 
-BESIDE = ("young", "rising", "nuclear", "bogus", "long_known")
+BESIDE = ("young", "rising", "nuclear", "bogus", "long_known", *LIGHT_CURVE_PARTS)
 """Parts that the ledger keeps beside the scores, since no score holds them."""
 
 
@@ -129,15 +137,15 @@ class Attention:
     """What adds most to it, the most first."""
 
 
-def evidence_of(scores: Scores, stream: Mapping[str, float], past: History) -> Evidence:
+def evidence_of(scores: Scores, stream: Mapping[str, float], transient: Transient) -> Evidence:
     """Gather the evidence of an object that was just scored."""
     views = {name: item.score for name, item in scores.present.items()}
-    return Evidence(scores.score, views, scores.exotic, scores.prior, stream, _beside(scores, past))
+    return Evidence(scores.score, views, scores.exotic, scores.prior, stream, _beside(scores, transient))
 
 
-def _beside(scores: Scores, past: History) -> dict[str, float]:
-    numbers = scores.numbers
-    found: dict[str, float] = {}
+def _beside(scores: Scores, transient: Transient) -> dict[str, float]:
+    numbers, past = scores.numbers, transient.history
+    found = course_of(transient, numbers)
     if "age" in numbers:
         spent = math.log10(max(numbers["age"], YOUNG_DAYS) / YOUNG_DAYS) / math.log10(OLD_DAYS / YOUNG_DAYS)
         found["young"] = 1.0 - spent
@@ -166,8 +174,8 @@ def evidence_kept(score: float, modalities: Mapping[str, object]) -> Evidence:
     return Evidence(score, views, modalities.get("exotic"), modalities.get("prior"), stream, beside)
 
 
-def parts_of(evidence: Evidence) -> list[float]:
-    """Lay an object's parts out, each from 0 to 1, in the order of :data:`PARTS`.
+def parts_of(evidence: Evidence, names: Sequence[str] = PARTS) -> list[float]:
+    """Lay an object's parts out, each from 0 to 1, by their names in order; 0 where one is not known.
 
     Where a stream's own measure of a score is known, that counts, and not how rare it is among supernovae.
     """
@@ -177,9 +185,14 @@ def parts_of(evidence: Evidence) -> list[float]:
     if evidence.exotic is not None:
         found["exotic"] = 1.0 - math.log10(max(evidence.exotic, LEAST_EXOTIC)) / math.log10(LEAST_EXOTIC)
         found["exotic_new"] = found["exotic"] * (1.0 - found.get("long_known", 0.0))
+        # By itself and not its logarithm, where the head is given but a light curve: nine in ten that it finds somewhat
+        # like known exotics are ordinary supernovae, or vary. And what is odd counts with its support alone.
+        varies = max(found.get(name, 0.0) for name in VARYING)
+        found["exotic_clear"] = evidence.exotic * (1.0 - min(max(varies, 0.0), 1.0))
+        found["odd_exotic"] = min(found["odd"], 1.0) * found["exotic"]
     if evidence.prior is not None:
         found["prior"] = evidence.prior / MOST_PRIOR
-    return [min(max(float(found.get(name, 0.0)), 0.0), 1.0) for name in PARTS]
+    return [min(max(float(found.get(name, 0.0)), 0.0), 1.0) for name in names]
 
 
 def asked_for(weights: Weights, wishes: WorthConfig) -> Weights:
@@ -188,23 +201,26 @@ def asked_for(weights: Weights, wishes: WorthConfig) -> Weights:
     A science case that is asked for once counts as fitted, at 0 not at all, beyond once by :data:`_ASKED_LOG_ODDS` more
     each time even where the fit found nothing in it.
     """
-    times = np.array([wishes.times(_CASE_OF[name]) if name in _CASE_OF else 1.0 for name in PARTS])
-    return Weights(weights.intercept, weights.of_parts * times + _ASKED_LOG_ODDS * np.maximum(times - 1.0, 0.0))
+    times = np.array([wishes.times(_CASE_OF[name]) if name in _CASE_OF else 1.0 for name in weights.parts])
+    asked = weights.of_parts * times + _ASKED_LOG_ODDS * np.maximum(times - 1.0, 0.0)
+    return Weights(weights.intercept, asked, weights.parts)
 
 
 def attention_of(evidence: Sequence[Evidence], weights: Weights) -> list[Attention]:
     """Return what objects are worth, in order, all in one expression."""
     if not evidence:
         return []
-    parts = np.array([parts_of(item) for item in evidence])
+    parts = np.array([parts_of(item, weights.parts) for item in evidence])
     chances = np.round(weights.chances(parts), DIGITS).tolist()
     added = parts * weights.of_parts
-    return [Attention(chance, _because(row)) for chance, row in zip(chances, added.tolist(), strict=True)]
+    return [
+        Attention(chance, _because(row, weights.parts)) for chance, row in zip(chances, added.tolist(), strict=True)
+    ]
 
 
-def _because(added: Sequence[float]) -> tuple[str, ...]:
+def _because(added: Sequence[float], parts: Sequence[str]) -> tuple[str, ...]:
     by_words: dict[str, float] = {}
-    for name, value in zip(PARTS, added, strict=True):
+    for name, value in zip(parts, added, strict=True):
         if name in _WORDS:
             by_words[_WORDS[name]] = by_words.get(_WORDS[name], 0.0) + value
     strongest = sorted((-value, place) for place, value in enumerate(by_words.values()) if value >= SAID_FROM)

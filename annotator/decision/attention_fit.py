@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.decision.attention import Evidence, parts_of
-from annotator.models.worth import MAX_LOG_ODDS, PARTS, SIGNS, Weights
+from annotator.models.worth import MAX_LOG_ODDS, Weights, signs_of
 
 MIN_VERDICTS = 30
 """From so many verdicts on the weights are refitted to them."""
@@ -31,7 +31,8 @@ def refitted(weights: Weights, evidence: Sequence[Evidence], was_glad: Sequence[
     """
     if len(evidence) < MIN_VERDICTS:
         return weights
-    ordered = sorted((parts_of(item), bool(glad)) for item, glad in zip(evidence, was_glad, strict=True))
+    rows = (parts_of(item, weights.parts) for item in evidence)
+    ordered = sorted((row, bool(glad)) for row, glad in zip(rows, was_glad, strict=True))
     parts, labels = np.array([parts for parts, _ in ordered]), np.array([glad for _, glad in ordered])
     return fitted(parts, labels, weights, WEIGHT_SPREAD, INTERCEPT_SPREAD)
 
@@ -50,7 +51,7 @@ def fitted(
     Parameters
     ----------
     parts, labels
-        ``(n, len(PARTS))`` and ``(n,)``, of each object.
+        ``(n, len(about.parts))`` and ``(n,)``, of each object.
     about, weight_spread, intercept_spread
         Mean and standard deviations of the normal prior.
     stated
@@ -59,8 +60,8 @@ def fitted(
         As how many each object counts, ``(n,)`` or of all.
     """
     rows = np.hstack([np.ones((len(parts), 1)), parts])
-    mean, signs = np.array([about.intercept, *about.of_parts]), np.array([0.0, *SIGNS])
-    precision = np.array([intercept_spread**-2.0, *[weight_spread**-2.0] * len(PARTS)])
+    mean, signs = np.array([about.intercept, *about.of_parts]), np.array([0.0, *signs_of(about.parts)])
+    precision = np.array([intercept_spread**-2.0, *[weight_spread**-2.0] * len(about.parts)])
     counted = rows.T * counts
     steepest = 0.25 * np.linalg.eigvalsh(counted @ rows)[-1] + precision.max()
     here = before = mean.copy()
@@ -72,4 +73,4 @@ def fitted(
         before, here = here, np.where(moved * signs < 0, 0.0, moved)
         if np.abs(here - before).max() < 1e-9:
             break
-    return Weights(float(here[0]), here[1:])
+    return Weights(float(here[0]), here[1:], about.parts)

@@ -7,7 +7,7 @@ from annotator.decision.config import DecisionConfig
 from annotator.decision.variable import is_variable
 from annotator.models import Missing, ModelSet, Scores
 from annotator.surveys import SURVEYS
-from annotator.transient import Transient
+from annotator.transient import BEST_REAL_BOGUS, Transient
 
 VOUCHING_DETECTIONS = 2
 """One good detection can be a satellite or a ghost; two of one place are not."""
@@ -21,10 +21,11 @@ def decide(
     """Classify one scored object: `artefact`, `variable`, `anomaly`, `watch` or `normal`, the first that holds.
 
     An artefact is an object with enough detections of which none is a good one (of ZTF: positive, and passes
-    real-bogus; of Rubin: passes), where the record counts them; or one whose detection is bogus by its stamps and
-    real-bogus scores, unless it is vouched for by :data:`VOUCHING_DETECTIONS` good detections and a real-bogus score of
-    :data:`VOUCHING_DRB`. A negative difference that is clearly real is a good detection in this, the source fades; and
-    where the stamps are of one, which no head has learned from, that score vouches by itself.
+    real-bogus; of Rubin: passes), where the record counts them; one with some more of which none is clearly real, where
+    the survey's record says so of each; or one whose detection is bogus by its stamps and real-bogus scores, unless it
+    is vouched for by :data:`VOUCHING_DETECTIONS` good detections and a real-bogus score of :data:`VOUCHING_DRB`. A
+    negative difference that is clearly real is a good detection in this, the source fades; and where the stamps are of
+    one, which no head has learned from, that score vouches by itself.
     What is variable says :mod:`annotator.decision.variable`.
 
     Parameters
@@ -35,12 +36,16 @@ def decide(
     n_det, n_good = transient.n_det, transient.n_good_either_sign
     if n_det is not None and n_good == 0 and n_det >= decision.artefact_detections:
         return Classification.ARTEFACT
+    best = transient.extras.get(BEST_REAL_BOGUS)
+    is_doubtful = best is not None and best < decision.artefact_reliability
+    if is_doubtful and n_det is not None and n_det >= decision.artefact_doubtful_detections:
+        return Classification.ARTEFACT
     real_bogus = transient.extras.get(SURVEYS[transient.survey].real_bogus[-1], 0.0)
     is_negative = transient.triplet is not None and transient.triplet.is_negative
     is_vouched = real_bogus >= VOUCHING_DRB and (is_negative or (n_good or 0) >= VOUCHING_DETECTIONS)
     if scores.artefact is not None and scores.artefact >= decision.artefact_probability and not is_vouched:
         return Classification.ARTEFACT
-    if is_variable(transient, decision):
+    if is_variable(transient, decision, scores.numbers):
         return Classification.VARIABLE
     is_exotic = exotic_threshold is not None and scores.exotic is not None and scores.exotic >= exotic_threshold
     if scores.score >= decision.anomaly_score or is_exotic:

@@ -22,6 +22,11 @@ class DecisionConfig(Typed):
     """The same of objects to watch."""
     artefact_detections: Annotated[int, Meta(ge=1, le=1000)] = 2
     """From this many detections on, an object none of which is positive and passes real-bogus is an artefact."""
+    artefact_reliability: Annotated[float, Meta(ge=0, le=1)] = 0.75
+    """Of Rubin: an object none of whose detections reaches this reliability is an artefact,"""
+    artefact_doubtful_detections: Annotated[int, Meta(ge=1, le=1000)] = 3
+    """where it has so many: of a simulated night's supernovae 0.1 % are, of its SLSN and TDE none of 95; of 45 real
+    alerts of asteroids none is below 0.89."""
     artefact_probability: Annotated[float, Meta(ge=0, le=1)] = 0.7
     """From this probability of a bogus detection on, an object that nothing vouches for is an artefact."""
     variable: bool = True
@@ -35,6 +40,15 @@ class DecisionConfig(Typed):
     variable_row_years: Annotated[float, Meta(ge=0, le=100)] = 1.0
     """Where the record does not go back at all, a place that was first alerted at so long ago has one. In the databank
     from 2022 on such are 83 % of AGN, 9 % of SLSN and TDE, and 4 % of supernovae."""
+    variable_alternations: Annotated[int, Meta(ge=1, le=1_000)] = 3
+    """Of Rubin: a source that went so often from above its template to below it or back, in one band, varies. Of
+    PLAsTiCC's simulated transients none in 10,000 did twice, of its AGN 14 % three times."""
+    variable_scatter: Annotated[float, Meta(ge=1, le=1_000)] = 7.4
+    """Of Rubin: so has one that scatters so many times as much as its errors say about any smooth course: 0.7 % of
+    PLAsTiCC's bright supernovae, 0.1 % of those as faint as a survey's, one in 660 SLSN and TDE."""
+    variable_activity: Annotated[float, Meta(gt=0, le=1_000)] = 0.5
+    """Of Rubin: so has one that was so many times as bright as at its peak a hundred days or more before: 69 % of
+    PLAsTiCC's AGN over all they were seen, 2.9 % of SLSN, 0.4 % of TDE, 0.1 % of supernovae."""
     variable_star_score: Annotated[float, Meta(gt=0, le=1)] = 0.76
     """From this score on the nearest catalogued source is star-like; the value that ZTF's Bright Transient Survey
     leaves stars out by (Perley et al. 2020)."""

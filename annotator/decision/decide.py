@@ -83,9 +83,7 @@ def _places(scores: Scores, rules: Rules) -> dict[str, float]:
 def _attentions(cases: Sequence[Case], streams: Sequence[Mapping[str, float]], rules: Rules) -> list[_Attention | None]:
     if rules.worth is None:
         return [None] * len(cases)
-    evidence = [
-        evidence_of(case.scores, stream, case.transient.history) for case, stream in zip(cases, streams, strict=True)
-    ]
+    evidence = [evidence_of(case.scores, stream, case.transient) for case, stream in zip(cases, streams, strict=True)]
     return [_Attention(*item) for item in zip(attention_of(evidence, rules.worth), evidence, strict=True)]
 
 
@@ -104,7 +102,7 @@ def _decided(
         first_mjd = known.last_sent.classdict.get("first_mjd")
     if classification in FLAGS:
         first_mjd = min((mjd for mjd in (first_mjd, transient.last_mjd) if mjd is not None), default=None)
-    known_source = standing(transient, rules.thresholds)
+    known_source = standing(transient, rules.thresholds, scores.numbers)
     explanation = explain(transient, scores, case.classification, case.reasons, known_source, because)
     return ScoredObject(
         object_id=transient.object_id,

@@ -1,10 +1,25 @@
-"""What is known to vary: by a catalogue, by the source it lies on, or by a past of its own; and what is new of it."""
+"""What is known to vary: by catalogue, by the source it lies on, by its past or its light curve; and what is new."""
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from annotator.decision.config import DecisionConfig
+from annotator.decision.course import ACTIVITY, ROUGHNESS, alternations
+from annotator.surveys import SURVEYS
 from annotator.transient import History, Transient
 
-SHERLOCK_VARIABLES = {"VS": "a variable star", "CV": "a cataclysmic variable", "AGN": "an active galactic nucleus"}
-"""Sherlock's classes of what varies, in words."""
+SHERLOCK_VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "VS": "a variable star",
+        "CV": "a cataclysmic variable",
+        "AGN": "an active galactic nucleus",
+        "BS": "a bright star",
+    }
+)
+"""Sherlock's classes of what varies, in words; which of them count is the survey's own
+(:attr:`annotator.surveys.survey.Survey.varying_classes`)."""
+NO_NUMBERS: Mapping[str, float] = MappingProxyType({})
 NEAREST_ARCSEC = 1.0
 """A catalogued source so near is the one that is seen."""
 NEW_MAG = 0.5
@@ -13,7 +28,7 @@ NEW_SCATTERS = 3.0
 brighter than its past to be new; so many times the scatter of its colour it has to be bluer."""
 
 
-def known_to_vary(transient: Transient, decision: DecisionConfig) -> str:
+def known_to_vary(transient: Transient, decision: DecisionConfig, numbers: Mapping[str, float] = NO_NUMBERS) -> str:
     """Say by what an object is known to vary, in a few words; empty where nothing tells.
 
     Sherlock puts it on a variable star, a cataclysmic variable or an AGN; or the nearest catalogued source, within an
@@ -22,10 +37,17 @@ def known_to_vary(transient: Transient, decision: DecisionConfig) -> str:
     tell: `variable_years` since its first alert and `variable_detections` ever. A supernova that goes off where
     something was detected once, years ago, has neither the one nor the other. Where the record does not go back at all,
     as a row of columns, it is `variable_row_years` alone that tell, until the light curve of all epochs is there.
+    Of a survey whose object features are of the light curve, that tells, too (:func:`_by_its_course`).
+
+    Parameters
+    ----------
+    numbers
+        What the models computed of it by name (:attr:`annotator.models.Scores.numbers`).
     """
     if not decision.variable:
         return ""
-    if transient.sherlock_class in SHERLOCK_VARIABLES:
+    survey = SURVEYS[transient.survey]
+    if transient.sherlock_class in survey.varying_classes:
         return f"{SHERLOCK_VARIABLES[transient.sherlock_class]} by Sherlock"
     nearest, star_score = (transient.extras.get(name) for name in ("nearest_arcsec", "nearest_star_score"))
     is_near = nearest is not None and nearest < NEAREST_ARCSEC
@@ -39,6 +61,21 @@ def known_to_vary(transient: Transient, decision: DecisionConfig) -> str:
         return f"{since(past)}, with {past.n_detections} detections"
     if past.n_earlier_seasons is None and past.years is not None and past.years >= decision.variable_row_years:
         return f"{since(past)}, of which the record has no more than the present"
+    return _by_its_course(transient, decision, numbers) if survey.features_are_of_light_curve else ""
+
+
+def _by_its_course(transient: Transient, decision: DecisionConfig, numbers: Mapping[str, float]) -> str:
+    """Say by what its light curve tells that a source varies; of one that fades, what was before is its template's."""
+    if transient.light_curve is not None:
+        n = alternations(transient.light_curve)
+        if n >= decision.variable_alternations:
+            return f"brighter and fainter than its template in turn, {n} times in one band"
+    scatter = math.exp(numbers.get(ROUGHNESS, -math.inf))
+    if scatter >= decision.variable_scatter:
+        return f"it scatters {scatter:.0f} times as much as its errors say about any smooth course"
+    activity = 10.0 ** numbers.get(ACTIVITY, -math.inf)
+    if activity >= decision.variable_activity and not transient.fades:
+        return f"it was {activity:.1f} times as bright as at its peak 100 days or more before"
     return ""
 
 
@@ -60,16 +97,16 @@ def since(past: History) -> str:
     return f"a source known since {past.first_year}" if past.first_year is not None else "a source known for long"
 
 
-def standing(transient: Transient, decision: DecisionConfig) -> str:
+def standing(transient: Transient, decision: DecisionConfig, numbers: Mapping[str, float] = NO_NUMBERS) -> str:
     """Say in a few words what is known of an object's variability, for its explanation; empty where nothing is.
 
     Of one that does what it never did before, since when it is known and what is new.
     """
-    known = known_to_vary(transient, decision)
+    known = known_to_vary(transient, decision, numbers)
     new = what_is_new(transient.history) if known else ""
     return f"{since(transient.history)}, {new}" if new else known
 
 
-def is_variable(transient: Transient, decision: DecisionConfig) -> bool:
+def is_variable(transient: Transient, decision: DecisionConfig, numbers: Mapping[str, float] = NO_NUMBERS) -> bool:
     """Tell whether an object is known to vary and does nothing that it never did before."""
-    return bool(known_to_vary(transient, decision)) and not what_is_new(transient.history)
+    return bool(known_to_vary(transient, decision, numbers)) and not what_is_new(transient.history)

@@ -8,7 +8,7 @@ belong to, and by references that they have to give again. What the parts of an 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from typing import Annotated
@@ -21,6 +21,7 @@ from annotator.errors import ModelError
 from annotator.models.files import check_identity, read_file
 from annotator.models.manifest import parse_as
 from annotator.preprocess import PREPROCESS_VERSION
+from annotator.surveys import SURVEYS
 from annotator.typed import Typed
 
 NAME = "worth"
@@ -39,8 +40,26 @@ PARTS = (
     "bogus",
 )
 """In the order of a row."""
-SIGNS: NDArray[np.float64] = np.array([-1.0 if name == "bogus" else 1.0 for name in PARTS])
-"""Which way each part moves the worth: a weight has this sign, or is 0."""
+
+SUPPORTED_PARTS = ("exotic_clear", "odd_exotic")
+LIGHT_CURVE_PARTS = ("stochastic", "alternating", "active_before", "doubtful", "long_seen")
+"""Further ones of a survey whose object features are of the light curve; the latter speak against an object."""
+
+_AGAINST = frozenset(("bogus", *LIGHT_CURVE_PARTS))
+
+
+def signs_of(parts: Sequence[str]) -> NDArray[np.float64]:
+    """Return which way each part moves the worth ``(len(parts),)``: a weight has this sign, or is 0."""
+    return np.array([-1.0 if name in _AGAINST else 1.0 for name in parts])
+
+
+def parts_of_survey(name: str) -> tuple[str, ...]:
+    """Return the parts that a survey's order of attention is made of."""
+    return (*PARTS, *SUPPORTED_PARTS, *LIGHT_CURVE_PARTS) if SURVEYS[name].features_are_of_light_curve else PARTS
+
+
+SIGNS: NDArray[np.float64] = signs_of(PARTS)
+"""Those of :data:`PARTS`."""
 SIGNS.setflags(write=False)
 
 REFERENCE_ATOL = 1e-6
@@ -53,10 +72,11 @@ class Weights:
 
     intercept: float
     of_parts: NDArray[np.float64]
-    """``(len(PARTS),)``, each of its part's sign or 0: the worth is monotone in every part."""
+    """``(len(parts),)``, each of its part's sign or 0: the worth is monotone in every part."""
+    parts: tuple[str, ...] = PARTS
 
     def chances(self, parts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the chances ``(n,)`` of rows of parts ``(n, len(PARTS))``, each the same whatever the others are."""
+        """Return the chances ``(n,)`` of rows of parts ``(n, len(parts))``, each the same whatever the others are."""
         log_odds = np.clip(self.intercept + (parts * self.of_parts).sum(axis=1), -MAX_LOG_ODDS, MAX_LOG_ODDS)
         return 1.0 / (1.0 + np.exp(-log_odds))
 
@@ -89,7 +109,7 @@ class WorthManifest(Typed):
 
     def as_weights(self) -> Weights:
         """Return what is computed with."""
-        return Weights(self.intercept, np.array(self.weights))
+        return Weights(self.intercept, np.array(self.weights), self.parts)
 
 
 def digest_of(intercept: float, weights: tuple[float, ...]) -> str:
@@ -111,9 +131,10 @@ def load_worth(place: Traversable, survey: str, version: str) -> WorthManifest:
     manifest = parse_as(WorthManifest, read_file(path), where)
     expected = {"name": NAME, "survey": survey, "version": version, "preprocess_version": PREPROCESS_VERSION}
     check_identity(where, {key: (value, getattr(manifest, key)) for key, value in expected.items()})
-    if manifest.parts != PARTS or len(manifest.weights) != len(PARTS):
+    parts = parts_of_survey(survey)
+    if manifest.parts != parts or len(manifest.weights) != len(parts):
         raise ModelError(
-            f"{where}: expected weights of {', '.join(PARTS)}, found {len(manifest.weights)} of "
+            f"{where}: expected weights of {', '.join(parts)}, found {len(manifest.weights)} of "
             f"{', '.join(manifest.parts)}; fit them again with aha-train worth"
         )
     found_sha256 = digest_of(manifest.intercept, manifest.weights)
@@ -123,15 +144,14 @@ def load_worth(place: Traversable, survey: str, version: str) -> WorthManifest:
             f"changed: copy it or fit the weights again"
         )
     numbers = np.array([manifest.intercept, *manifest.weights])
-    if not np.isfinite(numbers).all() or (numbers[1:] * SIGNS < 0).any():
+    if not np.isfinite(numbers).all() or (numbers[1:] * signs_of(parts) < 0).any():
         raise ModelError(
             f"{where}: expected weights of the signs of their parts, found {manifest.weights}; fit them again"
         )
     weights = manifest.as_weights()
     for number, reference in enumerate(manifest.references):
-        found = (
-            float(weights.chances(np.array([reference.parts]))[0]) if len(reference.parts) == len(PARTS) else math.nan
-        )
+        is_row = len(reference.parts) == len(parts)
+        found = float(weights.chances(np.array([reference.parts]))[0]) if is_row else math.nan
         if not math.isclose(found, reference.chance, rel_tol=0, abs_tol=REFERENCE_ATOL):
             raise ModelError(
                 f"{where}: expected {reference.chance} for reference {number}, as in training, found {found}; fit the "

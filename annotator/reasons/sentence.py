@@ -8,7 +8,7 @@ from annotator.annotation import MAX_EXPLANATION, Classification, safe_text
 from annotator.models import ModalityScore, Scores
 from annotator.reasons.reason import Reason, Reasons
 from annotator.surveys import SURVEYS, Survey
-from annotator.transient import Modality, Transient
+from annotator.transient import BEST_REAL_BOGUS, Modality, Transient
 from annotator.verdicts import Verdict, VerdictKind
 
 STRONGEST = 3
@@ -194,9 +194,13 @@ def state_class(explanation: str, tns_type: str) -> str:
 
 
 def _artefact_reason(transient: Transient, scores: Scores) -> str:
+    real_bogus, best = SURVEYS[transient.survey].real_bogus, transient.extras.get(BEST_REAL_BOGUS)
+    if scores.artefact is None and transient.n_good_either_sign and best is not None:
+        return (
+            f"Artefact: none of {transient.n_det} detections is clearly real, the best has {real_bogus[-1]} {best:.2f}."
+        )
     if scores.artefact is None or (transient.n_good_either_sign == 0 and transient.n_det > 1):
         return f"Artefact: none of {transient.n_det} detections {SURVEYS[transient.survey].good_detection}."
-    real_bogus = SURVEYS[transient.survey].real_bogus
     seen = ["its stamps"] if Modality.TRIPLET in scores.present else []
     seen += [f"{name} {transient.extras[name]:.2f}" for name in real_bogus if name in transient.extras]
     return f"Artefact: bogus with a probability of {scores.artefact:.2f}, judged by {', '.join(seen)}."

@@ -104,6 +104,9 @@ class Survey:
     publishes_magnitudes: bool = False
     """Whether its detections are published in magnitudes, and its light curves are drawn as people know them."""
 
+    varying_classes: tuple[str, ...] = ("VS", "CV", "AGN")
+    """Sherlock's classes of what is known to vary."""
+
     normals: str = "classified supernovae"
     """What the models that ship for it know as normal, as sentences name it."""
 

@@ -30,13 +30,14 @@ from annotator.decision.config import CASES, PROFILES, WorthConfig
 from annotator.decision.decide import decide_batch
 from annotator.decision.objects import Known
 from annotator.decision.sending import with_tns_class, with_verdict
-from annotator.models import ModalityScore, Scores
+from annotator.models import ModalityScore, Scores, load_models
 from annotator.models.worth import PARTS, SIGNS, Weights
-from annotator.transient import History
+from annotator.transient import History, Transient
 from annotator.verdicts import Verdict
 from tests.decision.test_decide import RULES, case
 
 WEIGHTS = Weights(-4.0, np.array([3.0, 1.0, 1.0, 1.0, 0.5, 0.5, 1.0, 0.7, 0.6, 0.3, -2.0]))
+NOBODY = Transient("ZTF99aaaaaaa", "ztf")
 VERDICT = Verdict("ZTF99aaaaaaa", "regular", "Ada", datetime.datetime(2099, 3, 1, tzinfo=datetime.UTC))
 
 SHARES = st.floats(0, 1)
@@ -161,9 +162,9 @@ def test_age_trend_and_place_are_read_from_the_quantities():
     scores = Scores(1.0, {"features": ModalityScore(1.0, 1.0, (), ())}, artefact=0.25, numbers=numbers)
 
     def beside(**numbers: float) -> dict[str, float]:
-        return dict(evidence_of(dataclasses.replace(scores, numbers=numbers, artefact=None), {}, History()).beside)
+        return dict(evidence_of(dataclasses.replace(scores, numbers=numbers, artefact=None), {}, NOBODY).beside)
 
-    found = evidence_of(scores, {}, History()).beside
+    found = evidence_of(scores, {}, NOBODY).beside
     assert found == {"young": 0.5, "rising": 0.5, "nuclear": 0.75, "bogus": 0.25}
     assert beside() == {}
     assert beside(age=60.0) == {"young": 0.0}
@@ -180,7 +181,7 @@ def test_age_trend_and_place_are_read_from_the_quantities():
 )
 def test_to_be_like_exotics_counts_for_less_where_something_was_for_years_and_does_nothing_new(past, long_known):
     scores = Scores(1.0, {"features": ModalityScore(1.0, 1.0, (), ())}, exotic=0.5)
-    found = evidence_of(scores, {}, past)
+    found = evidence_of(scores, {}, dataclasses.replace(NOBODY, history=past))
     assert found.beside.get("long_known") == long_known
     parts = dict(zip(PARTS, parts_of(found), strict=True))
     assert parts["exotic_new"] == pytest.approx(parts["exotic"] * (1 - (long_known or 0.0)))
@@ -252,3 +253,36 @@ def test_profiles_that_ship_ask_for_every_case():
     np.testing.assert_array_equal(balanced.of_parts, WEIGHTS.of_parts)
     tidal = WorthConfig(profile="tidal_disruptions", odd=2.0)
     assert (tidal.times("nuclear"), tidal.times("odd")) == (3.0, 2.0)
+
+
+# --- of Rubin
+
+
+@pytest.fixture(scope="module")
+def rubin_weights():
+    return load_models(None, "lsst").worth.as_weights()
+
+
+def test_an_outlier_that_the_head_does_not_support_does_not_lead(rubin_weights):
+    lone = [Evidence(score, {"features": score}, exotic=0.01, prior=prior) for score in (2.0, 4.4) for prior in (0, 3)]
+    (supported,) = attention_of([Evidence(0.4, {"features": 0.4}, exotic=0.6, prior=1.0)], rubin_weights)
+    assert max(item.chance for item in attention_of(lone, rubin_weights)) < 0.7 * supported.chance
+
+
+@pytest.mark.parametrize("name", ["alternating", "active_before", "long_seen", "stochastic", "doubtful"])
+def test_what_speaks_against_an_object_never_helps_it(rubin_weights, name):
+    kept = {"features": 1.0}
+    chances = [
+        item.chance
+        for item in attention_of(
+            [Evidence(1.0, kept, 0.6, 1.0, beside={name: x}) for x in (0, 0.4, 1.0)], rubin_weights
+        )
+    ]
+    assert chances == sorted(chances, reverse=True)
+
+
+def test_whoever_hunts_the_unheard_of_gets_the_outliers_first(rubin_weights):
+    asked = asked_for(rubin_weights, WorthConfig(profile="unheard_of"))
+    lone, like = Evidence(4.0, {"features": 4.0}, exotic=0.01), Evidence(0.4, {"features": 0.4}, exotic=0.9)
+    first, second = attention_of([lone, like], asked)
+    assert first.chance > second.chance and first.because[0].startswith("odd")

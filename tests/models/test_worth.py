@@ -6,7 +6,7 @@ import pytest
 
 from annotator.errors import ModelError
 from annotator.models.load import load_models, place_of_models
-from annotator.models.worth import PARTS, digest_of, load_worth
+from annotator.models.worth import PARTS, digest_of, load_worth, parts_of_survey, signs_of
 from tests.conftest import copy_features_model
 
 N = len(PARTS)
@@ -45,3 +45,12 @@ def test_weights_that_are_not_what_they_should_be_are_refused(tmp_path, changes,
 
 def test_a_model_set_without_weights_has_none(tmp_path):
     assert load_models(copy_features_model(tmp_path), "ztf").worth is None
+
+
+def test_lsst_has_parts_of_its_own_and_its_weights_ship_with_its_models():
+    models = load_models(None, "lsst")
+    assert models.worth.parts == parts_of_survey("lsst") > PARTS == parts_of_survey("ztf")
+    weights = models.worth.as_weights()
+    assert weights.parts == models.worth.parts
+    assert (weights.of_parts * signs_of(weights.parts) >= 0).all()
+    assert dict(zip(weights.parts, models.worth.weights, strict=True))["exotic_clear"] > 2

@@ -22,7 +22,7 @@ from annotator.surveys.json_values import JsonObject, decode, text_of, undecoded
 from annotator.surveys.lsst.shapes import DETECTED
 from annotator.surveys.lsst.sources import SAME_EXPOSURE_DAYS
 from annotator.surveys.values import TAI_MINUS_UTC_DAYS
-from annotator.transient import Modality, Transient
+from annotator.transient import BEST_REAL_BOGUS, Modality, Transient
 from tests import lsst_recorded, lsst_records
 from tests.lsst_records import at_lasair, rubin_object, shapes
 
@@ -131,6 +131,15 @@ def test_overlapping_detections_of_one_visit_are_one_the_best_known():
         assert [point[2] for point in points(found(*order))] == [2000.0]
 
 
+def test_a_dipole_or_a_glint_by_the_survey_s_own_flags_is_no_good_detection():
+    plain, flagged = source(reliability=0.7), source(mjd=MJD + 1, reliability=0.95)
+    assert found(plain, flagged).n_det_good == 2
+    for flag in ("isDipole", "glint_trail"):
+        item = found(plain, flagged | {flag: True})
+        assert item.n_det_good == 1 and item.extras[BEST_REAL_BOGUS] == 0.7
+    assert found(plain, flagged | {"isDipole": False}).extras[BEST_REAL_BOGUS] == 0.95
+
+
 def test_what_the_survey_withdrew_is_in_no_view():
     transient = found(source(), source(MJD + 1, timeWithdrawnMjdTai=MJD + 2), forced=[source(MJD + 2)])
     assert transient.n_det == 1 and transient.left_out == ("1 of 2 sources, withdrawn by the survey",)
@@ -172,7 +181,9 @@ def test_row_stream_answer_and_packet_agree_on_what_is_real_whatever_its_sign(se
     with_curve = [found for found in records.values() if found.light_curve is not None]
     joined = _joined(records["row"], records["object"], LSST)
     scores = Scores(3.5, {})
-    classes = {decide(found, scores, DecisionConfig()) for found in (records["row"], records["full"], joined)}
+    # Without what a light curve alone tells, which a row has not, and of which it is not scored.
+    alike = DecisionConfig(artefact_reliability=0.0, variable_alternations=1000)
+    classes = {decide(found, scores, alike) for found in (records["row"], records["full"], joined)}
     # What lies on a catalogued star is variable, brighter or fainter than in its template, where it is real.
     expected = "artefact" if n_good == 0 and len(sources) > 1 else "variable" if sherlock_class == "VS" else "anomaly"
     assert classes == {expected}

@@ -1,6 +1,6 @@
 """Light curves as they look at random epochs, in quantities: what is trained on, and one state each to measure by."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -123,19 +123,25 @@ def states_of_real(path: Path, context_path: Path) -> tuple[States, NDArray[np.s
     context_path
         A table of alerts with SIMBAD's types and Gaia's parallaxes; objects that it lacks are "not looked up".
     """
-    import pandas  # only training needs it
-
-    context = pandas.read_csv(context_path, dtype=str).drop_duplicates(OBJECT_ID).set_index(OBJECT_ID)
+    context = context_of(context_path)
     curves, contexts = [], {}
     for object_id, light_curve in read_light_curves(path).items():
         curves.append(ClassifiedCurve(object_id, "", RUBIN, light_curve))
-        contexts[object_id] = _context(context.loc[object_id]) if object_id in context.index else "not looked up"
+        contexts[object_id] = context(object_id)
     states = states_of(curves, [curve.light_curve for curve in curves])
     return states, np.array([contexts[object_id] for object_id in states.object_ids])
 
 
-def _context(row) -> str:
-    kind = str(row["xm_simbad_otype"])
-    if kind in AGN_TYPES:
-        return "AGN"
-    return "star" if "*" in kind else "other"
+def context_of(path: Path) -> Callable[[str], str]:
+    """Return what tells what a table of catalogue matches says of an object: AGN, star or other, or not looked up."""
+    import pandas  # only training needs it
+
+    kinds = pandas.read_csv(path, dtype=str).drop_duplicates(OBJECT_ID).set_index(OBJECT_ID)["xm_simbad_otype"]
+
+    def context(object_id: str) -> str:
+        if object_id not in kinds.index:
+            return "not looked up"
+        kind = str(kinds[object_id])
+        return "AGN" if kind in AGN_TYPES else "star" if "*" in kind else "other"
+
+    return context

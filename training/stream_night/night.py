@@ -113,7 +113,7 @@ def judge(
             continue
         classification, chance = decide(item.transient, said, decision, threshold), 0.0
         if models.worth is not None:
-            (attention,) = attention_of([evidence_of(said, {}, item.transient.history)], models.worth.as_weights())
+            (attention,) = attention_of([evidence_of(said, {}, item.transient)], models.worth.as_weights())
             chance = attention.chance
         found.append(
             Judged(

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from training.metrics.calibrate import share_of
 from training.metrics.intervals import interval_of, resamplings
-from training.worth.nights import EXOTIC_KINDS, GLAD_KINDS, ScoredNights
+from training.worth.nights import ScoredNights
 
-FIRST = (10, 30)
 N_BOOTSTRAP = 500
 EDGES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 1.0)
 """Of the bins of a reliability table: most chances are small."""
@@ -26,7 +25,9 @@ def first_places(nights: ScoredNights, order: NDArray[np.float64]) -> dict:
         ``hoped for``: how many such exotics there are a night.
     """
     nights_of = np.unique(nights.night)
-    is_exotic, is_glad = (np.isin(nights.kind, kinds) & (nights.known == "") for kinds in (EXOTIC_KINDS, GLAD_KINDS))
+    is_exotic, is_glad = (
+        np.isin(nights.kind, kinds) & (nights.known == "") for kinds in (nights.sky.exotic, nights.sky.glad)
+    )
     found: dict = {
         "nights": len(nights_of),
         "hoped for": round(float(is_exotic.sum() / len(nights_of)), 2),
@@ -34,7 +35,7 @@ def first_places(nights: ScoredNights, order: NDArray[np.float64]) -> dict:
     ranks = _ranks(nights.night, order)
     rng = np.random.default_rng(0)
     draws = list(resamplings(len(nights_of), N_BOOTSTRAP, rng))
-    for places in FIRST:
+    for places in nights.sky.first:
         is_first = ranks < places
         kinds, counts = np.unique(nights.kind[is_first], return_counts=True)
         part: dict = {
@@ -73,6 +74,6 @@ def by_kind(nights: ScoredNights, chances: NDArray[np.float64]) -> Mapping[str, 
     """Return the median chance of each kind and the range of its middle half."""
     return {
         kind: [round(float(q), 4) for q in np.percentile(chances[nights.kind == kind], (50, 25, 75))]
-        for kind in (*GLAD_KINDS, *sorted(set(nights.kind.tolist()) - set(GLAD_KINDS)))
+        for kind in (*nights.sky.glad, *sorted(set(nights.kind.tolist()) - set(nights.sky.glad)))
         if (nights.kind == kind).any()
     }

@@ -1,4 +1,4 @@
-"""What the order of attention is fitted to: simulated nights with truth, and a databank of classified objects."""
+"""What the order of attention is fitted to: simulated nights with truth, and classified objects beside them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +11,17 @@ from annotator.decision.config import DecisionConfig
 from annotator.decision.variable import is_variable
 from annotator.models import ModelSet, Scores
 from annotator.sandbox.sky.night import MINORITY
+from annotator.sandbox.sky.rubin.night import MINORITY as RUBIN_MINORITY
 from annotator.transient import Transient
+from training.data.folds import fold_of
 from training.exotic.evaluate import recent_or_all
 from training.exotic.examples import AGN
 from training.stream_night.objects import stream_names
 from training.stream_night.score import FoldScorer
+from training.worth import evolutions
 from training.worth.nights import ScoredNights
 
-NIGHTS, DATABANK = "simulated nights", "databank"
+NIGHTS, DATABANK, EVOLUTIONS = "simulated nights", "databank", "evolutions"
 GLAD_SHARE = 0.03
 """Of objects that a person is glad of, in either source: that of SLSN and TDE among what is classified (111 of 3,642
 from 2022 on); simulated nights have more, and a live stream fewer."""
@@ -32,7 +35,7 @@ class Examples:
     """Objects that are fitted to, arrays of one length ``(n,)``."""
 
     parts: NDArray[np.float64]
-    """``(n, len(PARTS))``."""
+    """``(n, n_parts)``."""
     is_glad: NDArray[np.bool_]
     folds: NDArray[np.int64]
     """From 0 to 9: weights for those of one are fitted to those of the others."""
@@ -83,11 +86,23 @@ def of_databank(models: ModelSet, data: Path, out_of_fold: Path) -> Examples:
 
 
 def _parts(transient: Transient, said: Scores) -> list[float]:
-    return parts_of(evidence_of(said, {}, transient.history))
+    return parts_of(evidence_of(said, {}, transient))
+
+
+def of_evolutions(models: ModelSet, data: Path) -> Examples:
+    """Return classified objects of PLAsTiCC and of ZTF, put on Rubin's dates (:mod:`training.worth.evolutions`).
+
+    AGN are as frequent as in a simulated night.
+    """
+    found = evolutions.parts_and_labels(models, data)
+    counts = _with_share(np.ones(len(found.parts)), found.kinds == evolutions.AGN, RUBIN_MINORITY[AGN])
+    return Examples(found.parts, found.is_glad, np.array([fold_of(name) for name in found.object_ids.tolist()]), counts)
 
 
 def together(nights: Examples, databank: Examples | None) -> Examples:
-    """Put both sources together, each half of what counts, and with :data:`GLAD_SHARE` of what a person is glad of.
+    """Put nights and what is beside them together, each half of what counts.
+
+    With :data:`GLAD_SHARE` of what a person is glad of.
 
     Nights alone count as they are.
     """

@@ -1,7 +1,7 @@
 """`aha-train worth`: fit the weights of the order of attention, measure it, and write it beside the models.
 
 It is fitted to simulated nights, of which the truth is known and in which everything is that a stream has, and to a
-databank, whose exotics and AGN are real.
+databank, whose exotics and AGN are real; of LSST to evolutions of PLAsTiCC and of ZTF instead.
 """
 
 import logging
@@ -18,15 +18,35 @@ from annotator.decision.attention_fit import fitted
 from annotator.errors import ConfigError, ModelError
 from annotator.models import load_models
 from annotator.models.heads import HEADS
-from annotator.models.worth import NAME, PARTS, Weights, WorthManifest, WorthReference, digest_of, load_worth
+from annotator.models.worth import (
+    NAME,
+    PARTS,
+    Weights,
+    WorthManifest,
+    WorthReference,
+    digest_of,
+    load_worth,
+    parts_of_survey,
+)
 from annotator.preprocess import PREPROCESS_VERSION
+from annotator.surveys import SURVEYS
 from training.export.files import write_files
 from training.export.graph import manifest_json
-from training.recipe import SURVEY
-from training.worth import evaluate
+from training.worth import evaluate, real
 from training.worth.card import worth_card
-from training.worth.examples import DATABANK, N_FOLDS, NIGHTS, Examples, at_share, of_databank, of_nights, together
-from training.worth.nights import FIRST_SEED, GLAD_KINDS, N_OBJECTS, ScoredNights, simulated_nights
+from training.worth.examples import (
+    DATABANK,
+    EVOLUTIONS,
+    N_FOLDS,
+    NIGHTS,
+    Examples,
+    at_share,
+    of_databank,
+    of_evolutions,
+    of_nights,
+    together,
+)
+from training.worth.nights import FIRST_SEED, N_OBJECTS, ScoredNights, simulated_nights
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +61,14 @@ STATED = {"young": 0.5, "rising": 0.5}
 class WorthSettings:
     """How much is simulated, and what real objects are beside that."""
 
+    survey: str = "ztf"
     n_nights: int = 50
     n_objects: int = N_OBJECTS
     jobs: int = 1
     data: Path | None = None
     """Folder of the training data; None: nights alone."""
     out_of_fold: Path | None = None
-    """Folder that the trainings wrote to with the option of that name."""
+    """Folder that the trainings wrote to with the option of that name; of LSST heads are made anew."""
 
 
 def train(out: Path, settings: WorthSettings) -> None:
@@ -65,21 +86,31 @@ def train(out: Path, settings: WorthSettings) -> None:
     ModelError
         If the annotator would refuse the weights; nothing is written.
     """
-    if (settings.data is None) != (settings.out_of_fold is None):
+    survey, parts = settings.survey, parts_of_survey(settings.survey)
+    of_light_curve = SURVEYS[survey].features_are_of_light_curve
+    if of_light_curve and settings.out_of_fold is not None:
+        raise ConfigError(f"--out-of-fold: the order of {survey} is made of light curves alone; leave it out")
+    if not of_light_curve and (settings.data is None) != (settings.out_of_fold is None):
         raise ConfigError("--data and --out-of-fold: expected both, for a databank beside the nights, or none")
-    models = load_models(out, SURVEY, beside=HEADS)
-    nights = simulated_nights(out, settings.n_nights, settings.n_objects, settings.jobs)
-    of_sources = {NIGHTS: of_nights(nights)}
+    models = load_models(out, survey, beside=HEADS)
+    nights = simulated_nights(out, settings.n_nights, settings.n_objects, settings.jobs, survey)
+    of_sources, beside = {NIGHTS: of_nights(nights)}, None
     if settings.data is not None:
-        of_sources[DATABANK] = of_databank(models, settings.data, settings.out_of_fold)
-    both = together(of_sources[NIGHTS], of_sources.get(DATABANK))
-    weights, alone, of_folds = fit(both), fit(of_sources[NIGHTS]), out_of_fold(both)
+        name = EVOLUTIONS if of_light_curve else DATABANK
+        beside = (
+            of_evolutions(models, settings.data)
+            if of_light_curve
+            else of_databank(models, settings.data, settings.out_of_fold)
+        )
+        of_sources[name] = beside
+    both = together(of_sources[NIGHTS], beside)
+    weights, alone, of_folds = fit(both, parts), fit(of_sources[NIGHTS], parts), out_of_fold(both, parts)
     manifest = WorthManifest(
         name=NAME,
         version=next(iter(models.models.values())).manifest.version,
-        survey=SURVEY,
+        survey=survey,
         preprocess_version=PREPROCESS_VERSION,
-        parts=PARTS,
+        parts=parts,
         intercept=weights.intercept,
         weights=tuple(weights.of_parts.tolist()),
         weights_sha256=digest_of(weights.intercept, tuple(weights.of_parts.tolist())),
@@ -87,7 +118,7 @@ def train(out: Path, settings: WorthSettings) -> None:
             "nights": settings.n_nights,
             "objects": settings.n_objects,
             "first_seed": FIRST_SEED,
-            "glad": list(GLAD_KINDS),
+            "glad": list(nights.sky.glad),
             "n_glad": int(nights.is_glad.sum()),
             "n": len(nights.night),
             "sources": {
@@ -97,33 +128,40 @@ def train(out: Path, settings: WorthSettings) -> None:
             "stated": STATED,
             "nights_alone": {"intercept": alone.intercept, "weights": alone.of_parts.tolist()},
         },
-        metrics=_metrics(nights, of_sources, both.glad_share, of_folds),
+        metrics=_metrics(nights, of_sources, both.glad_share, of_folds)
+        | ({"real": real.measured(models, weights, settings.data)} if of_light_curve and settings.data else {}),
         references=_references(nights, weights),
     )
     _write(out, manifest)
-    for places in evaluate.FIRST:
+    for places in nights.sky.first:
         found = {name: manifest.metrics["orders"][name][str(places)]["exotic"] for name in manifest.metrics["orders"]}
         log.info("exotics in the first %d: %s", places, found)
 
 
-def fit(examples: Examples) -> Weights:
-    """Fit the weights to objects."""
-    stated = np.array([STATED.get(name, 0.0) for name in PARTS])
+UNSUPPORTED = ("odd", "odd_features", "odd_lightcurve", "odd_triplet")
+"""What counts for nothing by itself in the order of LSST, but for who asks for it: how far an evolution is from those
+of supernovae ranks exotics next to chance (MODEL_CARD.md), and what is farthest are variable sources and bogus."""
+
+
+def fit(examples: Examples, parts: tuple[str, ...] = PARTS) -> Weights:
+    """Fit the weights of parts to objects."""
+    stated = np.array([STATED.get(name, 0.0) for name in parts])
+    is_used = np.array([parts == PARTS or name not in UNSUPPORTED for name in parts])
     found = fitted(
-        examples.parts,
+        examples.parts * is_used,
         examples.is_glad,
-        Weights(0.0, np.zeros(len(PARTS))),
+        Weights(0.0, np.zeros(len(parts)), parts),
         WEIGHT_SPREAD,
         INTERCEPT_SPREAD,
         examples.parts @ stated,
         examples.counts,
     )
-    return Weights(round(found.intercept, 6), np.round(found.of_parts + stated, 6))
+    return Weights(round(found.intercept, 6), np.round(found.of_parts + stated, 6), parts)
 
 
-def out_of_fold(examples: Examples) -> list[Weights]:
+def out_of_fold(examples: Examples, parts: tuple[str, ...] = PARTS) -> list[Weights]:
     """Return the weights that were fitted to all folds but one, by its number."""
-    return [fit(examples.where(examples.folds != number)) for number in range(N_FOLDS)]
+    return [fit(examples.where(examples.folds != number), parts) for number in range(N_FOLDS)]
 
 
 def chances_of(

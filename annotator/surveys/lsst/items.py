@@ -28,6 +28,8 @@ class Source(msgspec.Struct, gc=False):  # JSON has no cycles
     templateFlux: Number = None
     ssObjectId: int | None = None
     timeWithdrawnMjdTai: Number = None
+    isDipole: bool | None = None
+    glint_trail: bool | None = None
 
 
 class OddSource(Source):

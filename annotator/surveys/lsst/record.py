@@ -37,6 +37,7 @@ LSST = Survey(
     batch_annotations=100,
     queues_annotations=True,
     object_with_additions=False,
+    varying_classes=("VS", "CV", "AGN", "BS"),  # as the community's filters have it: a bright star leaves residuals
     normals="simulated supernovae",
     features_are_of_light_curve=True,
 )

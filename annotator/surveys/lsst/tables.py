@@ -113,3 +113,22 @@ def made_up_object(object_id: int, measurements: Iterable[Mapping[str, object]])
         for count, item in enumerate(measurements)
     ]
     return {OBJECT_ID: object_id, ANSWER_LISTS[0]: sources}
+
+
+def object_of_rows(object_id: str, rows: Iterable[Mapping[str, object]]) -> dict[str, object]:
+    """Lay an object out as Lasair's `object` answers, of rows of a table of measurements, one each.
+
+    Parameters
+    ----------
+    object_id
+        Its number, as text.
+    rows
+        Each with ``mjd`` and ``kind``, and the columns of a measurement by their names.
+    """
+    detected: list[dict[str, object]] = []
+    forced: list[dict[str, object]] = []
+    for row in rows:
+        names = ("band", FLUX, FLUX_ERROR, *(("reliability",) if row["kind"] == DETECTED else ()))
+        item = {"midpointMjdTai": row["mjd"]} | {name: row.get(name) for name in names}
+        (detected if row["kind"] == DETECTED else forced).append(item)
+    return {OBJECT_ID: int(object_id)} | dict(zip(ANSWER_LISTS, (detected, forced), strict=True))

@@ -10,14 +10,15 @@ import pytest
 from annotator.decision.attention import worth_of
 from annotator.errors import ModelError
 from annotator.models import load_models
-from annotator.models.worth import PARTS, SIGNS, load_worth
+from annotator.models.worth import PARTS, SIGNS, load_worth, parts_of_survey
 from training.cli import main
-from training.worth import evaluate
+from training.worth import evaluate, real
 from training.worth.examples import GLAD_SHARE, N_FOLDS, Examples, at_share, of_nights, together
-from training.worth.nights import GLAD_KINDS, ScoredNights, simulated_nights
-from training.worth.train import STATED, WorthSettings, chances_of, fit, out_of_fold, train
+from training.worth.nights import ScoredNights, simulated_nights
+from training.worth.train import STATED, UNSUPPORTED, WorthSettings, chances_of, fit, out_of_fold, train
 
 SHIPPED = Path(__file__).resolve().parents[3] / "onnx_models" / "ztf"
+RUBIN = Path(__file__).resolve().parents[4] / "shared" / "data" / "rubin"
 
 
 def made_up(n_nights: int = 20, n: int = 60, seed: int = 0) -> ScoredNights:
@@ -102,7 +103,35 @@ def test_simulated_nights_are_scored_by_all_views_and_hold_all_kinds():
     assert len(nights.night) == 60 and {"SLSN", "TDE", "SN Ia"} <= set(nights.kind.tolist())
     seen = {name: (nights.parts[:, PARTS.index(f"odd_{name}")] > 0).mean() for name in ("features", "triplet")}
     assert min(seen.values()) > 0.9 and (nights.parts[:, PARTS.index("exotic")] > 0).mean() > 0.5
-    assert nights.is_glad.sum() == np.isin(nights.kind, GLAD_KINDS).sum() > 0
+    assert nights.is_glad.sum() == np.isin(nights.kind, nights.sky.glad).sum() > 0
+
+
+def test_a_night_of_rubin_s_is_told_by_parts_of_its_own():
+    nights = simulated_nights(None, 1, 20, survey="lsst")
+    names = parts_of_survey("lsst")
+    assert nights.parts.shape == (len(nights.night), len(names)) and len(nights.night) >= 15
+    assert (nights.parts[:, names.index("exotic_clear")] > 0).mean() > 0.7
+    assert {"SLSN", "TDE"} <= set(nights.kind[nights.is_glad].tolist())
+
+
+def test_of_rubin_nothing_counts_for_being_odd_alone():
+    names = parts_of_survey("lsst")
+    parts = np.random.default_rng(1).random((2000, len(names)))
+    examples = Examples(parts, parts[:, names.index("odd")] > 0.7, np.arange(2000) % N_FOLDS, np.ones(2000))
+    weights = fit(examples, names)
+    assert all(weights.of_parts[names.index(name)] == 0 for name in UNSUPPORTED)
+
+
+@pytest.mark.skipif(not RUBIN.is_dir(), reason="needs real objects of Rubin, beside the checkout")
+def test_what_is_decided_on_real_objects_of_rubin_is_counted_by_context():
+    models = load_models(None, "lsst")
+    found = real.measured(models, models.worth.as_weights(), RUBIN)
+    assert {name: sum(sum(of.values()) for of in said["by_context"].values()) for name, said in found.items()} == {
+        "stream": 75,
+        "alerts": 219,
+    }
+    assert found["alerts"]["first"]["worth"].get("star", 0) == 0
+    assert found["alerts"]["by_context"]["star"]["variable"] > 3
 
 
 @pytest.mark.long
