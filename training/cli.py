@@ -125,6 +125,8 @@ def _add_modalities(commands: "argparse._SubParsersAction") -> None:
     lightcurve = commands.add_parser("lightcurve", help="fit, evaluate and export the light-curve autoencoder")
     options.path(lightcurve, "--data", "light curves (Parquet)", required=True)
     options.path(lightcurve, "--labels", "beside the data: lightcurve_labels.csv")
+    options.path(lightcurve, "--curves", "ZTF's light curves, for --survey lsst: lightcurves.parquet above the data")
+    options.survey(lightcurve)
     triplet = commands.add_parser("triplet", help="fit, evaluate and export the autoencoder of stamps")
     options.path(triplet, "--data", "stamps (NAME.npz), with NAME.csv beside them", required=True)
     for command, run, data in (
@@ -190,6 +192,14 @@ def _features(arguments: argparse.Namespace) -> None:
 
 
 def _lightcurve(arguments: argparse.Namespace) -> None:
+    if arguments.survey == "lsst":
+        from training.evolution.train import sources_of
+        from training.six_bands.fit import SixBandSettings
+        from training.six_bands.train import train as train_six_bands
+
+        settings = SixBandSettings(**_settings(arguments))
+        train_six_bands(sources_of(arguments.data, arguments.curves), arguments.out, settings)
+        return
     from training.lightcurve import aha
     from training.lightcurve.fit import LightCurveSettings
     from training.lightcurve.train import train

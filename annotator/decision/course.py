@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from annotator.bands import BANDS
-from annotator.preprocess.evolution import SIGNIFICANT
 from annotator.preprocess.nightly import Points, laid_out, nightly
+from annotator.preprocess.usable import SIGNIFICANT
 from annotator.surveys import SURVEYS
 from annotator.transient import LightCurve, Transient
 

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from annotator.errors import MissingModalityError
 from annotator.models.calibration import Sampling
 from annotator.models.observed import of_evolution, of_features, of_light_curve, of_stamps
-from annotator.preprocess.evolution import EVOLUTION_NAMES, MIN_POINTS, evolution
+from annotator.preprocess.curve_layout import CurveLayout
+from annotator.preprocess.evolution import EVOLUTION_NAMES, evolution
 from annotator.preprocess.features import feature_row
-from annotator.preprocess.lightcurve import Detections, Peak, grid, usable_curve
+from annotator.preprocess.lightcurve import Detections, Peak
 from annotator.preprocess.quantities import quantity_row
 from annotator.preprocess.stamp_statistics import statistics_of
 from annotator.preprocess.triplet import Measured, composed, stamp_tensors
+from annotator.preprocess.usable import MIN_POINTS
 from annotator.surveys import SURVEYS
 from annotator.transient import Modality, Transient
 
@@ -113,12 +115,27 @@ def sampling_of(detections: Detections) -> Sampling:
         float(detections.time_days[-1] - detections.time_days[0]),
         float(detections.magnitude.min()),
         float(detections.error_mag.min()),
+        len(set(detections.band.tolist())),
     )
 
 
-def _lay_out_light_curves(curves: Sequence[tuple[Detections, Peak]]) -> Prepared:
-    tensors = grid([detections for detections, _ in curves], [about for _, about in curves])
-    beside = (Beside(sampling_of(detections), of_light_curve(detections)) for detections, _ in curves)
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """What is used of one object's light curve, about which peak, and how it is laid out."""
+
+    detections: Detections
+    about: Peak
+    layout: CurveLayout
+
+
+def _take_light_curve(transient: Transient) -> _Curve:
+    layout = SURVEYS[transient.survey].curve_layout
+    return _Curve(*layout.usable_curve(transient.light_curve), layout)
+
+
+def _lay_out_light_curves(curves: Sequence[_Curve]) -> Prepared:
+    tensors = curves[0].layout.grid([curve.detections for curve in curves], [curve.about for curve in curves])
+    beside = (Beside(sampling_of(curve.detections), of_light_curve(curve.detections)) for curve in curves)
     return Prepared({"lightcurve": tensors}, tuple(beside))
 
 
@@ -140,7 +157,7 @@ def _lay_out_stamps(triplets: Sequence[Measured]) -> Prepared:
 PREPARATIONS: Mapping[str, Preparation] = MappingProxyType(
     {
         Modality.FEATURES: Preparation(_take_features, _lay_out_features),
-        Modality.LIGHTCURVE: Preparation(lambda transient: usable_curve(transient.light_curve), _lay_out_light_curves),
+        Modality.LIGHTCURVE: Preparation(_take_light_curve, _lay_out_light_curves),
         Modality.TRIPLET: Preparation(_take_stamps, _lay_out_stamps, composed),
     }
 )

@@ -22,18 +22,10 @@ from numpy.typing import NDArray
 
 from annotator.bands import BANDS
 from annotator.photometry import magnitude_error_of, magnitude_of
-from annotator.preprocess.nightly import Points, begins, extent, laid_out, nightly, sums, total
+from annotator.preprocess.nightly import Points, begins, extent, sums, total
 from annotator.preprocess.quantities import Quantity
+from annotator.preprocess.usable import MIN_POINTS, usable_points
 from annotator.transient import LightCurve
-
-SIGNIFICANT = 5.0
-"""In standard deviations: what counts for the sign, and as activity."""
-
-USABLE = 4.0
-"""In standard deviations, of the sign that counts: fainter, a magnitude's error is far from Gaussian."""
-
-MIN_POINTS = 2
-"""The floor: one night in one band has neither colour nor shape."""
 
 INTRINSIC_MAG = 0.1
 """What no smooth form of a few coefficients follows, added in quadrature to a magnitude's error."""
@@ -166,19 +158,14 @@ def evolution(curves: Sequence[LightCurve], wavelength_nm: Mapping[str, float] |
         wavelength_nm = {name: band.wavelength_nm for name, band in BANDS.items()}
     n, names = len(curves), sorted(wavelength_nm)
     colour_axis = np.log(np.array([wavelength_nm[name] for name in names]) / REFERENCE_NM)
-    nights = nightly(laid_out(curves, names))
-    significance = nights.flux / nights.error
-    is_significant = np.abs(significance) >= SIGNIFICANT
-    n_significant = total(is_significant, nights.owner, n)
-    sign = _signs(nights, n)
+    seen = usable_points(curves, names)
+    nights, is_significant, sign, usable, n_points = (getattr(seen, name) for name in seen.__dataclass_fields__)
     values = np.full((n, len(EVOLUTION)), np.nan)
     is_other = is_significant & (np.sign(nights.flux) != sign[nights.owner])
     with np.errstate(invalid="ignore"):
+        n_significant = total(is_significant, nights.owner, n)
         values[:, EVOLUTION_NAMES.index("other_sign")] = total(is_other, nights.owner, n) / n_significant
 
-    usable = nights.where(significance * sign[nights.owner] >= USABLE)
-    n_points = np.bincount(usable.owner, minlength=n)
-    usable = usable.where(n_points[usable.owner] >= MIN_POINTS)
     peak_days, peak_flux, form = np.full(n, np.nan), np.full(n, np.nan), np.full((n, len(_COEFFICIENTS)), np.nan)
     n_bands = np.zeros(n, dtype=np.int64)
     if len(usable.owner):
@@ -202,27 +189,34 @@ def evolution(curves: Sequence[LightCurve], wavelength_nm: Mapping[str, float] |
     )
 
 
-def sign_of(curve: LightCurve) -> int:
-    """Tell which side of its template a source is on: 1, or -1 of one that is scored as its mirror.
-
-    0 where nothing is significant: then nothing is usable either.
-    """
-    return int(_signs(nightly(laid_out([curve], sorted(BANDS))), 1)[0])
-
-
-def _signs(nights: Points, n: int) -> NDArray[np.float64]:
-    """Return the sign of each of n objects, what is more significant counting for more."""
-    significance = nights.flux / nights.error
-    is_significant = np.abs(significance) >= SIGNIFICANT
-    weight = np.where(is_significant, significance * np.abs(significance), 0.0)
-    return np.where(total(weight, nights.owner, n) < 0, -1.0, np.sign(total(is_significant, nights.owner, n)))
-
-
 def smooth_magnitude(
     form: NDArray[np.float64], phase_days: NDArray[np.float64], wavelength_nm: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return what a smooth form ``(9,)`` says: AB magnitudes ``(m,)`` of days since the peak and wavelengths."""
     return _design(phase_days, np.log(wavelength_nm / REFERENCE_NM)) @ form
+
+
+def peaks(
+    points: Points, magnitude: NDArray[np.float64], error_mag: NDArray[np.float64], x: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Find when objects were brightest, whatever their colour.
+
+    Parameters
+    ----------
+    points, magnitude, error_mag
+        Usable ones ``(m,)``, by object and time.
+    x
+        Logarithms of their wavelengths over :data:`REFERENCE_NM`.
+
+    Returns
+    -------
+    tuple
+        The magnitude that each point counts as, at the reference wavelength ``(m,)``; and the number of the point at
+        each object's peak ``(k,)``.
+    """
+    smoothed = _smoothed(points, magnitude - _first_colour(points, magnitude, error_mag, x) * x)
+    brightest = np.lexsort((points.time_days, smoothed, points.owner))
+    return smoothed, brightest[np.flatnonzero(begins(points.owner[brightest]))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,9 +238,7 @@ def _fitted(points: Points, colour_axis: NDArray[np.float64]) -> tuple[_Fits, ND
     magnitude = magnitude_of(points.flux)
     error_mag = magnitude_error_of(points.flux, points.error)
     x = colour_axis[points.band]
-    smoothed = _smoothed(points, magnitude - _first_colour(points, magnitude, error_mag, x) * x)
-    brightest = np.lexsort((points.time_days, smoothed, points.owner))
-    peak = brightest[np.flatnonzero(begins(points.owner[brightest]))]
+    smoothed, peak = peaks(points, magnitude, error_mag, x)
     place = np.cumsum(begins(points.owner)) - 1
     phase = points.time_days - points.time_days[peak][place]
     near = np.flatnonzero((phase > NEAR_DAYS[0]) & (phase < NEAR_DAYS[1]))

@@ -6,21 +6,11 @@ from numpy.typing import NDArray
 from annotator.bands import BANDS
 from annotator.models import ModalityScore, Model
 from annotator.nights import day_of
-from annotator.preprocess.lightcurve import (
-    GRID_BANDS,
-    GRID_DAYS,
-    MIN_DETECTIONS,
-    Detections,
-    grid,
-    peak,
-    usable_detections,
-)
-from annotator.preprocess.lightcurve import within_grid as is_within_grid
+from annotator.preprocess.curve_layout import TWO_BANDS, CurveLayout
+from annotator.preprocess.lightcurve import Detections
 from annotator.reasons.reason import Reason
+from annotator.surveys import SURVEYS
 from annotator.transient import Transient
-
-MODEL_ERROR_MAG = 0.05
-"""How well the autoencoder knows a supernova; added in quadrature to a detection's error, as the graph does."""
 
 MIN_DEVIATION = 1.0
 """In units of the noise: what is nearer to the reconstruction stands out in no direction."""
@@ -42,20 +32,21 @@ _LAST_MJD = 2_000_000
 
 def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Reason, ...]:
     """Name the runs of detections of one band without which the light curve would be less odd."""
-    usable = usable_detections(transient.light_curve)
+    layout = SURVEYS[transient.survey].curve_layout
+    usable = layout.usable(transient.light_curve)
     if not len(usable):  # none in the bands of the grid
         return ()
-    curve = usable.where(is_within_grid(usable))
+    curve = usable.where(layout.within_grid(usable))
     error = scored.numbers[model.scored_output]
-    about = peak(usable)
-    (reconstruction,) = model.reconstruct({"lightcurve": grid([usable], [about])})["reconstruction"]
-    runs = candidate_runs(curve, deviations(curve, about, reconstruction))
+    about = layout.peak(usable)
+    (reconstruction,) = model.reconstruct({"lightcurve": layout.grid([usable], [about])})["reconstruction"]
+    runs = candidate_runs(curve, deviations(curve, about, reconstruction, layout), layout)
     if not runs or error <= 0:
         return ()
     rests = [curve.where(~run) for run in runs]
-    abouts = [peak(rest) for rest in rests]
+    abouts = [layout.peak(rest) for rest in rests]
     names = [model.scored_output, "reconstruction"]
-    without = model.run({"lightcurve": grid(rests, abouts)}, names)
+    without = model.run({"lightcurve": layout.grid(rests, abouts)}, names)
     shares = np.clip((error - without[model.scored_output]) / error, 0.0, 1.0)
     found: list[tuple[NDArray[np.bool_], Reason]] = []
     for number in np.argsort(-shares, kind="stable"):
@@ -63,42 +54,50 @@ def find(transient: Transient, scored: ModalityScore, model: Model) -> tuple[Rea
         if shares[number] < MIN_SHARE or any((run & other).any() for other, _ in found):
             continue
         part = curve.where(run)
-        weight = 1 / (part.error_mag**2 + MODEL_ERROR_MAG**2)
-        expected = expected_mag(part, abouts[number], without["reconstruction"][number])
+        weight = 1 / (part.error_mag**2 + layout.model_error_mag**2)
+        expected = expected_mag(part, abouts[number], without["reconstruction"][number], layout)
         difference_mag = float(np.average(part.magnitude - expected, weights=weight))
         if abs(difference_mag) >= MIN_DIFFERENCE_MAG:
-            found.append((run, _reason(part, difference_mag, float(shares[number]))))
+            found.append((run, _reason(part, layout, difference_mag, float(shares[number]))))
     return tuple(reason for _, reason in found)
 
 
 def expected_mag(
-    curve: Detections, about: tuple[float, float], reconstruction: NDArray[np.float32]
+    curve: Detections,
+    about: tuple[float, float],
+    reconstruction: NDArray[np.float32],
+    layout: CurveLayout = TWO_BANDS,
 ) -> NDArray[np.float64]:
     """Return the magnitudes that a reconstruction about a peak (time, magnitude) has at a curve's epochs, ``(n,)``."""
     peak_days, peak_mag = about
     phase = curve.time_days - peak_days
     expected = np.empty(len(curve))
-    for number in range(len(GRID_BANDS)):
+    for number in range(len(layout.bands)):
         members = curve.band == number
-        expected[members] = peak_mag - np.interp(phase[members], GRID_DAYS, reconstruction[number])
+        expected[members] = peak_mag - np.interp(phase[members], layout.days, reconstruction[number])
     return expected
 
 
 def deviations(
-    curve: Detections, about: tuple[float, float], reconstruction: NDArray[np.float32]
+    curve: Detections,
+    about: tuple[float, float],
+    reconstruction: NDArray[np.float32],
+    layout: CurveLayout = TWO_BANDS,
 ) -> NDArray[np.float64]:
     """Return how much fainter than its reconstruction each detection is, in units of the noise, ``(n,)``."""
-    noise_mag = np.hypot(curve.error_mag, MODEL_ERROR_MAG)
-    return (curve.magnitude - expected_mag(curve, about, reconstruction)) / noise_mag
+    noise_mag = np.hypot(curve.error_mag, layout.model_error_mag)
+    return (curve.magnitude - expected_mag(curve, about, reconstruction, layout)) / noise_mag
 
 
-def candidate_runs(curve: Detections, deviation: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
+def candidate_runs(
+    curve: Detections, deviation: NDArray[np.float64], layout: CurveLayout = TWO_BANDS
+) -> list[NDArray[np.bool_]]:
     """Return masks ``(n,)`` of runs of detections that are all brighter, or all fainter, than their reconstruction.
 
     A run goes on over one detection that stands out in no direction, and over no gap of :data:`MAX_GAP_DAYS`.
     """
     runs: list[tuple[float, list[int]]] = []
-    for number in range(len(GRID_BANDS)):
+    for number in range(len(layout.bands)):
         members = np.flatnonzero(curve.band == number)
         run: list[int] = []
         between: list[int] = []
@@ -121,13 +120,13 @@ def candidate_runs(curve: Detections, deviation: NDArray[np.float64]) -> list[ND
     for _, places in runs[:MAX_RUNS]:
         mask = np.zeros(len(curve), dtype=bool)
         mask[places] = True
-        if len(places) <= min(MAX_SHARE_OF_CURVE * len(curve), len(curve) - MIN_DETECTIONS):
+        if len(places) <= min(MAX_SHARE_OF_CURVE * len(curve), len(curve) - layout.min_points):
             masks.append(mask)
     return masks
 
 
-def _reason(part: Detections, difference_mag: float, share: float) -> Reason:
-    band = BANDS[GRID_BANDS[int(part.band[0])]].letter
+def _reason(part: Detections, layout: CurveLayout, difference_mag: float, share: float) -> Reason:
+    band = BANDS[layout.bands[int(part.band[0])]].letter
     first_mjd, last_mjd = float(part.time_days[0]), float(part.time_days[-1])
     direction = "fainter" if difference_mag > 0 else "brighter"
     first, last = _date(first_mjd), _date(last_mjd)

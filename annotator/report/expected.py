@@ -15,17 +15,13 @@ from annotator.models import Model, ModelSet
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.known import Known, KnownObject
 from annotator.models.percentiles import PERCENTILES, Percentiles, is_beyond, percentile_of
+from annotator.preprocess import six_bands
+from annotator.preprocess.curve_layout import TWO_BANDS
 from annotator.preprocess.evolution import EVOLUTION, EVOLUTION_NAMES
-from annotator.preprocess.lightcurve import (
-    CHANNELS,
-    GRID_BANDS,
-    GRID_DAYS,
-    is_counted,
-    peak,
-    usable_detections,
-    within_grid,
-)
+from annotator.preprocess.lightcurve import CHANNELS, GRID_BANDS, GRID_DAYS, Detections, Peak, is_counted
+from annotator.preprocess.nightly import NIGHT_GAP_DAYS
 from annotator.preprocess.quantities import QUANTITIES, QUANTITY_NAMES, quantities
+from annotator.preprocess.usable import sign_of
 from annotator.report.like_supernova import expected_magnitudes
 from annotator.report.night import Candidate
 from annotator.surveys import SURVEYS
@@ -53,11 +49,19 @@ class ShownCurve:
     peak_mjd: float
     peak_mag: float
     expected_mag: NDArray[np.float64] | None
-    """On the whole grid ``(2, 176)``: bands, days from peak; None where the modality is missing."""
+    """On the whole grid: bands, days from peak; None where the modality is missing."""
     is_supported: NDArray[np.bool_] | None
-    """Where on the grid a detection supports it ``(2, 176)``."""
+    """Where on the grid a detection supports it, likewise."""
     in_flux: bool = False
     """Whether it is drawn in flux: something of it has no magnitude, or none that says anything."""
+    bands: tuple[str, ...] = GRID_BANDS
+    """Of the grid."""
+    days: NDArray[np.float64] = dataclasses.field(default_factory=lambda: GRID_DAYS)
+    """Of the grid, from the peak."""
+    sign: float = 1.0
+    """Of the fluxes that are expected."""
+    is_dashed: bool = True
+    """Whether what is expected is drawn where no detection supports it, too."""
 
     @property
     def letter(self) -> NDArray[np.str_]:
@@ -71,8 +75,8 @@ class ShownCurve:
 
     @property
     def grid_mjd(self) -> NDArray[np.float64]:
-        """The grid's epochs ``(176,)``."""
-        return self.peak_mjd + GRID_DAYS
+        """The grid's epochs."""
+        return self.peak_mjd + self.days
 
     def residual_mag(self) -> NDArray[np.float64]:
         """Magnitude less the expected one of each detection ``(n,)``, NaN where nothing is expected of it."""
@@ -80,7 +84,7 @@ class ShownCurve:
         residual = np.full(len(curve.time_mjd), np.nan)
         if self.expected_mag is None:
             return residual
-        for number, band in enumerate(GRID_BANDS):
+        for number, band in enumerate(self.bands):
             members = self.is_used & (curve.band == band)
             expected = np.interp(curve.time_mjd[members], self.grid_mjd, self.expected_mag[number])
             residual[members] = curve.magnitude[members] - expected
@@ -195,22 +199,52 @@ def show_curve(transient: Transient, model: Model | None) -> ShownCurve | None:
     """
     if not has_curve(transient):
         return None
-    curve = transient.light_curve
+    curve, layout = transient.light_curve, SURVEYS[transient.survey].curve_layout
     in_flux = not SURVEYS[transient.survey].publishes_magnitudes and _has_no_magnitude(curve)
-    used = usable_detections(curve)
-    if len(used):
-        about = peak(used)
-        used = used.where(within_grid(used))
+    tensors = _tensors(Modality.LIGHTCURVE, transient) if model else None
+    used = layout.usable(curve)
+    if len(used) and (layout is TWO_BANDS or tensors):  # of six bands the peak is none of a detection's
+        about = layout.peak(used)
+        used = used.where(layout.within_grid(used))
     else:
         about = _brightest(curve)
-    tensors = _tensors(Modality.LIGHTCURVE, transient) if model else None
     if tensors is None:
         return ShownCurve(curve, np.ones(len(curve), dtype=bool), *about, None, None, in_flux)
-    keys = set(_rows(used.time_days, np.array(GRID_BANDS)[used.band], used.magnitude))
-    is_used = np.array([row in keys for row in _rows(curve.time_mjd, curve.band, curve.magnitude)], dtype=bool)
-    is_supported = tensors["lightcurve"][0, CHANNELS.index("support")] > 0
+    if layout is TWO_BANDS:
+        is_supported = tensors["lightcurve"][0, CHANNELS.index("support")] > 0
+        keys = set(_rows(used.time_days, np.array(GRID_BANDS)[used.band], used.magnitude))
+        is_used = np.array([row in keys for row in _rows(curve.time_mjd, curve.band, curve.magnitude)], dtype=bool)
+        expected = expected_magnitudes(used, about)
+        return ShownCurve(curve, is_used & is_counted(curve), *about, expected, is_supported, in_flux)
+    return _in_six_bands(curve, used, about, model.reconstruct(tensors)["reconstruction"][0], in_flux)
+
+
+def _in_six_bands(
+    curve: LightCurve,
+    used: Detections,
+    about: Peak,
+    reconstruction: NDArray[np.float32],
+    in_flux: bool,
+) -> ShownCurve:
+    """Show what the bottleneck stands for where there is a point, and a straight line between those of a band.
+
+    At other days nothing holds it: there is nothing to see there.
+    """
+    phase = used.time_days - about[0]
+    days = np.unique(phase)
+    expected = np.zeros((len(six_bands.GRID_BANDS), len(days)))
+    is_supported = np.zeros(expected.shape, dtype=bool)
+    for number in np.unique(used.band).tolist():
+        own = phase[used.band == number]
+        at_points = about[1] - np.interp(own, six_bands.KNOTS_DAYS, reconstruction[number])
+        expected[number] = np.interp(days, own, at_points)
+        is_supported[number] = (days >= own[0]) & (days <= own[-1])
+    letters = np.array(six_bands.GRID_BANDS)[used.band]
+    near = np.abs(curve.time_mjd[:, np.newaxis] - used.time_days) <= NIGHT_GAP_DAYS
+    sign = sign_of(curve)
+    is_used = (near & (curve.band[:, np.newaxis] == letters)).any(axis=1) & (np.sign(curve.flux_njy) == sign)
     return ShownCurve(
-        curve, is_used & is_counted(curve), *about, expected_magnitudes(used, about), is_supported, in_flux
+        curve, is_used, *about, expected, is_supported, in_flux, six_bands.GRID_BANDS, days, sign, is_dashed=False
     )
 
 

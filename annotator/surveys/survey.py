@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from annotator.preprocess.curve_layout import TWO_BANDS, CurveLayout
 from annotator.preprocess.features import Feature
 from annotator.preprocess.triplet import Measured
 from annotator.transient import Transient, Triplet
@@ -113,6 +114,9 @@ class Survey:
     features_are_of_light_curve: bool = False
     """Whether the object-feature model is given what the light curve says (:mod:`annotator.preprocess.evolution`), and
     no column."""
+
+    curve_layout: CurveLayout = TWO_BANDS
+    """How its light curves are laid out for their model."""
 
     @property
     def topic(self) -> str:

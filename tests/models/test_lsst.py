@@ -9,7 +9,7 @@ import pytest
 from annotator.models import Missing, ModalityScore, load_models
 from annotator.preprocess.evolution import EVOLUTION_NAMES
 from annotator.reasons.find import reasons_of
-from annotator.report.expected import show_quantities
+from annotator.report.expected import show_curve, show_quantities
 from annotator.surveys import SURVEYS
 
 LSST = SURVEYS["lsst"]
@@ -44,6 +44,8 @@ def test_an_object_of_the_survey_is_scored_by_what_its_light_curve_says(models):
     assert isinstance(features, ModalityScore) and 0 <= features.score < 4
     assert set(features.numbers) >= {"colour", "rise", "fall"}
     assert 0 <= scores.exotic <= 1 and scores.prior is not None
+    curve = scores.modalities["lightcurve"]
+    assert isinstance(curve, ModalityScore) and 0 <= curve.score < 4 and len(curve.latent) == 4
 
 
 def test_a_blue_slow_source_is_more_like_an_exotic_one_than_a_red_fast_one(models):
@@ -57,9 +59,10 @@ def test_a_blue_slow_source_is_more_like_an_exotic_one_than_a_red_fast_one(model
 
 def test_one_band_is_scored_in_a_level_of_its_own_and_one_point_not_at_all(models):
     one_band, one_point = models.score([LSST.parse(supernova(bands="i")), LSST.parse(supernova(n=1))])
-    assert one_band.modalities["features"].sampling == "one band"
-    missing = one_point.modalities["features"]
-    assert isinstance(missing, Missing) and missing.why.endswith("by night and band: 1, 2 are needed")
+    for view in ("features", "lightcurve"):
+        assert one_band.modalities[view].sampling == "one band"
+        missing = one_point.modalities[view]
+        assert isinstance(missing, Missing) and missing.why.endswith("by night and band: 1, 2 are needed")
     assert one_point.exotic is None
     (row,) = models.score([LSST.parse({"diaObjectId": 5, "nDiaSources": 3})])
     assert row.modalities["features"].why == "the record has no light curve"
@@ -75,7 +78,8 @@ def test_an_object_gets_the_same_score_in_any_company_and_as_its_mirror(models):
     for source in mirror["diaSourcesList"]:
         source["psfFlux"] *= -1
     (faded,), (seen,) = models.score([LSST.parse(mirror)]), models.score([LSST.parse(supernova(3))])
-    assert faded.modalities["features"].score == pytest.approx(seen.modalities["features"].score, rel=1e-6)
+    for view in ("features", "lightcurve"):
+        assert faded.modalities[view].score == pytest.approx(seen.modalities[view].score, rel=1e-6)
 
 
 def test_what_carries_a_score_is_named_and_laid_beside_normals(models):
@@ -86,6 +90,35 @@ def test_what_carries_a_score_is_named_and_laid_beside_normals(models):
     assert any(reason.where["quantity"].startswith("colour") for reason in reasons)
     shown, lacks = show_quantities(transient, models.models["features"], [])
     assert {item.name for item in shown} <= set(EVOLUTION_NAMES) and len(shown) + len(lacks) > 5
+
+
+def test_epochs_without_which_a_light_curve_is_less_odd_are_named(models):
+    record = supernova(7, bands="gr", n=30)
+    plain, spiked = LSST.parse(record), []
+    for source in record["diaSourcesList"]:
+        if source["band"] == "r" and 15 < source["midpointMjdTai"] - 61000.3 < 30:
+            source["psfFlux"] *= 4
+            spiked.append(source["midpointMjdTai"])
+    transient = LSST.parse(record)
+    (before,), (scores,) = models.score([plain]), models.score([transient])
+    assert scores.modalities["lightcurve"].score > before.modalities["lightcurve"].score
+    first = reasons_of(transient, scores, models, ["lightcurve"])["lightcurve"][0]
+    assert first.words.startswith("r 1.") and "brighter than expected" in first.words
+    # In its night, which may have an epoch more.
+    assert min(spiked) - 0.5 <= first.where["first_mjd"] <= first.where["last_mjd"] <= max(spiked)
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["above its template", "in its template"])
+def test_what_the_light_curve_s_model_expects_is_shown_in_each_band_that_was_seen(models, sign):
+    record = supernova(7, bands="gri", n=25)
+    for source in record["diaSourcesList"]:
+        source["psfFlux"] *= sign
+    shown = show_curve(LSST.parse(record), models.models["lightcurve"])
+    assert shown.bands == ("u", "g", "r", "i", "z", "y") and shown.sign == sign
+    assert shown.expected_mag.shape == shown.is_supported.shape == (6, len(shown.days))
+    assert shown.is_supported.any(axis=1).tolist() == [False, True, True, True, False, False]
+    assert shown.is_used.all()
+    assert np.nanmedian(np.abs(shown.residual_mag())) < 0.5
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="needs ../shared/fixtures/lasair_lsst")

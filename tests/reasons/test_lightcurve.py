@@ -45,7 +45,7 @@ def test_a_curve_without_the_bands_of_the_grid_has_no_reason(all_models):
     time_mjd = np.arange(61000.0, 61008.0)
     curve = LightCurve(time_mjd, np.array(["i", "z"] * 4), np.full(8, 5e3), np.full(8, 1e2), np.zeros(8, dtype=bool))
     scored = ModalityScore(2.0, 1.0, (), (), numbers={"error": 1.0})
-    assert find(Transient("1", "lsst", {}, light_curve=curve), scored, all_models.models["lightcurve"]) == ()
+    assert find(Transient("1", "ztf", {}, light_curve=curve), scored, all_models.models["lightcurve"]) == ()
 
 
 @pytest.mark.parametrize(("cause", "floor"), [("outlier", 0.85), ("plateau", 0.70)])

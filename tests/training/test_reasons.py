@@ -8,7 +8,7 @@ import torch
 
 from annotator.errors import ModelError
 from annotator.models import load_models
-from annotator.reasons import lightcurve as lightcurve_reasons
+from annotator.preprocess.curve_layout import TWO_BANDS
 from annotator.reasons.triplet import Term, find, terms_of
 from annotator.sandbox import simulate_night
 from annotator.sandbox.sky.stamps import KINDS, simulate
@@ -20,7 +20,7 @@ MODEL = load_models(Path(__file__).parents[2] / "onnx_models", "ztf").models["tr
 
 
 def test_the_noise_of_a_deviation_is_the_light_curve_network_s():
-    assert lightcurve_reasons.MODEL_ERROR_MAG == lightcurve_network.MODEL_ERROR_MAG
+    assert TWO_BANDS.model_error_mag == lightcurve_network.MODEL_ERROR_MAG
 
 
 def test_the_terms_in_the_triplet_s_manifest_are_those_of_its_network():

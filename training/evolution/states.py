@@ -114,7 +114,14 @@ def _varied(curve: LightCurve, rng: np.random.Generator) -> LightCurve:
 
 
 def states_of_real(path: Path, context_path: Path) -> tuple[States, NDArray[np.str_]]:
-    """Return states of real objects of Rubin as they are, and what catalogues say of each: AGN, star or other.
+    """Return states of real objects of Rubin as they are, and what catalogues say of each (:func:`real_curves`)."""
+    curves, contexts = real_curves(path, context_path)
+    states = states_of(curves, [curve.light_curve for curve in curves])
+    return states, np.array([contexts[object_id] for object_id in states.object_ids])
+
+
+def real_curves(path: Path, context_path: Path) -> tuple[list[ClassifiedCurve], dict[str, str]]:
+    """Return real objects of Rubin, and what catalogues say of each, by its id: AGN, star or other.
 
     Parameters
     ----------
@@ -128,8 +135,7 @@ def states_of_real(path: Path, context_path: Path) -> tuple[States, NDArray[np.s
     for object_id, light_curve in read_light_curves(path).items():
         curves.append(ClassifiedCurve(object_id, "", RUBIN, light_curve))
         contexts[object_id] = context(object_id)
-    states = states_of(curves, [curve.light_curve for curve in curves])
-    return states, np.array([contexts[object_id] for object_id in states.object_ids])
+    return curves, contexts
 
 
 def context_of(path: Path) -> Callable[[str], str]:

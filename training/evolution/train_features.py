@@ -242,7 +242,7 @@ def _references(model: EvolutionModel) -> tuple[Reference, ...]:
     """Ask torch about objects made up at random, every third one in a single band."""
     references = []
     for number in range(N_REFERENCES):
-        record = _record(np.random.default_rng(number), ("i",) if number % 3 == 0 else tuple("grizy"), number)
+        record = made_up_record(np.random.default_rng(number), ("i",) if number % 3 == 0 else tuple("grizy"), number)
         row = PREPARATIONS[Modality.FEATURES](SURVEYS[SURVEY].parse(record)).tensors["evolution"]
         with torch.no_grad():
             error, _, latent, oddity, prior = model(torch.from_numpy(row))
@@ -251,7 +251,7 @@ def _references(model: EvolutionModel) -> tuple[Reference, ...]:
     return tuple(references)
 
 
-def _record(rng: np.random.Generator, bands: tuple[str, ...], number: int) -> Mapping:
+def made_up_record(rng: np.random.Generator, bands: tuple[str, ...], number: int) -> Mapping:
     """Make up an object as Lasair's `object` answers: it rises for a few days, and fades for some weeks."""
     n, rise, fall = 14, rng.uniform(3, 20), rng.uniform(10, 60)
     days = np.sort(rng.uniform(-10, 60, n)).round(3)

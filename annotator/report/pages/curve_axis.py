@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotator.photometry import flux_of
 from annotator.report.expected import ShownCurve
 from annotator.transient import LightCurve
 
@@ -28,6 +29,12 @@ class CurveAxis:
     is_flux: bool
     is_within: NDArray[np.bool_]
     """Which measurements there is room for ``(n,)``."""
+    unit_njy: float = 1.0
+    """Of fluxes."""
+
+    def of_magnitude(self, magnitude: NDArray[np.float64], sign: float) -> NDArray[np.float64]:
+        """Return where magnitudes lie, as fluxes of a sign where it is fluxes that are drawn."""
+        return sign * flux_of(magnitude) / self.unit_njy if self.is_flux else magnitude
 
     def span(self, is_shown: NDArray[np.bool_], is_limit_shown: NDArray[np.bool_], least: float) -> tuple[float, float]:
         """Return the least and the greatest of what is shown, at least so far apart; of fluxes 0 is always among it."""
@@ -53,6 +60,7 @@ def curve_axis(curve: ShownCurve) -> CurveAxis:
         *(f"difference flux, {unit}", seen.flux_njy / njy, errors, seen.limit_flux_njy / njy),
         is_flux=True,
         is_within=_is_within(seen),
+        unit_njy=njy,
     )
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from annotator.bands import BANDS
 from annotator.nights import day_of
-from annotator.preprocess.lightcurve import GRID_BANDS
 from annotator.reasons.reason import Reason
 from annotator.report.expected import ShownCurve
 from annotator.report.pages.band_styles import BAND_STYLES, FORCED_SIZE
@@ -114,7 +113,7 @@ def draw_curve(several: "Sequence[Axes]", curve: ShownCurve, reasons: Sequence[R
         _draw_frame(axes, n_values, theme)
     _mark_epochs([axes for axes, *_ in drawn], curve, reasons, span, theme)
     _draw_limits(main, curve, axis, span, theme)
-    _draw_expected(main, curve, span, theme)
+    _draw_expected(main, curve, axis, span, theme)
     for letter, chosen, look in _groups(curve, is_shown):
         colour = theme.bands[letter]
         for axes, _, values, _ in drawn:
@@ -282,16 +281,20 @@ def _draw_limits(axes: "Axes", curve: ShownCurve, axis: CurveAxis, span: tuple[f
             _marks(axes, days[chosen], axis.limits[chosen], letter, color=theme.bands[letter], **style)
 
 
-def _draw_expected(axes: "Axes", curve: ShownCurve, span: tuple[float, float], theme: Theme) -> None:
+def _draw_expected(axes: "Axes", curve: ShownCurve, axis: CurveAxis, span: tuple[float, float], theme: Theme) -> None:
     if curve.expected_mag is None:
         return
     days = curve.grid_mjd - curve.peak_mjd
-    near = (days >= span[0] - 2) & (days <= span[1] + 2)
-    for number, band in enumerate(GRID_BANDS):
+    # From one before the axes to one behind, wherever those are: what is too much is cut off.
+    first, last = np.searchsorted(days, span)
+    near = slice(max(first - 1, 0), last + 1)
+    for number, band in enumerate(curve.bands):
         if not curve.is_supported[number].any():
             continue
-        colour, expected = theme.bands[BANDS[band].letter], curve.expected_mag[number]
-        _line(axes, days[near], expected[near], color=colour, linewidth=1.0, alpha=0.7, dashes=(4, 2.5))
+        colour = theme.bands[BANDS[band].letter]
+        expected = axis.of_magnitude(curve.expected_mag[number], curve.sign)
+        if curve.is_dashed:
+            _line(axes, days[near], expected[near], color=colour, linewidth=1.0, alpha=0.7, dashes=(4, 2.5))
         supported = np.where(curve.is_supported[number], expected, np.nan)
         _line(axes, days[near], supported[near], color=colour, linewidth=2.0, alpha=0.85)
 

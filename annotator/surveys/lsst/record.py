@@ -3,6 +3,7 @@
 import re
 from types import MappingProxyType
 
+from annotator.preprocess.curve_layout import SIX_BANDS
 from annotator.surveys.lsst.columns import FEATURES, OTHER_COLUMNS, SURROUNDINGS
 from annotator.surveys.lsst.parse import parse
 from annotator.surveys.lsst.shapes import ID, ID_PARTS
@@ -40,4 +41,5 @@ LSST = Survey(
     varying_classes=("VS", "CV", "AGN", "BS"),  # as the community's filters have it: a bright star leaves residuals
     normals="simulated supernovae",
     features_are_of_light_curve=True,
+    curve_layout=SIX_BANDS,
 )

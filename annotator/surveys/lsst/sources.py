@@ -15,7 +15,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.preprocess.evolution import sign_of
+from annotator.preprocess.usable import sign_of
 from annotator.surveys.detections import (
     Measurement,
     each_once,
