@@ -23,7 +23,7 @@ class Endpoints(Api):
     database
         What its tables hold.
     candidates
-        The light curve of each object, in the form of `object`'s answer.
+        Returns the light curve of an object, in the form of `object`'s answer; nothing of one that has none.
     accounts
         Who may call.
     topics
@@ -37,7 +37,7 @@ class Endpoints(Api):
     def __init__(
         self,
         database: Database,
-        candidates: Mapping[str, Sequence[Mapping[str, object]]],
+        candidates: Callable[[str], Sequence[Mapping[str, object]]],
         accounts: Sequence[Account],
         topics: Sequence[Topic],
         clock: Callable[[], float],
@@ -76,7 +76,7 @@ class Endpoints(Api):
 
     def _object_answer(self, object_id: str, lasair_added: bool) -> dict[str, object] | None:
         now_jd = UNIX_EPOCH_JD + self._clock() / 86400
-        return object_answer(self._database, object_id, self._candidates.get(object_id, ()), now_jd, lasair_added)
+        return object_answer(self._database, object_id, self._candidates(object_id), now_jd, lasair_added)
 
     def _cone(self, account: Account, request: Request) -> Answer:
         form, problems = read_form(FORMS["cone"], request)

@@ -59,7 +59,8 @@ class Sandbox(EmbeddedLasair):
     ) -> None:
         super().__init__(Database(clock), port, clock, tells_time)
         self._candidates: dict[str, list[Mapping[str, object]]] = {}
-        self.endpoints = Endpoints(self.database, self._candidates, accounts, topics, clock, batch_annotate)
+        self._simulated: dict[str, SimulatedObject] = {}
+        self.endpoints = Endpoints(self.database, self._candidates_of, accounts, topics, clock, batch_annotate)
         self._detections: dict[str, tuple[SimulatedObject, Epoch, int]] = {}
         self._rendered: dict[str, dict[str, bytes]] = {}
         if night is not None:
@@ -80,6 +81,7 @@ class Sandbox(EmbeddedLasair):
         if replace:
             self.database.clear_objects()
             self._candidates.clear()
+            self._simulated.clear()
             self._detections.clear()
         for row in rows:
             if "candidates" in row:
@@ -107,15 +109,19 @@ class Sandbox(EmbeddedLasair):
             self._rendered = {candid: stamps}  # the other two are mostly asked for next
         return Answer(200, stamps[kind])
 
+    def _candidates_of(self, object_id: str) -> Sequence[Mapping[str, object]]:
+        """Return the light curve that was loaded of an object, else the simulated one, written when it is asked for."""
+        if object_id in self._candidates or object_id not in self._simulated:
+            return self._candidates.get(object_id, ())
+        url = f"{self.root_url}/lasair/static/fits"
+        return [candidate(epoch, url) for epoch in self._simulated[object_id].epochs]
+
     def _load_night(self, night: Night) -> None:
         self.load(night.rows())
         for simulated in night.objects:
-            url = f"{self.root_url}/lasair/static/fits"
-            self._candidates[simulated.object_id] = [candidate(epoch, url) for epoch in simulated.epochs]
-            self._detections |= {
-                str(epoch.candid): (simulated, epoch, night.seed)
-                for epoch in simulated.epochs
-                if epoch.candid is not None
-            }
+            self._simulated[simulated.object_id] = simulated
+            for epoch in simulated.epochs:
+                if epoch.candid is not None:
+                    self._detections[str(epoch.candid)] = (simulated, epoch, night.seed)
             if simulated.tns is not None:
                 self.database.put_tns(simulated.object_id, simulated.tns)
