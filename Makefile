@@ -1,6 +1,7 @@
 # make demo    install into .venv and run the whole job on the embedded Lasair
 # make test    install what the tests need, check the code's form, run the tests
-# make test-long  the tests that take long: a kill before every step, whole trainings, the wheel by itself
+# make test-long  the tests that take long: a kill before every step, whole trainings, the wheel by itself, properties with
+#              more examples
 # make faults  let everything go wrong that can, thousands of times, and print what was lost: twenty minutes
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 #              (make models SURVEY=lsst: the provisional ones of Rubin's LSST, from ../shared/data/rubin, in minutes)
@@ -37,6 +38,7 @@ test: $(VENV)/.development
 
 test-long: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m long --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'hypothesis and not long' --hypothesis-profile=long --numprocesses 2 --dist loadfile
 
 faults: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --seed 1

@@ -21,9 +21,10 @@ from annotator.models import ModelSet, load_models
 from annotator.sandbox import Account, Sandbox, Topic
 from annotator.sandbox.sky.night import Night, simulate_night
 
-# Speed is told by the benchmarks: a busy machine fails no property.
-settings.register_profile("without a deadline", deadline=None)
-settings.load_profile("without a deadline")
+# Speed is told by the benchmarks: a busy machine fails no property. The long suite tries each with more examples.
+settings.register_profile("short", deadline=None, max_examples=40)
+settings.register_profile("long", deadline=None, max_examples=100)
+settings.load_profile("short")
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and nohup SIGHUP; so would every process that
 # they start. With a handler, even one that does nothing, they begin as they should.
@@ -92,9 +93,19 @@ def _words(val: object) -> str:
     return re.sub(r"[^\w.-]+", " ", str(val)).strip() if isinstance(val, str | int | float | None) else ""
 
 
+def examples(of_a_hundred: int) -> int:
+    """Return how many examples a property is tried with that needs more or fewer than others do."""
+    return max(2, of_a_hundred * settings.default.max_examples // 100)
+
+
 def of_the_long_suite(*values: object) -> list:
     """Return values that a test is tried with in the long suite alone: those beside them stand for them in short."""
     return [pytest.param(value, marks=pytest.mark.long) for value in values]
+
+
+def cases_of_the_long_suite(*cases: tuple[object, ...]) -> list:
+    """Return the same of a test with several arguments."""
+    return [pytest.param(*case, marks=pytest.mark.long) for case in cases]
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ from annotator.sandbox import simulate_night
 from annotator.surveys.ztf import parse as ztf
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
 from annotator.transient import Transient
+from tests.conftest import examples
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "onnx_models" / "ztf"
@@ -110,7 +111,7 @@ def test_an_object_without_features_is_missing_with_a_reason_and_scores_zero(mod
 
 
 @given(st.dictionaries(st.sampled_from(FEATURE_NAMES), st.floats(width=32), min_size=3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_any_numbers_give_finite_scores_that_no_single_record_can_run_away_with(models, features):
     found = models.score([Transient("any", "ztf", features=features)])[0]
     assert math.isfinite(found.score)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -34,7 +34,7 @@ from annotator.passes.run import run_pass
 from annotator.sandbox.kafka import filter_rows
 from annotator.surveys.ztf.columns import FEATURE_NAMES
 from annotator.surveys.ztf.parse import parse
-from tests.conftest import copy_features_model
+from tests.conftest import copy_features_model, of_the_long_suite
 from training.data.table import read_table
 from training.metrics.distributions import distributions_of
 
@@ -42,7 +42,7 @@ Observed = Mapping[str, float | None]
 
 N_WATCHED = 20
 N_TRAINED = 3000
-NIGHT_SIZES = (MIN_OBJECTS, 60, 100, 300, 1000)
+NIGHT_SIZES = (MIN_OBJECTS, 100, 1000, *of_the_long_suite(60, 300))
 
 
 def counted(objects: Sequence[Observed], distributions: Sequence[Distribution]) -> dict[str, list[int]]:
@@ -80,7 +80,6 @@ DISTRIBUTIONS = st.builds(
 VALUES = st.none() | st.floats(allow_nan=False)
 
 
-@settings(deadline=None)
 @given(DISTRIBUTIONS, VALUES)
 def test_every_value_is_in_one_bin_between_its_edges(distribution, value):
     number = bin_of(distribution, value)
@@ -91,7 +90,6 @@ def test_every_value_is_in_one_bin_between_its_edges(distribution, value):
         assert bounds[number] <= value and (value < bounds[number + 1] or value == np.inf)
 
 
-@settings(deadline=None)
 @given(DISTRIBUTIONS, st.lists(VALUES, min_size=1, max_size=50))
 def test_the_index_is_never_negative_and_d_is_a_share(distribution, values):
     counts = counted([{"x": value} for value in values], [distribution])["x"]

@@ -14,6 +14,7 @@ from annotator.ledger.counts import NightCount
 from annotator.monitor.flag_rate import NIGHTS, flag_rate, flags_text
 from annotator.nights import DAY_S, night_of, start_of
 from annotator.passes.run import run_pass
+from tests.conftest import examples
 from tests.ledger.test_ledger import scored_object
 
 FIRST = 61000
@@ -55,7 +56,7 @@ def test_an_object_is_a_new_flag_once_and_once_more_when_it_becomes_an_anomaly()
 classes = st.sampled_from(["normal", "watch", "anomaly", "artefact"])
 
 
-@settings(max_examples=40)  # each makes a ledger
+@settings(max_examples=examples(40))  # each makes a ledger
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcd"), classes), max_size=20))
 def test_nights_and_lives_are_counted_as_one_would_by_hand(scorings):
     scorings.sort(key=lambda item: item[0])
@@ -136,13 +137,11 @@ def test_thirty_scorings_are_thirty_chances():
     assert flag_rate(filled(scorings), "aha-ztf-1.0", always, NOW).lifetime.chance_flag_share == 1.0
 
 
-def test_status_says_how_often_something_is_flagged_and_relative_to_what(
-    sandbox, configure, all_models, tmp_path, capsys
-):
+def test_status_says_how_often_something_is_flagged_and_relative_to_what(sandbox, configure, models, tmp_path, capsys):
     config = configure(sandbox)
     assert main(["status", "-c", str(tmp_path / "aha.yaml"), "--json"]) == 1
     assert "flags" not in json.loads(capsys.readouterr().out)
-    report = run_pass(config, all_models)
+    report = run_pass(config, models)
     assert main(["status", "-c", str(tmp_path / "aha.yaml"), "--json"]) == 0
     flags = json.loads(capsys.readouterr().out)["flags"]
     assert flags["anomalies"]["mean"] == report.classes["anomaly"] > 0
@@ -153,5 +152,5 @@ def test_status_says_how_often_something_is_flagged_and_relative_to_what(
     assert f"flags      about {report.classes['anomaly']}" in words
     assert "relative to the supernovae that the models know, not to this stream" in words
     with Ledger(config.ledger) as ledger:
-        (count,) = ledger.counts.of_nights(all_models.version, 9)
+        (count,) = ledger.counts.of_nights(models.version, 9)
         assert count.night == night_of(ledger.passes.last().ended_at)

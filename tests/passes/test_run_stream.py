@@ -37,7 +37,7 @@ from annotator.sandbox import Account, Sandbox, Topic
 from annotator.sandbox.kafka import filter_rows
 from annotator.sources.kafka_lag import read_lag
 from annotator.sources.records import Batch, Unreadable
-from tests.conftest import TOKEN, write_config
+from tests.conftest import TOKEN, examples, write_config
 from tests.sources.kafka_faults import FaultyBroker
 
 Row = dict[str, object]
@@ -388,7 +388,7 @@ def cut(messages: Sequence[object], ends: Iterable[int]) -> list[Sequence[object
 ENDS = st.lists(st.integers(1, 50), max_size=12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(messages=in_order(), ends=ENDS, pass_ends=st.lists(st.integers(1, 8), max_size=3), rubbish=st.integers(0, 40))
 def test_batches_passes_doubling_and_rubbish_leave_no_trace(
     replay, states, one_at_a_time, messages, ends, pass_ends, rubbish
@@ -399,7 +399,7 @@ def test_batches_passes_doubling_and_rubbish_leave_no_trace(
     assert held == one_at_a_time
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(messages=in_order(), ends=ENDS, at=st.integers(0, 12), back=st.integers(0, 12))
 def test_a_stream_that_breaks_off_and_comes_again_from_earlier_leaves_no_trace(
     replay, states, one_at_a_time, messages, ends, at, back
@@ -414,7 +414,7 @@ def test_a_stream_that_breaks_off_and_comes_again_from_earlier_leaves_no_trace(
     assert sum(report.scored for report in reports) == n_states  # nothing is scored twice
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(messages=in_any_order(), ends=ENDS)
 def test_out_of_order_the_newest_state_wins(replay, states, only_the_newest, models, messages, ends):
     held, _ = replay(cut([states[number][step] for number, step in messages], ends))
@@ -442,7 +442,7 @@ def sent(row: Row) -> Row:
     return row | {"UTC": "2026-11-29 03:00:00"}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 @given(messages=in_any_order(), ends=ENDS, pass_ends=st.lists(st.integers(1, 8), max_size=3))
 def test_in_any_order_the_ledger_ends_up_with_the_newest_state_and_the_earliest_flag(
     replay, states, known_in_the_end, messages, ends, pass_ends
@@ -452,7 +452,7 @@ def test_in_any_order_the_ledger_ends_up_with_the_newest_state_and_the_earliest_
     assert known == known_in_the_end
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(5))
 @given(messages=in_any_order())
 def test_within_one_batch_any_order_leaves_what_the_order_of_the_epochs_leaves(replay, states, one_at_a_time, messages):
     assert replay([[states[number][step] for number, step in messages]])[0] == one_at_a_time
@@ -470,7 +470,7 @@ def test_an_earlier_flag_that_comes_late_is_told_with_the_next_annotation_and_no
     assert (told["classification"], told["classdict"]["first_mjd"]) == ("normal", round(epoch_mjd, 5))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(
     order=st.permutations([(number, N_STATES - 1) for number in range(N_OBJECTS)] * 2),
     old=st.lists(st.tuples(st.integers(0, N_OBJECTS - 1), st.integers(0, N_STATES - 2)), max_size=10),

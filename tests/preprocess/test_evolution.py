@@ -14,6 +14,7 @@ from annotator.preprocess.evolution import (
 )
 from annotator.preprocess.nightly import UNKNOWN_ERROR_SHARE
 from annotator.transient import LightCurve
+from tests.conftest import examples
 
 PEAK_MJD = 61000.3
 LSST = ("u", "g", "r", "i", "z", "y")
@@ -157,7 +158,7 @@ def test_the_name_of_a_band_tells_nothing_but_its_wavelength(of):
     np.testing.assert_allclose(row(other, wavelength_nm=renamed), row(of), rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(curves, min_size=2, max_size=6))
 def test_an_object_is_the_same_to_the_bit_in_any_company(many):
     together = evolution(many)

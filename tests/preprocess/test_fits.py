@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from annotator.errors import MissingModalityError
 from annotator.preprocess.fits import MAX_BYTES, MAX_SIDE, read_stamp
 from annotator.sandbox.sky.stamps import to_fits
+from tests.conftest import examples
 
 STAMP = np.random.default_rng(3).normal(150, 12, (63, 61)).astype(np.float32)
 STAMP[5, 7] = np.nan
@@ -133,7 +134,7 @@ def test_a_small_file_that_promises_much_is_refused_before_it_is_made():
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_no_bytes_break_the_reader(content):
     for start in (b"", b"SIMPLE  =", b"\x1f\x8b\x08", PLAIN[:2880]):
         found = stamp_or_reason(start + content)
@@ -143,7 +144,7 @@ def test_no_bytes_break_the_reader(content):
 @given(
     st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, len(PLAIN))
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_a_damaged_file_is_a_stamp_or_a_reason(changes, length):
     content = bytearray(PLAIN)
     for place, value in changes:

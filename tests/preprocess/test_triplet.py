@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from annotator.errors import MissingModalityError
 from annotator.preprocess.triplet import CENTRE, MAX_VALUE, SIDE, SOFTENING_SIGMA, stamp_tensor
 from annotator.transient import Triplet
+from tests.conftest import examples
 
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE] - CENTRE
 SYMMETRIES = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
@@ -151,7 +152,7 @@ def test_the_stamps_handed_in_are_not_changed():
 
 
 @given(hnp.arrays(np.float32, st.tuples(st.integers(0, 70), st.integers(0, 70))), st.integers(0, 5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 def test_any_stamps_give_a_bounded_tensor_or_a_reason(stamp, seed):
     whole = triplet(seed)
     pixels = np.resize(stamp, (SIDE, SIDE)) if stamp.size else np.full((SIDE, SIDE), np.nan, np.float32)

@@ -24,6 +24,7 @@ from annotator.surveys.ztf.columns import FEATURES
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet
 from tests.benchmarks import known_causes as causes
+from tests.conftest import examples
 
 MODELS = load_models(Path(__file__).parents[2] / "onnx_models", "ztf")
 SAFE = re.compile(r"[A-Za-z0-9 .,:;+\-_/()=<>]+")
@@ -293,7 +294,7 @@ _TRANSIENTS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 @given(_TRANSIENTS)
 def test_whatever_the_object_is_its_reasons_are_safe_and_its_sentence_is_short(transient):
     (scores,) = MODELS.score([transient])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.decision.config import DecisionConfig
@@ -288,7 +288,6 @@ def test_a_fireball_is_at_its_peak_at_0_and_fainter_the_younger(day, rise_days, 
     assert at(day - 1.0) >= at(day) >= 0.0
 
 
-@settings(deadline=None)  # astropy loads when first used
 @given(st.floats(0, 360), st.floats(-89.9, 89.9))
 def test_galactic_coordinates_are_astropys(ra_deg, dec_deg):
     coordinates = pytest.importorskip("astropy.coordinates")
@@ -298,7 +297,6 @@ def test_galactic_coordinates_are_astropys(ra_deg, dec_deg):
     assert expected.separation(found).arcsec < 1e-6
 
 
-@settings(deadline=None)  # astropy loads when first used
 @given(st.floats(0, 359.99), st.floats(-89, 89), st.floats(0, 1000), st.floats(0, 360))
 def test_separations_are_astropys(ra_deg, dec_deg, arcsec, angle_deg):
     coordinates = pytest.importorskip("astropy.coordinates")

@@ -12,6 +12,7 @@ from annotator.errors import TableError
 from annotator.tables.header import Columns
 from annotator.tables.numbers import has_decimal_commas, with_point
 from annotator.tables.read import BadRow, Row, Table, read_table
+from tests.conftest import examples
 from tests.tables.written import (
     COLUMNS,
     ENCODINGS,
@@ -63,7 +64,7 @@ def check(path, table, content: bytes) -> None:
             assert is_same(cell, row[name]), (name, cell, row[name])
 
 
-over_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+over_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(100))
 
 
 @over_files
@@ -96,7 +97,7 @@ def test_a_votable_keeps_every_digit(path, how, table, is_packed):
     check(path, table, packed(FILES[how](table), is_packed))
 
 
-@settings(over_files, max_examples=30)
+@settings(over_files, max_examples=examples(30))
 @given(table=rows(st.sampled_from("abcXYZ 019_-/.,;|'\"#:=()")), is_packed=st.booleans())
 def test_fits_keeps_every_digit(path, table, is_packed):
     check(path, table, packed(FILES["FITS"](table), is_packed))
@@ -106,7 +107,7 @@ needs_pyarrow = pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow
 
 
 @needs_pyarrow
-@settings(over_files, max_examples=20)
+@settings(over_files, max_examples=examples(20))
 @given(table=rows(), is_packed=st.booleans())
 def test_parquet_keeps_every_digit_too(path, table, is_packed):
     check(path, table, packed(FILES["Parquet"](table), is_packed))

@@ -1,6 +1,6 @@
 import msgspec
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from annotator.models.distribution import bin_of
@@ -14,7 +14,6 @@ from training.metrics.distributions import MIN_PRESENT, N_BINS, distributions_of
 VALUES = st.lists(st.none() | st.floats(-1e6, 1e6) | st.integers(-3, 3).map(float), min_size=1, max_size=60)
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_shares_are_those_of_the_objects_in_each_bin(values):
     (found,) = distributions_of("features", [{"x": value} for value in values])
