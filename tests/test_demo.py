@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from annotator.cli import main
+from annotator.demo import NIGHT_OBJECTS
 from annotator.lasair.filters import list_filters
 from annotator.sandbox import simulate_night
+from tests.conftest import of_the_long_suite
 
 NOT_EVERY_NIGHT = ("hostless_or_far", "young_and_rising")
 """Filters of what a simulated night may lack: what rises fastest in it are cataclysmic variables; few of its supernovae
@@ -19,13 +21,18 @@ far from a host are odd besides."""
 COMMUNITY = [item.name for item in list_filters() if item.annotators]
 
 
-def test_the_demo_annotates_a_night_and_every_community_filter_finds_something(tmp_path, capsys):
+@pytest.mark.parametrize("n_objects", [150, *of_the_long_suite(NIGHT_OBJECTS)])
+def test_the_demo_annotates_a_night_and_every_community_filter_finds_something(
+    tmp_path, capsys, monkeypatch, n_objects
+):
+    monkeypatch.setattr("annotator.demo.NIGHT_OBJECTS", n_objects)
     assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
     printed = capsys.readouterr().out
+    rare = COMMUNITY if n_objects < NIGHT_OBJECTS else NOT_EVERY_NIGHT
     for name in COMMUNITY:
-        least = r"\d+" if name in NOT_EVERY_NIGHT else r"[1-9]\d*"
+        least = r"\d+" if name in rare and name != "tonights_anomalies" else r"[1-9]\d*"
         assert re.search(rf"^{name}: {least} objects", printed, re.MULTILINE), name
-    assert "SIMULATED" in printed
+    assert f"{n_objects} SIMULATED objects" in printed
     annotations = json.loads((tmp_path / "demo" / "annotations.json").read_text())
     assert {row["classification"] for row in annotations} == {"anomaly", "watch", "artefact"}
     assert 5 <= len(annotations) <= 60

@@ -19,6 +19,7 @@ from annotator.report.inspect.app import make_app
 from annotator.report.inspect.doors import Alone
 from annotator.report.inspect.night_at_hand import NightAtHand
 from annotator.verdicts import Verdict
+from tests.conftest import cases_of_the_long_suite
 from tests.report.inspection import answering, begun_ledger
 from tests.report.report_nights import make_night, models
 
@@ -172,8 +173,9 @@ def test_a_verdict_on_what_somebody_has_just_judged_comes_back_with_the_note(bro
     page.close()
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("theme", "width"), [("light", 390), ("dark", 1440), *cases_of_the_long_suite(("light", 1440), ("dark", 390))]
+)
 def test_the_pages_with_verdicts_are_accessible_and_fit(page: "Page", site, theme, width):
     with Ledger(site.ledger_path) as ledger:
         for person in ("Ada <b>Ångström</b>", "Grace"):

@@ -25,7 +25,7 @@ from annotator.sandbox import Account, Sandbox, Topic
 from annotator.sources.records import Batch
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient
-from tests.conftest import TOKEN, write_config
+from tests.conftest import TOKEN, cases_of_the_long_suite, write_config
 
 
 def held_by(server: Sandbox) -> dict[str, dict]:
@@ -227,14 +227,13 @@ def test_a_batch_that_comes_again_after_a_crash_scores_nothing_twice_even_withou
     ("kind", "options"),
     [
         ("refuse", {"status": 500}),
-        ("refuse", {"status": 502}),
         ("refuse", {"status": 429}),
-        ("drop", {}),
         ("drop_after", {}),
-        ("truncate", {}),
         ("garble", {}),
-        ("delay", {"seconds": 3.0}),
         ("lie", {}),
+        *cases_of_the_long_suite(
+            ("refuse", {"status": 502}), ("drop", {}), ("truncate", {}), ("delay", {"seconds": 3.0})
+        ),
     ],
 )
 @pytest.mark.parametrize("endpoint", ["query", "annotate"])

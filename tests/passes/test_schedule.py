@@ -38,7 +38,7 @@ def start(config_path, *options) -> subprocess.Popen:
     [signal.SIGTERM, *of_the_long_suite(signal.SIGINT, signal.SIGHUP)],
 )
 def test_a_signal_ends_the_job_with_what_is_in_hand_finished(sandbox, configure, tmp_path, number):
-    config = configure(sandbox, schedule__every_minutes=60)
+    config = configure(sandbox, schedule__every_minutes=60, models=str(copy_features_model(tmp_path)))
     sandbox.misbehave("annotate", "delay", seconds=0.3)
     with start(tmp_path / "aha.yaml") as job:
         wait_until(lambda: len(sandbox.annotations()) >= 2)
@@ -81,7 +81,7 @@ def test_a_pass_that_fails_does_not_end_the_job(sandbox, configure, models):
 
 
 def test_a_dry_run_prints_and_sends_nothing(sandbox, configure, tmp_path):
-    configure(sandbox, schedule__every_minutes=60)
+    configure(sandbox, schedule__every_minutes=60, models=str(copy_features_model(tmp_path)))
     with start(tmp_path / "aha.yaml", "--dry-run") as job:
         assert job.stdout.readline().startswith(b'{"object_id": "ZTF99')
         job.send_signal(signal.SIGTERM)
