@@ -78,7 +78,8 @@ class Line:
             self.failures.append((number, (f"{verdict.lost} lost, {verdict.changed} changed", *verdict.notes)))
 
 
-TRY_GUARD_S = 120
+TRY_GUARD_S = 900
+"""What has not ended by then hangs: a try takes seconds, and minutes on a machine that does much else."""
 
 
 def _give_up(*_: object) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
 from tests.faults.catalogue import FAULTS
-from tests.faults.laboratory import Fault, Line, Verdict, make_try
+from tests.faults.laboratory import Fault, Line, Verdict, complaints, make_try
 from tests.faults.scenario import make_scenario
 
 TRIES_AT_A_TIME = 5
@@ -18,7 +18,7 @@ _PROCESSES = 3
 def run_all(faults: Iterable[Fault], seed: int, now_s: float, scale: float, first: int = 0) -> dict[str, Line]:
     """Make a share of the tries of each fault, at least one, beginning with a number; return what came of them.
 
-    Each is named on standard error when it is done.
+    Each is named on standard error when it is done, with what was seen where it did harm.
     """
     faults = list(faults)
     lines = {fault.name: Line(fault.name) for fault in faults}
@@ -37,7 +37,8 @@ def run_all(faults: Iterable[Fault], seed: int, now_s: float, scale: float, firs
                 lines[name].add(number, verdict, seconds)
             done_of[name] += len(verdicts)
             if done_of[name] == tries_of[name]:
-                print(f"{name}: {lines[name].verdict}", file=sys.stderr, flush=True)
+                words = [f"{name}: {lines[name].verdict}", *complaints({name: lines[name]})]
+                print(*words, sep="\n", file=sys.stderr, flush=True)
     return lines
 
 

@@ -8,7 +8,7 @@ from annotator.sandbox import Sandbox
 from tests.faults.laboratory import Fault, Try, Verdict, judge
 from tests.faults.scenario import TIMEOUT_S, Row, World, begun_world
 
-HANG_GUARD_S = 60.0
+HANG_GUARD_S = 300.0
 ENDPOINTS = {"ztf": ("query", "annotate"), "lsst": ("query", "annotate", "annotatelist")}
 NOT_NUMBERS = float("nan")
 SHAPES = (None, 5, NOT_NUMBERS, "text", True, [], {}, [[1]], [None], {"objectId": {}}, {"detail": "down"}, [{"a": 1}])
