@@ -119,6 +119,25 @@ def test_a_stamp_shows_the_flux_that_was_measured(large_night):
     assert science_less_template[near].sum() == pytest.approx(difference[near].sum(), rel=0.5)
 
 
+def test_the_object_is_in_the_middle_of_a_stamp_whatever_its_side(large_night):
+    star = next(item for item in large_night.objects if item.kind == "variable star")
+    sources = star.observed.sources
+    i = int(np.argmax(sources.flux_njy / sources.error_njy))
+    for side in (30, 41, 62):
+        template = np.maximum(simulate(star, i, side, seed=3)["Template"].astype(float), 0.0) ** 2
+        for steps in np.mgrid[:side, :side]:
+            assert (template * steps).sum() / template.sum() == pytest.approx((side - 1) / 2, abs=0.6)
+
+
+def test_what_fades_below_its_template_was_a_point_in_it(large_night):
+    supernovae = [item for item in large_night.objects if item.kind in NORMAL_KINDS]
+    for item in supernovae:
+        sources = item.observed.sources
+        assert np.all((sources.held_njy >= 0) & (sources.held_njy <= sources.template_njy))
+        assert np.all(sources.held_njy[sources.flux_njy < -10 * sources.error_njy] > 0)
+    assert any((item.observed.sources.held_njy > 0).any() for item in supernovae)
+
+
 def stamp_statistics(science, template, difference, flux, error):
     """Noise of a pixel beside the flux's error, in difference and template, and the light within two arcseconds."""
     edge = np.ones((30, 30), dtype=bool)

@@ -81,7 +81,9 @@ class RubinNight:
     objects: tuple[RubinObject, ...]
 
 
-def simulate_rubin_night(seed: int, n_objects: int = 200, now_mjd: float | None = None) -> RubinNight:
+def simulate_rubin_night(
+    seed: int, n_objects: int = 200, now_mjd: float | None = None, minority: Mapping[str, float] = MINORITY
+) -> RubinNight:
     """Simulate a night.
 
     Parameters
@@ -89,9 +91,11 @@ def simulate_rubin_night(seed: int, n_objects: int = 200, now_mjd: float | None 
     seed
         Everything is drawn from it: the same seed gives the same night, moved to the nights before `now_mjd`.
     n_objects
-        At least 20: :data:`MINORITY` in its fractions; of the rest 3/5 SN Ia, 3/10 SN II, 1/10 SN Ib/c.
+        At least 20: the minority in its fractions; of the rest 3/5 SN Ia, 3/10 SN II, 1/10 SN Ib/c.
     now_mjd
         The present (UTC); the clock's when None.
+    minority
+        By kind, which of :data:`MINORITY` there are, and in which fractions.
 
     Raises
     ------
@@ -100,7 +104,7 @@ def simulate_rubin_night(seed: int, n_objects: int = 200, now_mjd: float | None 
     """
     if n_objects < 20:
         raise ValueError(f"expected at least 20 objects, to have one of every kind, found {n_objects}")
-    counts = {kind: max(1, round(fraction * n_objects)) for kind, fraction in MINORITY.items()}
+    counts = {kind: max(1, round(fraction * n_objects)) for kind, fraction in minority.items()}
     n_normal = n_objects - sum(counts.values())
     counts |= {"SN II": round(0.3 * n_normal), "SN Ib/c": max(1, round(0.1 * n_normal))}
     counts["SN Ia"] = n_objects - sum(counts.values())

@@ -40,6 +40,8 @@ class Measurements:
     error_njy: NDArray[np.float64]
     template_njy: NDArray[np.float64]
     """``(n,)``: of the object and what it lies on, in the template; the science image has this and the difference."""
+    held_njy: NDArray[np.float64]
+    """``(n,)``: of that, the object's own light, a point: an active nucleus, a star, a supernova that was there."""
     reliability: NDArray[np.float64]
     """``(n,)``, 0 to 1; NaN for what is forced, which nobody rates."""
     visit: NDArray[np.int64]
@@ -67,7 +69,7 @@ def observe(rng: np.random.Generator, visits: Visits, evolution: Evolution, kind
     has_template[BANDS.index("i")] |= not has_template.any()
     host_njy = _host(rng, kind)
     n = len(visits.days)
-    flux, template, depth = np.zeros(n), np.zeros(n), np.full(n, 20.0)
+    flux, held, template, depth = np.zeros(n), np.zeros(n), np.zeros(n), np.full(n, 20.0)
     usable = np.zeros(n, dtype=bool)
     may_be_late = rng.random() < _LATE_TEMPLATES
     for band, there, shallower in zip(BANDS, has_template, _TEMPLATE_NOISE_MAG, strict=True):
@@ -80,6 +82,7 @@ def observe(rng: np.random.Generator, visits: Visits, evolution: Evolution, kind
             window = ready - np.linspace(0.0, 1.0, 9) * _TEMPLATE_DAYS
             in_template = float(evolution.flux(age_days + window, nm).mean())
         flux[here] = evolution.flux(age_days + visits.days[here], nm) - in_template
+        held[here] = in_template
         template[here] = in_template + host_njy * (nm / WAVELENGTH_NM["r"]) ** 1.2
         depth[here] = visits.depth_mag[here] - shallower * rng.lognormal(0.0, 0.3)
         usable[here] = visits.days[here] > ready  # nothing is subtracted before there is a template
@@ -97,13 +100,13 @@ def observe(rng: np.random.Generator, visits: Visits, evolution: Evolution, kind
     snr = measured / error
     is_source = usable & (np.abs(snr) >= DETECTION_SNR)
     reliability = _reliability(rng, np.abs(snr), kind)
-    sources = _select(visits, is_source, measured, error, template, reliability)
+    sources = _select(visits, is_source, measured, error, template, held, reliability)
     forced_flux = true_flux + noise * 0.97 + error * 0.2 * rng.normal(size=n)
     is_forced = np.zeros(n, dtype=bool)
     if is_source.any() and kind != "asteroid" and rng.random() > _NO_FORCED_YET:
         first = visits.days[is_source][0]
         is_forced = usable & (visits.days > first - _FORCED_BEFORE_DAYS) & (night < 0)
-    forced = _select(visits, is_forced, forced_flux, error * 0.99, template, np.full(n, math.nan))
+    forced = _select(visits, is_forced, forced_flux, error * 0.99, template, held, np.full(n, math.nan))
     bands = "".join(b for b, there in zip(BANDS, has_template, strict=True) if there)
     return Observed(sources, forced, bands)
 
@@ -125,10 +128,10 @@ def _ready(rng: np.random.Generator, seen_days: float, may_be_late: bool) -> flo
 
 
 def _host(rng: np.random.Generator, kind: str) -> float:
-    """Draw how much light of its host lies under an object, in r."""
+    """Draw how much light of its host lies under an object, in r: of a core, of a disc's outskirts, or next to none."""
     if kind in ("variable star", "asteroid"):
         return 0.0
-    return float(to_njy(rng.uniform(19.8, 24.5)))
+    return float(to_njy(rng.uniform(17.5, 26.5)))
 
 
 def _residuals(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
@@ -151,6 +154,7 @@ def _select(
     flux: NDArray[np.float64],
     error: NDArray[np.float64],
     template: NDArray[np.float64],
+    held: NDArray[np.float64],
     reliability: NDArray[np.float64],
 ) -> Measurements:
     return Measurements(
@@ -159,6 +163,7 @@ def _select(
         flux[chosen],
         error[chosen],
         template[chosen],
+        held[chosen],
         reliability[chosen],
         np.flatnonzero(chosen),
     )

@@ -1,29 +1,41 @@
 """Cutouts of simulated sources at Rubin's pixel, seeing and depth: science, template and difference, in nJy.
 
-A side is as many pixels as Rubin cuts out. The template holds the host and whatever light of the object it was made
-with; the difference is the science image less that, with the noise of both and what a subtraction leaves of the host.
+A side is as many pixels as Rubin cuts out. The template, the mean of the sharper of many visits, holds the host and
+whatever light of the object it was made with; the difference is the science image less that, at the science image's
+seeing, with the noise of both and what a subtraction leaves of all that does not change. Sky is taken off, as in
+Rubin's images; photons are counted, so that what is bright is noisier.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotator.sandbox.sky.rubin.evolutions import to_njy
+from annotator.photometry import ZERO_POINT_MAG
 from annotator.sandbox.sky.rubin.night import RubinObject
+from annotator.sandbox.sky.rubin.scene import PIXEL_ARCSEC, PointSpread, Scene, grid
 from annotator.sandbox.sky.stamps import KINDS, to_fits
 
 __all__ = ["KINDS", "PIXEL_ARCSEC", "render", "seeing_arcsec", "simulate"]
 
-PIXEL_ARCSEC = 0.2
 MIN_SIDE = 30
 # Of 229 stamps of 2025 and 2026: how wide a point is, and the noise of a pixel beside the error of a flux.
 _SEEING_ARCSEC = {"u": 1.3, "g": 1.25, "r": 1.18, "i": 1.15, "z": 1.12, "y": 1.12}
 _SEEING_SCATTER = 0.18
-_FLUX_ERROR_OF_PIXEL = 2.29  # times the width of a point in pixels
-_TEMPLATE_DEEPER = 0.19  # of the difference's noise, that of the template
-_FIELD_PER_ARCSEC2 = 0.012  # galaxies and stars down to 25
+_NOISE_OF_FLUX = 1.16  # times the noise of as many pixels as a point fills, the error of a flux
+# Templates are made of the sharper third of the visits, and their shapes average out.
+_TEMPLATE_SEEING_ARCSEC, _TEMPLATE_SEEING_SCATTER = 0.88, 0.1
+_ELONGATION, _TEMPLATE_ELONGATION = 0.1, 0.04  # of 1 less the axis ratio, Rayleigh's scale
+_TEMPLATE_DEEPER = 0.2  # of the science image's noise, that of the template
+_TEMPLATE_VISITS = 20
+# Magnitudes that give one electron a second (SMTN-002), and how long a visit looks.
+_ELECTRON_MAG = {"u": 26.52, "g": 28.51, "r": 28.36, "i": 28.17, "z": 27.78, "y": 26.82}
+_VISIT_S = 30.0
+_PHOTONS_OF_FLUX = 1.56  # variance of a point's flux, weighed as against sky, in that of its photons
+_SKY_SCATTER = 0.05  # of a pixel's noise, what is left of the sky
+# What a subtraction leaves: an offset in pixels, and parts of gain, width and axis ratio of the point-spread function.
+_OFFSET_PIXELS, _GAIN, _WIDTH, _RATIO = 0.05, 0.005, 0.012, 0.012
+_QUALITY_SCATTER = 0.8  # of a logarithm: air, focus and colour make some subtractions several times as bad
 _MISSING_SHARE = 0.01
 
 
@@ -56,23 +68,29 @@ def simulate(simulated: RubinObject, i: int, side: int, seed: int) -> dict[str, 
     of_source = np.random.default_rng([seed, simulated.source_ids[i]])
     sources = simulated.observed.sources
     band, flux, error = str(sources.band[i]), float(sources.flux_njy[i]), float(sources.error_njy[i])
-    static_njy = float(sources.template_njy[i])
-    scene = _Scene.draw(of_object, simulated)
-    seeing = seeing_arcsec(band, simulated.source_ids[i]), _SEEING_ARCSEC[band] * 0.95
-    # The image of a difference is made with the science image's seeing: the template is brought to it.
-    still = [scene.render(static_njy, fwhm_arcsec, side) for fwhm_arcsec in seeing]
-    pixel_noise = error / (_FLUX_ERROR_OF_PIXEL * seeing[0] / PIXEL_ARCSEC)
-    noise = [of_source.normal(0.0, pixel_noise * level, (side, side)) for level in (1.0, _TEMPLATE_DEEPER)]
-    offset = of_source.uniform(-0.5, 0.5, size=2)
+    static, held = float(sources.template_njy[i]), float(sources.held_njy[i])
+    host = max(static - held, 0.0)
+    scene = Scene.draw(of_object, simulated.sherlock, ZERO_POINT_MAG - 2.5 * math.log10(max(host, 1.0)))
+    spreads = _spreads(of_object, of_source, band, simulated.source_ids[i])
+    offset = of_source.uniform(-0.5, 0.5, size=2)  # stamps are cut to whole pixels
+    still = [scene.render(host, held, offset, spread, side) for spread in spreads]
+    electrons_njy = _VISIT_S * 10 ** (0.4 * (_ELECTRON_MAG[band] - ZERO_POINT_MAG))
     added = (
         _artefact(of_source, flux, side)
         if simulated.kind == "bogus"
-        else _moving(simulated, flux, seeing[0], offset, side)
+        else _moving(simulated, flux, spreads[0], offset, side)
     )
-    shift, gain = of_source.normal(0.0, 0.04, size=2), of_source.normal(0.0, 0.004)
-    up, right = np.gradient(still[0])
-    residual = shift[0] * right + shift[1] * up + gain * still[0]
-    stamps = (still[0] + added + noise[0], still[1] + noise[1], residual + added + noise[0] - noise[1])
+    # The error of a flux is that of the sky and of the photons; the sky's is the same in every pixel.
+    of_photons = _PHOTONS_OF_FLUX * (static + abs(flux)) / electrons_njy
+    of_sky = math.sqrt(max(error**2 - of_photons, 0.3 * error**2))
+    level = of_sky / _NOISE_OF_FLUX / math.sqrt(spreads[0].effective_pixels)
+    photons = [np.maximum(image, 0.0) / electrons_njy for image in (still[0] + added, still[1])]
+    noise = of_source.normal(0.0, np.sqrt(level**2 + photons[0]))
+    template_noise = of_object.normal(0.0, np.sqrt((_TEMPLATE_DEEPER * level) ** 2 + photons[1] / _TEMPLATE_VISITS))
+    sky = level * _SKY_SCATTER * of_source.normal(size=2)
+    science = still[0] + added + noise + sky[0]
+    difference = _left(of_source, still[0], spreads[0]) + added + noise - template_noise + sky[1]
+    stamps = (science, still[1] + template_noise, difference)
     return {kind: stamp.astype(np.float32) for kind, stamp in zip(KINDS, stamps, strict=True)}
 
 
@@ -81,85 +99,54 @@ def seeing_arcsec(band: str, source_id: int) -> float:
     return _SEEING_ARCSEC[band] * float(np.random.default_rng([source_id, 2]).lognormal(0.0, _SEEING_SCATTER))
 
 
-@dataclass(frozen=True, eq=False)
-class _Scene:
-    """What is there at all times, relative to the object."""
-
-    host_pixels: NDArray[np.float64]
-    """``(2,)``: right and up, of the host's centre."""
-    radius_pixels: float
-    """Half of the host's light is within it; 0 for a point."""
-    point_share: float
-    """Of the static light at the object, what is a point on it: a nucleus, a star, or the object itself."""
-    field: NDArray[np.float64]
-    """``(n, 3)``: pixels right and up, and nJy, of what has nothing to do with the object."""
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, simulated: RubinObject) -> "_Scene":
-        host = simulated.sherlock or {}
-        at = [float(host.get(f"{way}SeparationArcsec") or rng.normal(0.0, 0.7)) for way in ("east", "north")]
-        field_side = 100  # more than any stamp's, so that a larger stamp shows the same sky
-        n = rng.poisson(_FIELD_PER_ARCSEC2 * (field_side * PIXEL_ARCSEC) ** 2)
-        places = rng.uniform(-field_side / 2, field_side / 2, size=(2, n))
-        light = to_njy(np.minimum(25.0, 18.0 + rng.gamma(9.0, 0.75, n)))
-        is_point = simulated.kind in ("AGN", "variable star")
-        return cls(
-            host_pixels=np.array([at[0], -at[1]]) / PIXEL_ARCSEC,  # the object is east of its host, and east is left
-            radius_pixels=0.0 if simulated.kind == "variable star" else rng.uniform(0.3, 1.5) / PIXEL_ARCSEC,
-            point_share=0.8 if is_point else 0.0,
-            field=np.column_stack([*places, np.asarray(light)]),
-        )
-
-    def render(self, static_njy: float, fwhm_arcsec: float, side: int) -> NDArray[np.float64]:
-        """Return the light in nJy, ``(side, side)``, seen with this seeing."""
-        image = np.zeros((side, side))
-        for right, up, light in self.field:
-            if max(abs(right), abs(up)) < side:
-                image += light * _point(side, fwhm_arcsec, np.array([right, up]))
-        if self.point_share:
-            image += self.point_share * static_njy * _point(side, fwhm_arcsec, np.zeros(2))
-        if self.radius_pixels and np.abs(self.host_pixels).max() < 3 * side:
-            image += (1 - self.point_share) * static_njy * 3 * self._disc(side, fwhm_arcsec)
-        return image
-
-    def _disc(self, side: int, fwhm_arcsec: float) -> NDArray[np.float64]:
-        """Return an exponential disc of unit light, softened by the seeing."""
-        right, up = _grid(side)
-        scale = self.radius_pixels / 1.678
-        soft = fwhm_arcsec / PIXEL_ARCSEC / 2.0
-        radius = np.sqrt((right - self.host_pixels[0]) ** 2 + (up - self.host_pixels[1]) ** 2 + soft**2) - soft
-        return np.exp(-radius / scale) / (2 * math.pi * (scale + soft / 2) ** 2)
+def _spreads(
+    of_object: np.random.Generator, of_source: np.random.Generator, band: str, source_id: int
+) -> tuple[PointSpread, PointSpread]:
+    """Draw the point-spread functions of science image and template."""
+    template_arcsec = _TEMPLATE_SEEING_ARCSEC * of_object.lognormal(0.0, _TEMPLATE_SEEING_SCATTER)
+    found = []
+    for rng, fwhm_arcsec, elongation in (
+        (of_source, seeing_arcsec(band, source_id), _ELONGATION),
+        (of_object, template_arcsec, _TEMPLATE_ELONGATION),
+    ):
+        found.append(PointSpread(fwhm_arcsec, 1 - min(rng.rayleigh(elongation), 0.4), rng.uniform(0.0, math.pi)))
+    return found[0], found[1]
 
 
-def _grid(side: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    steps = np.arange(side) - side // 2
-    return np.meshgrid(steps.astype(float), steps.astype(float))
-
-
-def _point(side: int, fwhm_arcsec: float, centre: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a point source of unit flux, a Moffat profile of index 3, at `centre` (pixels right and up)."""
-    width = fwhm_arcsec / PIXEL_ARCSEC / (2 * math.sqrt(2 ** (1 / 3) - 1))
-    right, up = _grid(side)
-    base = 1 + ((right - centre[0]) ** 2 + (up - centre[1]) ** 2) / width**2
-    return 2 / (math.pi * width**2) / (base * base * base)
+def _left(rng: np.random.Generator, still: NDArray[np.float64], spread: PointSpread) -> NDArray[np.float64]:
+    """Draw what a subtraction leaves of what does not change: images are never quite alike."""
+    worse = rng.lognormal(0.0, _QUALITY_SCATTER)
+    shift, gain = worse * rng.normal(0.0, _OFFSET_PIXELS, size=2), worse * rng.normal(0.0, _GAIN)
+    width, ratio = worse * rng.normal(0.0, _WIDTH), worse * rng.normal(0.0, _RATIO)
+    up, right = np.gradient(still)
+    left = shift[0] * right + shift[1] * up + gain * still
+    # To first order a wider image differs by its curvature along both axes alike, a longer one by their difference.
+    along_up, along_right = np.gradient(up, axis=0), np.gradient(right, axis=1)
+    across = np.gradient(up, axis=1)
+    variance = (spread.fwhm_arcsec / PIXEL_ARCSEC / 2.355) ** 2
+    turn = 2 * rng.uniform(0.0, math.pi)
+    longer = (along_right - along_up) * math.cos(turn) + 2 * across * math.sin(turn)
+    return left + variance * (width * (along_up + along_right) + ratio * longer)
 
 
 def _moving(
-    simulated: RubinObject, flux: float, fwhm_arcsec: float, offset: NDArray[np.float64], side: int
+    simulated: RubinObject, flux: float, spread: PointSpread, offset: NDArray[np.float64], side: int
 ) -> NDArray[np.float64]:
     """Return the object's own change; what is of the solar system leaves a short trail."""
+    right, up = grid(side)
     if simulated.kind != "asteroid":
-        return flux * _point(side, fwhm_arcsec, offset)
-    along = np.linspace(-0.5, 0.5, 9)[:, None] * np.array([0.8, 0.6]) * 12.0
-    return flux * np.mean([_point(side, fwhm_arcsec, offset + step) for step in along], axis=0)
+        return flux * spread.on(right - offset[0], up - offset[1])
+    along = offset + np.linspace(-0.5, 0.5, 9)[:, None] * np.array([0.8, 0.6]) * 12.0
+    return flux * np.mean([spread.on(right - at[0], up - at[1]) for at in along], axis=0)
 
 
 def _artefact(rng: np.random.Generator, flux: float, side: int) -> NDArray[np.float64]:
     """Draw a dipole, a streak or a hot pixel."""
-    right, up = _grid(side)
+    right, up = grid(side)
+    spread = PointSpread(0.8, 1.0, 0.0)
     match rng.integers(3):
         case 0:
-            return flux * (_point(side, 0.8, np.array([1.5, 0.0])) - _point(side, 0.8, np.array([-1.5, 0.0])))
+            return flux * (spread.on(right - 1.5, up) - spread.on(right + 1.5, up))
         case 1:
             return flux / side * np.exp(-0.5 * ((right - up) / 1.5) ** 2)
-    return np.where((right == 0) & (up == 0), flux, 0.0)
+    return np.where((right == right[0, side // 2]) & (up == up[side // 2, 0]), flux, 0.0)
