@@ -89,7 +89,7 @@ class Survey:
     measured: Callable[[Triplet], Measured]
     """Measures stamps as Lasair serves them, for the triplet model's input; raises MissingModalityError."""
     pixel_arcsec: float
-    """Side of a pixel of the stamps."""
+    """Side of a pixel of the stamps as the triplet model is given them."""
     real_bogus: tuple[str, ...]
     """Its own scores of how real a detection is, 0 to 1, among a transient's extras, the most trusted one last."""
     good_detection: str

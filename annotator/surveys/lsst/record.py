@@ -4,10 +4,11 @@ import re
 from types import MappingProxyType
 
 from annotator.preprocess.curve_layout import SIX_BANDS
+from annotator.preprocess.small_stamps import PIXELS_A_BIN, measured_small
 from annotator.surveys.lsst.columns import FEATURES, OTHER_COLUMNS, SURROUNDINGS
 from annotator.surveys.lsst.parse import parse
 from annotator.surveys.lsst.shapes import ID, ID_PARTS
-from annotator.surveys.lsst.views import CUTOUT_HOST, PIXEL_ARCSEC, measured
+from annotator.surveys.lsst.views import CUTOUT_HOST, PIXEL_ARCSEC
 from annotator.surveys.survey import Survey
 
 LSST = Survey(
@@ -31,8 +32,8 @@ LSST = Survey(
     other_columns=OTHER_COLUMNS,
     surroundings=SURROUNDINGS,
     parse=parse,
-    measured=measured,
-    pixel_arcsec=PIXEL_ARCSEC,
+    measured=measured_small,
+    pixel_arcsec=PIXELS_A_BIN * PIXEL_ARCSEC,
     real_bogus=("reliability",),
     good_detection="has a reliability above 0.5",
     batch_annotations=100,

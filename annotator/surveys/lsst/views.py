@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotator.errors import MissingModalityError
-from annotator.preprocess.triplet import Measured
 from annotator.surveys.detections import mean_direction
 from annotator.surveys.lsst.items import sources_of
 from annotator.surveys.lsst.shapes import Shape
@@ -21,17 +20,6 @@ _CUTOUT = "https://{host}/fits/{source_id}_cutout{kind}/"
 PIXEL_ARCSEC = 0.2
 """Side of a pixel of the stamps."""
 _KINDS = ("Science", "Template", "Difference")
-
-
-def measured(triplet: Triplet) -> Measured:
-    """Say that no model takes Rubin's stamps yet: their side is the object's own, and their pixel a fifth of ZTF's.
-
-    Raises
-    ------
-    MissingModalityError
-        Always.
-    """
-    raise MissingModalityError("no model takes stamps of Rubin yet")
 
 
 def counts(table: SourceTable) -> dict[str, int]:
