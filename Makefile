@@ -49,6 +49,7 @@ models-lsst: $(VENV)/.development
 	$(BIN)/aha-train features --survey lsst --data $(DATA)/rubin --out onnx_models/lsst
 	$(BIN)/aha-train lightcurve --survey lsst --data $(DATA)/rubin --out onnx_models/lsst
 	$(BIN)/aha-train exotic --survey lsst --data $(DATA)/rubin --out onnx_models/lsst --fresh
+	$(BIN)/aha-train triplet --survey lsst --data $(DATA)/rubin --out onnx_models/lsst
 	$(BIN)/aha-train worth --survey lsst --data $(DATA)/rubin --out onnx_models/lsst --nights 20 --jobs 2
 
 models-ztf: $(VENV)/.development

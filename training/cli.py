@@ -128,7 +128,13 @@ def _add_modalities(commands: "argparse._SubParsersAction") -> None:
     options.path(lightcurve, "--curves", "ZTF's light curves, for --survey lsst: lightcurves.parquet above the data")
     options.survey(lightcurve)
     triplet = commands.add_parser("triplet", help="fit, evaluate and export the autoencoder of stamps")
-    options.path(triplet, "--data", "stamps (NAME.npz), with NAME.csv beside them", required=True)
+    options.path(
+        triplet,
+        "--data",
+        "stamps (NAME.npz), with NAME.csv beside them; of lsst, whose model learns from rendered ones, the folder of "
+        "real ones that it is checked on (without them it is not exported)",
+    )
+    options.survey(triplet)
     for command, run, data in (
         (features, _features, "table"),
         (lightcurve, _lightcurve, "curves"),
@@ -213,6 +219,14 @@ def _lightcurve(arguments: argparse.Namespace) -> None:
 
 
 def _triplet(arguments: argparse.Namespace) -> None:
+    if arguments.survey == "lsst":
+        from training.triplet.rubin.train import Plan, train_rendered
+
+        plan = Plan.of(arguments.seed, arguments.epochs)
+        train_rendered(arguments.data, arguments.out, plan, arguments.jobs)
+        return
+    if arguments.data is None:
+        raise ConfigError("expected --data NAME.npz, found none; make it with aha-train fetch cutouts")
     from training.triplet import aha
     from training.triplet.fit import TripletSettings
     from training.triplet.train import train

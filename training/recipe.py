@@ -149,7 +149,7 @@ def in_processes(task: Callable[[int], Result], n: int, jobs: int = 1) -> list[R
 def _counted(results: Iterable[Result], n: int) -> Iterator[Result]:
     time_left = TimeLeft(n)
     for done, result in enumerate(results, start=1):
-        log.info("%d of %d fits done, %s", done, n, time_left.after(done))
+        log.info("%d of %d done, %s", done, n, time_left.after(done))
         yield result
 
 

@@ -34,7 +34,10 @@ OUTPUT_NAMES = ("error", "residual", "latent")
 
 
 def export_graph(
-    model: nn.Module, examples: Mapping[str, NDArray[np.float32]], output_names: Sequence[str] = OUTPUT_NAMES
+    model: nn.Module,
+    examples: Mapping[str, NDArray[np.float32]],
+    output_names: Sequence[str] = OUTPUT_NAMES,
+    atol: float = PARITY_ATOL,
 ) -> bytes:
     """Export a model to ONNX and check it.
 
@@ -46,6 +49,8 @@ def export_graph(
         By the inputs' names, ``(n, ...)`` float32 real inputs, n >= 2: the parity is measured on all of them.
     output_names
         In order.
+    atol
+        Of the parity, in the units of the outputs.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def export_graph(
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as failure:
         raise ModelError(f"expected valid ONNX from the export, found {failure}; nothing was written") from failure
     content = graph.SerializeToString(deterministic=True)
-    check_parity(content, model, examples, output_names)
+    check_parity(content, model, examples, output_names, atol)
     return content
 
 
@@ -111,14 +116,15 @@ def check_parity(
     model: nn.Module,
     examples: Mapping[str, NDArray[np.float32]],
     output_names: Sequence[str] = OUTPUT_NAMES,
+    atol: float = PARITY_ATOL,
 ) -> None:
     """Compare a graph with the model it came from, in batches as the annotator runs it, and rows with themselves.
 
     Raises
     ------
     ModelError
-        If any output of any row differs by more than :data:`PARITY_RTOL` and :data:`PARITY_ATOL`, or at all when its
-        row is elsewhere in the batch.
+        If any output of any row differs by more than :data:`PARITY_RTOL` and `atol`, or at all when its row is
+        elsewhere in the batch.
     """
     session = session_of(graph)
     with torch.no_grad():
@@ -134,10 +140,10 @@ def check_parity(
     moved = [run(numbers[::-1]) for numbers in batches]
     for number, name in enumerate(output_names):
         found = np.concatenate([outputs[number][: len(rows)] for outputs, rows in zip(ran, batches, strict=True)])
-        if not np.allclose(found, expected[number], rtol=PARITY_RTOL, atol=PARITY_ATOL):
+        if not np.allclose(found, expected[number], rtol=PARITY_RTOL, atol=atol):
             worst = float(np.abs(found - expected[number]).max())
             raise ModelError(
-                f"expected the graph's {name} within rtol {PARITY_RTOL}, atol {PARITY_ATOL} of torch's on "
+                f"expected the graph's {name} within rtol {PARITY_RTOL}, atol {atol} of torch's on "
                 f"{n} rows, found a difference of {worst}; nothing was written"
             )
         again = [outputs[number][: len(rows)][::-1] for outputs, rows in zip(moved, batches, strict=True)]

@@ -27,6 +27,7 @@ from training.metrics.calibrate import uniform_calibrated
 from training.recipe import check_writable, in_processes
 from training.triplet import evaluate as triplet_evaluate
 from training.triplet.injection import INJECTIONS
+from training.triplet.injection import ZTF as ZTF_SCALE
 
 SIDE = 64
 EPOCHS = 200
@@ -149,7 +150,7 @@ def _injections(models: list[AhaTripletModel], picks: StampTable) -> dict:
     scores = {}
     for order, (kind, inject) in enumerate(INJECTIONS.items()):
         rng = np.random.default_rng([INJECTION_SEED, order])
-        pairs = [(place, inject(triplet, rng)) for place, triplet in enumerate(table.triplets)]
+        pairs = [(place, inject(triplet, rng, ZTF_SCALE)) for place, triplet in enumerate(table.triplets)]
         places = np.array([place for place, pair in pairs if pair])
         members = [np.array([aha_tensor(pair[i]) for _, pair in pairs if pair]) for i in range(2)]
         found = np.full((2, len(places)), np.nan)

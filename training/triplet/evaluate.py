@@ -1,6 +1,6 @@
 """How well a score of triplets finds known exotics, and oddities put into stamps that trained nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -10,10 +10,11 @@ from scipy import stats
 from annotator.errors import MissingModalityError
 from annotator.preprocess.triplet import CENTRE, SIDE, stamp_tensor
 from annotator.surveys.ztf.tables import DETECTION
+from annotator.transient import Triplet
 from training.data.stamps import StampTable
 from training.metrics import ranking as evaluate
 from training.recipe import Headlines, within
-from training.triplet.injection import INJECTIONS, noise
+from training.triplet.injection import INJECTIONS, ZTF, Scale, noise
 
 TARGET_KINDS = ("host out of place or gone", "second source", "trail", "dipole", "saturation")
 """Over which the mean is taken; the two changes of the host are one kind, each half of it."""
@@ -69,24 +70,38 @@ def signal_to_noise(tensors: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.sinh(tensors[:, 2][:, _DISTANCE < 3].max(axis=1).astype(np.float64)) * 2.0
 
 
-def injected(table: StampTable, seed: int) -> dict[str, tuple[NDArray, NDArray, NDArray]]:
+def injected(
+    triplets: Sequence[Triplet],
+    seed: int,
+    scale: Scale = ZTF,
+    tensor_of: Callable[[Triplet], NDArray[np.float32]] = stamp_tensor,
+) -> dict[str, tuple[NDArray, NDArray, NDArray]]:
     """Make pairs from every triplet that lends itself.
+
+    Parameters
+    ----------
+    triplets
+        As injections change them.
+    scale
+        Of their survey.
+    tensor_of
+        Makes of a triplet the model's input; raises MissingModalityError.
 
     Returns
     -------
     dict
-        Kind to places in the table ``(m,)``, odd tensors and ordinary ones ``(m, 6, 63, 63)``.
+        Kind to places among the triplets ``(m,)``, odd tensors and ordinary ones ``(m, 6, 63, 63)``.
     """
     pairs = {}
     for order, (kind, inject) in enumerate(INJECTIONS.items()):
         rng = np.random.default_rng([seed, order])
         places, odd, ordinary = [], [], []
-        for place, triplet in enumerate(table.triplets):
-            pair = inject(triplet, rng)
+        for place, triplet in enumerate(triplets):
+            pair = inject(triplet, rng, scale)
             if pair is None:
                 continue
             try:
-                tensors = stamp_tensor(pair[0]), stamp_tensor(pair[1])
+                tensors = tensor_of(pair[0]), tensor_of(pair[1])
             except MissingModalityError:
                 continue
             places.append(place)

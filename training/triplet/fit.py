@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training import recipe
-from training.triplet.network import TripletModel, fit_terms
+from training.triplet.network import TERMS, Term, TripletModel, fit_terms
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,11 @@ class TripletSettings(recipe.FitSettings):
 
 
 def fit_triplets(
-    train: NDArray[np.float32], held_out: NDArray[np.float32], settings: TripletSettings, name: str = "triplet"
+    train: NDArray[np.float32],
+    held_out: NDArray[np.float32],
+    settings: TripletSettings,
+    name: str = "triplet",
+    terms: Sequence[Term] = TERMS,
 ) -> tuple[TripletModel, float]:
     """Fit weights to `train`, and what each term of the error normally is to `held_out`.
 
@@ -35,6 +39,8 @@ def fit_triplets(
         ``(n, 6, 63, 63)`` float32 tensors of normal objects.
     name
         What the log calls the fit.
+    terms
+        Of the error.
 
     Returns
     -------
@@ -44,7 +50,7 @@ def fit_triplets(
         Its loss on `held_out`.
     """
     torch.manual_seed(settings.seed)
-    model, stamps = TripletModel(), torch.from_numpy(train)
+    model, stamps = TripletModel(terms), torch.from_numpy(train)
 
     def losses(batches: Sequence[Tensor]) -> Iterator[Tensor]:
         for rows in batches:

@@ -3,6 +3,7 @@
 Errors are weighed by the noise that the networks expect.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,16 @@ TERMS = (
     Term("core", "difference", 6),
     Term("core", "template", 6),
 )
+"""Of stamps that fill the input, as ZTF's do."""
+
+SMALL_TERMS = (
+    Term("core", "difference", 3),
+    Term("core", "difference", 6),
+    Term("core", "difference", 11),
+    Term("core", "science", 6),
+    Term("core", "template", 6),
+)
+"""Of stamps that reach no further than the middle, as Rubin's do (:mod:`annotator.preprocess.small_stamps`)."""
 
 
 class ConvolutionalAutoencoder(nn.Module):
@@ -109,22 +120,26 @@ class ConvolutionalAutoencoder(nn.Module):
 
 
 class TripletModel(nn.Module):
-    """The whole graph: both autoencoders, the error's terms, and the error."""
+    """The whole graph: the autoencoders that the error's terms ask for, the terms, and the error."""
 
-    def __init__(self) -> None:
+    def __init__(self, terms: Sequence[Term] = TERMS) -> None:
         super().__init__()
-        self.field = ConvolutionalAutoencoder(FIELD_LATENT)
+        self.error_terms = tuple(terms)
+        has_field = any(term.network == "field" for term in terms)
+        self.field = ConvolutionalAutoencoder(FIELD_LATENT) if has_field else None
         self.core = ConvolutionalAutoencoder(CORE_LATENT)
-        for number, term in enumerate(TERMS):
+        self.n_latent = CORE_LATENT + (FIELD_LATENT if has_field else 0)
+        for number, term in enumerate(terms):
             self.register_buffer(f"disc_{number}", _disc(term))
         self.register_buffer("bright_disc", _disc(Term("core", "difference", SOURCE_RADIUS_PIXELS)))
         self.register_buffer("brightness_range", torch.tensor([0.0, MAX_VALUE]))
-        self.register_buffer("coefficients", torch.zeros(3, len(TERMS)))
-        self.register_buffer("scale", torch.ones(len(TERMS)))
+        self.register_buffer("coefficients", torch.zeros(3, len(terms)))
+        self.register_buffer("scale", torch.ones(len(terms)))
 
     def loss(self, stamps: Tensor) -> Tensor:
-        """Return both autoencoders' losses, which share no weight, as one number."""
-        return self.field.loss(binned(stamps)) + self.core.loss(_core_of(stamps))
+        """Return the autoencoders' losses, which share no weight, as one number."""
+        of_core = self.core.loss(_core_of(stamps))
+        return of_core if self.field is None else self.field.loss(binned(stamps)) + of_core
 
     def powers(self, stamps: Tensor) -> Tensor:
         """``(n, 6, 63, 63)`` -> 1, b and b squared ``(n, 3)``; b is the source's brightness, scaled as its pixels are.
@@ -140,20 +155,27 @@ class TripletModel(nn.Module):
         """``(n, 6, 63, 63)`` -> log of each term ``(n, 6)``, latent ``(n, 44)``, reconstruction and deviation.
 
         Reconstruction, in the input's scale, and deviation, the residual in expected deviations, are
-        ``(n, 2, 3, 21, 21)``: the field's and the core's (:func:`annotator.preprocess.triplet.composed`).
+        ``(n, 2, 3, 21, 21)``: the field's and the core's (:func:`annotator.preprocess.triplet.composed`); without a
+        field's autoencoder nothing is expected there, and nothing deviates.
         """
-        field, core = binned(stamps), _core_of(stamps)
-        field_residual, _, field_mean, field_latent = self.field(field)
+        core = _core_of(stamps)
         core_residual, _, core_mean, core_latent = self.core(core)
-        powers = {"field": (_fourth_power(field_residual), field), "core": (_fourth_power(core_residual), core)}
+        powers = {"core": (_fourth_power(core_residual), core)}
+        if self.field is None:
+            field_mean = field_residual = torch.zeros_like(core_mean)
+            latent = core_latent
+        else:
+            field = binned(stamps)
+            field_residual, _, field_mean, field_latent = self.field(field)
+            powers["field"] = _fourth_power(field_residual), field
+            latent = torch.cat([field_latent, core_latent], dim=1)
         logs = []
-        for number, term in enumerate(TERMS):
+        for number, term in enumerate(self.error_terms):
             channel, (power, seen) = CHANNELS.index(term.channel), powers[term.network]
             weight = seen[:, len(CHANNELS) + channel] * getattr(self, f"disc_{number}")
             total = sum_of_rows((power[:, channel] * weight).flatten(1))
             mean = total / sum_of_rows(weight.flatten(1)).clamp(min=1.0)
             logs.append(0.25 * torch.log(mean.clamp(min=1e-6)))
-        latent = torch.cat([field_latent, core_latent], dim=1)
         return (
             torch.stack(logs, dim=1),
             latent,

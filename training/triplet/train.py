@@ -136,7 +136,7 @@ def _labelled(errors: NDArray[np.float64], picks: StampTable) -> dict:
 
 def _injections(models: list[TripletModel], picks: StampTable) -> dict:
     table = picks.subset(picks.is_normal)
-    pairs = triplet_evaluate.injected(table, INJECTION_SEED)
+    pairs = triplet_evaluate.injected(table.triplets, INJECTION_SEED)
     folds = table.model_of
     scorers = {fold: partial(_errors, model) for fold, model in enumerate(models)}
     methods = {"reconstruction error": triplet_evaluate.injection_scores(pairs, folds, scorers)}

@@ -99,8 +99,9 @@ def test_redshift_makes_a_supernova_redder_and_slower():
 def test_templates_hold_some_supernovaes_light_whose_differences_are_negative(large_night):
     supernovae = [item.observed.sources for item in large_night.objects if item.kind in NORMAL_KINDS]
     shares = [(sources.flux_njy < 0).mean() for sources in supernovae]
-    # Of 107 spectroscopic ones in Rubin's alerts 15 % had only negative sources, and 8 % both signs.
-    assert 0.08 < np.mean([share == 1 for share in shares]) < 0.25
+    # Of 107 spectroscopic ones in Rubin's alerts 15 % had only negative sources, and 8 % both signs; here 20 % of
+    # 496 have only such, and the share of these 86 scatters by 4 %.
+    assert 0.08 < np.mean([share == 1 for share in shares]) < 0.28
     assert 0.0 < np.mean([0 < share < 1 for share in shares]) < 0.25
     assert all((sources.template_njy > 0).all() for sources in supernovae)
 

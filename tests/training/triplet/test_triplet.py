@@ -20,7 +20,7 @@ from training.triplet import aha
 from training.triplet import evaluate as triplet_evaluate
 from training.triplet.aha import AhaTripletModel, aha_tensor
 from training.triplet.fit import TripletSettings, fit_triplets, outputs_of
-from training.triplet.injection import INJECTIONS
+from training.triplet.injection import INJECTIONS, ZTF
 from training.triplet.network import TERMS, TripletModel, binned, combined, fit_terms
 
 N_OBJECTS = 180
@@ -297,7 +297,7 @@ def test_an_injection_changes_what_it_says_and_leaves_the_stamps_handed_in(kind)
     n_pairs = 0
     for number, triplet in enumerate(triplets()[:80]):
         before = [getattr(triplet, name).copy() for name in CHANNELS]
-        pair = INJECTIONS[kind](triplet, np.random.default_rng(number))
+        pair = INJECTIONS[kind](triplet, np.random.default_rng(number), ZTF)
         for name, old in zip(CHANNELS, before, strict=True):
             np.testing.assert_array_equal(getattr(triplet, name), old)
         if pair is None:
@@ -316,12 +316,12 @@ def test_an_injection_changes_what_it_says_and_leaves_the_stamps_handed_in(kind)
 
 def test_what_is_added_to_the_science_stamp_is_added_to_the_difference():
     for kind in ("second source", "trail", "dipole", "saturation", "flat top"):
-        odd, ordinary = next(p for t in triplets() if (p := INJECTIONS[kind](t, np.random.default_rng(1))))
+        odd, ordinary = next(p for t in triplets() if (p := INJECTIONS[kind](t, np.random.default_rng(1), ZTF)))
         np.testing.assert_allclose(odd.science - ordinary.science, odd.difference - ordinary.difference, atol=0.02)
 
 
 def test_a_host_that_is_gone_leaves_the_source():
-    odd, ordinary = next(p for t in triplets() if (p := INJECTIONS["host gone"](t, np.random.default_rng(1))))
+    odd, ordinary = next(p for t in triplets() if (p := INJECTIONS["host gone"](t, np.random.default_rng(1), ZTF)))
     core = slice(CENTRE - 2, CENTRE + 3)
     assert np.median(odd.template[core, core]) < np.median(ordinary.template[core, core])
     np.testing.assert_array_equal(odd.difference, ordinary.difference)
