@@ -178,6 +178,24 @@ class AttentionConfig(Typed):
     """A source that gave nothing for so many needs a person, until four weeks are known."""
 
 
+class RetentionConfig(Typed):
+    """For how long what the ledger holds is kept whole (:mod:`annotator.ledger.retention`)."""
+
+    score_nights: Annotated[int, Meta(ge=60, le=36_500)] = 90
+    """Scores are all kept for so many nights at least; a month that is older is reduced to one of each object."""
+    unseen_months: Annotated[int, Meta(ge=3, le=1200)] = 24
+    """An object that was not scored for longer keeps its last score alone, and those that first flagged it."""
+    passes: Annotated[int, Meta(ge=10_000, le=100_000_000)] = 60_000
+    """The newest, of which it is kept how they went: a year of one every ten minutes."""
+
+    def __post_init__(self) -> None:
+        if 28 * self.unseen_months < self.score_nights:
+            raise ValueError(
+                f"unseen_months must be no less than score_nights; found {self.unseen_months} months and "
+                f"{self.score_nights} nights"
+            )
+
+
 class ConfigFile(Typed):
     """What stands in the file."""
 
@@ -190,6 +208,7 @@ class ConfigFile(Typed):
     cutouts: CutoutsConfig = CutoutsConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     attention: AttentionConfig = AttentionConfig()
+    retention: RetentionConfig = RetentionConfig()
     verdicts: Path | None = None
     """The file of what people have judged (:mod:`annotator.verdicts`)."""
     ledger: Annotated[str, Meta(min_length=1, description=EXPECTED)] = "aha-ledger.sqlite"

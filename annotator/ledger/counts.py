@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Select, and_, case, delete, distinct, exis
 
 from annotator.annotation import Classification
 from annotator.decision.objects import ScoredObject
-from annotator.decision.sending import FLAGS
+from annotator.ledger.retention import Retention
 from annotator.ledger.scores import scored_modalities
 from annotator.ledger.store.database import Database
 from annotator.ledger.store.json_text import read_object
-from annotator.ledger.store.schema import night_counts, objects, scores
+from annotator.ledger.store.schema import lifetimes, night_counts, objects, scores
 from annotator.nights import night_of, start_of
 
 MAX_NIGHTS = 60
@@ -107,13 +107,17 @@ class Counts:
         return {row.night: _bins(row.counts, row.night) for row in rows}
 
     def of_nights(self, model_set: str, most: int, now: float = math.inf) -> list[NightCount]:
-        """Count by night what one model set scored and flagged, for the newest nights up to now that it scored in."""
+        """Count by night what one model set scored and flagged, for the newest nights up to now that it scored in.
+
+        Nights of which scores may be forgotten are left out.
+        """
         counts: list[NightCount] = []
         before = math.inf if now == math.inf else start_of(night_of(now) + 1)
+        whole_since = Retention(self._database).whole_since
         while len(counts) < most:
             query = select(func.max(scores.c.scored_at)).where(scores.c.model_set == model_set)
             newest = self._database.value(query.where(scores.c.scored_at < before))
-            if newest is None:
+            if newest is None or start_of(night_of(newest)) < whole_since:
                 break
             night = night_of(newest)
             before, end = start_of(night), start_of(night + 1)
@@ -123,18 +127,12 @@ class Counts:
 
     def lifetimes(self, model_set: str) -> list[LifetimeCount]:
         """Count the objects of one model set by how often it scored them."""
-        is_flag = case((scores.c.classification.in_(FLAGS), 1), else_=0)
-        of_objects = (
-            select(func.count().label("times"), func.sum(is_flag).label("flags"))
-            .where(scores.c.model_set == model_set)
-            .group_by(scores.c.object_id)
-            .subquery()
-        )
-        ever = case((of_objects.c.flags > 0, 1), else_=0)
+        ever = case((lifetimes.c.flags > 0, 1), else_=0)
         rows = self._database.rows(
-            select(of_objects.c.times, func.count(), func.sum(ever), func.sum(of_objects.c.flags))
-            .group_by(of_objects.c.times)
-            .order_by(of_objects.c.times)
+            select(lifetimes.c.times, func.count(), func.sum(ever), func.sum(lifetimes.c.flags))
+            .where(lifetimes.c.model_set == model_set)
+            .group_by(lifetimes.c.times)
+            .order_by(lifetimes.c.times)
         )
         return [LifetimeCount(*map(int, row)) for row in rows]  # PostgreSQL adds whole numbers up to a decimal
 

@@ -23,6 +23,7 @@ from annotator.ledger.outbox import Outbox
 from annotator.ledger.pass_log import PassLog
 from annotator.ledger.positions import Positions, Progress
 from annotator.ledger.refused import Refused
+from annotator.ledger.retention import Retention
 from annotator.ledger.scores import Scores
 from annotator.ledger.store.database import BUSY_TIMEOUT_S, MEMORY, Database
 from annotator.ledger.store.identity import Identity, check_known, note_known
@@ -86,6 +87,7 @@ class Ledger:
         self.stream = StreamScores(database)
         self.positions = Positions(database)
         self.refused = Refused(database)
+        self.retention = Retention(database)
         self.identity = Identity(database)
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
-"""Every score ever given."""
+"""Every score that is kept: those of late, and of what is older as much as retention leaves."""
 
 import json
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,9 @@ from sqlalchemy import Row, Select, and_, bindparam, exists, func, insert, or_, 
 
 from annotator.decision.objects import ScoredObject, ScoredState
 from annotator.decision.sending import FLAGS
-from annotator.ledger.store.database import Database
+from annotator.ledger.store.database import INSERT, Database
 from annotator.ledger.store.json_text import read_object, text_of
-from annotator.ledger.store.schema import objects, scores
+from annotator.ledger.store.schema import lifetimes, objects, scores
 from annotator.reasons import reason
 from annotator.reasons.reason import Reasons
 
@@ -119,7 +120,7 @@ def scored_modalities(modalities: Mapping[str, object]) -> frozenset[str]:
 
 
 class Scores:
-    """Objects as they were scored last, and every score ever given."""
+    """Objects as they were scored last, and every score that is kept."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -155,10 +156,22 @@ class Scores:
             {"score_id": number, **_score(item, now)} for number, item in zip(score_ids, scored_objects, strict=True)
         ]
         self._database.write_each(insert(scores), rows)
+        self._count(scored_objects)
         return list(score_ids)
 
+    def _count(self, scored_objects: Sequence[ScoredObject]) -> None:
+        times = Counter((item.model_set, item.object_id) for item in scored_objects)
+        flags = Counter((item.model_set, item.object_id) for item in scored_objects if item.classification in FLAGS)
+        new = INSERT[self._database.kind](lifetimes)
+        more = {name: lifetimes.c[name] + new.excluded[name] for name in ("times", "flags")}
+        rows = [
+            {"model_set": of[0], "object_id": of[1], "times": number, "flags": flags[of]}
+            for of, number in times.items()
+        ]
+        self._database.write_each(new.on_conflict_do_update(index_elements=["model_set", "object_id"], set_=more), rows)
+
     def epochs(self, object_ids: Sequence[str]) -> set[tuple[str, float | None]]:
-        """Return the objects and epochs (MJD) of every score these objects were ever given."""
+        """Return the objects and epochs (MJD) of every score of these objects that is kept."""
         query = select(scores.c.object_id, scores.c.last_mjd)
         return {tuple(row) for row in self._database.rows_of(query, scores.c.object_id, object_ids)}
 
@@ -172,11 +185,11 @@ class Scores:
         self._database.write_each(earlier.values(first_flagged_mjd=bindparam("mjd")), rows)
 
     def history(self, object_id: str) -> list[Mapping[str, object]]:
-        """Return every score an object was ever given, oldest first."""
+        """Return every score of an object that is kept, oldest first."""
         return self.histories([object_id]).get(object_id, [])
 
     def histories(self, object_ids: Sequence[str]) -> dict[str, list[Mapping[str, object]]]:
-        """Return every score these objects were ever given, oldest first."""
+        """Return every score of these objects that is kept, oldest first."""
         rows = self._database.rows_of(select(scores).order_by(scores.c.score_id), scores.c.object_id, object_ids)
         histories: dict[str, list[Mapping[str, object]]] = {}
         for row in rows:

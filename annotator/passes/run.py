@@ -39,7 +39,7 @@ from annotator.passes.scoring.enrich import Enricher
 from annotator.passes.scoring.late_reasons import find_late_reasons
 from annotator.passes.sweep import sweep
 from annotator.passes.tally import add_taken, counts, note_demoted
-from annotator.passes.upkeep import look_after
+from annotator.passes.upkeep import forget, look_after
 from annotator.sources.files import file_batches
 from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
@@ -123,8 +123,8 @@ def run_pass(
         if not on_dry_annotation:
             with _step(report, "finding late reasons"):
                 find_late_reasons(ledger, models, should_stop)
-            with _step(report, "forgetting old nights"):
-                ledger.stream.forget()
+            with _step(report, "forgetting what is old"):
+                forget(ledger, config.retention, report.scored, clock, should_stop)
             report.problems += look_after(ledger, night_of(clock()))
         with _step(report, "looking for what is unusual"):
             report.problems += _unusual(work)

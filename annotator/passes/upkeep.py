@@ -1,7 +1,12 @@
-"""What a pass does for the ledger once a night."""
+"""What a pass does for the ledger when its work is done."""
 
+from collections.abc import Callable
+
+from annotator.clock import Clock
+from annotator.config import RetentionConfig
 from annotator.ledger import Ledger
 from annotator.ledger.care import faults
+from annotator.ledger.retention import horizons_at
 
 
 def look_after(ledger: Ledger, night: int) -> list[str]:
@@ -15,3 +20,34 @@ def look_after(ledger: Ledger, night: int) -> list[str]:
         ]
     ledger.identity.note_looked_at(night)
     return []
+
+
+LEAST_ROWS = 2000
+"""Old scores that a pass looks at, be it ever so small."""
+TIMES_SCORED = 4
+"""Or as many as it has scored itself, so often: what is old becomes less, and a pass hardly longer."""
+
+
+def forget(
+    ledger: Ledger, retention: RetentionConfig, scored: int, clock: Clock, should_stop: Callable[[], bool]
+) -> None:
+    """Forget some of what is older than is kept; the next pass goes on from there.
+
+    Parameters
+    ----------
+    ledger
+        Held for the pass.
+    retention
+        For how long what is kept.
+    scored
+        Objects that the pass has scored.
+    clock
+        While nobody confirms what it says, nothing is forgotten by its age.
+    should_stop
+        Asked between steps.
+    """
+    ledger.stream.forget()
+    ledger.retention.forget_passes(retention.passes)
+    if clock.is_confirmed:
+        horizons = horizons_at(clock(), retention.score_nights, retention.unseen_months)
+        ledger.retention.forget_scores(horizons, max(LEAST_ROWS, TIMES_SCORED * scored), should_stop)

@@ -90,7 +90,7 @@ def test_scores_annotations_and_position_are_one_transaction(ledger):
     assert_nothing_recorded(ledger)
 
 
-@pytest.mark.parametrize("statement", range(8))
+@pytest.mark.parametrize("statement", range(9))
 def test_a_batch_that_fails_at_any_of_its_statements_leaves_nothing(ledger, statement):
     @contextlib.contextmanager
     def fail_after(number: int):

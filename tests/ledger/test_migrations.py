@@ -252,7 +252,19 @@ def snapshots_of_0003(ledger: Ledger) -> None:
     for name, text in kept.items():
         values = {"object_id": name, "score_id": numbers[name], "transient": text, "model_scores": "{}"}
         ledger.database.write(sqlalchemy.insert(snapshots).values(values))
+    ledger.database.execute("DROP TABLE lifetimes")
     ledger.database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0003'")
+
+
+def test_how_often_objects_were_scored_is_counted_when_a_ledger_is_brought_up_to_date(ledger, address):
+    for name, classification in (("a", "normal"), ("a", "watch"), ("b", "normal")):
+        ledger.record([scored_object(f"ZTF99aaaaaa{name}", classification=classification)], [], 0.0)
+    counted = ledger.counts.lifetimes("aha-ztf-1.0")
+    ledger.database.execute("DROP TABLE lifetimes")
+    ledger.database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0004'")
+    ledger.close()
+    with Ledger(address) as again:
+        assert again.counts.lifetimes("aha-ztf-1.0") == counted
 
 
 def test_light_curves_that_were_kept_in_magnitudes_are_kept_in_flux(ledger, address, caplog):

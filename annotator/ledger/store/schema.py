@@ -21,7 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-NEWEST = "0004"
+NEWEST = "0005"
 """The migration that a ledger of this release is at."""
 VERSION_TABLE = "ledger_version"
 
@@ -117,9 +117,23 @@ scores = Table(
     Column("explanation", Text, nullable=False),
     Column("reasons", Text),
     Index("scores_of_object", "object_id", "score_id"),
-    Index("scores_by_time", "model_set", "scored_at"),
+    Index("scores_by_time", "model_set", "scored_at", "classification", "object_id"),
 )
-"""Every score ever given. Modalities and reasons are JSON; reasons are null where nobody asked for them yet."""
+"""Every score that is kept (:mod:`annotator.ledger.retention`).
+
+Modalities and reasons are JSON; reasons are null where nobody asked for them yet, or they are forgotten.
+"""
+
+lifetimes = Table(
+    "lifetimes",
+    metadata,
+    Column("model_set", Text, primary_key=True),
+    Column("object_id", _ID, primary_key=True),
+    Column("times", _WHOLE, nullable=False),
+    Column("flags", _WHOLE, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How often each model set scored each object, and flagged it, the scores that are forgotten included."""
 
 snapshots = Table(
     "snapshots",

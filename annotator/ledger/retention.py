@@ -1,0 +1,188 @@
+"""Forgetting: what is left of scores that are old, so that a ledger of years is hardly larger than one of months.
+
+Every score is kept for some nights. Of a calendar month (UTC) that is wholly older, each object's last score stays,
+those by which each model set first flagged it and first called it an anomaly, and what other tables point to; their
+reasons go, and the numbers that heads learn from, of an object that was not scored since and that nobody judged. Of an
+object that was not scored for many months, the last score of all and the first flags stay. The object itself, its
+state and what Lasair was told of it stay for good: it would be annotated anew.
+
+The table is gone through by the scores' numbers, twice: to reduce months, and to reduce objects. Whether a score goes
+depends on none that goes, so that neither the size of a step nor where somebody breaks off changes what is left.
+"""
+
+import datetime
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Row, delete, func, select, update
+
+from annotator.annotation import Classification
+from annotator.decision.sending import FLAGS
+from annotator.ledger.store.database import Database
+from annotator.ledger.store.schema import identity, objects, passes, scores, snapshots, to_announce, verdicts, waiting
+from annotator.nights import DAY_S, MAX_AHEAD_DAYS, night_of, start_of
+
+STEP_ROWS = 500
+"""Scores that are looked at in one transaction."""
+STEP_PASSES = 1000
+"""Passes that are forgotten at a time."""
+REDUCED, ROLLED_UP, WHOLE_SINCE = "reduced_up_to", "rolled_up_to", "whole_since"
+"""In `identity`: numbers of the last scores that were looked at, and since when scores are kept whole."""
+_POINTING = (snapshots, waiting, to_announce)
+
+
+@dataclass(frozen=True)
+class Horizons:
+    """Moments, in seconds since 1970."""
+
+    now: float
+    whole_since: float
+    """Every score since is kept; a month begins then."""
+    seen_since: float
+    """Objects that were not scored since are reduced to their last score; a month begins then."""
+
+
+def horizons_at(now: float, score_nights: int, unseen_months: int) -> Horizons:
+    """Return how far back what is kept at a moment.
+
+    Parameters
+    ----------
+    now
+        Seconds since 1970.
+    score_nights
+        Nights that scores are kept whole, at least: a month is reduced once all of it is older.
+    unseen_months
+        Whole months that an object is not to have been scored in, besides the present one.
+    """
+    oldest_whole = start_of(night_of(now) - score_nights)
+    return Horizons(now, _start_of_month(_month_of(oldest_whole)), _start_of_month(_month_of(now) - unseen_months))
+
+
+def _month_of(unix_s: float) -> int:
+    when = datetime.datetime.fromtimestamp(unix_s, datetime.UTC)
+    return 12 * when.year + when.month - 1
+
+
+def _start_of_month(month: int) -> float:
+    return datetime.datetime(month // 12, month % 12 + 1, 1, tzinfo=datetime.UTC).timestamp()
+
+
+class Retention:
+    """How far what is old was forgotten."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def whole_since(self) -> float:
+        """Since when every score is kept, in seconds since 1970; minus infinity where none was forgotten."""
+        return float(self._noted(WHOLE_SINCE) or -math.inf)
+
+    def forget_scores(self, horizons: Horizons, most: int, should_stop: Callable[[], bool] = lambda: False) -> int:
+        """Reduce what is older than the horizons, each step in a transaction; return how many scores were looked at.
+
+        Parameters
+        ----------
+        horizons
+            Moments by a clock that others confirm. Scores dated later than now are passed over, as of no age.
+        most
+            Scores that are looked at, about.
+        should_stop
+            Asked between steps.
+        """
+        looked_at = 0
+        for step in (self._reduce, self._roll_up):
+            while looked_at < most and not should_stop():
+                with self._database.transaction():
+                    seen = step(horizons)
+                looked_at += seen
+                if not seen:
+                    break
+        return looked_at
+
+    def _reduce(self, horizons: Horizons) -> int:
+        """Reduce the months of the next scores; return how many were looked at, 0 at the end."""
+        seen, old = self._next(REDUCED, horizons.whole_since, horizons.now)
+        if not seen:
+            return 0
+        self._note({REDUCED: seen[-1].score_id, WHOLE_SINCE: max(self.whole_since, horizons.whole_since)})
+        pasts = self._pasts(old)
+        pointed_to = self._pointed_to([row.score_id for row in old])
+        gone = {row.score_id for row in old} - pointed_to
+        for past in pasts.values():
+            gone -= {row.score_id for row in (*_last_of_months(past), *_first_flags(past))}
+        self._delete(gone)
+        bare = [row.score_id for row in old if row.score_id not in gone and row.score_id not in pointed_to]
+        self._database.write(update(scores).where(scores.c.score_id.in_(bare)).values(reasons=None))
+        unseen = [row.object_id for row in old if row.score_id == pasts[row.object_id][-1].score_id]
+        is_judged = select(verdicts.c.object_id).where(verdicts.c.object_id == objects.c.object_id).exists()
+        self._database.write(update(objects).where(objects.c.object_id.in_(unseen), ~is_judged).values(numbers=None))
+        return len(seen)
+
+    def _roll_up(self, horizons: Horizons) -> int:
+        """Reduce the objects of the next scores that were not scored since; return how many were looked at."""
+        seen, old = self._next(ROLLED_UP, horizons.seen_since, horizons.now)
+        if not seen:
+            return 0
+        self._note({ROLLED_UP: seen[-1].score_id})
+        newest = {row.score_id for row in old}
+        gone: set[int] = set()
+        for past in self._pasts(old).values():
+            if past[-1].score_id in newest:
+                gone |= {row.score_id for row in past[:-1]} - {row.score_id for row in _first_flags(past)}
+        self._delete(gone - self._pointed_to(sorted(gone)))
+        return len(seen)
+
+    def forget_passes(self, most: int) -> None:
+        """Forget how the oldest passes went, some of those that are more than so many."""
+        row = self._database.row(select(func.min(passes.c.pass_id), func.max(passes.c.pass_id)))
+        if row[0] is not None and (last := min(row[1] - most, row[0] + STEP_PASSES - 1)) >= row[0]:
+            self._database.write(delete(passes).where(passes.c.pass_id <= last))
+
+    def _next(self, name: str, since: float, now: float) -> tuple[Sequence[Row], Sequence[Row]]:
+        """Return the next scores that are older than a moment or of no age, and those of them that are older."""
+        columns = (scores.c.score_id, scores.c.object_id, scores.c.scored_at)
+        query = select(*columns).where(scores.c.score_id > int(self._noted(name) or 0))
+        rows = self._database.rows(query.order_by(scores.c.score_id).limit(STEP_ROWS))
+        ahead = now + MAX_AHEAD_DAYS * DAY_S
+        seen = list(itertools.takewhile(lambda row: row.scored_at < since or row.scored_at > ahead, rows))
+        return seen, [row for row in seen if row.scored_at < since]
+
+    def _pasts(self, rows: Iterable[Row]) -> dict[str, list[Row]]:
+        """Return every score that is kept of the objects of some, in order."""
+        columns = (scores.c.score_id, scores.c.object_id, scores.c.scored_at, scores.c.model_set)
+        query = select(*columns, scores.c.classification).order_by(scores.c.score_id)
+        pasts: dict[str, list[Row]] = {}
+        for row in self._database.rows_of(query, scores.c.object_id, sorted({row.object_id for row in rows})):
+            pasts.setdefault(row.object_id, []).append(row)
+        return pasts
+
+    def _pointed_to(self, score_ids: Sequence[int]) -> set[int]:
+        queries = (select(table.c.score_id).where(table.c.score_id.in_(score_ids)) for table in _POINTING)
+        return {row.score_id for query in queries for row in self._database.rows(query)}
+
+    def _delete(self, score_ids: Iterable[int]) -> None:
+        self._database.write(delete(scores).where(scores.c.score_id.in_(sorted(score_ids))))
+
+    def _noted(self, name: str) -> str:
+        return self._database.value(select(identity.c.value).where(identity.c.name == name)) or ""
+
+    def _note(self, values: Mapping[str, object]) -> None:
+        self._database.replace(identity, [{"name": name, "value": str(value)} for name, value in values.items()])
+
+
+def _last_of_months(past: Sequence[Row]) -> Iterable[Row]:
+    return {_month_of(row.scored_at): row for row in past}.values()
+
+
+def _first_flags(past: Sequence[Row]) -> list[Row]:
+    """Return the scores by which each model set first flagged an object, and first called it an anomaly."""
+    first: dict[tuple[str, bool], Row] = {}
+    for row in past:
+        if row.classification in FLAGS:
+            first.setdefault((row.model_set, False), row)
+        if row.classification == Classification.ANOMALY:
+            first.setdefault((row.model_set, True), row)
+    return list(first.values())
