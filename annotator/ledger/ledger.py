@@ -1,6 +1,6 @@
 """The ledger: all state between passes, in a file of SQLite or a database of PostgreSQL.
 
-It knows which objects were scored and in what state, every score ever given, what people said of objects, the outbox,
+It knows which objects were scored and in what state, their scores, what people said of objects, the outbox,
 the calls of the last hour, the passes and the refused records. Each of these has an owner, a file of this room. Scores,
 outgoing annotations and the source's position are written in one transaction: after a crash at any point the next pass
 repeats at most what was not yet committed.

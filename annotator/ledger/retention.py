@@ -115,10 +115,12 @@ class Retention:
             gone -= {row.score_id for row in (*_last_of_months(past), *_first_flags(past))}
         self._delete(gone)
         bare = [row.score_id for row in old if row.score_id not in gone and row.score_id not in pointed_to]
-        self._database.write(update(scores).where(scores.c.score_id.in_(bare)).values(reasons=None))
+        has_reasons = scores.c.reasons.is_not(None)  # a row that is not written costs nothing
+        self._database.write(update(scores).where(scores.c.score_id.in_(bare), has_reasons).values(reasons=None))
         unseen = [row.object_id for row in old if row.score_id == pasts[row.object_id][-1].score_id]
         is_judged = select(verdicts.c.object_id).where(verdicts.c.object_id == objects.c.object_id).exists()
-        self._database.write(update(objects).where(objects.c.object_id.in_(unseen), ~is_judged).values(numbers=None))
+        bare_objects = update(objects).where(objects.c.object_id.in_(unseen), objects.c.numbers.is_not(None))
+        self._database.write(bare_objects.where(~is_judged).values(numbers=None))
         return len(seen)
 
     def _roll_up(self, horizons: Horizons) -> int:

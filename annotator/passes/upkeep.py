@@ -22,9 +22,9 @@ def look_after(ledger: Ledger, night: int) -> list[str]:
     return []
 
 
-LEAST_ROWS = 2000
+LEAST_ROWS = 1000
 """Old scores that a pass looks at, be it ever so small."""
-TIMES_SCORED = 4
+TIMES_SCORED = 2
 """Or as many as it has scored itself, so often: what is old becomes less, and a pass hardly longer."""
 
 

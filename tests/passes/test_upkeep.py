@@ -3,8 +3,10 @@
 import sqlite3
 from contextlib import closing
 
+from annotator.clock import Clock
+from annotator.config import RetentionConfig
 from annotator.ledger import Ledger, open_for_pass
-from annotator.passes.upkeep import look_after
+from annotator.passes.upkeep import forget, look_after
 from tests.ledger.test_ledger import scored_object
 
 
@@ -25,3 +27,17 @@ def test_damage_is_a_problem_of_every_pass_and_a_sound_ledger_is_looked_through_
         for _ in range(2):
             (said,) = look_after(ledger, 61001)
             assert "is damaged" in said and "ledger restore" in said and "rebuild" in said
+
+
+def test_nothing_is_forgotten_by_its_age_while_nobody_confirms_what_time_it_is(tmp_path):
+    clock, a_year_s = Clock(lambda: 1.8e9), 366 * 86_400
+    with open_for_pass(tmp_path / "ledger.sqlite") as ledger:
+        for number in range(3):
+            ledger.record([scored_object(classification="normal")], [], 1.8e9 - a_year_s + number)
+        forget(ledger, RetentionConfig(), 0, clock, lambda: False)
+        assert len(ledger.scores.history("ZTF99aaaaaaa")) == 3
+        clock.hear("Lasair", 1.8e9)
+        forget(ledger, RetentionConfig(), 0, clock, lambda: True)  # whoever has to stop does
+        assert len(ledger.scores.history("ZTF99aaaaaaa")) == 3
+        forget(ledger, RetentionConfig(), 0, clock, lambda: False)
+        assert len(ledger.scores.history("ZTF99aaaaaaa")) == 1

@@ -116,7 +116,7 @@ scores = Table(
     Column("modalities", Text, nullable=False),
     Column("explanation", Text, nullable=False),
     Column("reasons", Text),
-    Index("scores_of_object", "object_id", "score_id"),
+    Index("scores_of_object", "object_id", "score_id", "scored_at", "model_set", "classification"),
     Index("scores_by_time", "model_set", "scored_at", "classification", "object_id"),
 )
 """Every score that is kept (:mod:`annotator.ledger.retention`).

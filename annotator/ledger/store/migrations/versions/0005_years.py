@@ -1,4 +1,4 @@
-"""Count how often each object was scored and flagged, so that old scores can be forgotten; index what nights count."""
+"""Count how often each object was scored and flagged, so that old scores can be forgotten; index what is asked of all of them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ OBJECT_ID = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Add the table, fill it from the scores, all of which are still there, and make the index anew."""
+    """Add the table, fill it from the scores, all of which are still there, and make anew the indexes."""
     op.create_table(
         "lifetimes",
         sa.Column("model_set", sa.Text, primary_key=True),
@@ -24,5 +24,7 @@ def upgrade() -> None:
         "SUM(CASE WHEN classification IN ('anomaly', 'watch') THEN 1 ELSE 0 END) FROM scores "
         "GROUP BY model_set, object_id"
     )
+    op.drop_index("scores_of_object", "scores")
+    op.create_index("scores_of_object", "scores", ["object_id", "score_id", "scored_at", "model_set", "classification"])
     op.drop_index("scores_by_time", "scores")
     op.create_index("scores_by_time", "scores", ["model_set", "scored_at", "classification", "object_id"])
