@@ -1,4 +1,4 @@
-"""Count how often each object was scored and flagged, so that old scores can be forgotten; index what is asked of all of them."""
+"""Count how often each object was scored and flagged, so that old scores can be forgotten; index all that is asked."""
 
 import sqlalchemy as sa
 from alembic import op
