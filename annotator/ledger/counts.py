@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, distinct, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, select
 
 from annotator.annotation import Classification
 from annotator.decision.objects import ScoredObject
@@ -122,7 +122,7 @@ class Counts:
             night = night_of(newest)
             before, end = start_of(night), start_of(night + 1)
             row = self._database.row(_count_of_night(model_set, before, end))
-            counts.append(NightCount(night, *row))
+            counts.append(NightCount(night, *map(int, row)))  # PostgreSQL adds whole numbers up to a decimal
         return counts[::-1]
 
     def lifetimes(self, model_set: str) -> list[LifetimeCount]:
@@ -134,7 +134,7 @@ class Counts:
             .group_by(lifetimes.c.times)
             .order_by(lifetimes.c.times)
         )
-        return [LifetimeCount(*map(int, row)) for row in rows]  # PostgreSQL adds whole numbers up to a decimal
+        return [LifetimeCount(*map(int, row)) for row in rows]
 
     def objects(self) -> int:
         """Count the objects that were ever scored."""
@@ -162,13 +162,15 @@ def _count_of_night(model_set: str, since: float, until: float) -> Select:
             earlier.c.model_set == scores.c.model_set,
             earlier.c.classification.in_(unless),
         )
-        is_first = and_(scores.c.classification == classification, ~was)
-        return func.count(distinct(case((is_first, scores.c.object_id))))
+        return func.max(case((and_(scores.c.classification == classification, ~was), 1), else_=0))
 
-    scored = func.count(distinct(scores.c.object_id))
-    query = select(
-        scored,
-        first(Classification.ANOMALY, Classification.ANOMALY),
-        first(Classification.WATCH, Classification.ANOMALY, Classification.WATCH),
+    of_objects = (
+        select(
+            first(Classification.ANOMALY, Classification.ANOMALY).label("anomaly"),
+            first(Classification.WATCH, Classification.ANOMALY, Classification.WATCH).label("watch"),
+        )
+        .where(scores.c.model_set == model_set, scores.c.scored_at >= since, scores.c.scored_at < until)
+        .group_by(scores.c.object_id)
+        .subquery()
     )
-    return query.where(scores.c.model_set == model_set, scores.c.scored_at >= since, scores.c.scored_at < until)
+    return select(func.count(), func.sum(of_objects.c.anomaly), func.sum(of_objects.c.watch)).select_from(of_objects)

@@ -103,10 +103,12 @@ class KeptObjects:
 
         Each has the number of its scoring.
         """
+        # An outer join of what is always there, by what no index has: else SQLite reads every score of the models.
+        of_the_models = func.coalesce(scores.c.model_set, "") == model_set
         rows = self._database.rows(
             select(snapshots.c.object_id, snapshots.c.score_id)
-            .join(scores, scores.c.score_id == snapshots.c.score_id)
-            .where(scores.c.reasons.is_(None), scores.c.model_set == model_set)
+            .outerjoin(scores, scores.c.score_id == snapshots.c.score_id)
+            .where(scores.c.reasons.is_(None), of_the_models)
             .order_by(scores.c.score.desc(), snapshots.c.object_id)
             .limit(most)
         )
