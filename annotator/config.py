@@ -183,6 +183,8 @@ class RetentionConfig(Typed):
 
     score_nights: Annotated[int, Meta(ge=60, le=36_500)] = 90
     """Scores are all kept for so many nights at least; a month that is older is reduced to one of each object."""
+    numbers_nights: Annotated[int, Meta(ge=7, le=36_500)] = 30
+    """What heads learn from is kept for so many nights of an object that was never flagged and that nobody judged."""
     unseen_months: Annotated[int, Meta(ge=3, le=1200)] = 24
     """An object that was not scored for longer keeps its last score alone, and those that first flagged it."""
     passes: Annotated[int, Meta(ge=10_000, le=100_000_000)] = 60_000

@@ -2,18 +2,20 @@
 
 Every score is kept for some nights. Of a calendar month (UTC) that is wholly older, each object's last score stays,
 those by which each model set first flagged it and first called it an anomaly, and what other tables point to; their
-reasons go, and the numbers that heads learn from, of an object that was not scored since and that nobody judged. Of an
-object that was not scored for many months, the last score of all and the first flags stay. The object itself, its
-state and what Lasair was told of it stay for good: it would be annotated anew.
+reasons go. The numbers that heads learn from, two thirds of what is kept of an object, go some nights after it was
+scored last, unless somebody judged it or it was ever flagged. Of an object that was not scored for many months, the
+last score of all and the first flags stay. The object itself, its state and what Lasair was told of it stay for good:
+it would be annotated anew.
 
-The table is gone through by the scores' numbers, twice: to reduce months, and to reduce objects. Whether a score goes
-depends on none that goes, so that neither the size of a step nor where somebody breaks off changes what is left.
+The table is gone through by the scores' numbers, once for each of the three. Whether a score goes depends on none that
+goes, so that neither the size of a step nor where somebody breaks off changes what is left.
 """
 
 import datetime
+import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Row, delete, func, select, update
@@ -28,8 +30,10 @@ STEP_ROWS = 500
 """Scores that are looked at in one transaction."""
 STEP_PASSES = 1000
 """Passes that are forgotten at a time."""
-REDUCED, ROLLED_UP, WHOLE_SINCE = "reduced_up_to", "rolled_up_to", "whole_since"
-"""In `identity`: numbers of the last scores that were looked at, and since when scores are kept whole."""
+REDUCED, WITHOUT_NUMBERS, ROLLED_UP = "reduced_up_to", "without_numbers_up_to", "rolled_up_to"
+"""In `identity`: numbers of the last scores that were looked at for each."""
+WHOLE_SINCE = "whole_since"
+"""In `identity`: since when scores are kept whole."""
 _POINTING = (snapshots, waiting, to_announce)
 
 
@@ -40,11 +44,13 @@ class Horizons:
     now: float
     whole_since: float
     """Every score since is kept; a month begins then."""
+    numbers_since: float
+    """Of objects that were not scored since, the numbers that heads learn from are forgotten; a night begins then."""
     seen_since: float
     """Objects that were not scored since are reduced to their last score; a month begins then."""
 
 
-def horizons_at(now: float, score_nights: int, unseen_months: int) -> Horizons:
+def horizons_at(now: float, score_nights: int, numbers_nights: int, unseen_months: int) -> Horizons:
     """Return how far back what is kept at a moment.
 
     Parameters
@@ -53,11 +59,18 @@ def horizons_at(now: float, score_nights: int, unseen_months: int) -> Horizons:
         Seconds since 1970.
     score_nights
         Nights that scores are kept whole, at least: a month is reduced once all of it is older.
+    numbers_nights
+        Nights that numbers are kept of an object that is not scored any longer.
     unseen_months
         Whole months that an object is not to have been scored in, besides the present one.
     """
     oldest_whole = start_of(night_of(now) - score_nights)
-    return Horizons(now, _start_of_month(_month_of(oldest_whole)), _start_of_month(_month_of(now) - unseen_months))
+    return Horizons(
+        now,
+        whole_since=_start_of_month(_month_of(oldest_whole)),
+        numbers_since=start_of(night_of(now) - numbers_nights),
+        seen_since=_start_of_month(_month_of(now) - unseen_months),
+    )
 
 
 def _month_of(unix_s: float) -> int:
@@ -80,7 +93,13 @@ class Retention:
         """Since when every score is kept, in seconds since 1970; minus infinity where none was forgotten."""
         return float(self._noted(WHOLE_SINCE) or -math.inf)
 
-    def forget_scores(self, horizons: Horizons, most: int, should_stop: Callable[[], bool] = lambda: False) -> int:
+    def forget_scores(
+        self,
+        horizons: Horizons,
+        most: int,
+        should_stop: Callable[[], bool] = lambda: False,
+        judged: Collection[str] | None = (),
+    ) -> int:
         """Reduce what is older than the horizons, each step in a transaction; return how many scores were looked at.
 
         Parameters
@@ -91,9 +110,12 @@ class Retention:
             Scores that are looked at, about.
         should_stop
             Asked between steps.
+        judged
+            Objects that people judged elsewhere than in this ledger; None where that is not known: all numbers stay.
         """
         looked_at = 0
-        for step in (self._reduce, self._roll_up):
+        numbers = () if judged is None else (functools.partial(self._forget_numbers, judged=judged),)
+        for step in (self._reduce, *numbers, self._roll_up):
             while looked_at < most and not should_stop():
                 with self._database.transaction():
                     seen = step(horizons)
@@ -117,10 +139,20 @@ class Retention:
         bare = [row.score_id for row in old if row.score_id not in gone and row.score_id not in pointed_to]
         has_reasons = scores.c.reasons.is_not(None)  # a row that is not written costs nothing
         self._database.write(update(scores).where(scores.c.score_id.in_(bare), has_reasons).values(reasons=None))
-        unseen = [row.object_id for row in old if row.score_id == pasts[row.object_id][-1].score_id]
+        return len(seen)
+
+    def _forget_numbers(self, horizons: Horizons, judged: Collection[str]) -> int:
+        """Forget the numbers of the next scores' objects that were not scored since; return as :meth:`_reduce`."""
+        seen, old = self._next(WITHOUT_NUMBERS, horizons.numbers_since, horizons.now)
+        if not seen:
+            return 0
+        self._note({WITHOUT_NUMBERS: seen[-1].score_id})
+        pasts = self._pasts(old)
+        unseen = {row.object_id for row in old if row.score_id == pasts[row.object_id][-1].score_id}.difference(judged)
         is_judged = select(verdicts.c.object_id).where(verdicts.c.object_id == objects.c.object_id).exists()
-        bare_objects = update(objects).where(objects.c.object_id.in_(unseen), objects.c.numbers.is_not(None))
-        self._database.write(bare_objects.where(~is_judged).values(numbers=None))
+        has_any = (objects.c.object_id.in_(sorted(unseen)), objects.c.numbers.is_not(None))
+        never_flagged = objects.c.first_flagged_mjd.is_(None)
+        self._database.write(update(objects).where(*has_any, never_flagged, ~is_judged).values(numbers=None))
         return len(seen)
 
     def _roll_up(self, horizons: Horizons) -> int:

@@ -124,7 +124,8 @@ def run_pass(
             with _step(report, "finding late reasons"):
                 find_late_reasons(ledger, models, should_stop)
             with _step(report, "forgetting what is old"):
-                forget(ledger, config.retention, report.scored, clock, should_stop)
+                judged = None if scoring.rules.leaves_judged else scoring.verdicts
+                forget(ledger, config.retention, report.scored, clock, should_stop, judged)
             report.problems += look_after(ledger, night_of(clock()))
         with _step(report, "looking for what is unusual"):
             report.problems += _unusual(work)

@@ -1,6 +1,6 @@
 """What a pass does for the ledger when its work is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from annotator.clock import Clock
 from annotator.config import RetentionConfig
@@ -24,12 +24,17 @@ def look_after(ledger: Ledger, night: int) -> list[str]:
 
 LEAST_ROWS = 1000
 """Old scores that a pass looks at, be it ever so small."""
-TIMES_SCORED = 2
-"""Or as many as it has scored itself, so often: what is old becomes less, and a pass hardly longer."""
+TIMES_SCORED = 4
+"""Or as many as it has scored itself, so often: each is looked at three times, so that what is old becomes less."""
 
 
 def forget(
-    ledger: Ledger, retention: RetentionConfig, scored: int, clock: Clock, should_stop: Callable[[], bool]
+    ledger: Ledger,
+    retention: RetentionConfig,
+    scored: int,
+    clock: Clock,
+    should_stop: Callable[[], bool],
+    judged: Collection[str] | None,
 ) -> None:
     """Forget some of what is older than is kept; the next pass goes on from there.
 
@@ -45,9 +50,11 @@ def forget(
         While nobody confirms what it says, nothing is forgotten by its age.
     should_stop
         Asked between steps.
+    judged
+        Objects that people judged; None where not all of them are known.
     """
     ledger.stream.forget()
     ledger.retention.forget_passes(retention.passes)
     if clock.is_confirmed:
-        horizons = horizons_at(clock(), retention.score_nights, retention.unseen_months)
-        ledger.retention.forget_scores(horizons, max(LEAST_ROWS, TIMES_SCORED * scored), should_stop)
+        horizons = horizons_at(clock(), retention.score_nights, retention.numbers_nights, retention.unseen_months)
+        ledger.retention.forget_scores(horizons, max(LEAST_ROWS, TIMES_SCORED * scored), should_stop, judged)

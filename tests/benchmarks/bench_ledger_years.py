@@ -144,7 +144,7 @@ def _pass(config: Config, version: str) -> None:
         ledger.passes.end(number, "done", {"scored": 500}, NOW)
         clock = Clock(lambda: NOW)
         clock.hear("Lasair", NOW)
-        forget(ledger, RetentionConfig(), 500, clock, lambda: False)
+        forget(ledger, RetentionConfig(), 500, clock, lambda: False, ())
 
 
 def _scored(name: str, version: str) -> ScoredObject:
@@ -171,13 +171,13 @@ def _forget(config: Config) -> None:
     with Ledger(config.ledger) as ledger:
         began, n_passes, n_left = time.perf_counter(), 0, ""
         while n_left != (n_left := ledger.database.value(sqlalchemy.text(_LOOKED_AT))):
-            forget(ledger, RetentionConfig(), 500, clock, lambda: False)
+            forget(ledger, RetentionConfig(), 500, clock, lambda: False, ())
             n_passes += 1
         took_s = time.perf_counter() - began
         print(f"reduced  in {n_passes} passes, {1000 * took_s / n_passes:.0f} ms each")
 
 
-_LOOKED_AT = "SELECT group_concat(value) FROM identity WHERE name IN ('reduced_up_to', 'rolled_up_to')"
+_LOOKED_AT = "SELECT group_concat(value) FROM identity WHERE name LIKE '%_up_to'"
 
 
 def _timed(what) -> float:

@@ -51,7 +51,7 @@ def fill(ledger: Ledger, seed: int, days: int = 1200) -> None:
 
 
 def forget(ledger: Ledger, now: float = NOW, most: int = 10**6) -> int:
-    return ledger.retention.forget_scores(horizons_at(now, 90, 24), most)
+    return ledger.retention.forget_scores(horizons_at(now, 90, 30, 24), most)
 
 
 def left(ledger: Ledger) -> dict[int, bool]:
@@ -83,8 +83,9 @@ def expected(ledger: Ledger) -> set[int]:
 
 
 def test_months_that_are_wholly_older_than_so_many_nights_are_reduced():
-    found = horizons_at(NOW, 90, 24)
+    found = horizons_at(NOW, 90, 30, 24)
     assert (found.whole_since, found.seen_since) == (utc(2026, 8, 1), utc(2024, 11, 1))
+    assert found.numbers_since == utc(2026, 10, 30, 12)
 
 
 def test_what_is_left_is_what_is_promised_whatever_the_steps_and_wherever_they_end(ledger, monkeypatch):
@@ -125,13 +126,23 @@ def _until_it_breaks(ledger: Ledger, now: float) -> None:
     raise LedgerError("nothing was left to do")
 
 
-def test_numbers_stay_of_what_was_judged_or_scored_since(ledger):
-    for name, days in (("a", 200), ("b", 200), ("c", 200), ("c", 3)):
-        ledger.record([scored_object(f"ZTF99aaaaaa{name}", numbers={"age": 1.0})], [], NOW - days * DAY_S)
+def test_numbers_stay_of_what_was_judged_flagged_or_scored_since(ledger):
+    for name, days in (("a", 40), ("b", 40), ("c", 40), ("c", 3), ("d", 40), ("e", 40)):
+        item = scored_object(
+            f"ZTF99aaaaaa{name}", numbers={"age": 1.0}, first_flagged_mjd=60000.0 if name == "d" else None
+        )
+        ledger.record([item], [], NOW - days * DAY_S)
     ledger.verdicts.add(verdict(object_id="ZTF99aaaaaab"))
-    forget(ledger)
-    rows = ledger.database.rows(select(objects.c.object_id, objects.c.numbers))
-    assert {row.object_id[-1]: row.numbers is not None for row in rows} == {"a": False, "b": True, "c": True}
+    horizons = horizons_at(NOW, 90, 30, 24)
+
+    def with_numbers() -> set[str]:
+        rows = ledger.database.rows(select(objects.c.object_id).where(objects.c.numbers.is_not(None)))
+        return {row.object_id[-1] for row in rows}
+
+    ledger.retention.forget_scores(horizons, 99, judged=None)  # a file of verdicts cannot be read
+    assert with_numbers() == set("abcde")
+    ledger.retention.forget_scores(horizons, 99, judged=["ZTF99aaaaaae"])
+    assert with_numbers() == set("bcde")
 
 
 def test_a_score_dated_later_than_now_has_no_age_and_is_in_nobodys_way(ledger):

@@ -34,10 +34,10 @@ def test_nothing_is_forgotten_by_its_age_while_nobody_confirms_what_time_it_is(t
     with open_for_pass(tmp_path / "ledger.sqlite") as ledger:
         for number in range(3):
             ledger.record([scored_object(classification="normal")], [], 1.8e9 - a_year_s + number)
-        forget(ledger, RetentionConfig(), 0, clock, lambda: False)
+        forget(ledger, RetentionConfig(), 0, clock, lambda: False, ())
         assert len(ledger.scores.history("ZTF99aaaaaaa")) == 3
         clock.hear("Lasair", 1.8e9)
-        forget(ledger, RetentionConfig(), 0, clock, lambda: True)  # whoever has to stop does
+        forget(ledger, RetentionConfig(), 0, clock, lambda: True, ())  # whoever has to stop does
         assert len(ledger.scores.history("ZTF99aaaaaaa")) == 3
-        forget(ledger, RetentionConfig(), 0, clock, lambda: False)
+        forget(ledger, RetentionConfig(), 0, clock, lambda: False, ())
         assert len(ledger.scores.history("ZTF99aaaaaaa")) == 1
