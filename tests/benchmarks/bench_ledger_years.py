@@ -75,16 +75,15 @@ def _object_id(number: int) -> str:
 
 
 def _fill(ledger: Ledger, version: str, n_scorings: int, n_objects: int) -> None:
-    """Write what passes would have; an object is scored about three times within two weeks, then no more."""
+    """Write what passes would have; an object is scored three times, five nights apart, then no more."""
     nights = n_scorings // A_NIGHT
     of_night = n_objects / nights
 
     def scorings() -> Iterator[tuple]:
         for number in range(n_scorings):
             night = number // A_NIGHT
-            newest = int(of_night * (night + 1))
-            oldest = max(0, int(newest - 14 * of_night))
-            subject = oldest + (number * 7919) % max(1, newest - oldest)
+            turn, place = number % 3, number % A_NIGHT // 3
+            subject = int(of_night * (max(0, night - 5 * turn) + place / (A_NIGHT / 3 + 1)))
             at = NOW - (nights - night - (number % A_NIGHT) / A_NIGHT / 3) * DAY_S
             kind = "anomaly" if number % 500 == 0 else "watch" if number % 100 == 0 else "normal"
             reasons = REASONS if number % 10 == 0 else None
