@@ -31,13 +31,14 @@ def add(commands: "argparse._SubParsersAction") -> None:
     curves = tables.add_parser(
         "lightcurves",
         help="the light curves of a table's objects",
-        description="Fetch the light curves of the objects of a table, one object a call. The token: LASAIR_TOKEN.",
+        description="Fetch the light curves of the objects of a table, one object a call. The token: LASAIR_TOKEN, or "
+        "LASAIR_TOKEN_FILE.",
     )
     options.path(curves, "--out", "light curves (Parquet)", required=True)
     stamps = tables.add_parser(
         "cutouts",
         help="the stamps of a table's objects",
-        description="Fetch the stamps of the objects of a table from Lasair. The token: LASAIR_TOKEN.",
+        description="Fetch the stamps of the objects of a table from Lasair. The token: LASAIR_TOKEN, or LASAIR_TOKEN_FILE.",
     )
     options.path(stamps, "--out", "for cutouts.npz and cutouts.csv", "DIR", required=True)
     options.count(stamps, "--parallel", 4, "stamps at a time")

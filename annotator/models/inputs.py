@@ -95,7 +95,7 @@ def _take_evolution(transient: Transient) -> _Rows:
     n_points = int(found.n_points[0])
     if n_points < MIN_POINTS:
         raise MissingModalityError(
-            f"points of one sign that are significant, by night and band: {n_points}, {MIN_POINTS} are needed"
+            f"too few significant points of one sign, by night and band: {n_points} of the {MIN_POINTS} that are needed"
         )
     row = found.values[0].astype(np.float32)
     numbers = {name: value for name, value in zip(EVOLUTION_NAMES, row.tolist(), strict=True) if value == value}

@@ -137,13 +137,13 @@ def usable_curve(light_curve: LightCurve | None) -> tuple[Detections, Peak]:
     nights, n = _detections(seen.usable), int(seen.n_points[0])
     if n < MIN_POINTS:
         raise MissingModalityError(
-            f"points of one sign that are significant, by night and band: {n}, {MIN_POINTS} are needed"
+            f"too few significant points of one sign, by night and band: {n} of the {MIN_POINTS} that are needed"
         )
     about = peak(nights)
     n = int(np.count_nonzero(_is_within(nights, about[0])))
     if n < MIN_POINTS:
         raise MissingModalityError(
-            f"points between {KNOTS_DAYS[0]:g} and {KNOTS_DAYS[-1]:g} days of the peak, by night and band: {n}, "
-            f"{MIN_POINTS} are needed"
+            f"too few points between {KNOTS_DAYS[0]:g} and {KNOTS_DAYS[-1]:g} days of the peak, by night and band: {n} "
+            f"of the {MIN_POINTS} that are needed"
         )
     return nights, about
