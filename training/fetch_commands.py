@@ -38,7 +38,8 @@ def add(commands: "argparse._SubParsersAction") -> None:
     stamps = tables.add_parser(
         "cutouts",
         help="the stamps of a table's objects",
-        description="Fetch the stamps of the objects of a table from Lasair. The token: LASAIR_TOKEN, or LASAIR_TOKEN_FILE.",
+        description="Fetch the stamps of the objects of a table from Lasair. The token: LASAIR_TOKEN, or "
+        "LASAIR_TOKEN_FILE.",
     )
     options.path(stamps, "--out", "for cutouts.npz and cutouts.csv", "DIR", required=True)
     options.count(stamps, "--parallel", 4, "stamps at a time")

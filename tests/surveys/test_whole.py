@@ -12,7 +12,7 @@ from annotator.preprocess.quantities import quantities
 from annotator.surveys.ztf import parse as ztf
 from annotator.surveys.ztf.columns import FEATURES, NOT_WHOLE, OF_ORDER, Detection, is_whole, lasair_columns
 from annotator.surveys.ztf.parse import parse
-from annotator.surveys.ztf.tables import SURROUNDINGS
+from annotator.surveys.ztf.record import ZTF
 from training.data.table import RECENT_JD, read_table
 
 JD = 2460000.5
@@ -124,11 +124,11 @@ def test_with_its_detections_the_columns_are_computed_from_them():
     assert found.not_whole == "" and found.left_out == ()
     # And so they are where the detections come later, from Lasair's answer.
     row = parse(record_of(computed_newest_first(curve())))
-    joined = _joined(row, parse({"objectId": row.object_id, "candidates": candidates}), SURROUNDINGS)
+    joined = _joined(row, parse({"objectId": row.object_id, "candidates": candidates}), ZTF)
     assert joined.features == pytest.approx(dict(expected.features)) and joined.extras == pytest.approx(expected.extras)
     assert joined.not_whole == "" and joined.left_out == ()
     nothing = parse({"objectId": row.object_id, "candidates": []})
-    assert _joined(row, nothing, SURROUNDINGS).features == row.features
+    assert _joined(row, nothing, ZTF).features == row.features
 
 
 COLUMNS = (lasair_columns, computed_newest_first)
