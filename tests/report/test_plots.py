@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from annotator.bands import BANDS
@@ -36,7 +37,7 @@ from annotator.report.like_supernova import expected_magnitudes
 from annotator.report.night import PastScore
 from annotator.report.pages import draw_curve
 from annotator.report.pages.band_styles import BAND_STYLES, FORCED_SIZE
-from annotator.report.pages.light_curve_plot import LightCurvePlot
+from annotator.report.pages.light_curve_plot import PAGE, LightCurvePlot
 from annotator.report.pages.text import (
     describe_curve,
     legend,
@@ -111,6 +112,16 @@ def test_residuals_are_the_magnitude_less_what_is_expected(plot):
     heights = [y for _, y in places]
     assert heights[0] == pytest.approx(heights[2]) and heights[1] < heights[0]  # brighter than expected is up
     assert np.isnan(shown_curve(expected_mag=None).residual_mag()).all()
+
+
+def test_residuals_and_their_errors_are_in_magnitudes_whichever_the_light_curve_is_drawn_in():
+    errors = []
+    for in_flux in (False, True):
+        above, below = Figure().subplots(2)
+        draw_curve.draw_curve((above, below), shown_curve(in_flux=in_flux), (), PAGE)
+        strokes = [line.get_ydata() for line in below.lines if line.get_color() == PAGE.bands["g"]]
+        errors.append([np.round(np.diff(stroke[:2]), 6).tolist() for stroke in strokes if np.isnan(stroke[2])])
+    assert errors == [[[0.2]], [[0.2]]]
 
 
 def test_an_expected_curve_is_compared_at_the_detection_s_own_epoch():

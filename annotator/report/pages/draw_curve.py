@@ -100,33 +100,37 @@ def draw_curve(several: "Sequence[Axes]", curve: ShownCurve, reasons: Sequence[R
     span = _shown_days(curve)
     is_shown = (days >= span[0]) & (days <= span[1])
     residuals = curve.residual_mag()
-    reach = max(0.3, float(np.nanmax(np.abs(residuals[is_shown]), initial=0.0)) * 1.25)
-    drawn = ((main, axis.name, axis.values, _N_VALUES), (residual, "residual, mag", residuals, _N_RESIDUALS))
+    half = max(0.3, float(np.nanmax(np.abs(residuals[is_shown]), initial=0.0)) * 1.25)
+    errors_mag = np.nan_to_num(curve.light_curve.magnitude_error)
+    drawn = (
+        (main, axis.name, axis.values, axis.errors, _N_VALUES),
+        (residual, "residual, mag", residuals, errors_mag, _N_RESIDUALS),
+    )
     if curve.expected_mag is None:
         drawn = drawn[:1]
     _share_room(main, residual, is_alone=len(drawn) == 1)
     for axes in several:
         axes.set_xlim(*span)
     main.set_ylim(*_shown_values(curve, axis, is_shown, span))
-    residual.set_ylim(reach, -reach)
-    for axes, _, _, n_values in drawn:
+    residual.set_ylim(half, -half)
+    for axes, _, _, _, n_values in drawn:
         _draw_frame(axes, n_values, theme)
     _mark_epochs([axes for axes, *_ in drawn], curve, reasons, span, theme)
     _draw_limits(main, curve, axis, span, theme)
     _draw_expected(main, curve, axis, span, theme)
     for letter, chosen, look in _groups(curve, is_shown):
         colour = theme.bands[letter]
-        for axes, _, values, _ in drawn:
+        for axes, _, values, errors, _ in drawn:
             there = chosen & np.isfinite(values)
             if not there.any():
                 continue
-            x, y, errors = days[there], values[there], axis.errors[there]
-            _line(axes, *_strokes(x, y - errors, x, y + errors), color=colour, linewidth=1.1, alpha=look.alpha * 0.6)
+            x, y, reach = days[there], values[there], errors[there]
+            _line(axes, *_strokes(x, y - reach, x, y + reach), color=colour, linewidth=1.1, alpha=look.alpha * 0.6)
             face = colour if look.is_filled else theme.surface
             size = BAND_STYLES[letter].size_points * look.size
             _marks(axes, x, y, letter, color=colour, markerfacecolor=face, alpha=look.alpha, markersize=size, zorder=3)
     _ring_detections(main, curve, axis, reasons, theme)
-    words = _frame_words([(axes, name, n_values) for axes, name, _, n_values in drawn], curve.peak_mjd, theme)
+    words = _frame_words([(axes, name, n_values) for axes, name, *_, n_values in drawn], curve.peak_mjd, theme)
     if n_beyond := int((is_shown & ~axis.is_within).sum()):
         top = main.get_ylim()[1]
         words.append(Words(main, span[1], top, f"{n_beyond} forced beyond", -5, -14, "end", theme.muted))
