@@ -157,7 +157,7 @@ def check_parity(
 def manifest_json(manifest: Manifest | HeadManifest) -> bytes:
     """Write a manifest as JSON that :func:`annotator.models.manifest.parse_as` reads back equal."""
     content = msgspec.to_builtins(manifest, enc_hook=_plain)
-    if not manifest.provisional:
+    if not content.get("provisional", True):
         del content["provisional"]
     # One line each for what nobody reads line by line.
     long = {
