@@ -206,7 +206,7 @@ def triplet(model: Model, data: Path) -> dict:
         },
         result["missing"],
     )
-    pairs = triplet_evaluate.injected(normals, INJECTION_SEED)
+    pairs = triplet_evaluate.injected(normals.triplets, INJECTION_SEED)
     scores = {kind: (values_of(model, odd), values_of(model, ordinary)) for kind, (_, odd, ordinary) in pairs.items()}
     result["injections"] = [
         {
