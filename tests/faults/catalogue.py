@@ -3,6 +3,7 @@
 from tests.faults import (
     clock_faults,
     hostile_faults,
+    ledger_faults,
     memory_faults,
     process_faults,
     rubin_faults,
@@ -18,6 +19,7 @@ FAULTS = (
     *memory_faults.FAULTS,
     *stream_faults.FAULTS,
     *hostile_faults.FAULTS,
+    *ledger_faults.FAULTS,
     *rubin_faults.FAULTS,
     *web_faults.FAULTS,
 )

@@ -170,7 +170,7 @@ def cells_of_the_ledger(t: Try) -> Verdict:
             with contextlib.closing(sqlite3.connect(life.config.ledger)) as file, file:
                 place = (text, t.rng.randrange(30))
                 file.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = {damaged}", place)
-        notes = [note for command in COMMANDS if (note := _broken(life, command))]
+        notes = [note for command in COMMANDS if (note := broken(life, command))]
         life.pass_()
         return Verdict(notes=(*notes, *life.complaints()), inputs=INPUTS)
 
@@ -178,8 +178,8 @@ def cells_of_the_ledger(t: Try) -> Verdict:
 COMMANDS = (("report", "--digest"), ("report", "--format", "json"), ("status",))
 
 
-def _broken(life: World, command: Sequence[str]) -> str:
-    """Run a command; say how it was ended if it did not end by itself."""
+def broken(life: World, command: Sequence[str], right: Sequence[int] = (0, 1)) -> str:
+    """Run a command; say how it ended if not by itself, in words and with one of the statuses that are right."""
     out = io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
@@ -187,7 +187,9 @@ def _broken(life: World, command: Sequence[str]) -> str:
     except (Exception, SystemExit) as error:
         return f"{' '.join(command)} was ended by {type(error).__name__}: {error}"
     (life.folder / f"{command[0]}.txt").write_text(out.getvalue(), errors="backslashreplace")  # the secret's place, too
-    return f"{' '.join(command)} ended with {status}" if status not in (0, 1) else ""
+    if "Traceback" in out.getvalue():
+        return f"{' '.join(command)} ended with {out.getvalue().splitlines()[-1]}"
+    return f"{' '.join(command)} ended with {status}" if status not in right else ""
 
 
 def _of_many(verdict: Verdict) -> Verdict:
