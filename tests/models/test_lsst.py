@@ -62,7 +62,7 @@ def test_one_band_is_scored_in_a_level_of_its_own_and_one_point_not_at_all(model
     for view in ("features", "lightcurve"):
         assert one_band.modalities[view].sampling == "one band"
         missing = one_point.modalities[view]
-        assert isinstance(missing, Missing) and missing.why.endswith("by night and band: 1, 2 are needed")
+        assert isinstance(missing, Missing) and missing.why.endswith("by night and band: 1 of the 2 that are needed")
     assert one_point.exotic is None
     (row,) = models.score([LSST.parse({"diaObjectId": 5, "nDiaSources": 3})])
     assert row.modalities["features"].why == "the record has no light curve"

@@ -171,7 +171,7 @@ def test_a_row_s_light_curve_is_asked_for_since_the_shipped_models_score_nothing
         assert not ledger.kept.waiting_records(100, 0)
         # Of what was seen in one band of one night there is nothing to say.
         why = {item.refusal.reason for item in ledger.refused.open()}
-    assert again.refused <= 1 and all("by night and band: 1, 2 are needed" in reason for reason in why), why
+    assert again.refused <= 1 and all("by night and band: 1 of the 2 that are needed" in reason for reason in why), why
 
 
 def test_light_curves_of_the_four_shapes_are_one(server, rubin_night):

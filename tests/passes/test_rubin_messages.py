@@ -141,7 +141,7 @@ def test_of_real_captures_all_that_was_seen_twice_is_scored_by_the_models_that_s
     why = [line.get("refused", "") for line in lines]
     assert len(lines) == 108 and sum(has_score) == 61 and not any("no light curve" in words for words in why)
     # In one night and one band there is neither colour nor shape.
-    assert sum("by night and band: 1, 2 are needed" in words for words in why) == 47
+    assert sum("by night and band: 1 of the 2 that are needed" in words for words in why) == 47
 
 
 @pytest.mark.skipif(not lsst_recorded.STREAM.is_dir(), reason=f"no real data at {lsst_recorded.SHARED}")

@@ -110,7 +110,7 @@ def test_several_light_curves_are_taken_as_one_by_one():
     ("curve", "why"),
     [
         pytest.param(None, "no light curve", id="nothing"),
-        pytest.param(light_curve([0], "r", [20]), "by night and band: 1, 2 are needed", id="one night"),
+        pytest.param(light_curve([0], "r", [20]), "by night and band: 1 of the 2 that are needed", id="one night"),
         pytest.param(light_curve([0, 400], "rr", [20, 21]), "days of the peak, by night and band: 1", id="far apart"),
     ],
 )
