@@ -29,7 +29,7 @@ from annotator.sandbox.lasair.database import Database
 from annotator.sandbox.sky.stamps import KINDS, render, simulate
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import LightCurve, Transient, Triplet
-from training.triplet.injection import dipole, host_gone, noise, saturation, second_source, trail
+from training.triplet.injection import ZTF, Scale, dipole, host_gone, noise, saturation, second_source, trail
 
 SEED = 1
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -269,9 +269,9 @@ def simulated_triplets(n_objects: int) -> list[Triplet]:
     return triplets
 
 
-def shifted(triplet: Triplet, rng: np.random.Generator) -> tuple[Triplet, tuple[int, int]] | None:
+def shifted(triplet: Triplet, rng: np.random.Generator, scale: Scale = ZTF) -> tuple[Triplet, tuple[int, int]] | None:
     """Move the new source 3 to 20 pixels away; return how far, in rows and columns. None where it is too faint."""
-    if second_source(triplet, np.random.default_rng(SEED)) is None:
+    if second_source(triplet, np.random.default_rng(SEED), scale) is None:
         return None
     distance, angle = rng.uniform(3, 20), rng.uniform(0, 2 * np.pi)
     shift = round(distance * np.sin(angle)), round(distance * np.cos(angle))
@@ -309,7 +309,7 @@ def named(cause: str, triplets: Sequence[Triplet], models: ModelSet) -> list[Nam
     change, wanted = CAUSES[cause]
     rng, found = np.random.default_rng(SEED), []
     for triplet in triplets:
-        case = change(triplet, rng)
+        case = change(triplet, rng, ZTF)
         if case is None or not _is_scorable(case[0]):
             continue
         reasons = _reasons(Transient("ZTF99aaaaaaa", "ztf", triplet=case[0]), models, "triplet")

@@ -57,10 +57,11 @@ def open_database(
 
 
 def _bring_up_to_date(database: Database, read_only: bool, begin: bool) -> None:
-    version = _version(database)
-    if version == NEWEST:
+    if _version(database) == NEWEST:
         return  # the usual case needs no lock
-    _check(database, version)
+    tables = sqlalchemy.inspect(database.connection).get_table_names()
+    version = _version(database)  # read after the tables: another process may be making them
+    _check(database, version, tables)
     if version is None and (read_only or not begin):
         raise LedgerMissingError(f"the ledger {database.address} is empty: make a pass first")
     if read_only:
@@ -85,9 +86,8 @@ def _version(database: Database) -> str | None:
     return database.connection.execute(sqlalchemy.select(VERSIONS.c.version_num)).scalar()
 
 
-def _check(database: Database, version: str | None) -> None:
+def _check(database: Database, version: str | None, tables: Sequence[str]) -> None:
     """Raise LedgerError where a database is not one that this release can bring up to date."""
-    tables = sqlalchemy.inspect(database.connection).get_table_names()
     if version is None and tables:
         if {"objects", "scores", "outbox", "drift"} <= set(tables):
             raise LedgerError(
