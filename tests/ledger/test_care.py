@@ -14,6 +14,7 @@ from annotator.errors import LedgerBusyError, LedgerError
 from annotator.ledger import Ledger, care, open_for_pass, open_known
 from annotator.ledger.store.file_system import file_system_of, is_of_network
 from annotator.ledger_address import PostgresAddress
+from tests.ledger.damage import damage_an_index
 from tests.ledger.test_ledger import scored_object
 
 NOW = 1_700_000_000.0
@@ -91,13 +92,7 @@ def test_rows_that_speak_of_what_is_gone_are_counted(path):
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_a_damaged_page_is_found(path, quick):
-    with closing(sqlite3.connect(path)) as file:
-        (root,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'scores_of_object'").fetchone()
-        (size,) = file.execute("PRAGMA page_size").fetchone()
-        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with path.open("r+b") as file:
-        file.seek((root - 1) * size)
-        file.write(b"\xff" * size)
+    damage_an_index(path)
     with open_known(path, read_only=True) as ledger:
         assert care.faults(ledger, quick)
 

@@ -1,12 +1,10 @@
 """What a pass does for the ledger once a night."""
 
-import sqlite3
-from contextlib import closing
-
 from annotator.clock import Clock
 from annotator.config import RetentionConfig
 from annotator.ledger import Ledger, open_for_pass
 from annotator.passes.upkeep import forget, look_after
+from tests.ledger.damage import damage_an_index
 from tests.ledger.test_ledger import scored_object
 
 
@@ -15,13 +13,7 @@ def test_damage_is_a_problem_of_every_pass_and_a_sound_ledger_is_looked_through_
     with open_for_pass(path) as ledger:
         ledger.record([scored_object()], [], 0.0)
         assert look_after(ledger, 61000) == []
-    with closing(sqlite3.connect(path)) as file:
-        (root,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'scores_of_object'").fetchone()
-        (size,) = file.execute("PRAGMA page_size").fetchone()
-        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    with path.open("r+b") as file:
-        file.seek((root - 1) * size)
-        file.write(b"\xff" * size)
+    damage_an_index(path)
     with Ledger(path) as ledger:
         assert look_after(ledger, 61000) == []  # it was, this night
         for _ in range(2):

@@ -1,11 +1,10 @@
 """The card of the model of an LSST object's quantities: what its manifest knows, in words and tables."""
 
-from collections.abc import Mapping
-
 from annotator.models.manifest import Manifest
 from annotator.preprocess.evolution import EVOLUTION
 from training.evolution.features import EXPECTED_LARGE, EXPECTED_SMALL
-from training.export.card_text import calibration_words, joined, percent, with_interval
+from training.export.card_rubin import drift, false_alarms
+from training.export.card_text import calibration_words, joined, with_interval
 
 WORDS = {"oddity": "distance, the score", "prior": "stated prior"}
 POPULATIONS = {
@@ -18,7 +17,7 @@ TARGETS = {("prior", "tde"): "0.85", ("prior", "ztf"): "0.70"}
 
 def features_card(manifest: Manifest) -> str:
     """Write the card, in Markdown."""
-    return joined(_what(manifest), _ranking(manifest), _false_alarms(manifest), _drift(manifest), NATIVE)
+    return joined(_what(manifest), _ranking(manifest), false_alarms(manifest), drift(manifest), NATIVE)
 
 
 def _what(manifest: Manifest) -> str:
@@ -77,54 +76,6 @@ def _ranking(manifest: Manifest) -> str:
             lines.append(
                 f"| {WORDS[name]} | {POPULATIONS[where]} | {counts} | {with_interval(item['auc'])} | {target} |"
             )
-    return "\n".join(lines)
-
-
-def _false_alarms(manifest: Manifest) -> str:
-    found, training = manifest.metrics["checked"], manifest.training
-    lines = [
-        "## False alarms",
-        "",
-        f"Calibrated on {training['calibrating']:,} states of half of the supernovae of PLAsTiCC's test set "
-        f"({training['calibrating_epochs']} random epochs each), which are as faint as a survey's are; measured on the "
-        f"other half, {training['checking']:,} objects at one random epoch "
-        "each. Exact intervals, of 95 % of all and of 99 % in each level.",
-        "",
-        "| score | expected | level | share | 99 % |",
-        "|---|---|---|---|---|",
-    ]
-    for score, levels in found.items():
-        expected = f"{100 * 10 ** -float(score):g} %"
-        lines += [
-            f"| {score} | {expected} | {name} | {percent(item)} | {_wide(item)} |" for name, item in levels.items()
-        ]
-    return "\n".join(lines)
-
-
-def _wide(item: Mapping) -> str:
-    if "share_99" not in item:
-        return ""
-    low, high = (100 * number for number in item["share_99"])
-    return f"[{low:.2f}, {high:.2f}]"
-
-
-def _drift(manifest: Manifest) -> str:
-    if not manifest.metrics["drift"]:
-        return ""
-    lines = [
-        "## Real objects of Rubin: drift, and no success",
-        "",
-        "A Lasair filter's stream of January and February 2026, and alerts of deep fields, by what catalogues say of "
-        "them. They were never learned from. Many above 1 or 2 say that the sky is unlike the simulation.",
-        "",
-        "| objects | catalogued as | scored | at 1 or more | at 2 or more |",
-        "|---|---|---|---|---|",
-    ]
-    for name, contexts in manifest.metrics["drift"].items():
-        lines += [
-            f"| {name} | {context} | {item['n']} | {item['at_1']} | {item['at_2']} |"
-            for context, item in contexts.items()
-        ]
     return "\n".join(lines)
 
 

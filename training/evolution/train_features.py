@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy import stats
 
-from annotator.models.calibration import Calibration, Sampling
+from annotator.models.calibration import Sampling
 from annotator.models.inputs import PREPARATIONS
 from annotator.models.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.models.observed import of_evolution, of_score
@@ -30,8 +28,9 @@ from training.evolution.features import DIRECTED, N_LATENTS, EvolutionModel, fit
 from training.evolution.states import REAL_TABLES, States, measured_states, states_of_real, together
 from training.evolution.train import MEASURED_SEED, N_REAL_EPOCHS, PROVISIONAL, SURVEY, VERSION, Sources
 from training.export.graph import describe_graph, export_graph
-from training.metrics.calibrate import ALWAYS, NEVER, LevelRule, calibrated, share_of
+from training.metrics.calibrate import ALWAYS, NEVER, LevelRule, calibrated
 from training.metrics.distributions import distributions_of, percentiles_of
+from training.metrics.false_alarms import checked, counts_by_context, scores_of
 from training.recipe import check_writable, publish
 
 log = logging.getLogger(__name__)
@@ -117,7 +116,7 @@ def train(sources: Sources, out: Path, seed: int) -> None:
     samplings = samplings_of(read.calibrating)
     tables = tuple(calibrated(name, found[name], samplings, LEVELS) for name in SCORED)
     graph = export_graph(model, {"evolution": read.checking.values}, OUTPUTS)
-    scores = _scores(tables[0], found["oddity"], samplings)
+    scores = scores_of(tables[0], found["oddity"], samplings)
     watched = distributions_of(
         "features",
         [
@@ -128,7 +127,7 @@ def train(sources: Sources, out: Path, seed: int) -> None:
                 read.calibrating.n_points,
                 scores,
                 found["error"],
-                _scores(tables[1], found["prior"], samplings),
+                scores_of(tables[1], found["prior"], samplings),
                 strict=True,
             )
         ],
@@ -180,16 +179,10 @@ def samplings_of(states: States) -> list[Sampling]:
     return [Sampling(n, days, n_bands=n_bands) for n, days, n_bands in numbers]
 
 
-def _scores(table: Calibrated, values: NDArray[np.float64], samplings: list[Sampling]) -> NDArray[np.float64]:
-    calibration = Calibration(table.levels)
-    return np.array([calibration.score(float(v), sampling) for v, sampling in zip(values, samplings, strict=True)])
-
-
 def _metrics(model: EvolutionModel, read: Read, tables: tuple[Calibrated, ...], folder: Path) -> Mapping:
     asked = {name: numbers_of(model, getattr(read, name).values) for name in ("simulated", "real", "checking")}
     samplings, table = samplings_of(read.checking), tables[0]
-    scores = _scores(table, asked["checking"]["oddity"], samplings)
-    levels = np.array([Calibration(table.levels).level_of(sampling).name for sampling in samplings])
+    scores = scores_of(table, asked["checking"]["oddity"], samplings)
     supernovae = np.char.startswith(read.simulated.kinds, "SN")
     return {
         "validation_error": float(asked["checking"]["error"].mean()),
@@ -203,21 +196,9 @@ def _metrics(model: EvolutionModel, read: Read, tables: tuple[Calibrated, ...], 
             }
             for name in SCORED
         },
-        "checked": {
-            f"{level:g}": {
-                "all": share_of(scores >= level),
-                **{name: _with_99(scores[levels == name] >= level) for name in dict.fromkeys(levels.tolist())},
-            }
-            for level in (1.0, 2.0)
-        },
+        "checked": checked(table, scores, samplings),
         "drift": _drift(model, table, folder),
     }
-
-
-def _with_99(is_above: NDArray[np.bool_]) -> dict:
-    found = share_of(is_above)
-    interval = stats.binomtest(found["above"], found["n"]).proportion_ci(0.99, method="exact")
-    return found | {"share_99": [round(float(interval.low), 5), round(float(interval.high), 5)]}
 
 
 def _drift(model: EvolutionModel, table: Calibrated, folder: Path) -> dict:
@@ -226,15 +207,8 @@ def _drift(model: EvolutionModel, table: Calibrated, folder: Path) -> dict:
     for name, file_name in REAL_TABLES.items():
         if (folder / file_name).is_file():
             states, contexts = states_of_real(folder / file_name, folder / "rubin_context.csv")
-            scores = _scores(table, numbers_of(model, states.values)["oddity"], samplings_of(states))
-            found[name] = {
-                context: {
-                    "n": int((contexts == context).sum()),
-                    "at_1": int((scores[contexts == context] >= 1).sum()),
-                    "at_2": int((scores[contexts == context] >= 2).sum()),
-                }
-                for context in sorted(set(contexts.tolist()))
-            }
+            scores = scores_of(table, numbers_of(model, states.values)["oddity"], samplings_of(states))
+            found[name] = counts_by_context(scores, contexts)
     return found
 
 

@@ -20,6 +20,7 @@ from annotator.sandbox.sky.rubin.evolutions import thermal
 from annotator.transient import LightCurve
 from training.data.carried import DETECTED
 from training.data.classified_curves import ClassifiedCurve, measured_where
+from training.lightcurve.injection import damped_random_walk, log_uniform, magnitude_of_ln
 
 PEAK_MAG, PEAK_SPREAD_MAG, PEAK_RANGE_MAG = 23.1, 0.8, (21.0, 24.3)
 """To which pairs are moved away: what PLAsTiCC's test set has, as faint as a survey's are. None is moved nearer."""
@@ -146,35 +147,35 @@ def _coloured(band: NDArray[np.int64], g_r_mag: NDArray | float) -> NDArray[np.f
 def _tde(rng: np.random.Generator, days: NDArray, band: NDArray, smooth: NDArray) -> NDArray:
     """Blue at a constant temperature; Gaussian rise, then exponential or power-law decay (van Velzen et al. 2021)."""
     days = days / rng.uniform(1.0, 1.5)
-    rise, fall = _log_uniform(rng, 10, 35), _log_uniform(rng, 30, 120)
+    rise, fall = log_uniform(rng, 10, 35), log_uniform(rng, 30, 120)
     power = fall * 5 / 3
     after = -days / fall if rng.random() < 0.5 else -5 / 3 * np.log1p(np.maximum(days, 0) / power)
     log_flux = np.where(days < 0, -0.5 * (days / rise) ** 2, after)
-    return _magnitude(log_flux) + _coloured(band, rng.uniform(-0.35, 0.1) + rng.normal(0, 5e-4) * days)
+    return magnitude_of_ln(log_flux) + _coloured(band, rng.uniform(-0.35, 0.1) + rng.normal(0, 5e-4) * days)
 
 
 def _slsn(rng: np.random.Generator, days: NDArray, band: NDArray, smooth: NDArray) -> NDArray:
     """Slow, blue, cooling (Chen et al. 2023)."""
     days = days / rng.uniform(1.0, 1.3)
-    rise = _log_uniform(rng, 20, 60)
+    rise = log_uniform(rng, 20, 60)
     fall = rise * rng.uniform(1.2, 2.5)
     log_flux = np.where(days < 0, -0.5 * (days / rise) ** 2, -np.maximum(days, 0) / fall)
     cooling = rng.uniform(0.002, 0.012) * np.clip(days, -40, 80)
-    return _magnitude(log_flux) + _coloured(band, rng.uniform(-0.3, 0.1) + cooling)
+    return magnitude_of_ln(log_flux) + _coloured(band, rng.uniform(-0.3, 0.1) + cooling)
 
 
 def _fast(rng: np.random.Generator, days: NDArray, band: NDArray, smooth: NDArray) -> NDArray:
     """Up in days, down in a week (Drout et al. 2014, Ho et al. 2023), blue at first, with or without cooling."""
     days = days / rng.uniform(1.0, 1.5)
-    rise, fall = _log_uniform(rng, 1.5, 4.0), _log_uniform(rng, 4.0, 10.0)
+    rise, fall = log_uniform(rng, 1.5, 4.0), log_uniform(rng, 4.0, 10.0)
     log_flux = np.where(days < 0, -0.5 * (days / rise) ** 2, -np.maximum(days, 0) / fall)
     cooling = rng.uniform(0.0, 0.06) * np.clip(days, -5, 20)
-    return _magnitude(log_flux) + _coloured(band, rng.uniform(-0.3, 0.2) + cooling)
+    return magnitude_of_ln(log_flux) + _coloured(band, rng.uniform(-0.3, 0.2) + cooling)
 
 
 def _second_peak(rng: np.random.Generator, days: NDArray, band: NDArray, smooth: NDArray) -> NDArray:
     """Add to the supernova's own flux a second, later brightening as in interacting supernovae."""
-    delay, width = _log_uniform(rng, 18, 70), _log_uniform(rng, 6, 20)
+    delay, width = log_uniform(rng, 18, 70), log_uniform(rng, 6, 20)
     bump = rng.uniform(0.35, 1.2) * np.exp(-0.5 * ((days - delay) / width) ** 2)
     reference = smooth.min() + _coloured(band, rng.uniform(-0.2, 0.6))
     return -2.5 * np.log10(10 ** (-0.4 * smooth) + bump * 10 ** (-0.4 * reference))
@@ -182,15 +183,8 @@ def _second_peak(rng: np.random.Generator, days: NDArray, band: NDArray, smooth:
 
 def _stochastic(rng: np.random.Generator, days: NDArray, band: NDArray, smooth: NDArray) -> NDArray:
     """Damped random walk of an active nucleus (MacLeod et al. 2010), larger in the blue, of any colour."""
-    scale, amplitude = _log_uniform(rng, 10, 200), rng.uniform(0.25, 0.8)
-    order = np.argsort(days, kind="stable")
-    decay = np.exp(-np.diff(days[order]) / scale)
-    walk = np.empty(len(days))
-    state = rng.normal()
-    walk[order[0]] = state
-    for place, factor in zip(order[1:], decay, strict=True):
-        state = factor * state + np.sqrt(1 - factor**2) * rng.normal()
-        walk[place] = state
+    scale, amplitude = log_uniform(rng, 10, 200), rng.uniform(0.25, 0.8)
+    walk = damped_random_walk(rng, days, scale)
     redder = np.exp(-rng.uniform(0.0, 1.2) * _X[band])
     return amplitude * walk * redder + _coloured(band, rng.uniform(-0.2, 0.7))
 
@@ -221,11 +215,3 @@ SKY_COURSES: Mapping[str, Course] = MappingProxyType(
     }
 )
 """By other formulas: those of the simulated sky, which nothing here was chosen on."""
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _magnitude(log_flux: NDArray) -> NDArray[np.float64]:
-    return -2.5 / np.log(10) * np.maximum(log_flux, -50.0)

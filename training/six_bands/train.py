@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 
-from annotator.models.calibration import Calibration, Sampling
 from annotator.models.inputs import PREPARATIONS, sampling_of
 from annotator.models.manifest import Calibrated, Manifest, Reference, Tensor
 from annotator.models.observed import of_light_curve, of_score
@@ -29,11 +27,12 @@ from training.data.folds import fold_of
 from training.data.plasticc import read_plasticc
 from training.evolution.features import fit_evolution, numbers_of
 from training.evolution.states import REAL_TABLES, measured_states, real_curves
-from training.evolution.train import MEASURED_SEED, SURVEY, VERSION, Sources
+from training.evolution.train import MEASURED_SEED, PROVISIONAL, SURVEY, VERSION, Sources
 from training.evolution.train_features import CALIBRATING_EPOCHS, CALIBRATING_FOLDS, LEVELS, made_up_record
 from training.export.graph import OUTPUT_NAMES, describe_graph, export_graph
-from training.metrics.calibrate import calibrated, share_of
+from training.metrics.calibrate import calibrated
 from training.metrics.distributions import distributions_of
+from training.metrics.false_alarms import checked, counts_by_context, scores_of
 from training.metrics.ranking import auc_with_interval
 from training.recipe import check_writable, publish
 from training.six_bands.card import six_band_card
@@ -210,6 +209,7 @@ def train(sources: Sources, out: Path, settings: SixBandSettings) -> None:
         calibrated=(table,),
         references=_references(model),
         distributions=watched,
+        provisional=PROVISIONAL,
     )
     publish(out, graph, manifest, ("LIGHTCURVE_CARD.md", six_band_card(manifest)))
 
@@ -235,16 +235,8 @@ def _states(
     return np.concatenate(parts)
 
 
-def scores_of(table: Calibrated, values: NDArray[np.float64], samplings: Sequence[Sampling]) -> NDArray[np.float64]:
-    """Return what the annotator says of the graph's numbers ``(n,)``."""
-    calibration = Calibration(table.levels)
-    return np.array([calibration.score(float(v), sampling) for v, sampling in zip(values, samplings, strict=True)])
-
-
 def _metrics(model: SixBandModel, fit: SixBandFit, table: Calibrated, read: Read, folder: Path, seed: int) -> Mapping:
     errors, samplings = errors_of(model, read.checking), [sampling_of(state) for state in read.checking]
-    scores, calibration = scores_of(table, errors, samplings), Calibration(table.levels)
-    levels = np.array([calibration.level_of(sampling).name for sampling in samplings])
     supernovae = [
         curve
         for curve, fold in zip(read.normal, read.folds, strict=True)
@@ -256,13 +248,7 @@ def _metrics(model: SixBandModel, fit: SixBandFit, table: Calibrated, read: Read
         "pairs": measure_pairs(make_pairs(supernovae, COURSES, PAIRS_SEED), scorers, seed),
         "sky_pairs": measure_pairs(make_pairs(supernovae, SKY_COURSES, PAIRS_SEED + 1), scorers, seed),
         "ranking": _ranking(model, read, supernovae),
-        "checked": {
-            f"{level:g}": {
-                "all": share_of(scores >= level),
-                **{name: _with_99(scores[levels == name] >= level) for name in dict.fromkeys(levels.tolist())},
-            }
-            for level in (1.0, 2.0)
-        },
+        "checked": checked(table, scores_of(table, errors, samplings), samplings),
         "drift": _drift(model, table, folder),
     }
 
@@ -290,12 +276,6 @@ def _ranking(model: SixBandModel, read: Read, supernovae: Sequence[ClassifiedCur
     return found
 
 
-def _with_99(is_above: NDArray[np.bool_]) -> dict:
-    found = share_of(is_above)
-    interval = stats.binomtest(found["above"], found["n"]).proportion_ci(0.99, method="exact")
-    return found | {"share_99": [round(float(interval.low), 5), round(float(interval.high), 5)]}
-
-
 def _drift(model: SixBandModel, table: Calibrated, folder: Path) -> dict:
     """Count real objects of Rubin above 1 and 2, by what catalogues say of them: drift, and no success."""
     found = {}
@@ -307,15 +287,7 @@ def _drift(model: SixBandModel, table: Calibrated, folder: Path) -> dict:
         known = [(contexts[curve.object_id], nights) for curve, nights in seen if enough(nights)]
         states = [nights for _, nights in known]
         scores = scores_of(table, errors_of(model, states), [sampling_of(state) for state in states])
-        of = np.array([context for context, _ in known])
-        found[name] = {
-            context: {
-                "n": int((of == context).sum()),
-                "at_1": int((scores[of == context] >= 1).sum()),
-                "at_2": int((scores[of == context] >= 2).sum()),
-            }
-            for context in sorted(set(of.tolist()))
-        }
+        found[name] = counts_by_context(scores, np.array([context for context, _ in known]))
     return found
 
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from annotator.models.calibration import Calibration, Sampling
+from annotator.models.calibration import Sampling
 from annotator.models.manifest import Calibrated
 from annotator.preprocess.small_stamps import in_bins
-from training.metrics import ranking
+from training.metrics import false_alarms, ranking
 from training.metrics.calibrate import share_of
 from training.metrics.intervals import interval_of
 from training.triplet import evaluate as triplet_evaluate
@@ -29,9 +29,8 @@ Errors = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
 def scores_of(table: Calibrated, errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the scores ``(n,)`` of errors ``(n,)``."""
-    calibration = Calibration(table.levels, table.brightness)
-    return np.array([calibration.score(float(error), Sampling()) for error in errors])
+    """Return the scores ``(n,)`` of errors ``(n,)``: one level is for all."""
+    return false_alarms.scores_of(table, errors, [Sampling()] * len(errors))
 
 
 def of_injections(rendered: Rendered, errors_of: Errors, seed: int) -> dict:
