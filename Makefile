@@ -2,7 +2,7 @@
 # make test    install what the tests need, check the code's form, run the tests
 # make test-long  the tests that take long: a kill before every step, whole trainings, the wheel by itself, properties with
 #              more examples
-# make faults  let everything go wrong that can, thousands of times, and print what was lost: twenty minutes
+# make faults  let everything go wrong that can, thousands of times, and print what was lost; grow a ledger of years
 # make models  train the shipped models again from ../shared/data; their cards show AHA's recipes if these were made
 #              (make models SURVEY=lsst: the provisional ones of Rubin's LSST, from ../shared/data/rubin, in minutes)
 # make recipes reproduce AHA's own recipes, which takes an hour, for the cards
@@ -42,6 +42,7 @@ test-long: $(VENV)/.development
 
 faults: $(VENV)/.development
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --seed 1
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.bench_ledger_years
 
 models: models-$(SURVEY)
 
