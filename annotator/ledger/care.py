@@ -250,16 +250,30 @@ def vacuum(address: LedgerAddress) -> tuple[int, int]:
     LedgerBusyError
         If a pass is under way.
     LedgerError
-        If it cannot be done, such as for lack of room: a second copy has to fit beside it meanwhile.
+        If it cannot be done, such as for lack of room: meanwhile a copy of what is left has to fit beside it, and
+        another in the folder for temporary files.
     """
     with open_known(address) as ledger, ledger.hold_for_pass():
         database = ledger.database
         before, _ = _size(database)
-        database.execute("VACUUM" if database.kind == "sqlite" else "VACUUM ANALYZE")
         if database.kind == "sqlite":
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.execute("PRAGMA temp_store = FILE")  # memory may be less than a ledger of years
+            _vacuum_file(database)
+        else:
+            database.execute("VACUUM ANALYZE")
         after, _ = _size(database)
     return before, after
+
+
+def _vacuum_file(database: Database) -> None:
+    try:
+        database.execute("VACUUM")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except LedgerError as error:
+        raise LedgerError(
+            f"{error}. Vacuuming needs room for a copy beside the ledger, and for another in the folder for temporary "
+            "files, which TMPDIR names"
+        ) from error
 
 
 def _file(address: LedgerAddress, otherwise: str) -> Path:

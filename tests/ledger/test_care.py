@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -225,6 +227,46 @@ def test_room_is_given_back(path):
     before, after = care.vacuum(path)
     assert after < before - 100_000 and care.info(path).free_bytes == 0
     assert known(path) >= {"ZTF99aaaaaaa", "ZTF99aaaaaab"}
+
+
+VACUUM_ALONE = """
+import re, resource, sys
+from pathlib import Path
+from annotator.errors import LedgerError
+from annotator.ledger.care import vacuum
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+peak_kb = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+before = peak_kb()
+try:
+    vacuum(Path(sys.argv[1]))
+except LedgerError as error:
+    sys.exit(str(error))
+print(peak_kb() - before)
+"""
+LARGE_BYTES = 50_000_000
+
+
+@pytest.fixture
+def large(path) -> Path:
+    with open_for_pass(path) as ledger:
+        ledger.database.execute(f"UPDATE objects SET numbers = randomblob({LARGE_BYTES})")
+    return path
+
+
+def vacuum_alone(path: Path, most_bytes: int) -> subprocess.CompletedProcess[str]:
+    """Give back the room of a ledger where no file may have more bytes."""
+    return subprocess.run([sys.executable, "-c", VACUUM_ALONE, path, str(most_bytes)], capture_output=True, text=True)
+
+
+def test_giving_back_room_takes_far_less_memory_than_the_ledger_has(large):
+    ended = vacuum_alone(large, 10 * LARGE_BYTES)
+    assert ended.returncode == 0 and int(ended.stdout) < LARGE_BYTES / 1000 < large.stat().st_size / 2000
+
+
+def test_who_has_no_room_for_two_copies_is_told_where_they_would_be_and_keeps_what_there_is(large):
+    ended = vacuum_alone(large, LARGE_BYTES)
+    assert ended.returncode == 1 and "TMPDIR" in ended.stderr and "Traceback" not in ended.stderr
+    assert known(large) == {"ZTF99aaaaaaa", "ZTF99aaaaaab"}
 
 
 # --- what it lies on
