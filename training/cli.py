@@ -264,6 +264,6 @@ def _stream_night(arguments: argparse.Namespace) -> None:
 
 
 def _young(arguments: argparse.Namespace) -> None:
-    from training.young.young import measure
+    from training.young.write import measure
 
     measure(arguments.data, arguments.out, arguments.out_of_fold, arguments.comparisons)

@@ -10,7 +10,8 @@ from annotator.decision.sending import taken_back, with_verdict
 from annotator.ledger import Ledger
 from annotator.models import ModelSet
 from annotator.models.worth import Weights
-from annotator.passes.scoring.batch import Scoring, kept_objects, take_objects
+from annotator.passes.scoring.batch import kept_objects, take_objects
+from annotator.passes.scoring.scoring import Scoring
 from annotator.reasons.sentence import is_verdict
 from annotator.verdicts import Verdict, VerdictKind
 

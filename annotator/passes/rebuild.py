@@ -13,7 +13,7 @@ from annotator.lasair.api import SURE_ROWS
 from annotator.lasair.held import held_after
 from annotator.ledger import Ledger, forget_known
 from annotator.ledger.positions import Progress
-from annotator.passes.run import recorded_pass
+from annotator.passes.recorded import recorded_pass
 from annotator.passes.sweep import PAGE_ROWS, ours
 from annotator.reasons.sentence import verdict_in
 

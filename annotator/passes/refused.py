@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from annotator.clock import Clock
 from annotator.config import Config
 from annotator.models import ModelSet
-from annotator.passes.run import enricher_of, recorded_pass, scoring_of
+from annotator.passes.recorded import recorded_pass
 from annotator.passes.scoring.batch import take_refused
 from annotator.passes.tally import add_taken
+from annotator.passes.terms import enricher_of, scoring_of
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from annotator.decision.sending import taken_back
 from annotator.errors import ConfigError
 from annotator.models import ModelSet
 from annotator.passes.delivery import deliver
+from annotator.passes.recorded import recorded_pass
 from annotator.passes.report import PassReport
-from annotator.passes.run import recorded_pass
 
 
 def retract(config: Config, models: ModelSet, bad_version: str, clock: Callable[[], float] = time.time) -> PassReport:

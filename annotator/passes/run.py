@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from annotator.annotation import Annotation
@@ -15,37 +15,31 @@ from annotator.clock import Clock
 from annotator.config import Config, FileSource, QuerySource, Source, StreamSource
 from annotator.decision.announcement import Announcement, sort_out
 from annotator.decision.attention import once_known
-from annotator.decision.classify import exotic_threshold_of
-from annotator.decision.rules import Rules
-from annotator.errors import AhaError, LedgerError, QuotaError
-from annotator.fences import printable
+from annotator.errors import QuotaError
 from annotator.lasair.api import LasairApi
-from annotator.lasair.budget import CallBudget
-from annotator.lasair.cutout_cache import CutoutCache
-from annotator.lasair.cutouts import CutoutFetcher, moved_root
 from annotator.lasair.filters import load_filter
-from annotator.ledger import Ledger, open_for_pass, open_known
+from annotator.ledger import Ledger, open_known
 from annotator.ledger.pass_log import PassRecord
 from annotator.ledger.positions import Progress
 from annotator.models import ModelSet
 from annotator.nights import night_of
 from annotator.passes.classes import take_classes
 from annotator.passes.delivery import deliver
-from annotator.passes.judging import apply_verdicts, make_anew, take_back, take_back_passers_by, weights_of_worth
-from annotator.passes.own_scale import on_own_scale
+from annotator.passes.judging import apply_verdicts, make_anew, take_back, take_back_passers_by
+from annotator.passes.recorded import recorded_pass, step
 from annotator.passes.report import PassReport
-from annotator.passes.scoring.batch import Scoring, take_batch, take_waiting
+from annotator.passes.scoring.batch import take_batch, take_waiting
 from annotator.passes.scoring.enrich import Enricher
 from annotator.passes.scoring.late_reasons import find_late_reasons
+from annotator.passes.scoring.scoring import Scoring
 from annotator.passes.sweep import sweep
 from annotator.passes.tally import add_taken, counts, note_demoted
+from annotator.passes.terms import enricher_of, scoring_of
 from annotator.passes.upkeep import forget, look_after
 from annotator.sources.files import file_batches
 from annotator.sources.kafka import stream_batches
 from annotator.sources.query import query_batches
 from annotator.sources.records import Batch
-from annotator.surveys import SURVEYS
-from annotator.verdicts import Verdict, ahead_in_words, latest, merge, read_if_any, refused_in_words
 
 log = logging.getLogger(__name__)
 
@@ -88,26 +82,26 @@ def run_pass(
     with recorded_pass(config, clock, is_dry=on_dry_annotation is not None) as (ledger, api, report):
         scoring = scoring_of(config, models, ledger, report, clock)
         work = _Work(config, scoring, api, report, clock, should_stop)
-        with _step(report, "applying the verdicts"):
+        with step(report, "applying the verdicts"):
             _judge(work)
-        with _step(report, "preparing to read"):
+        with step(report, "preparing to read"):
             enricher = enricher_of(config, api, models, ledger, work.dates, should_stop)
-            with _step(report, "reading"):
+            with step(report, "reading"):
                 _read(work, enricher, is_dry=on_dry_annotation is not None)
-            with _step(report, "scoring again what had waited"):
+            with step(report, "scoring again what had waited"):
                 _score_waiting(work, enricher)
             enricher.note_refused()
-        with _step(report, "taking back what is a solar-system object"):
+        with step(report, "taking back what is a solar-system object"):
             report.queued += take_back_passers_by(ledger, clock())
-        with _step(report, "looking up classes in TNS"):
+        with step(report, "looking up classes in TNS"):
             _take_classes(work)
         if on_dry_annotation:
             for annotation in ledger.outbox.due(clock()):
                 on_dry_annotation(annotation)
         else:
-            with _step(report, "the sweep"):
+            with step(report, "the sweep"):
                 report.sweep = sweep(ledger, api, config.annotation.topic, clock, should_stop)
-            with _step(report, "delivery"):
+            with step(report, "delivery"):
                 report.delivery = deliver(
                     ledger.outbox,
                     api,
@@ -116,18 +110,18 @@ def run_pass(
                     should_stop,
                     objects_are_in_main=isinstance(config.source, QuerySource),
                 )
-            with _step(report, "making damaged annotations anew"):
+            with step(report, "making damaged annotations anew"):
                 _mend(work)
-        with _step(report, "the announcement"):
+        with step(report, "the announcement"):
             report.announcement = _announcement(ledger, config.decision.announce_margin)
         if not on_dry_annotation:
-            with _step(report, "finding late reasons"):
+            with step(report, "finding late reasons"):
                 find_late_reasons(ledger, models, should_stop)
-            with _step(report, "forgetting what is old"):
+            with step(report, "forgetting what is old"):
                 judged = None if scoring.rules.leaves_judged else scoring.verdicts
                 forget(ledger, config.retention, report.scored, clock, should_stop, judged)
             report.problems += look_after(ledger, night_of(clock()))
-        with _step(report, "looking for what is unusual"):
+        with step(report, "looking for what is unusual"):
             report.problems += _unusual(work)
     return report
 
@@ -152,42 +146,6 @@ class _Work:
     def dates(self) -> Dates:
         """Which dates are believed."""
         return self.scoring.dates
-
-
-@contextlib.contextmanager
-def _step(report: PassReport, name: str) -> Iterator[None]:
-    """Tell what a step of a pass failed at, and let the steps after it be made: only the ledger's fault ends a pass."""
-    try:
-        yield
-    except LedgerError:
-        raise
-    except AhaError as error:
-        report.problems.append(str(error))
-    except Exception as error:
-        log.exception("%s broke off", name)
-        report.problems.append(f"{name} broke off: {type(error).__name__}: {printable(str(error))}")
-
-
-def scoring_of(config: Config, models: ModelSet, ledger: Ledger, report: PassReport, clock: Clock) -> Scoring:
-    """Gather what the objects of a pass are scored and decided by.
-
-    Where a line of the file of verdicts, or all of it, cannot be read, which is a problem of the report, all other
-    verdicts apply, and what people judged otherwise stands.
-    """
-    kept, dates, now = ledger.verdicts.holding(), Dates(config.survey, clock), clock()
-    rules, report.thresholds = on_own_scale(rules_of(config, models), ledger, now)
-
-    def scoring(rules: Rules, verdicts: Mapping[str, Verdict]) -> Scoring:
-        worth = weights_of_worth(config.worth, models, ledger, verdicts)
-        return Scoring(ledger, models, dataclasses.replace(rules, worth=worth), verdicts, clock, dates)
-
-    with _step(report, "reading the verdicts"):
-        in_file = read_if_any(config.verdicts)
-        report.problems += [*refused_in_words(in_file.refused), *ahead_in_words(in_file.verdicts, config.verdicts, now)]
-        if in_file.refused:
-            rules = dataclasses.replace(rules, leaves_judged=True)
-        return scoring(rules, latest(merge(in_file.verdicts, kept), now))
-    return scoring(dataclasses.replace(rules, leaves_judged=True), latest(kept, now))
 
 
 def _judge(work: _Work) -> None:
@@ -283,80 +241,6 @@ def note_announced(config: Config, report: PassReport, clock: Callable[[], float
     if report.announced or report.announcement.unchanged:
         with open_known(config.ledger) as ledger:
             ledger.announcements.mark_announced(report.announced, report.announcement.unchanged, clock())
-
-
-@contextlib.contextmanager
-def recorded_pass(config: Config, clock: Clock, is_dry: bool = False) -> Iterator[tuple[Ledger, LasairApi, PassReport]]:
-    """Hold the ledger for a pass, and note in it how the pass ended, whatever happens."""
-    token = config.require_token()
-    with open_for_pass(config.ledger) as kept:
-        kept.identity.note_topic(config.survey, config.annotation.topic)
-        ledger = kept.for_dry_run() if is_dry else kept
-        # A dry run's reads are calls like any other: they are counted in the ledger that stays.
-        budget = CallBudget(kept, config.lasair.usable_calls_per_hour, config.lasair.read_share, clock)
-        api = LasairApi(SURVEYS[config.survey], config.lasair.endpoint, token, config.lasair.timeout_s, budget)
-        pass_id = ledger.passes.begin(clock())
-        report = PassReport()
-        outcome = "interrupted"
-        began_s, limit_s = time.monotonic(), 60 * config.schedule.pass_limit_minutes
-        try:
-            yield ledger, api, report
-            report.away = api.breakers.problem
-            if (took_s := time.monotonic() - began_s) > limit_s:
-                report.problems.append(
-                    f"the pass took {took_s / 60:.3g} minutes, longer than its limit of {limit_s / 60:g} "
-                    f"(schedule.pass_limit_minutes)"
-                )
-            outcome = report.problem or "done"
-        except Exception as error:
-            outcome = str(error) if isinstance(error, AhaError) else f"{type(error).__name__}: {printable(str(error))}"
-            raise
-        finally:
-            report.waiting = ledger.outbox.counts()["waiting"]
-            ledger.passes.end(pass_id, outcome, counts(report), clock())
-            if clock.is_confirmed:
-                kept.calls.forget(clock())
-            if is_dry:
-                ledger.close()
-
-
-def rules_of(config: Config, models: ModelSet) -> Rules:
-    """Gather what the objects of a pass are decided by."""
-    return Rules(
-        thresholds=config.decision,
-        exotic_threshold=exotic_threshold_of(models, config.decision),
-        topic=config.annotation.topic,
-        classes=config.annotation.classes,
-        resend_margin=config.annotation.resend_margin,
-        model_set=models.version,
-        head_inputs=models.head_inputs,
-        distributions=models.distributions,
-    )
-
-
-def enricher_of(
-    config: Config,
-    api: LasairApi,
-    models: ModelSet,
-    ledger: Ledger,
-    dates: Dates,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Enricher:
-    """Return what fetches the views that records lack."""
-    source, kept = config.source, config.cutouts
-    cutouts = CutoutFetcher(
-        config.lasair.allowed_cutout_hosts(SURVEYS[config.survey]),
-        kept.parallel,
-        kept.timeout_s,
-        CutoutCache(kept.cache, kept.cache_megabytes * 1e6),
-        source.path.parent if isinstance(source, FileSource) else None,
-        api.breakers,
-        moved_root(api.survey, config.lasair),
-    )
-    # A recorded file is replayed as it is: what Lasair says of an object today is not what the record is of.
-    asked = None if isinstance(source, FileSource) else api
-    night = night_of(api.budget.clock())
-    return Enricher(models.views, asked, config.lasair, cutouts, ledger.kept, night, should_stop, dates.parse)
 
 
 def _batches(

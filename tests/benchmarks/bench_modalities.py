@@ -35,9 +35,10 @@ from annotator.models import ModalityScore, Model, ModelSet, load_to_stay
 from annotator.models.inputs import PREPARATIONS, Preparation
 from annotator.models.model_set import head_numbers
 from annotator.models.rows import parts
-from annotator.passes.run import rules_of
-from annotator.passes.scoring.batch import Scoring, find_reasons, known_of, take_batch
+from annotator.passes.scoring.batch import find_reasons, known_of, take_batch
 from annotator.passes.scoring.enrich import Enricher
+from annotator.passes.scoring.scoring import Scoring
+from annotator.passes.terms import rules_of
 from annotator.preprocess.fits import read_stamp
 from annotator.reasons.sentence import named_modalities
 from annotator.sandbox.lasair.answers import candidate, object_answer

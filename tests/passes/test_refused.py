@@ -17,7 +17,8 @@ from annotator.models import Missing, Model
 from annotator.models import model as models_of
 from annotator.passes.refused import Retried, retry_refused
 from annotator.passes.run import run_pass
-from annotator.passes.scoring import batch, late_reasons
+from annotator.passes.scoring import batch, late_reasons, parsing
+from annotator.passes.scoring.parsing import parse_batch
 from tests.conftest import TOKEN, copy_features_model
 from tests.hostile_records import hostile_records, texts
 from tests.stand_ins import with_stand_ins
@@ -80,7 +81,7 @@ def failing(function, error=ODD, victim=VICTIM):
 
 def fail_in(monkeypatch, place: str, victim=VICTIM) -> None:
     owner, name = {
-        "parsing": (batch, "as_seen"),
+        "parsing": (parsing, "as_seen"),
         "fetching": (batch.Enricher, "changed"),
         "classifying": (batch, "decide"),
         "deciding": (deciding, "explain"),
@@ -153,7 +154,7 @@ def test_a_model_that_cannot_prepare_one_object_says_so_of_that_one(models, nigh
     prepare = models_of.PREPARATIONS["features"]
     broken = dataclasses.replace(prepare, take=failing(prepare.take))
     monkeypatch.setattr(models_of, "PREPARATIONS", {"features": broken})
-    parsed, _ = batch.parse_batch(night.rows()[:40], Dates("ztf", lambda: 5e9))
+    parsed, _ = parse_batch(night.rows()[:40], Dates("ztf", lambda: 5e9))
     scores = models.score([item.transient for item in parsed])
     lacking = [item.transient.object_id for item, said in zip(parsed, scores, strict=True) if said.failures]
     assert lacking == [VICTIM]

@@ -13,7 +13,7 @@ from annotator.decision.config import DecisionConfig
 from annotator.errors import RecordError, SourceError, TableError
 from annotator.models import load_models
 from annotator.passes.score_file import score_lines
-from annotator.passes.scoring.batch import _parsed
+from annotator.passes.scoring.parsing import parsed
 from annotator.sandbox import simulate_night
 from annotator.sources.files import read_records
 from annotator.surveys import SURVEYS
@@ -157,7 +157,7 @@ def test_a_record_or_a_table_of_another_survey_is_refused_as_that(models, tmp_pa
     with pytest.raises(TableError, match="no column objectId; it is a table of survey lsst"):
         list(read_records(tmp_path / "night.csv", SURVEYS["ztf"]))
     with pytest.raises(RecordError, match="it is a record of survey lsst"):
-        _parsed({"diaObjectId": 5}, Dates("ztf", lambda: 1.79e9))
+        parsed({"diaObjectId": 5}, Dates("ztf", lambda: 1.79e9))
 
 
 def test_what_was_read_of_a_file_before_it_breaks_off_is_scored(models, tmp_path):

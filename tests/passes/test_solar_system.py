@@ -23,8 +23,8 @@ from annotator.passes.report import PassReport
 from annotator.passes.report_text import summary
 from annotator.passes.run import run_pass
 from annotator.passes.score_file import score_lines
-from annotator.passes.scoring.batch import parse_batch
 from annotator.passes.scoring.enrich import Enricher
+from annotator.passes.scoring.parsing import parse_batch
 from annotator.passes.tally import add_taken
 from annotator.reasons.sentence import explain, explain_verdict
 from annotator.sandbox.lasair.answers import candidate

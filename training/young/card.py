@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from annotator.models import ModelSet
 from training.export.card_text import joined, with_interval
@@ -10,15 +9,13 @@ from training.metrics.intervals import Estimate
 from training.young.measure import FALSE_ALARMS, PER_NIGHT
 from training.young.objects import MIN_RISE_DAYS, MIN_RISE_MAG
 from training.young.replay import AGES_DAYS
-
-if TYPE_CHECKING:
-    from training.young.young import Population, Young
+from training.young.young import Population, Young
 
 TARGET_DAYS, TARGET_RECALL = 5, 0.30
 """At :data:`training.young.measure.FALSE_ALARMS`."""
 
 
-def young_card(found: "Young", models: ModelSet) -> str:
+def young_card(found: Young, models: ModelSet) -> str:
     """Write the card, in Markdown."""
     headline, like, sky = (found.populations[name] for name in ("recent", "like", "simulated"))
     text = f"""
@@ -83,7 +80,7 @@ their making, and a ranking on them shows nothing beyond it. The chain knows no 
     return joined(text, _tried(found), PUBLISHED, LIMITS)
 
 
-def _tried(found: "Young") -> str:
+def _tried(found: Young) -> str:
     if not found.tried:
         return ""
     days = " | ".join(f"AUC, day {days}" for days in AGES_DAYS[::2])
@@ -158,7 +155,7 @@ LIMITS = """
 """
 
 
-def _target(headline: "Population", like: "Population") -> str:
+def _target(headline: Population, like: Population) -> str:
     row, other = (next(row for row in part.rows if row["days"] == TARGET_DAYS) for part in (headline, like))
     recall, alarms, weighed = row["flagged_exotics"], row["flagged_normals"], other["flagged_normals"]
     is_met = recall.value >= TARGET_RECALL and weighed.value <= FALSE_ALARMS
@@ -176,7 +173,7 @@ def _target(headline: "Population", like: "Population") -> str:
     )
 
 
-def _recall_table(parts: Sequence["Population"]) -> str:
+def _recall_table(parts: Sequence[Population]) -> str:
     lines = [f"| exotics, % | number | | {' | '.join(f'by day {days}' for days in AGES_DAYS)} |"]
     lines.append(f"|---|---|---|{'---|' * len(AGES_DAYS)}")
     names = {
@@ -192,14 +189,14 @@ def _recall_table(parts: Sequence["Population"]) -> str:
     return "\n".join(lines)
 
 
-def _type_rows(found: "Young") -> list[str]:
+def _type_rows(found: Young) -> list[str]:
     return [
         f"| {kind} | {found.types[kind]} | {' | '.join(map(str, counts))} |"
         for kind, counts in sorted(found.by_type.items())
     ]
 
 
-def _alarm_rows(found: "Young") -> list[str]:
+def _alarm_rows(found: Young) -> list[str]:
     figures = (
         ("`anomaly`, %", "anomaly_normals", _percent),
         ("`anomaly` or `watch`, %", "flagged_normals", _percent),
@@ -213,7 +210,7 @@ def _alarm_rows(found: "Young") -> list[str]:
     ]
 
 
-def _ranking_table(found: "Young") -> str:
+def _ranking_table(found: Young) -> str:
     lines = [f"| AUC | {' | '.join(f'day {days}' for days in AGES_DAYS)} |", f"|---|{'---|' * len(AGES_DAYS)}"]
     for name in ("recent", "any"):
         part = found.populations[name]

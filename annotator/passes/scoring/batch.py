@@ -9,13 +9,10 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from annotator.annotation import OBJECT_ID
-from annotator.attention.dates import Dates
-from annotator.decision.changes import as_seen, by_epoch, changed, is_older
+from annotator.decision.changes import by_epoch, changed, is_older
 from annotator.decision.classify import decide
 from annotator.decision.decide import decide_batch
 from annotator.decision.objects import Case, Enriched, Known, Refusal, ScoredObject, ScoredState, Seen
-from annotator.decision.rules import Rules
 from annotator.errors import RecordError
 from annotator.fences import Failure, failure_of, require_own_faults
 from annotator.ledger import Ledger
@@ -23,35 +20,16 @@ from annotator.ledger.positions import Progress
 from annotator.models import ModelSet, Scores
 from annotator.passes.scoring.collector import collector_rests
 from annotator.passes.scoring.enrich import Enricher
+from annotator.passes.scoring.parsing import parse_batch, refusal_of
 from annotator.passes.scoring.past import take_past
+from annotator.passes.scoring.scoring import Scoring
 from annotator.reasons.find import reasons_of
 from annotator.reasons.reason import Reasons
 from annotator.reasons.sentence import named_modalities
-from annotator.sources.records import as_text, decoded, readable
-from annotator.surveys import of_another_survey
+from annotator.sources.records import decoded
 from annotator.transient import Modality, Transient
-from annotator.verdicts import Verdict
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """What objects are scored and decided by, and where that is written down."""
-
-    ledger: Ledger
-    models: ModelSet
-    rules: Rules
-    verdicts: Mapping[str, Verdict]
-    """The one that holds of each object that was judged."""
-    clock: Callable[[], float]
-    """Seconds since 1970."""
-    dates: Dates
-    """Which dates are believed."""
-
-    def states(self, seen: Iterable[Seen]) -> dict[str, ScoredState]:
-        """Look up what the ledger knows of objects, as far as its dates are believed."""
-        return self.dates.believed(self.ledger.scores.states([item.transient.object_id for item in seen]))
 
 
 @dataclass(frozen=True)
@@ -112,7 +90,7 @@ def take_waiting(scoring: Scoring, enricher: Enricher) -> Taken:
     drawn = scoring.ledger.kept.waiting_records(enricher.waiting_turns, enricher.night)
     seen, refusals = parse_batch([decoded(text) for text in drawn.values()], scoring.dates)
     fetched, not_fetched = _fetched([item.transient for item in seen], enricher.waiting)
-    refusals += [_refusal(seen[number], Modality.TRIPLET, failure) for number, failure in not_fetched.items()]
+    refusals += [refusal_of(seen[number], Modality.TRIPLET, failure) for number, failure in not_fetched.items()]
     asked = list(zip(seen, fetched, strict=True))
     refusals += _refused_by_answers(asked)
     joined = [(item, got) for item, got in asked if (not got.waits or got.gained) and got.refused is None]
@@ -176,7 +154,7 @@ def take_refused(refusal: Refusal, scoring: Scoring, enricher: Enricher) -> Take
             return Taken(refusals=refusals)
         scoring.ledger.record(scored, [], scoring.clock())
     except Exception as error:
-        return Taken(refusals=[_refusal(seen, "record", failure_of(error))])
+        return Taken(refusals=[refusal_of(seen, "record", failure_of(error))])
     return Taken(scored)
 
 
@@ -228,69 +206,10 @@ class _Parts:
                 self.take(objects[middle:])
             elif objects:
                 self.failures.append(failure)
-                self.refusals.append(_refusal(objects[0][0], "record", failure))
+                self.refusals.append(refusal_of(objects[0][0], "record", failure))
             return
         self.scored_objects += scored
         self.refusals += refusals
-
-
-def parse_batch(records: Sequence[object], dates: Dates) -> tuple[list[Seen], list[Refusal]]:
-    """Parse records, and name those that cannot be used.
-
-    Raises
-    ------
-    GeneralFaultError
-        If nearly all fail alike at something else than what a record is to be.
-    """
-    seen, refusals, failures = [], [], []
-    for record in records:
-        try:
-            seen.append(as_seen(_parsed(record, dates), record))
-        except Exception as error:
-            failure = failure_of(error)
-            refusals.append(
-                Refusal(_object_id(record, dates), failure.reason, _text_of(record), "record", failure.kind)
-            )
-            if not isinstance(error, RecordError):
-                failures.append(failure)
-    require_own_faults(failures, len(seen) + len(refusals), "records")
-    if dates.put_clock_in_doubt([item.transient for item in seen]):
-        return parse_batch(records, dates)
-    return seen, refusals
-
-
-def _parsed(record: object, dates: Dates) -> Transient:
-    """Read a record of an object that can be annotated; raise RecordError where its id could not be written."""
-    try:
-        transient = dates.parse(readable(record))
-    except RecordError as error:
-        if more := of_another_survey(record, dates.survey):
-            raise RecordError(f"{error}{more}") from error
-        raise
-    if not OBJECT_ID.fullmatch(transient.object_id):
-        raise RecordError(f"expected an object id of 1 to 19 letters and digits, found {transient.object_id[:40]!r}")
-    return transient
-
-
-def _object_id(record: object, dates: Dates) -> str:
-    try:
-        return dates.survey.object_id(record)
-    except Exception as error:
-        failure_of(error)
-        return ""
-
-
-def _text_of(record: object) -> str:
-    """Return a record as it can be kept; where it can be no text, which kind of thing it is."""
-    try:
-        return as_text(record)
-    except Exception as error:
-        return f"a {type(record).__name__} that cannot be written: {failure_of(error)}"
-
-
-def _refusal(seen: Seen, part: str, failure: Failure) -> Refusal:
-    text = "" if seen.record is None else _text_of(seen.record)
-    return Refusal(seen.transient.object_id, failure.reason, text, part, failure.kind)
 
 
 def known_of(seen: Iterable[Seen], states: Mapping[str, ScoredState], scoring: Scoring) -> dict[str, Known]:
@@ -316,7 +235,7 @@ def _enriched(seen: Sequence[Seen], enricher: Enricher) -> tuple[Objects, list[R
     fetched, failures = _fetched([seen[number].transient for number in last], enricher.changed)
     for number, item in zip(last, fetched, strict=True):
         enriched[number] = item
-    refusals = [_refusal(seen[last[place]], "views", failure) for place, failure in failures.items()]
+    refusals = [refusal_of(seen[last[place]], "views", failure) for place, failure in failures.items()]
     objects = list(zip(seen, enriched, strict=True))
     refused = {item.transient.object_id for item in enriched if item.refused is not None}
     kept = [(item, got) for item, got in objects if item.transient.object_id not in refused]
@@ -325,7 +244,7 @@ def _enriched(seen: Sequence[Seen], enricher: Enricher) -> tuple[Objects, list[R
 
 def _refused_by_answers(objects: Objects) -> list[Refusal]:
     """Refuse what Lasair's own answer says is nothing to score."""
-    return [_refusal(seen, "record", failure_of(item.refused)) for seen, item in objects if item.refused is not None]
+    return [refusal_of(seen, "record", failure_of(item.refused)) for seen, item in objects if item.refused is not None]
 
 
 def _fetched(
@@ -371,7 +290,7 @@ def score_objects(
     cases, refusals, failures, n_asked = [], [], [], 0
     for (seen, item), scores in zip(objects, scored, strict=True):
         if scores.why_none and not item.waits and not scores.failures:
-            refusals.append(_refusal(seen, "record", Failure(RecordError.__name__, scores.why_none)))
+            refusals.append(refusal_of(seen, "record", Failure(RecordError.__name__, scores.why_none)))
             continue
         classification = decide(item.transient, scores, rules.thresholds, rules.exotic_threshold)
         named, failure = named_modalities(scores, classification), None
@@ -381,8 +300,8 @@ def score_objects(
             reasons, failure = find_reasons(item.transient, scores, models, named)
         if failure:
             failures.append(failure)
-            refusals.append(_refusal(seen, "reasons", failure))
-        refusals += [_refusal(seen, part, failure) for part, failure in scores.failures.items()]
+            refusals.append(refusal_of(seen, "reasons", failure))
+        refusals += [refusal_of(seen, part, failure) for part, failure in scores.failures.items()]
         are_all = bool(failure) or (bool(named) and len(named) == scores.n_present)
         cases.append(Case(seen, item, scores, classification, reasons, are_all))
     require_own_faults(failures, n_asked, "objects whose reasons were looked for")

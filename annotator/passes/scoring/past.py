@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from annotator.decision.changes import of_the_past
 from annotator.decision.classify import decide, overridden
 from annotator.decision.objects import Known, Refusal, ScoredState, Seen
 from annotator.decision.sending import FLAGS
 from annotator.fences import failure_of
-
-if TYPE_CHECKING:
-    from annotator.passes.scoring.batch import Scoring
+from annotator.passes.scoring.scoring import Scoring
 
 
 def take_past(
-    seen: Sequence[Seen], states: Mapping[str, ScoredState], scoring: "Scoring"
+    seen: Sequence[Seen], states: Mapping[str, ScoredState], scoring: Scoring
 ) -> tuple[Mapping[str, ScoredState], list[Refusal]]:
     """Score the states of a batch that came late, and write down where one tells of an earlier flag than is known.
 
@@ -60,7 +57,7 @@ def take_past(
     return {**states, **earlier}, refusals
 
 
-def _is_flag(seen: Seen, known: Known, scoring: "Scoring") -> bool:
+def _is_flag(seen: Seen, known: Known, scoring: Scoring) -> bool:
     rules = scoring.rules
     (scores,) = scoring.models.score([seen.transient])
     classification = decide(seen.transient, scores, rules.thresholds, rules.exotic_threshold)

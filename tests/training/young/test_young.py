@@ -17,7 +17,8 @@ from training.young.card import young_card
 from training.young.measure import by_age, chain, like_sources, n_effective, recall_at, share
 from training.young.objects import is_caught_rising, real_objects, simulated_objects
 from training.young.replay import AGES_DAYS, night_of, replayed
-from training.young.young import as_table, judged, young
+from training.young.write import as_table
+from training.young.young import judged, young
 
 COUNTS = {"SN Ia": 30, "SN II": 12, "SN Ib/c": 3, "SLSN": 10, "TDE": 10}
 
