@@ -1,4 +1,4 @@
-"""README's commands run as they are pasted, and every command and option is written down."""
+"""What README, and the pages it leads to, tell to type runs as pasted; every command and option is written down."""
 
 import argparse
 import dataclasses
@@ -23,7 +23,8 @@ from tests.conftest import TOKEN, write_config
 from training.cli import _parser as train_parser
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ("README.md", "docs/night.md", "docs/records.md", "docs/operating.md", "docs/rubin.md")
+TEXT = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
 COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 NAMED = "ZTF20abcdefg"
@@ -39,20 +40,21 @@ NOT_RUN: Mapping[str, str] = {
     "pip install torch==2.13.0 '.[train]'": "fetches a large package",
     "export LASAIR_TOKEN=...": "is where one's own token goes",
     "45 11 * * *": "is a line for cron, with the paths of a server",
+    "30 11 * * *": "is another",
     "aha-train ": "trains or fetches for minutes to hours; tests/training runs each on few objects",
 }
-"""What README's blocks tell to type and is not run here, by how it begins, and why."""
+"""What the pages' blocks tell to type and is not run here, by how it begins, and why."""
 
 
 def pasted() -> list[str]:
-    """Return the lines of README's blocks of commands, without their comments."""
+    """Return the lines of the pages' blocks of commands, without their comments."""
     lines, block = [], None
-    for line in map(str.strip, README.splitlines()):
+    for line in map(str.strip, TEXT.splitlines()):
         if line.startswith("```"):
             block = line.removeprefix("```") if block is None else None
         elif block in ("", "sh"):
             lines.append(re.sub(r"\s+#.*", "", line))
-    in_text = re.findall(r"`(aha-annotator \w+ -c aha\.yaml[^`]*)`", README)
+    in_text = re.findall(r"`(aha-annotator \w+ -c aha\.yaml[^`]*)`", TEXT)
     return [line for line in dict.fromkeys(lines + in_text) if line]
 
 
@@ -123,13 +125,26 @@ def paste(line: str, folder: Path) -> str:
         return begun + rest
 
 
-def test_a_line_that_is_not_run_stands_in_the_readme():
+def test_a_line_that_is_not_run_stands_on_a_page():
     for start in NOT_RUN:
-        assert any(line.startswith(start) for line in pasted()), f"README no longer has a line that begins with {start}"
+        assert any(line.startswith(start) for line in pasted()), (
+            f"no page has a line any longer that begins with {start}"
+        )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_leads_to_is_there(page):
+    path = ROOT / page
+    for name, _, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#([\w-]+))?\)", path.read_text(encoding="utf-8")):
+        target = path.parent / name if name else path
+        assert target.exists(), f"{page} leads to {name}, which is not there"
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
 
 
 @pytest.mark.parametrize("line", [line for line in pasted() if is_run(line)])
-def test_a_command_of_the_readme_runs_as_pasted(line, place):
+def test_a_command_of_a_page_runs_as_pasted(line, place):
     if line.startswith("aha-annotator inspect "):
         skip_where_served()
     printed = paste(line, place)
