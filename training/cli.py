@@ -181,7 +181,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, int]:
 
 def _features(arguments: argparse.Namespace) -> None:
     if arguments.survey == "lsst":
-        from training.evolution.train import sources_of
+        from training.data.rubin_sources import sources_of
         from training.evolution.train_features import train as train_evolution
 
         train_evolution(sources_of(arguments.data, arguments.curves), arguments.out, arguments.seed)
@@ -199,7 +199,7 @@ def _features(arguments: argparse.Namespace) -> None:
 
 def _lightcurve(arguments: argparse.Namespace) -> None:
     if arguments.survey == "lsst":
-        from training.evolution.train import sources_of
+        from training.data.rubin_sources import sources_of
         from training.six_bands.fit import SixBandSettings
         from training.six_bands.train import train as train_six_bands
 

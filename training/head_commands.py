@@ -63,8 +63,9 @@ def _exotic(arguments: argparse.Namespace) -> None:
 
 
 def _exotic_of_light_curves(arguments: argparse.Namespace) -> None:
+    from training.data.rubin_sources import sources_of
     from training.evolution.exotic import Settings
-    from training.evolution.train import sources_of, train
+    from training.evolution.train import train
 
     for name in ("verdicts", "ledger", "out_of_fold", "comparisons"):
         if getattr(arguments, name):

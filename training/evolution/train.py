@@ -17,10 +17,9 @@ from annotator.models.heads import HeadManifest, HeadReference, load_head
 from annotator.preprocess import PREPROCESS_VERSION
 from annotator.preprocess.evolution import EVOLUTION
 from training.data.carried import carried, read_cadence
-from training.data.classified_curves import ClassifiedCurve, ztf_in_flux
-from training.data.curves import read_curves
+from training.data.classified_curves import ClassifiedCurve
 from training.data.native import read_native
-from training.data.plasticc import read_plasticc
+from training.data.rubin_sources import Sources, read_simulated, read_ztf
 from training.evolution import evaluate
 from training.evolution.card import exotic_card
 from training.evolution.exotic import (
@@ -68,26 +67,6 @@ N_REAL_EPOCHS = 3
 """Random epochs of each real object that are measured by: few of them are exotic."""
 
 
-@dataclass(frozen=True)
-class Sources:
-    """What to learn from."""
-
-    folder: Path
-    """With plasticc_train.parquet, plasticc_train_labels.csv and rubin_cadence_v3.0.parquet."""
-    curves: Path
-    """ZTF's light curves (Parquet)."""
-    labels: Path
-    """Their classes."""
-    native: Path | None = None
-    """Folder of typed objects of the survey itself (:mod:`training.data.native`); None: none are learned from."""
-
-
-def sources_of(folder: Path, curves: Path | None, native: Path | None = None) -> Sources:
-    """Return what to learn from; None: the light curves above the folder, their labels beside them, and none native."""
-    given = curves or folder.parent / "lightcurves.parquet"
-    return Sources(folder, given, given.parent / "lightcurve_labels.csv", native)
-
-
 @dataclass(frozen=True, eq=False)
 class Read:
     """What was read of the sources."""
@@ -113,10 +92,7 @@ def read_sources(sources: Sources, settings: Settings) -> Read:
     ConfigError
         If a file cannot be read or lacks a column.
     """
-    cadence_path = sources.folder / "rubin_cadence_v3.0.parquet"
-    simulated = read_plasticc(sources.folder / "plasticc_train.parquet", sources.folder / "plasticc_train_labels.csv")
-    real = ztf_in_flux(read_curves(sources.curves, sources.labels))
-    cadence = read_cadence(cadence_path)
+    simulated, real, cadence = read_simulated(sources), read_ztf(sources), read_cadence(sources.cadence)
     log.info("%d simulated and %d real light curves", len(simulated.curves), len(real.curves))
     seed = settings.seed
     seen = []
@@ -124,8 +100,8 @@ def read_sources(sources: Sources, settings: Settings) -> Read:
         seeds = [(seed, epoch, number) for number in range(len(real.curves))]
         put = carried([curve.light_curve for curve in real.curves], cadence, seeds)
         seen.append(training_states(_as_carried(real.curves, put), 1, seed + epoch))
-    hashes = [simulated.sha256, real.sha256, hashlib.sha256(cadence_path.read_bytes()).hexdigest()]
-    file_names = (simulated.file_name, real.file_name, cadence_path.name)
+    hashes = [simulated.sha256, real.sha256, hashlib.sha256(sources.cadence.read_bytes()).hexdigest()]
+    file_names = (simulated.file_name, real.file_name, sources.cadence.name)
     native = None
     if sources.native is not None:
         typed = read_native(sources.native).typed

@@ -19,14 +19,12 @@ from annotator.preprocess.evolution import EVOLUTION, EVOLUTION_NAMES
 from annotator.surveys import SURVEYS
 from annotator.surveys.lsst.tables import made_up_object
 from annotator.transient import Modality
-from training.data.classified_curves import ztf_in_flux
-from training.data.curves import read_curves
-from training.data.plasticc import read_plasticc
+from training.data.rubin_sources import Sources, read_halves, read_simulated, read_ztf
 from training.evolution import evaluate
 from training.evolution.card_features import features_card
 from training.evolution.features import DIRECTED, N_LATENTS, EvolutionModel, fit_evolution, numbers_of
 from training.evolution.states import REAL_TABLES, States, measured_states, states_of_real, together
-from training.evolution.train import MEASURED_SEED, N_REAL_EPOCHS, PROVISIONAL, SURVEY, VERSION, Sources
+from training.evolution.train import MEASURED_SEED, N_REAL_EPOCHS, PROVISIONAL, SURVEY, VERSION
 from training.export.graph import describe_graph, export_graph
 from training.metrics.calibrate import ALWAYS, NEVER, LevelRule, calibrated
 from training.metrics.distributions import distributions_of, percentiles_of
@@ -42,9 +40,6 @@ LEVELS = (
     LevelRule("more points", ALWAYS, float(ALWAYS)),
 )
 """By nights and bands that are usable."""
-
-CALIBRATING_FOLDS = range(5)
-"""Of the test set's supernovae those of these bins calibrate, and the others measure."""
 
 CALIBRATING_EPOCHS = 4
 """Random epochs of each of them: with one, fewer than half a thousand were seen in one band."""
@@ -77,20 +72,15 @@ def read_sources(sources: Sources) -> Read:
     ConfigError
         If a file cannot be read or lacks a column.
     """
-    folder = sources.folder
-    simulated, test = (
-        read_plasticc(folder / f"{name}.parquet", folder / f"{name}_labels.csv")
-        for name in ("plasticc_train", "plasticc_test_sn")
-    )
-    real = ztf_in_flux(read_curves(sources.curves, sources.labels))
-    half = np.isin(test.folds, CALIBRATING_FOLDS)
-    first, second = ([curve for curve, is_in in zip(test.curves, of, strict=True) if is_in] for of in (half, ~half))
+    simulated, halves, real = read_simulated(sources), read_halves(sources), read_ztf(sources)
     return Read(
         simulated=measured_states(simulated.curves, MEASURED_SEED),
-        calibrating=together([measured_states(first, MEASURED_SEED + 1 + k) for k in range(CALIBRATING_EPOCHS)]),
-        checking=measured_states(second, MEASURED_SEED),
+        calibrating=together(
+            [measured_states(halves.calibrating, MEASURED_SEED + 1 + k) for k in range(CALIBRATING_EPOCHS)]
+        ),
+        checking=measured_states(halves.checking, MEASURED_SEED),
         real=together([measured_states(real.curves, MEASURED_SEED + k) for k in range(N_REAL_EPOCHS)]),
-        sha256=hashlib.sha256((simulated.sha256 + test.sha256 + real.sha256).encode()).hexdigest(),
+        sha256=hashlib.sha256((simulated.sha256 + halves.table.sha256 + real.sha256).encode()).hexdigest(),
     )
 
 

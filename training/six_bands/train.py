@@ -21,14 +21,13 @@ from annotator.preprocess.six_bands import CHANNELS, GRID_BANDS, KNOTS_DAYS, SHA
 from annotator.surveys import SURVEYS
 from annotator.transient import LightCurve, Modality
 from training.data.carried import carried, read_cadence
-from training.data.classified_curves import ClassifiedCurve, at_random_epoch, ztf_in_flux
-from training.data.curves import read_curves
+from training.data.classified_curves import ClassifiedCurve, at_random_epoch
 from training.data.folds import fold_of
-from training.data.plasticc import read_plasticc
+from training.data.rubin_sources import Sources, read_halves, read_simulated, read_ztf
 from training.evolution.features import fit_evolution, numbers_of
 from training.evolution.states import REAL_TABLES, measured_states, real_curves
-from training.evolution.train import MEASURED_SEED, PROVISIONAL, SURVEY, VERSION, Sources
-from training.evolution.train_features import CALIBRATING_EPOCHS, CALIBRATING_FOLDS, LEVELS, made_up_record
+from training.evolution.train import MEASURED_SEED, PROVISIONAL, SURVEY, VERSION
+from training.evolution.train_features import CALIBRATING_EPOCHS, LEVELS, made_up_record
 from training.export.graph import OUTPUT_NAMES, describe_graph, export_graph
 from training.metrics.calibrate import calibrated
 from training.metrics.distributions import distributions_of
@@ -100,31 +99,26 @@ def read_sources(sources: Sources, seed: int) -> Read:
     ConfigError
         If a file cannot be read or lacks a column.
     """
-    folder, cadence_path = sources.folder, sources.folder / "rubin_cadence_v3.0.parquet"
-    simulated, test = (
-        read_plasticc(folder / f"{name}.parquet", folder / f"{name}_labels.csv")
-        for name in ("plasticc_train", "plasticc_test_sn")
-    )
-    real = ztf_in_flux(read_curves(sources.curves, sources.labels))
+    simulated, halves, real = read_simulated(sources), read_halves(sources), read_ztf(sources)
     of_sky = [curve for curve in real.curves if _is_supernova(curve)]
     seeds = [(seed, number) for number in range(len(of_sky))]
-    put = carried([curve.light_curve for curve in of_sky], read_cadence(cadence_path), seeds)
+    put = carried([curve.light_curve for curve in of_sky], read_cadence(sources.cadence), seeds)
     normal = [curve for curve in simulated.curves if _is_supernova(curve)]
     normal += [
         ClassifiedCurve(curve.object_id, curve.kind, _CARRIED, light_curve)
         for curve, light_curve in zip(of_sky, put, strict=True)
         if light_curve is not None
     ]
-    half = np.isin(test.folds, CALIBRATING_FOLDS)
-    first, second = ([curve for curve, is_in in zip(test.curves, of, strict=True) if is_in] for of in (half, ~half))
-    hashes = [simulated.sha256, test.sha256, real.sha256, hashlib.sha256(cadence_path.read_bytes()).hexdigest()]
+    epochs = [_measured(halves.calibrating, MEASURED_SEED + 1 + k) for k in range(CALIBRATING_EPOCHS)]
+    test, cadence = halves.table, sources.cadence
+    hashes = [simulated.sha256, test.sha256, real.sha256, hashlib.sha256(cadence.read_bytes()).hexdigest()]
     return Read(
         simulated=simulated.curves,
         normal=tuple(normal),
         folds=np.array([fold_of(curve.object_id) for curve in normal]),
-        calibrating=[s for k in range(CALIBRATING_EPOCHS) for s in _measured(first, MEASURED_SEED + 1 + k)],
-        checking=_measured(second, MEASURED_SEED),
-        file_names=(simulated.file_name, test.file_name, real.file_name, cadence_path.name),
+        calibrating=[state for states in epochs for state in states],
+        checking=_measured(halves.checking, MEASURED_SEED),
+        file_names=(simulated.file_name, test.file_name, real.file_name, cadence.name),
         sha256=hashlib.sha256("".join(hashes).encode()).hexdigest(),
     )
 

@@ -22,13 +22,12 @@ from annotator.preprocess.quantities import MAX_AGE_DAYS
 from annotator.surveys.history import history
 from annotator.transient import LightCurve, Transient
 from training.data.carried import carried, read_cadence
-from training.data.classified_curves import ClassifiedCurve, at_random_epoch, ztf_in_flux
-from training.data.curves import read_curves
-from training.data.plasticc import read_plasticc
+from training.data.classified_curves import ClassifiedCurve, at_random_epoch
+from training.data.rubin_sources import Sources, read_simulated, read_ztf, sources_of
 from training.evolution.evaluate import cross_asked
 from training.evolution.exotic import Settings, given_to_head
 from training.evolution.states import states_of
-from training.evolution.train import SURVEY, Sources, read_sources, sources_of
+from training.evolution.train import SURVEY, read_sources
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +75,10 @@ def states_with_scores(models: ModelSet, data: Path) -> tuple[list[ClassifiedCur
 
 
 def _curves(sources: Sources) -> tuple[Sequence[ClassifiedCurve], Sequence[ClassifiedCurve]]:
-    folder = sources.folder
-    simulated = read_plasticc(folder / "plasticc_train.parquet", folder / "plasticc_train_labels.csv").curves
-    real = ztf_in_flux(read_curves(sources.curves, sources.labels)).curves
+    simulated, real = read_simulated(sources).curves, read_ztf(sources).curves
     put = carried(
         [curve.light_curve for curve in real],
-        read_cadence(folder / "rubin_cadence_v3.0.parquet"),
+        read_cadence(sources.cadence),
         [(EPOCH_SEED, number) for number in range(len(real))],
     )
     pairs = zip(real, put, strict=True)

@@ -13,10 +13,11 @@ from tests.training.evolution.test_exotic import QUICK, drawn
 from training.cli import main
 from training.data.classified_curves import ClassifiedCurve, ClassifiedCurves
 from training.data.fetched_layouts import LAYOUTS
+from training.data.rubin_sources import Sources
 from training.evolution import train as evolution_train
 from training.evolution.exotic import GROUPS, INPUTS, NEEDS
 from training.evolution.states import States, together
-from training.evolution.train import VERSION, Read, Sources, read_sources, train
+from training.evolution.train import VERSION, Read, read_sources, train
 
 
 @pytest.fixture
@@ -60,9 +61,8 @@ def test_typed_objects_of_rubin_are_learned_from_as_they_are_and_put_down_as_suc
         "other", "0" * 64, tuple(ClassifiedCurve(f"o{n}", "SN II", "yse", curve) for n, curve in enumerate(parsed))
     )
     for name, read in {
-        "read_plasticc": lambda *_: others,
-        "read_curves": lambda *_: None,
-        "ztf_in_flux": lambda _: others,
+        "read_simulated": lambda _: others,
+        "read_ztf": lambda _: others,
         "read_cadence": lambda _: (),
         "carried": lambda curves, *_: curves,
     }.items():

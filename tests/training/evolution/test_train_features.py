@@ -6,8 +6,8 @@ from annotator.models import load_models
 from annotator.preprocess.evolution import EVOLUTION_NAMES
 from tests.training.evolution.test_exotic import drawn
 from training.cli import main
+from training.data.rubin_sources import CALIBRATING_FOLDS, Sources
 from training.evolution import train_features
-from training.evolution.train import Sources
 from training.evolution.train_features import Read, read_sources, train
 
 
@@ -41,5 +41,5 @@ def test_sources_that_are_not_there_are_named(tmp_path, capsys):
 
 def test_half_of_the_objects_calibrate_and_no_object_of_it_checks():
     folds = drawn(2000, names=EVOLUTION_NAMES).folds
-    half = np.isin(folds, train_features.CALIBRATING_FOLDS)
+    half = np.isin(folds, CALIBRATING_FOLDS)
     assert 0.4 < half.mean() < 0.6

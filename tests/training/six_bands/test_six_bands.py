@@ -11,7 +11,7 @@ from annotator.preprocess.six_bands import GRID_BANDS, grid
 from annotator.transient import LightCurve
 from training.cli import main
 from training.data.classified_curves import ClassifiedCurve
-from training.evolution.train import Sources
+from training.data.rubin_sources import Sources
 from training.six_bands import train as six_bands_train
 from training.six_bands.evaluate import measure_pairs
 from training.six_bands.fit import SixBandSettings, errors_of, fit_six_bands, states_of, varied_states, vary
