@@ -59,9 +59,9 @@ def token_if_any(environ: Mapping[str, str]) -> str:
 
 def _file(named: str, environ: Mapping[str, str]) -> Path | None:
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))  # one without a home stays as it is
     credential = Path(environ.get(CREDENTIALS_VARIABLE) or os.devnull) / CREDENTIAL
-    return credential if credential.is_file() else None
+    return credential if os.path.isfile(credential) else None  # another user's folder, as after su, is none of ours
 
 
 def _read(path: Path, environ: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Where a ledger lies: in a file of SQLite, or in a database of PostgreSQL."""
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +62,7 @@ def read_address(text: str, folder: Path, password: str | None = None) -> Ledger
     ConfigError
         If it is an address, but none of a ledger.
     """
-    return PostgresAddress(text, password or None, folder) if "://" in text else folder / Path(text).expanduser()
+    return PostgresAddress(text, password or None, folder) if "://" in text else folder / os.path.expanduser(text)
 
 
 def _port(url: object) -> bool:

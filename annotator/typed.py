@@ -3,6 +3,7 @@
 A wrong key or value is named by the path of keys that leads to it, with what was expected and what was found.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +47,7 @@ def decode(content: object, kind: type[T]) -> T:
 def _as_path(kind: type, value: object) -> Path:
     if kind is not Path or not isinstance(value, str) or not value:
         raise ValueError(f"expected {kind}, found {value!r}")
-    return Path(value).expanduser()
+    return Path(os.path.expanduser(value))
 
 
 def _in_words(failure: msgspec.ValidationError, content: object, kind: type) -> str:

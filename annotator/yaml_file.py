@@ -14,6 +14,10 @@ from annotator.errors import ConfigError
 MAX_BYTES = 200_000
 """Twenty times as long as the example with all its comments."""
 MAX_DEPTH = 20
+MAX_NUMBER = 10**18
+"""Far above every number of a configuration; one of thousands of digits cannot even be shown."""
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""What no path can have, and no text is written by: NUL and halves of surrogate pairs, which YAML lets be escaped."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -37,6 +41,17 @@ class _Loader(yaml.SafeLoader):
         finally:
             self.depth -= 1
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, OverflowError, AttributeError) as error:  # of dates and numbers that PyYAML takes for such
+            raise _wrong(node, "is no date and no number, and needs quotes") from error
+        if isinstance(value, int) and abs(value) > MAX_NUMBER:
+            raise _wrong(node, "is far too large a number")
+        if isinstance(value, str) and _NO_TEXT.search(value):
+            raise _wrong(node, "holds a character that no text has")
+        return value
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for key_node, _ in node.value:
@@ -46,6 +61,10 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is {what}", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _wrong(node: yaml.Node, what: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, f"{str(node.value)[:40]!a} {what}", node.start_mark)
 
 
 def read_yaml(path: Path) -> object:

@@ -65,9 +65,9 @@ def test_a_file_that_holds_no_token_is_refused_without_showing_what_it_holds(pat
 
 def test_what_is_no_file_is_refused_and_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe", 0o600)
-    for name in ("pipe", ".", "none"):
+    for name in (*(str(tmp_path / name) for name in ("pipe", ".", "none")), "~nobody-of-this-name/token"):
         with pytest.raises(ConfigError, match="the token's file"):
-            read_token({"LASAIR_TOKEN_FILE": str(tmp_path / name)})
+            read_token({"LASAIR_TOKEN_FILE": name})
 
 
 def test_a_token_stands_in_one_place(path):
@@ -88,6 +88,14 @@ def test_a_credential_of_systemd_is_the_token_where_nothing_else_is(path):
     with pytest.raises(ConfigError, match="others than you can read"):
         read_token(folder)
     assert read_token({"CREDENTIALS_DIRECTORY": str(path.parent / "none")}) == ""
+
+
+def test_a_folder_of_credentials_that_is_another_user_s_holds_none(path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert read_token({"CREDENTIALS_DIRECTORY": str(path.parent)}) == ""
 
 
 def test_a_token_of_a_file_is_taken_out_of_the_log(path):

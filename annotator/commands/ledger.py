@@ -1,8 +1,11 @@
 """Commands that look after the ledger: how large it is, whether it is sound, backups, and room that it gives back."""
 
 import argparse
+import contextlib
 import os
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,7 @@ from annotator.commands.arguments import add_command
 from annotator.commands.common import EXIT_ATTENTION, EXIT_OK
 
 if TYPE_CHECKING:
+    from annotator.config import Config
     from annotator.ledger_address import LedgerAddress
 
 _WORDS = (
@@ -33,10 +37,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
             command.add_argument("file", type=Path, metavar="FILE", help=what)
 
 
-def _address(options: argparse.Namespace) -> "LedgerAddress":
+def _config(options: argparse.Namespace) -> "Config":
     from annotator.config import load_config
 
-    return load_config(options.config, os.environ).ledger
+    return load_config(options.config, os.environ)
+
+
+def _address(options: argparse.Namespace) -> "LedgerAddress":
+    return _config(options).ledger
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -72,18 +80,21 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _backup(options: argparse.Namespace) -> int:
-    from annotator.ledger.care import back_up
+    from annotator.ledger.backups import back_up
 
-    back_up(_address(options), options.file)
+    with _clearing_away():
+        back_up(_address(options), options.file)
     print(f"{options.file.resolve()}: {options.file.stat().st_size / 1e6:,.1f} MB, sound")
     return EXIT_OK
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from annotator.ledger.care import restore
+    from annotator.ledger.backups import restore
 
-    address = _address(options)
-    aside = restore(address, options.file, time.time())
+    config = _config(options)
+    address, survey, topic = config.ledger, config.survey, config.annotation.topic
+    with _clearing_away():
+        aside = restore(address, options.file, time.time(), check=lambda kept: kept.identity.check_topic(survey, topic))
     if aside is not None:
         print(f"what was there lies in {aside}")
     print(
@@ -91,6 +102,16 @@ def _restore(options: argparse.Namespace) -> int:
         "takes in at once what Lasair has got since"
     )
     return EXIT_OK
+
+
+@contextlib.contextmanager
+def _clearing_away() -> Iterator[None]:
+    """Take away half a copy where SIGTERM ends the work, too, and not Ctrl-C alone."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _vacuum(options: argparse.Namespace) -> int:

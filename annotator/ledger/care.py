@@ -1,15 +1,9 @@
-"""Looking after a ledger as a whole: how large it is, whether it is sound, copies, and room that it gives back."""
+"""Looking after a ledger as a whole: how large it is, whether it is sound, and room that it gives back."""
 
-import contextlib
-import datetime
 import json
 import os
-import sqlite3
-import stat
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,19 +14,16 @@ from annotator.errors import LedgerError, LedgerValueError
 from annotator.ledger.ledger import Ledger, open_known
 from annotator.ledger.outbox_entry import read_entry
 from annotator.ledger.snapshot import read_model_scores, read_snapshot
-from annotator.ledger.store.complaints import as_ledger_errors
-from annotator.ledger.store.database import BUSY_TIMEOUT_S, Database
+from annotator.ledger.store.database import Database
 from annotator.ledger.store.file_system import file_system_of
-from annotator.ledger.store.identity import known_ledger, note_known
-from annotator.ledger.store.lock import place_lock
-from annotator.ledger.store.schema import calls, metadata, outbox, passes, scores, snapshots
+from annotator.ledger.store.schema import metadata, outbox, passes, scores, snapshots
 from annotator.ledger_address import LedgerAddress, PostgresAddress
 
 MOST_FAULTS = 20
 """Faults of a file that are named; whoever has more needs a backup, and no list."""
 ROWS_AT_A_TIME = 500
-BESIDE = ("-wal", "-shm")
-"""What SQLite keeps beside a file, which belongs to that file alone."""
+BESIDE = ("-journal", "-wal", "-shm")
+"""What SQLite keeps beside a file, which belongs to that file alone: beside another it would be written into that."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ def _size(database: Database) -> tuple[int, int]:
     if database.kind == "postgresql":
         sizes = [database.value(select(func.pg_total_relation_size(name))) for name in metadata.tables]
         return int(sum(sizes)), 0
-    files = [Path(f"{database.address}{end}") for end in ("", *BESIDE)]
+    files = map(Path, all_of(Path(os.path.realpath(database.address))))
     free = _pragma(database, "freelist_count") * _pragma(database, "page_size")
     return sum(path.stat().st_size for path in files if path.exists()), free
 
@@ -101,7 +92,9 @@ def faults(ledger: Ledger, quick: bool = False) -> list[str]:
     """
     database = ledger.database
     found = _faults_of_file(database, "quick_check" if quick else "integrity_check")
-    return found if quick or found else [*_orphans(database), *_unreadable(database)]
+    if quick or found:
+        return found
+    return _lacking(database) or [*_orphans(database), *_unreadable(database)]
 
 
 def _faults_of_file(database: Database, check: str) -> list[str]:
@@ -113,6 +106,19 @@ def _faults_of_file(database: Database, check: str) -> list[str]:
         return [str(error)]
     said = [" ".join(str(row[0]).split()) for row in rows]
     return [] if said == ["ok"] else said
+
+
+def _lacking(database: Database) -> list[str]:
+    """Name the tables and columns that are not there, as where somebody has worked on it by hand."""
+    there = sqlalchemy.inspect(database.connection)
+    tables = set(there.get_table_names())
+    said = []
+    for name, table in sorted(metadata.tables.items()):
+        columns = {column["name"] for column in there.get_columns(name)} if name in tables else set()
+        missing = [column.name for column in table.columns if column.name not in columns]
+        if missing:
+            said.append(f"the table {name} lacks {', '.join(missing)}" if columns else f"there is no table {name}")
+    return said
 
 
 def _orphans(database: Database) -> list[str]:
@@ -176,72 +182,6 @@ def _object(text: str) -> None:
         raise ValueError("it is no JSON object")
 
 
-def back_up(address: LedgerAddress, to: Path) -> None:
-    """Copy a ledger as it is at one moment, whatever a pass writes meanwhile, and look whether the copy is sound.
-
-    Parameters
-    ----------
-    address
-        A file of SQLite.
-    to
-        A file that is not there yet; whoever reads it may be nobody but its owner.
-
-    Raises
-    ------
-    LedgerError
-        If the ledger cannot be read or is damaged, or the copy cannot be written. There is no copy then.
-    """
-    file = _file(address, "pg_dump --format=custom --file=FILE DATABASE makes a backup of it")
-    with open_known(file, read_only=True) as ledger, _beside(to) as copy:
-        _copy(ledger.database.address, copy)
-        try:
-            os.link(copy, to)  # and not os.replace: what is there stays
-        except OSError as error:
-            raise LedgerError(f"cannot write the backup {to}: {error.strerror}: name another file") from error
-        _sync_folder(to.parent)
-
-
-def restore(address: LedgerAddress, backup: Path, now: float) -> Path | None:
-    """Put a backup in a ledger's place; return where what was there was put aside, None where nothing was.
-
-    The calls of the last hours stay counted where what was there can still be read.
-
-    Parameters
-    ----------
-    address
-        A file of SQLite, which may be damaged, or gone.
-    backup
-        A copy of this ledger; it stays as it is.
-    now
-        Seconds since 1970.
-
-    Raises
-    ------
-    LedgerBusyError
-        If a pass is under way.
-    LedgerError
-        If the backup is damaged, none of this ledger or of a newer release, or cannot be put there. What was there
-        stays there then.
-    """
-    file = _file(address, "pg_restore brings back what pg_dump saved")
-    with place_lock(file), _beside(file) as copy:
-        _copy(backup, copy)
-        with Ledger(copy) as kept:
-            ledger_id = kept.identity.ledger_id
-            if known_ledger(file) not in (None, ledger_id):
-                raise LedgerError(f"the backup {backup} is of another ledger than the one that was used last at {file}")
-            if found := faults(kept):
-                raise LedgerError(f"the backup {backup} is damaged: {found[0]}")
-            _take_calls(kept, file)
-            kept.database.execute("PRAGMA journal_mode = WAL")
-        _give_to_the_same(file, copy)
-        aside = _put_aside(file, now)
-        os.replace(copy, file)
-        _sync_folder(file.parent)
-    note_known(file, ledger_id)
-    return aside
-
-
 def vacuum(address: LedgerAddress) -> tuple[int, int]:
     """Give back the room that deleted rows have left; return the bytes that the ledger took before, and takes now.
 
@@ -250,12 +190,15 @@ def vacuum(address: LedgerAddress) -> tuple[int, int]:
     LedgerBusyError
         If a pass is under way.
     LedgerError
-        If it cannot be done, such as for lack of room: meanwhile a copy of what is left has to fit beside it, and
-        another in the folder for temporary files.
+        If it is damaged, or it cannot be done, such as for lack of room: meanwhile a copy of what is left has to fit
+        beside it, and another in the folder for temporary files.
     """
     with open_known(address) as ledger, ledger.hold_for_pass():
         database = ledger.database
         before, _ = _size(database)
+        # What cannot be read would be left out, and nothing would tell of it any longer.
+        if found := _faults_of_file(database, "integrity_check"):
+            raise LedgerError(f"the ledger {address} is damaged, and would lose what cannot be read: {found[0]}")
         if database.kind == "sqlite":
             database.execute("PRAGMA temp_store = FILE")  # memory may be less than a ledger of years
             _vacuum_file(database)
@@ -276,78 +219,6 @@ def _vacuum_file(database: Database) -> None:
         ) from error
 
 
-def _file(address: LedgerAddress, otherwise: str) -> Path:
-    if isinstance(address, PostgresAddress):
-        raise LedgerError(f"the ledger {address} lies on a server of PostgreSQL: {otherwise}")
-    return address
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Give an empty file in the folder of another, which is gone afterwards unless it was moved."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise LedgerError(f"cannot write in {path.parent}: {error.strerror}") from error
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _copy(file: Path, copy: Path) -> None:
-    """Copy a file of SQLite at one moment into one that is empty, down to the disk, and look whether it is sound."""
-    with (
-        as_ledger_errors(f"cannot copy the ledger {file}"),
-        closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", timeout=BUSY_TIMEOUT_S, uri=True)) as source,
-        closing(sqlite3.connect(copy)) as target,
-    ):
-        source.backup(target)
-        target.execute("PRAGMA journal_mode = DELETE")  # so that it is one file
-        said = [" ".join(row[0].split()) for row in target.execute(f"PRAGMA integrity_check({MOST_FAULTS})")]
-    if said != ["ok"]:
-        raise LedgerError(f"the ledger {file} is damaged, and so would be its copy: {said[0]}")
-    with copy.open("rb") as written:
-        os.fsync(written.fileno())
-
-
-def _take_calls(kept: Ledger, file: Path) -> None:
-    """Take over the calls that a ledger counted, as far as it can still be read."""
-    try:
-        with Ledger(file, read_only=True) as old:
-            rows = [dict(row._mapping) for row in old.database.rows(select(calls))]
-    except LedgerError:
-        return  # Lasair refuses what is one too many, and then there is an hour's silence
-    known = {tuple(row) for row in kept.database.rows(select(calls.c.called_at, calls.c.endpoint))}
-    missing = [row for row in rows if (row["called_at"], row["endpoint"]) not in known]
-    kept.database.write_each(sqlalchemy.insert(calls), missing)
-
-
-def _give_to_the_same(file: Path, copy: Path) -> None:
-    """Let those read and write a copy who could the file in whose place it comes."""
-    if file.exists():
-        was = file.stat()
-        with contextlib.suppress(PermissionError):
-            os.chown(copy, was.st_uid, was.st_gid)
-        copy.chmod(stat.S_IMODE(was.st_mode))
-
-
-def _put_aside(file: Path, now: float) -> Path | None:
-    """Move a file of SQLite, and first of all what belongs to it alone, out of the way."""
-    if not file.exists():
-        return None
-    when = datetime.datetime.fromtimestamp(now, datetime.UTC)
-    aside = file.with_name(f"{file.name}.before-restore-{when:%Y%m%dT%H%M%S}")
-    for end in ("", *BESIDE):
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(f"{file}{end}", f"{aside}{end}")
-    return aside
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def all_of(file: Path) -> list[str]:
+    """Return the path of a file of SQLite, and those of what may lie beside it."""
+    return [f"{file}{end}" for end in ("", *BESIDE)]

@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from annotator.ledger import open_known
-from annotator.ledger.care import back_up, faults
+from annotator.ledger.backups import back_up
+from annotator.ledger.care import faults
 from annotator.nights import DAY_S
 from tests.faults.hostile_faults import broken
 from tests.faults.laboratory import Fault, Try, Verdict, judge

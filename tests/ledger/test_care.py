@@ -1,44 +1,19 @@
-"""A ledger as a whole: copies that are sound whatever a pass writes, damage that is named, restoring what was saved."""
+"""A ledger as a whole: what is in it, damage that is named, room that is given back, and the commands."""
 
-import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from annotator.decision.objects import Refusal
-from annotator.errors import LedgerBusyError, LedgerError
+from annotator.errors import LedgerError
 from annotator.ledger import Ledger, care, open_for_pass, open_known
 from annotator.ledger.store.file_system import file_system_of, is_of_network
 from annotator.ledger_address import PostgresAddress
 from tests.ledger.damage import damage_an_index
-from tests.ledger.test_ledger import scored_object
-
-NOW = 1_700_000_000.0
-
-
-def record(ledger: Ledger, *names: str, now: float = NOW) -> None:
-    ledger.record([scored_object(name) for name in names], [Refusal("ZTF99bad", "for the test", "{}")], now)
-
-
-@pytest.fixture
-def path(tmp_path) -> Path:
-    """A ledger that a pass has used."""
-    path = tmp_path / "ledger.sqlite"
-    with open_for_pass(path) as ledger:
-        record(ledger, "ZTF99aaaaaaa", "ZTF99aaaaaab")
-        ledger.calls.count("query", NOW)
-    return path
-
-
-def known(path: Path) -> set[str]:
-    with open_known(path, read_only=True) as ledger:
-        return {row[0] for row in ledger.database.rows(text("SELECT object_id FROM objects"))}
+from tests.ledger.used import NOW, known, record
 
 
 def test_what_is_in_a_ledger_is_counted(address):
@@ -84,149 +59,48 @@ def test_what_cannot_be_read_is_named(address, change, words):
         assert words in said
 
 
-def test_rows_that_speak_of_what_is_gone_are_counted(path):
-    with closing(sqlite3.connect(path)) as file:
+def test_rows_that_speak_of_what_is_gone_are_counted(used):
+    with closing(sqlite3.connect(used)) as file:
         file.execute("DELETE FROM objects")  # as a shell of SQLite lets anybody
         file.commit()
-    with open_known(path, read_only=True) as ledger:
+    with open_known(used, read_only=True) as ledger:
         assert "2 rows of scores speak of rows of objects that are not there" in care.faults(ledger)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [("DROP TABLE calls", "there is no table calls"), ("ALTER TABLE tns DROP COLUMN type", "the table tns lacks type")],
+    ids=["a table", "a column"],
+)
+def test_what_a_ledger_lacks_is_named(address, change, words):
+    with open_for_pass(address) as ledger:
+        ledger.database.execute(change)
+        assert care.faults(ledger) == [words]
+
+
 @pytest.mark.parametrize("quick", [True, False])
-def test_a_damaged_page_is_found(path, quick):
-    damage_an_index(path)
-    with open_known(path, read_only=True) as ledger:
+def test_a_damaged_page_is_found(used, quick):
+    damage_an_index(used)
+    with open_known(used, read_only=True) as ledger:
         assert care.faults(ledger, quick)
 
 
-# --- backups
-
-
-def test_a_backup_is_one_file_for_its_owner_alone_with_all_that_was_there(path, tmp_path):
-    care.back_up(path, tmp_path / "backup")
-    assert known(tmp_path / "backup") == {"ZTF99aaaaaaa", "ZTF99aaaaaab"}
-    assert (tmp_path / "backup").stat().st_mode & 0o077 == 0
-    assert [name.name for name in tmp_path.iterdir() if not name.name.startswith("ledger.sqlite")] == ["backup"]
-
-
-def test_a_backup_takes_no_other_file_s_place(path, tmp_path):
-    (tmp_path / "backup").write_text("years of work")
-    with pytest.raises(LedgerError, match="name another file"):
-        care.back_up(path, tmp_path / "backup")
-    assert (tmp_path / "backup").read_text() == "years of work"
-
-
-def test_backups_that_are_made_while_a_pass_writes_are_sound_and_of_one_moment(path, tmp_path):
-    ended = threading.Event()
-    numbers = iter(range(1_000_000))
-
-    def write() -> None:
-        with open_for_pass(path) as ledger:
-            while not ended.is_set():
-                record(ledger, *(f"ZTF99b{next(numbers):06d}" for _ in range(5)))
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        for number in range(10):
-            care.back_up(path, tmp_path / f"{number}.sqlite")
-    finally:
-        ended.set()
-        writer.join()
-    for number in range(10):
-        with Ledger(tmp_path / f"{number}.sqlite", read_only=True) as copy:
-            assert care.faults(copy) == []
-            assert copy.counts.objects() % 5 == 2  # whole batches
-
-
-def test_a_damaged_ledger_is_not_backed_up(path, tmp_path):
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        file.write(b"\xff" * 100_000)
-    with pytest.raises(LedgerError, match="damaged"):
-        care.back_up(path, tmp_path / "backup")
-    assert not (tmp_path / "backup").exists()
-
-
-@pytest.mark.parametrize(
-    "work",
-    [
-        pytest.param(care.back_up, id="backing up"),
-        pytest.param(lambda address, file: care.restore(address, file, NOW), id="restoring"),
-    ],
-)
-def test_on_a_server_its_own_programs_make_backups(tmp_path, work):
-    with pytest.raises(LedgerError, match="pg_"):
-        work(PostgresAddress("postgresql+psycopg://aha@db.example.org/aha"), tmp_path / "backup")
-
-
-# --- restoring
-
-
-def test_what_was_backed_up_is_restored_and_what_was_there_is_put_aside(path, tmp_path):
-    path.chmod(0o640)
-    care.back_up(path, tmp_path / "backup")
-    with open_for_pass(path) as ledger:
-        record(ledger, "ZTF99aaaaaac")
-        ledger.calls.count("object", NOW + 1)
-    aside = care.restore(path, tmp_path / "backup", NOW)
-    assert known(path) == {"ZTF99aaaaaaa", "ZTF99aaaaaab"} and path.stat().st_mode & 0o777 == 0o640
-    assert aside.name == "ledger.sqlite.before-restore-20231114T221320"
-    assert "ZTF99aaaaaac" in {row[0] for row in sqlite3.connect(aside).execute("SELECT object_id FROM objects")}
-    with open_for_pass(path) as ledger:
-        assert ledger.calls.last_hour(NOW + 1) == (2, 0)  # Lasair has counted it
-        assert ledger.database.value(text("PRAGMA journal_mode")) == "wal"
-
-
-@pytest.mark.parametrize("damage", ["gone", "empty", "damaged", "something else"])
-def test_a_ledger_that_was_lost_is_restored(path, tmp_path, damage):
-    care.back_up(path, tmp_path / "backup")
-    whole = path.stat().st_size
-    path.unlink()
-    if damage != "gone":
-        path.write_bytes({"empty": b"", "damaged": b"\xff" * whole, "something else": b"years of work"}[damage])
-    aside = care.restore(path, tmp_path / "backup", NOW)
-    assert (aside is None) == (damage == "gone")
-    with open_for_pass(path) as ledger:
-        assert care.faults(ledger) == [] and ledger.counts.objects() == 2
-
-
-def test_nothing_is_restored_under_a_pass(path, tmp_path):
-    care.back_up(path, tmp_path / "backup")
-    with open_for_pass(path) as ledger:
-        record(ledger, "ZTF99aaaaaac")
-        for work in (lambda: care.restore(path, tmp_path / "backup", NOW), lambda: care.vacuum(path)):
-            with pytest.raises(LedgerBusyError, match=r"pass .*at work"):
-                work()
-    assert "ZTF99aaaaaac" in known(path)
-
-
-@pytest.mark.parametrize("what", ["damaged", "another ledger", "no ledger", "nothing"])
-def test_what_is_no_backup_of_this_ledger_is_refused_and_changes_nothing(path, tmp_path, what):
-    backup = tmp_path / "backup"
-    if what == "damaged":
-        care.back_up(path, backup)
-        with backup.open("r+b") as file:
-            file.seek(backup.stat().st_size // 2)
-            file.write(b"\xff" * 100_000)
-    elif what == "another ledger":
-        Ledger(backup).close()
-    elif what == "no ledger":
-        backup.write_text("years of work")
-    before = path.read_bytes()
-    with pytest.raises(LedgerError):
-        care.restore(path, backup, NOW)
-    assert path.read_bytes() == before and known(path) == {"ZTF99aaaaaaa", "ZTF99aaaaaab"}
-
-
-def test_room_is_given_back(path):
-    with open_for_pass(path) as ledger:
+def test_room_is_given_back(used):
+    with open_for_pass(used) as ledger:
         record(ledger, *(f"ZTF99aaa{number:04d}" for number in range(2000)))
         ledger.database.execute("DELETE FROM to_announce")
         ledger.database.execute("DELETE FROM scores WHERE score_id > 2")
-    before, after = care.vacuum(path)
-    assert after < before - 100_000 and care.info(path).free_bytes == 0
-    assert known(path) >= {"ZTF99aaaaaaa", "ZTF99aaaaaab"}
+    before, after = care.vacuum(used)
+    assert after < before - 100_000 and care.info(used).free_bytes == 0
+    assert known(used) >= {"ZTF99aaaaaaa", "ZTF99aaaaaab"}
+
+
+def test_a_damaged_ledger_is_not_made_smaller_by_what_cannot_be_read(used):
+    damage_an_index(used)
+    before = used.stat().st_size
+    with pytest.raises(LedgerError, match="would lose what cannot be read"):
+        care.vacuum(used)
+    assert used.stat().st_size == before
 
 
 VACUUM_ALONE = """
@@ -247,10 +121,10 @@ LARGE_BYTES = 50_000_000
 
 
 @pytest.fixture
-def large(path) -> Path:
-    with open_for_pass(path) as ledger:
+def large(used) -> Path:
+    with open_for_pass(used) as ledger:
         ledger.database.execute(f"UPDATE objects SET numbers = randomblob({LARGE_BYTES})")
-    return path
+    return used
 
 
 def vacuum_alone(path: Path, most_bytes: int) -> subprocess.CompletedProcess[str]:
@@ -304,23 +178,13 @@ def test_where_a_system_tells_nothing_of_its_mounts_nothing_is_said(tmp_path):
 # --- the commands
 
 
-def test_the_commands_say_what_they_did(path, tmp_path, capsys, monkeypatch):
-    from annotator.cli import main
-
-    shutil.copy(Path(__file__).parents[2] / "annotator" / "example.yaml", tmp_path / "aha.yaml")
-    config = (tmp_path / "aha.yaml").read_text()
-    (tmp_path / "aha.yaml").write_text(config.replace("aha-ledger.sqlite", "ledger.sqlite"))
-
-    def ledger(*words: str) -> tuple[int, str]:
-        status = main(["ledger", words[0], "-c", str(tmp_path / "aha.yaml"), *words[1:]])
-        return status, "".join(capsys.readouterr())
-
-    assert "2  objects" in ledger("info")[1]
-    assert ledger("verify") == (0, f"the ledger {path} is sound\n")
-    assert ledger("backup", str(tmp_path / "b"))[0] == 0
-    assert "before-restore" in ledger("restore", str(tmp_path / "b"))[1]
-    assert ledger("vacuum")[0] == 0
-    with Ledger(path) as opened:
+def test_the_commands_say_what_they_did(used, tmp_path, command):
+    assert "2  objects" in command("info")[1]
+    assert command("verify") == (0, f"the ledger {used} is sound\n")
+    assert command("backup", str(tmp_path / "b"))[0] == 0
+    assert "before-restore" in command("restore", str(tmp_path / "b"))[1]
+    assert command("vacuum")[0] == 0
+    with Ledger(used) as opened:
         opened.database.execute("UPDATE scores SET modalities = ''")
-    status, said = ledger("verify")
+    status, said = command("verify")
     assert status == 1 and said.startswith("DAMAGE  2 scorings cannot be read") and "rebuild" in said

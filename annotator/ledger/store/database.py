@@ -70,7 +70,7 @@ def connect(
         If it cannot be reached.
     """
     is_file = not isinstance(address, PostgresAddress) and address != MEMORY
-    if is_file and not _is_there(Path(address)) and (read_only or not begin):
+    if is_file and not is_there(Path(address)) and (read_only or not begin):
         raise LedgerMissingError(f"there is no ledger at {address}: the first pass begins one")
     with as_ledger_errors(f"cannot open the ledger {address}"):
         if isinstance(address, PostgresAddress):
@@ -79,7 +79,7 @@ def connect(
         return _connect_to_file(address, busy_timeout_s, mode)
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     """Say whether there is a file; raise LedgerError where there is something else, or can be none.
 
     What SQLite says of such places is the same of all of them.
