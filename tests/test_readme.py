@@ -1,6 +1,7 @@
 """What README, and the pages it leads to, tell to type runs as pasted; every command and option is written down."""
 
 import argparse
+import configparser
 import dataclasses
 import os
 import re
@@ -17,8 +18,13 @@ import annotator.onnx_models
 import pytest
 
 from annotator.cli import parser as annotator_parser
+from annotator.commands.common import EXIT_USAGE
+from annotator.config import ScheduleConfig
+from annotator.lasair_token import CREDENTIAL
+from annotator.report.digest import WEBHOOK_VARIABLE
 from annotator.sandbox import Account, Sandbox, Topic, simulate_night
 from annotator.sandbox.sky.night import Night
+from annotator.schedule import trigger
 from tests.conftest import TOKEN, write_config
 from training.cli import _parser as train_parser
 
@@ -26,6 +32,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "docs/night.md", "docs/records.md", "docs/operating.md", "docs/rubin.md")
 TEXT = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
 COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+
+OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+PROGRAM = "/opt/aha/now/bin/aha-annotator"
+"""Where docs/operating.md installs the command."""
 
 NAMED = "ZTF20abcdefg"
 """The object that README explains."""
@@ -39,8 +49,7 @@ NOT_RUN: Mapping[str, str] = {
     "pip install .": "installs, which test_package does",
     "pip install torch==2.13.0 '.[train]'": "fetches a large package",
     "export LASAIR_TOKEN=...": "is where one's own token goes",
-    "45 11 * * *": "is a line for cron, with the paths of a server",
-    "30 11 * * *": "is another",
+    "sudo ": "is for root, on a machine with systemd",
     "aha-train ": "trains or fetches for minutes to hours; tests/training runs each on few objects",
 }
 """What the pages' blocks tell to type and is not run here, by how it begins, and why."""
@@ -151,6 +160,68 @@ def test_a_command_of_a_page_runs_as_pasted(line, place):
     written = [place / name for name in re.findall(r"(?:--out|--plot|>) (\S+)", line)]
     assert printed or written
     assert all(path.stat().st_size for path in written)
+
+
+def block(language: str) -> str:
+    """Return the block of docs/operating.md that is in a language."""
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", OPERATING, re.DOTALL | re.MULTILINE)
+    return found
+
+
+def test_the_unit_of_systemd_starts_a_command_that_there_is_and_hands_it_the_token():
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str
+    unit.read_string(block("ini"))
+    service = unit["Service"]
+    program, *rest = shlex.split(service["ExecStart"])
+    assert program == PROGRAM and f"{annotator_parser().parse_args(rest).config}" == "aha.yaml"
+    name, _, file = service["LoadCredential"].partition(":")
+    assert name == CREDENTIAL and f"install -m 600 my-token {file}\n" in OPERATING
+    assert service.getint("RestartPreventExitStatus") == EXIT_USAGE
+    assert service["ReadWritePaths"] == service["WorkingDirectory"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
+def test_systemd_finds_nothing_wrong_in_the_unit(tmp_path):
+    unit = tmp_path / "aha.service"
+    unit.write_text(block("ini").replace(PROGRAM, "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "aha.service" in line]) == (0, [])
+
+
+def crontab() -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Return the variables of the crontab in docs/operating.md, and its lines as schedule and command."""
+    lines = block("crontab").splitlines()
+    variables = dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
+    jobs = [re.fullmatch(r"((?:\S+ ){4}\S+)  +(.*)", line).groups() for line in lines if not re.match(r"\w+=", line)]
+    return variables, jobs
+
+
+def test_the_crontab_is_one():
+    variables, jobs = crontab()
+    assert set(variables) == {"PATH", "MAILTO", WEBHOOK_VARIABLE}
+    assert variables["PATH"].startswith(f"{Path(PROGRAM).parent}:")
+    assert all(trigger(ScheduleConfig(cron=schedule)) for schedule, _ in jobs)
+
+
+@pytest.mark.parametrize("which", ["ledger backup", "status"])
+def test_a_line_of_the_crontab_runs(which, place, tmp_path):
+    _, jobs = crontab()
+    (command,) = [command for _, command in jobs if f"aha-annotator {which}" in command]
+    # Cron makes a percent sign of one behind a backslash.
+    printed = paste(command.replace("\\%", "%").replace("/backups", str(tmp_path)), place)
+    assert not printed, "cron mails what is printed"
+    assert which == "status" or any(path.stat().st_size for path in tmp_path.iterdir())
+
+
+def test_what_root_types_and_cron_starts_are_commands_that_there_are():
+    by_cron = re.findall(r"aha-annotator ([^&)>\n]*)", re.sub(r"\$\(date .*?\)", "DATE", block("crontab")))
+    typed = re.findall(rf"{PROGRAM} ([^\n'>]*)", OPERATING)
+    assert len(typed) > 4 and len(by_cron) == 4
+    for arguments in typed + by_cron:
+        annotator_parser().parse_args(shlex.split(arguments))
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
