@@ -31,34 +31,42 @@ def separation_arcsec(ra_deg: float, dec_deg: float, other_ra_deg: float, other_
 
 def htm_id(ra_deg: float, dec_deg: float, level: int = 16) -> int:
     """Return the triangle of the Hierarchical Triangular Mesh that holds a position (Kunszt et al. 2001)."""
-    point = _unit_vector(ra_deg, dec_deg)
-    up, x, y, down = np.eye(3)[2], np.eye(3)[0], np.eye(3)[1], -np.eye(3)[2]
-    octants = (
-        (x, down, y), (y, down, -x), (-x, down, -y), (-y, down, x),  # S0 to S3
-        (x, up, -y), (-y, up, -x), (-x, up, y), (y, up, x),  # N0 to N3
-    )  # fmt: skip
-    number = max(range(8), key=lambda i: _inside(octants[i], point))
-    corners = octants[number]
-    number += 8
+    point = tuple(_unit_vector(ra_deg, dec_deg).tolist())
+    octant = max(range(8), key=lambda i: _inside(_OCTANTS[i], point))
+    corners, number = _OCTANTS[octant], 8 + octant
     for _ in range(level):
         a, b, c = corners
-        w0, w1, w2 = (side / np.linalg.norm(side) for side in (b + c, c + a, a + b))
+        w0, w1, w2 = _between(b, c), _between(c, a), _between(a, b)
         children = ((a, w2, w1), (b, w0, w2), (c, w1, w0), (w0, w1, w2))
         child = max(range(4), key=lambda i: _inside(children[i], point))
         corners, number = children[child], 4 * number + child
     return number
 
 
-def _inside(corners: tuple[np.ndarray, ...], point: np.ndarray) -> float:
+_Vector = tuple[float, float, float]
+"""Plain numbers: arrays of three take several times as long, and each object of a night has some hundred."""
+_X, _Y, _UP = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+_NOT_X, _NOT_Y, _DOWN = (-1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)
+_OCTANTS = (
+    (_X, _DOWN, _Y), (_Y, _DOWN, _NOT_X), (_NOT_X, _DOWN, _NOT_Y), (_NOT_Y, _DOWN, _X),  # S0 to S3
+    (_X, _UP, _NOT_Y), (_NOT_Y, _UP, _NOT_X), (_NOT_X, _UP, _Y), (_Y, _UP, _X),  # N0 to N3
+)  # fmt: skip
+
+
+def _between(a: _Vector, b: _Vector) -> _Vector:
+    x, y, z = a[0] + b[0], a[1] + b[1], a[2] + b[2]
+    length = math.sqrt(x * x + y * y + z * z)
+    return x / length, y / length, z / length
+
+
+def _inside(corners: tuple[_Vector, ...], point: _Vector) -> float:
     """Return a measure that is positive inside the triangle, and larger deeper inside."""
     a, b, c = corners
     return min(_triple(a, b, point), _triple(b, c, point), _triple(c, a, point))
 
 
-def _triple(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
-    return float(
-        (a[1] * b[2] - a[2] * b[1]) * c[0] + (a[2] * b[0] - a[0] * b[2]) * c[1] + (a[0] * b[1] - a[1] * b[0]) * c[2]
-    )
+def _triple(a: _Vector, b: _Vector, c: _Vector) -> float:
+    return (a[1] * b[2] - a[2] * b[1]) * c[0] + (a[2] * b[0] - a[0] * b[2]) * c[1] + (a[0] * b[1] - a[1] * b[0]) * c[2]
 
 
 def _unit_vector(ra_deg: float, dec_deg: float) -> np.ndarray:

@@ -217,11 +217,13 @@ def _expose(
     rb = rng.beta(12.0, 1.3, n) if is_real else rng.uniform(0.05, 0.6, n)
     drb = 1 - np.minimum(0.3, rng.exponential(0.02, n)) if is_real else rng.uniform(0.0, 0.3, n)
     epochs = []
-    for i in range(n):
-        jd = survey.last_midnight_jd + float(days[i])
+    columns = (days, band, limit_mag, is_seen, flux, snr, rb, drb, ra_deg, dec_deg)
+    for i, epoch in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        epoch_days, its_band, limit, seen, its_flux, its_snr, its_rb, its_drb, ra, dec = epoch
+        jd = survey.last_midnight_jd + epoch_days
         nid = math.floor(jd - SURVEY_START_JD)
-        what = round(jd, 7), int(band[i]) + 1, nid, round(float(limit_mag[i]), 4)
-        if not is_seen[i]:
+        what = round(jd, 7), its_band + 1, nid, round(limit, 4)
+        if not seen:
             epochs.append(Epoch(*what))
             continue
         epochs.append(
@@ -229,13 +231,13 @@ def _expose(
                 *what,
                 # Unique, and in the shape of ZTF's: night, time of the day, and a running number.
                 candid=nid * 10**15 + int((what[0] - 0.5) % 1 * 10**6) * 10**9 + number % 10**6 * 1000 + i,
-                magpsf=round(ZERO_POINT_MAG - 2.5 * math.log10(abs(float(flux[i]))), 4),
-                sigmapsf=round(1.0857 / float(snr[i]), 4),
-                isdiffpos="t" if flux[i] > 0 else "f",
-                rb=round(float(rb[i]), 4),
-                drb=round(float(drb[i]), 4),
-                ra=float(ra_deg[i]),
-                dec=float(dec_deg[i]),
+                magpsf=round(ZERO_POINT_MAG - 2.5 * math.log10(abs(its_flux)), 4),
+                sigmapsf=round(1.0857 / its_snr, 4),
+                isdiffpos="t" if its_flux > 0 else "f",
+                rb=round(its_rb, 4),
+                drb=round(its_drb, 4),
+                ra=ra,
+                dec=dec,
             )
         )
     return tuple(epochs)
