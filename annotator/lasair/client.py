@@ -31,6 +31,8 @@ MAX_REASON = 300
 
 _REFUSALS = frozenset(range(400, 501)) - {401, 408, 425, 429}
 """What may be about this request alone. Whether it is, others' answers tell (:mod:`annotator.lasair.breaker`)."""
+_HIDING = re.compile(rb"\\u(00[2-7]|d[89a-f])", re.IGNORECASE)
+"""Escaped ASCII, in which a token passes for something else, and halves of surrogate pairs, which pass for text."""
 _GZIP = b"\x1f\x8b"
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = 200
@@ -100,8 +102,7 @@ class Client(lasair.lasair_client):
             raise LasairUnreachableError(f"{method} answered with more than {MAX_VALUES} values")
         try:
             answer = decode(self._redact(body.decode("utf-8-sig", errors="replace")))
-            # Escaped, a token passes for something else, and halves of surrogate pairs pass for text.
-            return self._clean(answer) if b"\\u" in body else answer
+            return self._clean(answer) if _HIDING.search(body) else answer
         except RecursionError:
             raise LasairUnreachableError(f"{method} answered with JSON that is nested too deeply") from None
         except RecordError as error:

@@ -1,6 +1,5 @@
 """Lasair-ZTF's answer to `object`, from the sandbox's tables and light curves."""
 
-import math
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -29,7 +28,7 @@ def object_answer(
     rows = database.object_rows(object_id)
     columns = rows["objects"]
     candidates = sorted(candidates, key=lambda candidate: candidate["jd"], reverse=lasair_added)
-    if any(isinstance(value, float) and math.isnan(value) for item in candidates for value in item.values()):
+    if any(value != value for item in candidates for value in item.values()):  # true of a NaN alone
         return None
     if not lasair_added:
         return {"objectId": object_id, "candidates": candidates, "forcedphot": []}
