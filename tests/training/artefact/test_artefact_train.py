@@ -1,5 +1,4 @@
 import csv
-import functools
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -11,7 +10,6 @@ from annotator.errors import ConfigError
 from annotator.models import load_models
 from annotator.models.heads import load_head
 from annotator.preprocess.triplet import CHANNELS
-from annotator.sandbox import simulate_night
 from annotator.sandbox.sky.stamps import simulate
 from annotator.transient import Transient, Triplet
 from training.artefact import fit as artefact_fit
@@ -21,11 +19,6 @@ from training.data.stamps import read_stamps
 from training.triplet import out_of_fold
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
-
-
-@functools.cache
-def simulated():
-    return simulate_night(41, 400, now_jd=2461000.5)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -41,11 +34,11 @@ def streak(stamps, rng):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(big_night, tmp_path_factory):
     """Simulated stamps, every third one with a streak that real-bogus scores call bogus."""
     folder, rng = tmp_path_factory.mktemp("stamps"), np.random.default_rng(0)
     rows, stamps = [], []
-    for obj in simulated().objects:
+    for obj in big_night.objects[:400]:
         positive = [epoch for epoch in obj.epochs if epoch.isdiffpos == "t"]
         if not positive or len(rows) == 240:
             continue
@@ -78,13 +71,13 @@ def train(data, models, *options) -> int:
     return main(["artefact", *given, *options])
 
 
-def test_the_head_is_written_loads_and_tells_a_streak_that_it_never_saw(data, models):
+def test_the_head_is_written_loads_and_tells_a_streak_that_it_never_saw(data, big_night, models):
     assert train(data, models, "--fresh") == 0
     model_set = load_models(models, "ztf")
     assert (models / "ARTEFACT_CARD.md").read_text(encoding="utf-8").startswith(f"# {model_set.version}, revision 0")
     rng = np.random.default_rng(1)
     said = []
-    for obj in simulate_night(42, 60, now_jd=2461000.5).objects[:20]:
+    for obj in big_night.objects[-20:]:
         positive = [epoch for epoch in obj.epochs if epoch.isdiffpos == "t"]
         if positive:
             made = simulate(obj, positive[0], 42)

@@ -8,7 +8,7 @@ import torch
 from annotator.errors import ConfigError, ModelError
 from annotator.models import load_models
 from annotator.models.manifest import parse_manifest
-from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
+from annotator.sandbox.sky.night import NORMAL_KINDS
 from annotator.surveys.ztf.columns import FEATURE_NAMES, QUALITY_NAMES
 from training.cli import main
 from training.data.table import read_table
@@ -21,11 +21,10 @@ def _quick(quick_measures):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(big_night, tmp_path_factory):
     """Simulated objects, every column known, as AHA's cut demands."""
-    night = simulate_night(12, 1000, now_jd=2461000.5)
     rows = []
-    for number, (obj, row) in enumerate(zip(night.objects, night.rows(), strict=True)):
+    for number, (obj, row) in enumerate(zip(big_night.objects, big_night.rows(), strict=True)):
         values = {name: row[name] for name in ("objectId", *FEATURE_NAMES, *QUALITY_NAMES)}
         if any(values[name] is None for name in QUALITY_NAMES):
             continue

@@ -21,7 +21,6 @@ from annotator.preprocess.lightcurve import (
     usable_detections,
     within_grid,
 )
-from annotator.sandbox import simulate_night
 from annotator.surveys import SURVEYS
 from training import cli
 from training.data.curves import read_curves
@@ -43,16 +42,11 @@ LABELS = {"SN Ia": "SN Ia", "SN II": "SN II", "SN Ib/c": "SN Ib/c", "TDE": "Exot
 
 
 @pytest.fixture(scope="module")
-def night():
-    return simulate_night(seed=7, n_objects=240, now_jd=2461000.5)
-
-
-@pytest.fixture(scope="module")
-def curve_files(night, tmp_path_factory):
+def curve_files(big_night, tmp_path_factory):
     """Light curves and labels of a simulated night, in the layout of the real ones."""
     folder = tmp_path_factory.mktemp("curves")
     rows, labels = [], []
-    for simulated in night.objects:
+    for simulated in big_night.objects[:240]:
         if simulated.kind not in LABELS:
             continue
         labels.append({"objectId": simulated.object_id, "type": simulated.kind, "source_label": LABELS[simulated.kind]})
@@ -80,7 +74,7 @@ def _quick(quick_measures):
 @pytest.fixture(scope="module")
 def trained(curve_files, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")
-    status = cli.main(["lightcurve", "--data", str(curve_files / "curves.parquet"), "--out", str(out), "--epochs", "3"])
+    status = cli.main(["lightcurve", "--data", str(curve_files / "curves.parquet"), "--out", str(out), "--epochs", "1"])
     assert status == 0
     return out
 
@@ -93,14 +87,14 @@ def supernova(n=50, seed=0):
     return Detections(60000.0 + days, band, smooth + rng.normal(0, 0.05, n), np.full(n, 0.05)), smooth
 
 
-def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(trained, night):
+def test_training_writes_a_model_that_the_annotator_loads_and_scores_with(trained, big_night):
     models = load_models(trained, "ztf")
     assert list(models.models) == ["lightcurve"]
     record = {
         "objectId": "ZTF99x",
         "candidates": [
             {name: getattr(e, name) for name in ("candid", "jd", "fid", "magpsf", "sigmapsf", "isdiffpos")}
-            for e in night.objects[3].epochs
+            for e in big_night.objects[3].epochs
             if e.candid is not None
         ],
     }

@@ -1,5 +1,4 @@
 import csv
-import functools
 import html
 import json
 import re
@@ -18,9 +17,10 @@ from annotator.models import load_models
 from annotator.models.calibration import Calibration, Level, Sampling, Tail
 from annotator.models.manifest import parse_manifest
 from annotator.preprocess.triplet import CHANNELS
-from annotator.sandbox.sky.night import NORMAL_KINDS, simulate_night
+from annotator.sandbox.sky.night import NORMAL_KINDS
 from annotator.sandbox.sky.stamps import simulate
 from annotator.surveys.ztf.columns import FEATURE_NAMES
+from tests.conftest import of_the_long_suite
 from training.cli import main
 from training.data.curves import read_curves
 from training.exotic import ask
@@ -35,11 +35,6 @@ from training.report import statistics as report_statistics
 from training.report import write as report
 
 SHIPPED = Path(str(resources.files("annotator.onnx_models") / "ztf"))
-
-
-@functools.cache
-def simulated_night():
-    return simulate_night(31, 1000, now_jd=2461000.5)
 
 
 N_STAMPS = 190
@@ -58,12 +53,12 @@ def label_of(simulated):
     return simulated.kind if simulated.kind in NORMAL_KINDS else "Exotic"
 
 
-def write_features(folder):
+def write_features(night, folder):
     rows = [
         {name: "" if row.get(name) is None else row[name] for name in ("objectId", *FEATURE_NAMES, "jdmin")}
         | {"tns_name": f"2099{number}", "type": obj.kind, "source_label": label_of(obj)}
         | {"jd_g_minus_r": (row.get("jdmin") or 0) + number % 30}
-        for number, (obj, row) in enumerate(zip(simulated_night().objects, simulated_night().rows(), strict=True))
+        for number, (obj, row) in enumerate(zip(night.objects, night.rows(), strict=True))
     ]
     with (folder / "object_features.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
@@ -71,22 +66,22 @@ def write_features(folder):
         writer.writerows(rows)
 
 
-def write_curves(folder):
+def write_curves(night, folder):
     names = ("jd", "fid", "magpsf", "sigmapsf", "isdiffpos")
     rows = [
         {"objectId": obj.object_id, "group": "yse"} | {name: getattr(epoch, name) for name in names}
-        for obj in simulated_night().objects
+        for obj in night.objects
         for epoch in obj.epochs
         if epoch.candid is not None
     ]
-    labels = [{"objectId": o.object_id, "type": o.kind, "source_label": label_of(o)} for o in simulated_night().objects]
+    labels = [{"objectId": o.object_id, "type": o.kind, "source_label": label_of(o)} for o in night.objects]
     pandas.DataFrame(rows).to_parquet(folder / "lightcurves.parquet")
     pandas.DataFrame(labels).to_csv(folder / "lightcurve_labels.csv", index=False)
 
 
-def write_stamps(folder):
+def write_stamps(night, folder):
     rows, stamps = [], []
-    for obj in simulated_night().objects[:N_STAMPS]:
+    for obj in night.objects[:N_STAMPS]:
         positive = [epoch for epoch in obj.epochs if epoch.isdiffpos == "t"]
         if not positive:
             continue
@@ -100,18 +95,26 @@ def write_stamps(folder):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
+def data(big_night, tmp_path_factory):
     """Simulated objects in the layout of the training data."""
     folder = tmp_path_factory.mktemp("data")
     for write in (write_features, write_curves, write_stamps):
-        write(folder)
+        write(big_night, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def written(data, tmp_path_factory):
+def numbers(data):
+    return report.measure(data, None, None)
+
+
+@pytest.fixture(scope="module")
+def written(data, numbers, tmp_path_factory):
+    """The report of the data; what measures them is done once, and by the reports of less data as well."""
     out = tmp_path_factory.mktemp("report")
-    assert main(["evaluate", "--data", str(data), "--out", str(out)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "measure", lambda *given: numbers if given == (data, None, None) else None)
+        assert main(["evaluate", "--data", str(data), "--out", str(out)]) == 0
     return out
 
 
@@ -306,7 +309,7 @@ def test_plots_are_the_same_bytes_for_the_same_numbers():
     assert report_plots.draw(content) == report_plots.draw(content)
 
 
-@pytest.mark.parametrize("name", ["features", "lightcurve"])
+@pytest.mark.parametrize("name", ["features", *of_the_long_suite("lightcurve")])
 def test_the_shipped_graph_raises_as_many_false_alarms_on_its_held_out_bin_as_training_recorded(shared, name):
     model = load_models(None, "ztf").models[name]
     measured = report_measure.MEASURES[name](model, shared / "data")
@@ -332,6 +335,5 @@ def test_what_each_step_brought_the_heads_and_the_year_of_verdicts_are_reported(
     assert nights[0] == 0 and nights == sorted(nights) and nights[-1] > 25
 
 
-def test_the_report_s_numbers_are_finite_or_absent(data):
-    numbers = report.measure(data, None, None)
+def test_the_report_s_numbers_are_finite_or_absent(numbers):
     json.dumps(numbers, allow_nan=False)
