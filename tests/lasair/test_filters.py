@@ -27,7 +27,7 @@ from annotator.sandbox.lasair.query_rules import check_query
 from annotator.surveys.ztf import parse as ztf
 from annotator.surveys.ztf.columns import FEATURE_NAMES, QUALITY_NAMES
 
-CASES = yaml.safe_load((Path(__file__).parent / "filter_cases.yaml").read_text(encoding="utf-8"))
+CASES = yaml.load((Path(__file__).parent / "filter_cases.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
 FILTERS = {query.name: query for query in list_filters()}
 EXAMPLE = FilterFile("example", "", "objects.objectId", "objects", "objects.ncand > 3")
 

@@ -17,7 +17,7 @@ from annotator.sandbox.lasair.lsst.stream import stream_messages
 from annotator.sandbox.lasair.lsst.triggers import ActiveFilter
 from tests.lasair.test_filters import broken_rules, labels
 
-CASES = yaml.safe_load((Path(__file__).parent / "filter_cases_lsst.yaml").read_text(encoding="utf-8"))
+CASES = yaml.load((Path(__file__).parent / "filter_cases_lsst.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
 FILTERS = {query.name: query for query in list_filters("lsst")}
 COMMUNITY = [name for name in FILTERS if name != "input_lsst"]
 NOW = 1795000000.0

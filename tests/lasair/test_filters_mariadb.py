@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
     reason=f"MariaDB is not installed: no {', '.join(name for name, path in BINARIES.items() if path is None)}",
 )
 
-CASES = yaml.safe_load((Path(__file__).parent / "filter_cases.yaml").read_text())
+CASES = yaml.load((Path(__file__).parent / "filter_cases.yaml").read_text(), yaml.CSafeLoader)
 SAVED_OR_NOT = pytest.mark.parametrize("is_saved", [False, True], ids=["by the API", "saved"])
 COMMUNITY = [name for name in CASES["filters"] if name != "input_ztf"]
 

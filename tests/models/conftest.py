@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import pytest
 
@@ -9,6 +10,12 @@ from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient, Triplet
 
 N_OBJECTS = 50
+
+
+@functools.cache
+def rows() -> list[dict]:
+    """Records of a simulated night, which is made when they are asked for: every process of a run imports all tests."""
+    return simulate_night(7, 60, now_jd=2461000.5).rows()
 
 
 @pytest.fixture(scope="session")

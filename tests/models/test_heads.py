@@ -13,12 +13,11 @@ from annotator.errors import ModelError
 from annotator.models import Missing, ModalityScore, load_models
 from annotator.models.model_set import head_numbers
 from annotator.preprocess.quantities import QUANTITY_NAMES
-from annotator.sandbox import simulate_night
 from annotator.surveys.ztf.parse import parse
 from annotator.transient import Transient
+from tests.models.conftest import rows
 
 SHIPPED = Path(annotator.onnx_models.__path__[0]) / "ztf"
-ROWS = simulate_night(7, 60, now_jd=2461000.5).rows()
 FORBIDDEN = frozenset(
     {"z", "type", "tns", "label", "id", "objectid", "catalogue", "ra", "dec", "ramean", "decmean"}
     | {"glat", "glatmean", "galactic", "jd", "mjd", "jdmin", "date", "htm", "htm16", "name"}
@@ -56,7 +55,7 @@ def test_no_name_place_date_redshift_or_class_from_a_spectrum_is_an_input(exotic
 
 
 def test_a_head_is_given_quantities_and_what_the_modalities_say_and_nothing_else(all_models):
-    for row in ROWS[:10]:
+    for row in rows()[:10]:
         transient = parse(row)
         (scores,) = all_models.score([transient])
         present = {name: item for name, item in scores.modalities.items() if isinstance(item, ModalityScore)}
@@ -66,7 +65,7 @@ def test_a_head_is_given_quantities_and_what_the_modalities_say_and_nothing_else
 
 
 def test_a_probability_is_one_and_comes_out_the_same_alone_and_in_company(all_models):
-    transients = [parse(row) for row in ROWS]
+    transients = [parse(row) for row in rows()]
     together = [scores.exotic for scores in all_models.score(transients)]
     assert all(0 <= probability <= 1 for probability in together)
     assert len(set(together)) > 30
@@ -129,5 +128,5 @@ def test_half_a_head_is_refused_and_none_at_all_is_none(folder):
     refuse(folder, "exotic.onnx")
     (folder / "exotic.json").unlink()
     models = load_models(folder, "ztf")
-    (scores,) = models.score([parse(ROWS[0])])
+    (scores,) = models.score([parse(rows()[0])])
     assert models.heads == {} and scores.exotic is None and scores.prior is not None

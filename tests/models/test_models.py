@@ -30,11 +30,11 @@ from annotator.surveys.ztf import parse as ztf
 from annotator.surveys.ztf.columns import FEATURE_NAMES, FEATURES
 from annotator.transient import Transient
 from tests.conftest import examples
+from tests.models.conftest import rows
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "onnx_models" / "ztf"
 DATA = ROOT.parent / "shared" / "data" / "object_features.csv"
-ROWS = simulate_night(7, 60, now_jd=2461000.5).rows()
 BAND_G = [name for name in FEATURE_NAMES if "g" in name.removeprefix("ma") and "arcsec" not in name.lower()]
 
 
@@ -58,7 +58,7 @@ def features_of(scores):
 
 
 def test_scores_do_not_depend_on_order_company_or_repetition(models):
-    transients = [ztf.parse(row) for row in ROWS]
+    transients = [ztf.parse(row) for row in rows()]
     together = models.score(transients)
     shuffled = list(range(len(transients)))
     random.Random(1).shuffle(shuffled)
@@ -73,14 +73,14 @@ def test_scores_do_not_depend_on_order_company_or_repetition(models):
 def test_columns_that_are_no_input_do_not_change_a_score(models):
     generator = random.Random(2)
     forbidden = ["ramean", "decmean", "z", "type", "tns_name", "source_label", "catalogue_object_id", "htm16"]
-    for row in ROWS[:20]:
+    for row in rows()[:20]:
         changed = row | {name: generator.uniform(-1e6, 1e6) for name in forbidden} | {"objectId": "another"}
         assert models.score([ztf.parse(changed)]) == models.score([ztf.parse(row)])
 
 
 def test_when_an_object_was_seen_changes_no_score_and_how_much_of_it_changes_only_whom_it_is_compared_with(models):
     dates = ("jdmin", "jdmax", "jd_g_minus_r")
-    for row in ROWS[:20]:
+    for row in rows()[:20]:
         later = row | {name: row[name] + 700.0 for name in dates if row[name] is not None}
         assert features_of(models.score([ztf.parse(later)])[0]) == features_of(models.score([ztf.parse(row)])[0])
         few, many = (features_of(models.score([ztf.parse(row | {"ncand": n})])[0]) for n in (2, 40))
@@ -89,15 +89,15 @@ def test_when_an_object_was_seen_changes_no_score_and_how_much_of_it_changes_onl
 
 
 def test_every_input_column_changes_some_score(models):
-    errors = {t: features_of(models.score([ztf.parse(row)])[0]).error for t, row in enumerate(ROWS[:20])}
+    errors = {t: features_of(models.score([ztf.parse(row)])[0]).error for t, row in enumerate(rows()[:20])}
     for name in FEATURE_NAMES:
-        without = [features_of(models.score([ztf.parse(row | {name: None})])[0]).error for row in ROWS[:20]]
+        without = [features_of(models.score([ztf.parse(row | {name: None})])[0]).error for row in rows()[:20]]
         assert any(error != errors[i] for i, error in enumerate(without)), name
 
 
 def test_an_object_without_a_band_or_a_host_is_scored(models):
     for hidden in (BAND_G, ["distpsnr1", "sgmag1", "srmag1", "separationArcsec", "major_axis_arcsec"]):
-        scores = models.score([ztf.parse(ROWS[0] | dict.fromkeys(hidden))])[0]
+        scores = models.score([ztf.parse(rows()[0] | dict.fromkeys(hidden))])[0]
         found = features_of(scores)
         assert isinstance(found, ModalityScore)
         assert [r for name, r in zip(FEATURE_NAMES, found.residual, strict=True) if name in hidden] == [0] * len(hidden)
@@ -131,7 +131,7 @@ def test_a_value_beyond_the_training_range_counts_as_its_end(models):
 
 def test_the_residual_explains_the_error(models):
     """The error is the mean Huber loss of the residuals over the columns present, by a second implementation."""
-    for row in ROWS[:20]:
+    for row in rows()[:20]:
         transient = ztf.parse(row)
         found = features_of(models.score([transient])[0])
         if isinstance(found, Missing):
@@ -247,7 +247,7 @@ def test_outputs_are_named_or_all_and_the_object_features_have_none_to_look_at(a
         compose = PREPARATIONS[model.manifest.modality].compose
         for name, values in shown.items():
             np.testing.assert_array_equal(values, compose(everything[name]))
-    assert all_models.models["features"].reconstruct(PREPARATIONS["features"](ztf.parse(ROWS[0])).tensors) == {}
+    assert all_models.models["features"].reconstruct(PREPARATIONS["features"](ztf.parse(rows()[0])).tensors) == {}
 
 
 def test_a_reconstruction_that_is_not_finite_is_refused(all_models):

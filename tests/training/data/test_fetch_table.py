@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import math
 
 import pytest
@@ -23,6 +24,7 @@ PATIENCE_S = 60.0
 TYPES = ("SN Ia", "SN Ia-CSM", "SN II", "SN IIn", "SN Ib", "SN Ic-BL", "SLSN-I", "TDE-He", "AGN", "CV", None)
 
 
+@functools.cache
 def labelled_rows() -> list[dict]:
     """Eleven kinds in turns, the same number of each; only what has a colour is in the databank."""
     rows = [row for row in simulate_night(seed=2, n_objects=150).rows() if row["g_minus_r"] is not None][:110]

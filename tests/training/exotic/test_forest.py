@@ -4,6 +4,7 @@ import torch
 import xgboost
 
 from annotator.models.runtime import onnxruntime
+from tests.conftest import of_the_long_suite
 from training.exotic.forest import Forest
 from training.export.graph import check_parity, export_graph
 from training.export.trees import with_tree_operator
@@ -72,7 +73,7 @@ def test_boosters_of_unlike_many_trees_are_refused():
         Forest([grown(n_trees=5)[0], grown(n_trees=6)[0]])
 
 
-@pytest.mark.parametrize("settings", [{}, {"n_boosters": 3}, {"max_depth": 1}, {"gamma": 1e9}])
+@pytest.mark.parametrize("settings", [{"n_boosters": 3}, {"gamma": 1e9}, *of_the_long_suite({}, {"max_depth": 1})])
 def test_the_operator_for_trees_gives_what_the_steps_give(settings):
     """Of the last kind each tree is one leaf."""
     forest = Forest(grown(**settings)).eval()

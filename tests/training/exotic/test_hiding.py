@@ -10,6 +10,7 @@ from annotator.models.model_set import head_numbers
 from annotator.preprocess.quantities import QUANTITY_NAMES
 from annotator.surveys import SURVEYS
 from annotator.surveys.ztf.columns import MISSING_TOGETHER
+from training.exotic import fit
 from training.exotic.examples import read_databank
 from training.exotic.fit import BoostingSettings, fit_exotic
 from training.exotic.hiding import DROP_PROBABILITY, groups_to_hide, hidden, is_there, one_hidden
@@ -142,6 +143,7 @@ def test_the_graph_does_what_was_fitted(databank):
     np.testing.assert_allclose(after, expected, atol=1e-4)
 
 
+@pytest.mark.usefixtures("quick_measures")
 def test_a_head_that_what_is_missing_moves_is_not_written(labelled_file, small_models_folder, tmp_path, monkeypatch):
     import shutil
 
@@ -149,6 +151,7 @@ def test_a_head_that_what_is_missing_moves_is_not_written(labelled_file, small_m
     from training.exotic import train as training
 
     shutil.copytree(small_models_folder, tmp_path / "models")
+    monkeypatch.setattr(fit, "CHOICES", fit.CHOICES[:1])
     monkeypatch.setattr(training, "faults", lambda found: ["without host, SN: 9 of 100"])
     with pytest.raises(ModelError, match="what is missing moves: without host, SN"):
         training.train(training.Sources(labelled_file), tmp_path / "models", SMALL, True, False)

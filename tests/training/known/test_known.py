@@ -9,6 +9,7 @@ from annotator.errors import ModelError
 from annotator.models import load_models
 from annotator.models.known import FILE_NAME, KnownLatents, load_known
 from annotator.surveys import SURVEYS
+from tests.training.conftest import write_table
 from training import cli
 from training.known import evaluate as known_evaluate
 from training.known.card import known_card
@@ -17,10 +18,10 @@ from training.known.train import read_labelled
 
 
 @pytest.fixture
-def data(labelled_file, tmp_path):
+def data(labelled_rows, tmp_path):
     """Training data of the object features alone."""
     (tmp_path / "data").mkdir()
-    shutil.copy(labelled_file, tmp_path / "data" / "object_features.csv")
+    write_table(tmp_path / "data" / "object_features.csv", labelled_rows[:300])
     return tmp_path / "data"
 
 
