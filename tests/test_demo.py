@@ -21,7 +21,7 @@ far from a host are odd besides."""
 COMMUNITY = [item.name for item in list_filters() if item.annotators]
 
 
-@pytest.mark.parametrize("n_objects", [150, *of_the_long_suite(NIGHT_OBJECTS)])
+@pytest.mark.parametrize("n_objects", [120, *of_the_long_suite(NIGHT_OBJECTS)])
 def test_the_demo_annotates_a_night_and_every_community_filter_finds_something(
     tmp_path, capsys, monkeypatch, n_objects
 ):

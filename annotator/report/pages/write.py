@@ -41,6 +41,8 @@ STATIC: Mapping[str, str] = MappingProxyType({"style.css": "text/css", "report.j
 
 _OBJECTS_AT_A_TIME = 20
 """That a process is given at once: few enough that the last of them does not keep everybody waiting."""
+_WORTH_A_PROCESS = 75
+"""So many objects' pages take as long as a process of its own takes to begin."""
 
 
 def write_pages(night: Night, models_folder: Path | None, survey: str, folder: Path, jobs: int = 2) -> Path:
@@ -58,7 +60,7 @@ def write_pages(night: Night, models_folder: Path | None, survey: str, folder: P
     folder
         Where the pages go. An earlier report there is replaced; files that are not of a report stay.
     jobs
-        Processes; with 1 all is done in this one.
+        Processes at most; with 1, or where there are few objects, all is done in this one.
 
     Returns
     -------
@@ -118,11 +120,12 @@ def _write_objects(candidates: Sequence[Candidate], work: _Work, jobs: int) -> l
     """Write the objects' pages and pictures, in order; say what each has."""
     tasks = list(zip(candidates, places(candidates), strict=True))
     parts = [tasks[start : start + _OBJECTS_AT_A_TIME] for start in range(0, len(tasks), _OBJECTS_AT_A_TIME)]
-    if jobs <= 1 or len(parts) < 2:
+    jobs = min(jobs, len(tasks) // _WORTH_A_PROCESS)
+    if jobs <= 1:
         tools = work.tools()
         return [_write_object(tools, work.folder, *task) for task in tasks]
     with concurrent.futures.ProcessPoolExecutor(
-        min(jobs, len(parts)), multiprocessing.get_context("spawn"), _start_process, (work,)
+        jobs, multiprocessing.get_context("spawn"), _start_process, (work,)
     ) as pool:
         return [pictures for part in pool.map(_write_part, parts) for pictures in part]
 
