@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from annotator.ledger.store.database import Database
 from annotator.ledger.store.schema import gaps, positions
+
+MAX_GAPS = 1000
+"""Gaps that are kept, the newest: a topic that is made anew again and again has some at every pass."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,12 @@ class Positions:
         rows = [
             {"found_at": now, "source": source, "missed": gap.missed, "reason": gap.reason} for gap in progress.gaps
         ]
-        self._database.write_each(insert(gaps), rows)
+        if rows:
+            self._database.write_each(insert(gaps), rows)
+            newest = select(gaps.c.gap_id).order_by(gaps.c.gap_id.desc())
+            self._database.write(
+                delete(gaps).where(gaps.c.gap_id <= newest.offset(MAX_GAPS).limit(1).scalar_subquery())
+            )
 
     def gaps_since(self, since: float) -> list[FoundGap]:
         """Return the gaps that were found since (seconds since 1970), oldest first."""

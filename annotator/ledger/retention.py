@@ -15,7 +15,7 @@ import datetime
 import functools
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Row, delete, func, select, update
@@ -23,13 +23,25 @@ from sqlalchemy import Row, delete, func, select, update
 from annotator.annotation import Classification
 from annotator.decision.sending import FLAGS
 from annotator.ledger.store.database import Database
-from annotator.ledger.store.schema import identity, objects, passes, scores, snapshots, to_announce, verdicts, waiting
+from annotator.ledger.store.schema import (
+    identity,
+    lifetimes,
+    objects,
+    passes,
+    scores,
+    snapshots,
+    to_announce,
+    verdicts,
+    waiting,
+)
 from annotator.nights import DAY_S, MAX_AHEAD_DAYS, night_of, start_of
 
 STEP_ROWS = 500
 """Scores that are looked at in one transaction."""
 STEP_PASSES = 1000
 """Passes that are forgotten at a time."""
+STEP_LIFETIMES = 10_000
+"""Objects of which it is forgotten at a time how often a model set scored them."""
 REDUCED, WITHOUT_NUMBERS, ROLLED_UP = "reduced_up_to", "without_numbers_up_to", "rolled_up_to"
 """In `identity`: numbers of the last scores that were looked at for each."""
 WHOLE_SINCE = "whole_since"
@@ -174,6 +186,25 @@ class Retention:
         row = self._database.row(select(func.min(passes.c.pass_id), func.max(passes.c.pass_id)))
         if row[0] is not None and (last := min(row[1] - most, row[0] + STEP_PASSES - 1)) >= row[0]:
             self._database.write(delete(passes).where(passes.c.pass_id <= last))
+
+    def forget_lifetimes(self, horizons: Horizons) -> None:
+        """Forget how often model sets scored objects, some of those, that have scored none since scores are kept whole.
+
+        Heads that learn make a model set of their own each time, and nobody asks for what one did that is used no more.
+        """
+        for model_set in self._model_sets():
+            last = self._database.value(select(func.max(scores.c.scored_at)).where(scores.c.model_set == model_set))
+            if last is None or last < horizons.whole_since:
+                theirs = lifetimes.c.model_set == model_set
+                ids = select(lifetimes.c.object_id).where(theirs).order_by(lifetimes.c.object_id).limit(STEP_LIFETIMES)
+                self._database.write(delete(lifetimes).where(theirs, lifetimes.c.object_id.in_(ids)))
+                return
+
+    def _model_sets(self) -> Iterator[str]:
+        """Yield the model sets that lifetimes are of: a few among rows of every object, each found by the index."""
+        name = ""
+        while name := self._database.value(select(func.min(lifetimes.c.model_set)).where(lifetimes.c.model_set > name)):
+            yield name
 
     def _next(self, name: str, since: float, now: float) -> tuple[Sequence[Row], Sequence[Row]]:
         """Return the next scores that are older than a moment or of no age, and those of them that are older."""

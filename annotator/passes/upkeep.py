@@ -57,4 +57,5 @@ def forget(
     ledger.retention.forget_passes(retention.passes)
     if clock.is_confirmed:
         horizons = horizons_at(clock(), retention.score_nights, retention.numbers_nights, retention.unseen_months)
+        ledger.retention.forget_lifetimes(horizons)
         ledger.retention.forget_scores(horizons, max(LEAST_ROWS, TIMES_SCORED * scored), should_stop, judged)

@@ -19,7 +19,7 @@ from annotator.annotation import Annotation
 from annotator.decision.objects import Refusal, ScoredObject, TnsEntry
 from annotator.errors import LedgerError, QuotaError
 from annotator.lasair.budget import CallBudget
-from annotator.ledger import Ledger, kept_objects
+from annotator.ledger import Ledger, kept_objects, positions
 from annotator.ledger.counts import MAX_NIGHTS, LifetimeCount
 from annotator.ledger.pass_log import PassRecord
 from annotator.ledger.positions import FoundGap, Gap, Progress
@@ -65,6 +65,14 @@ def test_what_a_source_lacks_is_kept_with_how_far_it_was_read(ledger):
         assert again.positions.of("stream lasair_1X") == "further"
         assert again.positions.gaps_since(1000.0) == [FoundGap(1000.0, "stream lasair_1X", gap) for gap in gaps]
         assert again.positions.gaps_since(1000.1) == []
+
+
+def test_the_newest_gaps_are_kept(ledger, monkeypatch):
+    monkeypatch.setattr(positions, "MAX_GAPS", 3)
+    for number in range(3):
+        gaps = (Gap(f"{number}", number), Gap(f"{number}, too", number))
+        ledger.record([], [], float(number), progress=Progress("stream lasair_1X", "there", gaps))
+    assert [found.gap.reason for found in ledger.positions.gaps_since(0.0)] == ["1, too", "2", "2, too"]
 
 
 def test_what_was_recorded_is_there_after_reopening(ledger):

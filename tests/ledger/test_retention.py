@@ -152,6 +152,18 @@ def test_a_score_dated_later_than_now_has_no_age_and_is_in_nobodys_way(ledger):
     assert set(left(ledger)) == {2, 4}
 
 
+def test_lifetimes_stay_of_model_sets_that_are_in_use(ledger, monkeypatch):
+    monkeypatch.setattr(retention, "STEP_LIFETIMES", 2)
+    horizons = horizons_at(NOW, 90, 30, 24)
+    for model_set, when in (("old", horizons.whole_since - 1), ("kept", horizons.whole_since), ("now", NOW)):
+        ledger.record([scored_object(f"ZTF99aaaaaa{name}", model_set=model_set) for name in "abcde"], [], when)
+    ledger.database.execute("INSERT INTO lifetimes VALUES ('gone', 'ZTF99aaaaaaa', 1, 0)")
+    for _ in range(4):
+        ledger.retention.forget_lifetimes(horizons)
+    counted = [(name, of.objects) for name in ("gone", "old", "kept", "now") for of in ledger.counts.lifetimes(name)]
+    assert counted == [("kept", 5), ("now", 5)]
+
+
 def test_the_newest_passes_are_kept(ledger, monkeypatch):
     monkeypatch.setattr(retention, "STEP_PASSES", 2)
     ledger.retention.forget_passes(3)

@@ -622,6 +622,20 @@ def test_what_is_no_file_of_people_is_refused_in_a_line(tmp_path, text, words):
         read_people(path)
 
 
+def test_a_name_that_a_browser_cannot_send_gets_no_secret(tmp_path):
+    with pytest.raises(ConfigError, match="a name must have no colon"):
+        add_person(tmp_path / "people", "Ada: the first")
+    assert not (tmp_path / "people").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_a_file_of_people_of_another_user_is_refused(tmp_path):
+    add_person(tmp_path / "people", "Ada")
+    os.chown(tmp_path / "people", 12345, 12345)
+    with pytest.raises(ConfigError, match="is another user's"):
+        read_people(tmp_path / "people")
+
+
 def test_a_file_of_people_that_others_may_write_to_is_refused(tmp_path):
     path = tmp_path / "people"
     add_person(path, "Ada")

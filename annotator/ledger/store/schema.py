@@ -133,7 +133,7 @@ lifetimes = Table(
     Column("flags", _WHOLE, nullable=False),
     sqlite_with_rowid=False,
 )
-"""How often each model set scored each object, and flagged it, the scores that are forgotten included."""
+"""How often each model set that is in use scored each object, and flagged it, forgotten scores included."""
 
 snapshots = Table(
     "snapshots",
@@ -186,7 +186,7 @@ gaps = Table(
     Column("missed", BigInteger),
     Column("reason", OutsideText, nullable=False),
 )
-"""Messages of a stream that nobody can read any longer; `missed` is null where it is not known how many."""
+"""Messages of a stream that nobody can read any longer, the newest; `missed` is null where nobody knows how many."""
 
 breakers = Table(
     "breakers",

@@ -63,7 +63,7 @@ def read_people(path: Path) -> People:
         if not found:
             raise ConfigError(f"{path}, line {number}: expected a digest and a name; --add NAME writes such lines")
         digest, name = found.groups()
-        check_person(name)
+        _check_name(name)
         if _key(name) in by_key:
             raise ConfigError(f"{path}, line {number}: {name} is like {by_key[_key(name)].name}; delete one of them")
         by_key[_key(name)] = _Person(name, bytes.fromhex(digest))
@@ -85,7 +85,7 @@ def add_person(path: Path, name: str) -> str:
     ConfigError
         As :func:`read_people` does, or if the file cannot be written.
     """
-    check_person(name)
+    _check_name(name)
     name = name.strip()
     others = []
     if path.exists():
@@ -101,18 +101,27 @@ def add_person(path: Path, name: str) -> str:
     return secret
 
 
+def _check_name(name: str) -> None:
+    """Raise ConfigError unless verdicts can be kept under a name, and a browser can send it with a secret."""
+    check_person(name)
+    if ":" in name:
+        raise ConfigError(f"a name must have no colon, at which a browser ends it; found {name!r}")
+
+
 def _lines(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            found = os.fstat(file.fileno())
             content = file.read(MAX_FILE_BYTES + 1)
         text = content.decode()
     except OSError as error:
         raise ConfigError(f"cannot read the people in {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"the people in {path} are not UTF-8 text") from error
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigError(f"others may write to {path}, and could judge as anybody: chmod 600 {path}")
+    if found.st_uid not in (0, os.geteuid()):
+        raise ConfigError(f"{path} is another user's, who could judge as anybody: make one of your own")
     if len(content) > MAX_FILE_BYTES:
         raise ConfigError(f"{path} has more than {MAX_FILE_BYTES} bytes, and is no file of people")
     return text.splitlines()
