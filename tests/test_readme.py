@@ -30,6 +30,8 @@ from training.cli import _parser as train_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "docs/night.md", "docs/records.md", "docs/operating.md", "docs/rubin.md")
+OTHER_PAGES = ("docs/commands.md", "docs/faults.md", "docs/speed.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+"""Whose links are followed, and whose commands are not run."""
 TEXT = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
 COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
@@ -141,7 +143,7 @@ def test_a_line_that_is_not_run_stands_on_a_page():
         )
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES])
 def test_what_a_page_leads_to_is_there(page):
     path = ROOT / page
     for name, _, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#([\w-]+))?\)", path.read_text(encoding="utf-8")):
@@ -259,6 +261,11 @@ def test_a_command_is_written_down_with_all_its_options_and_no_other(parser):
 
 def test_no_command_is_written_down_that_there_is_not():
     assert re.findall(r"^## (aha-.*)$", COMMANDS, re.MULTILINE) == [parser.prog for parser in LEAVES]
+
+
+def test_the_page_of_commands_begins_with_a_link_to_each():
+    anchors = re.findall(r"\(#(aha-[\w-]+)\)", COMMANDS.partition("\n## ")[0])
+    assert anchors == [parser.prog.replace(" ", "-") for parser in LEAVES]
 
 
 def test_the_options_of_all_commands_are_written_down_once():
