@@ -65,7 +65,7 @@ def pasted() -> list[str]:
             block = line.removeprefix("```") if block is None else None
         elif block in ("", "sh"):
             lines.append(re.sub(r"\s+#.*", "", line))
-    in_text = re.findall(r"`(aha-annotator \w+ -c aha\.yaml[^`]*)`", TEXT)
+    in_text = re.findall(r"`(aha-(?:annotator \w+ -c aha\.yaml|train \w+ [^`]*--out)[^`]*)`", TEXT)
     return [line for line in dict.fromkeys(lines + in_text) if line]
 
 
@@ -224,6 +224,11 @@ def test_what_root_types_and_cron_starts_are_commands_that_there_are():
     assert len(typed) > 4 and len(by_cron) == 4
     for arguments in typed + by_cron:
         annotator_parser().parse_args(shlex.split(arguments))
+
+
+@pytest.mark.parametrize("line", [line for line in pasted() if line.startswith("aha-train ")])
+def test_a_training_of_a_page_is_a_command_that_there_is(line):
+    train_parser().parse_args(shlex.split(line)[1:])
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
