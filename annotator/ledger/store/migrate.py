@@ -65,7 +65,10 @@ def _bring_up_to_date(database: Database, read_only: bool, begin: bool) -> None:
     if version is None and (read_only or not begin):
         raise LedgerMissingError(f"the ledger {database.address} is empty: make a pass first")
     if read_only:
-        raise LedgerError(f"the ledger {database.address} is of an older release: make a pass with this one first")
+        raise LedgerError(
+            f"the ledger {database.address} is of an older release: `aha-annotator check`, or a pass, brings it up to "
+            "date, after which the older one does not read it any longer; so back it up with that one before"
+        )
     if database.kind == "sqlite":
         database.execute("PRAGMA journal_mode = WAL")  # for good, and outside of any transaction
     with database.transaction():
