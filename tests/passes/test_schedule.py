@@ -140,12 +140,12 @@ def to_announce(config) -> int:
 
 
 def test_each_pass_says_one_line_and_announces_what_it_names(sandbox, configure, models):
-    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=2.0)
+    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=1.5)
     said: list[str] = []
     one_pass(config, models, said.append)
     line, *announced = said[0].splitlines()
     assert re.fullmatch(
-        r"....-..-.. ..:..:.. UTC  read 144, scored 144, flagged \d+, sent \d+, waiting \d+; \d+ s", line
+        r"....-..-.. ..:..:.. UTC  read (\d+), scored \1, flagged \d+, sent \d+, waiting \d+; \d+ s", line
     )
     assert announced and all(words.startswith("  announced: ZTF99") for words in announced)
     assert to_announce(config) == 0
@@ -160,7 +160,7 @@ def test_each_pass_says_one_line_and_announces_what_it_names(sandbox, configure,
     ids=["nobody reads", "a full disk"],
 )
 def test_what_could_not_be_said_stays_to_be_announced(sandbox, configure, models, error, ends):
-    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=2.0)
+    config = configure(sandbox, schedule__every_minutes=60, decision__anomaly_score=1.5)
 
     def refuse(_text: str) -> None:
         raise error
