@@ -99,8 +99,8 @@ def session_of(graph: bytes) -> "onnxruntime.InferenceSession":
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def unpack(content: bytes) -> dict[str, NDArray]:
-    """Return the arrays of an archive by their names.
+def unpack(content: bytes, most: int = MAX_UNPACKED) -> dict[str, NDArray]:
+    """Return the arrays of an archive by their names, of at most so many bytes together.
 
     Raises
     ------
@@ -110,9 +110,9 @@ def unpack(content: bytes) -> dict[str, NDArray]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         n_bytes = sum(member.file_size for member in members)  # of a member no more than this is ever unpacked
-        if len(members) > MAX_ARRAYS or n_bytes > MAX_UNPACKED:
+        if len(members) > MAX_ARRAYS or n_bytes > most:
             raise ValueError(
-                f"{len(members)} arrays of {n_bytes:,} bytes, of at most {MAX_ARRAYS} and {MAX_UNPACKED:,} together"
+                f"{len(members)} arrays of {n_bytes:,} bytes, of at most {MAX_ARRAYS} and {most:,} together"
             )
         return {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
 

@@ -4,7 +4,6 @@ The light curves that were shared with the project are laid out alike, so that t
 """
 
 import hashlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from annotator.tables.header import Columns
 from annotator.transient import LightCurve, Triplet
 from training.data.classified_curves import ClassifiedCurve, ClassifiedCurves
 from training.data.fetched_layouts import OFFSET, PIXELS, SIZE
-from training.data.given import read_given
+from training.data.given import read_arrays, read_given
 
 RUBIN = "rubin"
 """What the source of these curves is called."""
@@ -135,14 +134,13 @@ def _read_triplets(path: Path) -> dict[str, Triplet]:
     beside = path.with_suffix(".csv")
     names = (OBJECT_ID, FLUX, EPOCH_TAI)
     _, rows = read_given("--data", beside, Columns(names), REMEDY)
+    pixels, sizes, offsets, ids = read_arrays("--data", path, (PIXELS, SIZE, OFFSET, OBJECT_ID), REMEDY)
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            pixels, sizes, offsets, ids = (arrays[name] for name in (PIXELS, SIZE, OFFSET, OBJECT_ID))
         triplets = [
             pixels[offset : offset + 3 * size**2].reshape(3, size, size)
             for size, offset in zip(sizes.tolist(), offsets.tolist(), strict=True)
         ]
-    except (OSError, ValueError, KeyError, EOFError) as failure:
+    except (ValueError, TypeError) as failure:
         raise ConfigError(f"--data {path}: expected stamps, found {failure}; {REMEDY}") from failure
     if [row[OBJECT_ID] for row in rows] != ids.tolist():
         raise ConfigError(f"--data {path}: expected the objects of {beside.name} in its order; {REMEDY}")

@@ -1,7 +1,6 @@
 """Triplets of stamps with what is known of their objects, read and split by object."""
 
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from annotator.surveys.ztf.tables import CUTOUT_COLUMNS, DETECTION, FETCHED_WITH
 from annotator.tables.header import Columns
 from annotator.transient import Triplet
 from training.data.folds import N_FOLDS, Split, fold_of
-from training.data.given import read_given
+from training.data.given import read_arrays, read_given
 from training.data.table import EXOTIC
 
 MIN_RB, MIN_DRB = 0.65, 0.8
@@ -110,15 +109,8 @@ def read_stamps(path: Path) -> StampTable:
         If either cannot be read, they do not fit together, or too few are normal.
     """
     beside = path.with_suffix(".csv")
-    try:
-        contents = [path.read_bytes(), beside.read_bytes()]
-        with np.load(io.BytesIO(contents[0]), allow_pickle=False) as arrays:
-            stamps = [arrays[name] for name in CHANNELS]
-    except (OSError, ValueError, KeyError, EOFError) as failure:
-        raise ConfigError(
-            f"--data {path}: expected arrays {', '.join(CHANNELS)}, and the table {beside.name} beside them, found "
-            f"{failure}; make both with aha-train fetch cutouts"
-        ) from failure
+    remedy = f"make it, and the table {beside.name} beside it, with aha-train fetch cutouts"
+    stamps = read_arrays("--data", path, CHANNELS, remedy)
     others = (*FETCHED_WITH_CUTOUTS, *FETCHED_WITH_CUTOUTS_TOO)
     columns = Columns(CUTOUT_COLUMNS, optional=others)
     _, rows = read_given("--data", beside, columns, "make it with aha-train fetch cutouts")
@@ -127,7 +119,7 @@ def read_stamps(path: Path) -> StampTable:
             f"--data {path}: expected one row of {beside.name} a triplet, found {len(rows)} rows and "
             f"{', '.join(str(len(part)) for part in stamps)} stamps"
         )
-    table = _scorable(path.name, hashlib.sha256(b"".join(contents)).hexdigest(), rows, stamps)
+    table = _scorable(path.name, hashlib.sha256(path.read_bytes() + beside.read_bytes()).hexdigest(), rows, stamps)
     for model in range(N_MODELS):
         n = np.count_nonzero(table.is_normal & table.is_pick & table.split(model).validation)
         if n < MIN_NORMALS_PER_FOLD:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import NDArray
 
 from annotator.annotation import OBJECT_ID_KEY
@@ -15,6 +14,7 @@ from annotator.surveys import SURVEYS
 from annotator.surveys.values import number
 from annotator.surveys.ztf.tables import DETECTION, PAN_STARRS, PHOTOMETRY, STREAM
 from annotator.transient import Transient, Triplet
+from training.data.given import read_arrays
 from training.recipe import SURVEY
 
 TABLE, CURVES, STAMPS = "real_stream.csv", "lightcurves.parquet", "cutouts.npz"
@@ -86,8 +86,7 @@ def read_stream(data: Path) -> list[StreamObject]:
     try:
         rows = _rows(data / TABLE)
         stamps_of = _rows((data / STAMPS).with_suffix(".csv"))
-        with np.load(data / STAMPS, allow_pickle=False) as arrays:
-            stamps = [arrays[name] for name in CHANNELS]
+        stamps = read_arrays("--data", data / STAMPS, CHANNELS, "name the folder of the training data")
         curves = _curves(data / CURVES, {row[OBJECT_ID_KEY] for row in rows})
         places = [int(row[STREAM.row_of_stamps]) for row in rows]
     except (OSError, ValueError, KeyError) as failure:

@@ -18,6 +18,7 @@ from annotator.surveys.ztf.tables import DETECTION, PHOTOMETRY, SURROUNDINGS
 from annotator.transient import Transient, Triplet
 from training.data.detections import OTHER_TELESCOPES
 from training.data.folds import fold_of
+from training.data.given import read_arrays
 from training.data.table import RECENT_JD, Table
 from training.stream_night.objects import CURVES, EARLIER_REAL_BOGUS, STAMPS
 
@@ -178,8 +179,7 @@ def _stamps(path: Path) -> tuple[dict[str, dict], dict[str, dict]]:
     """Return the stamps of objects by date, and their candidates by date, each by object id."""
     with open(path.with_suffix(".csv"), newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    with np.load(path, allow_pickle=False) as arrays:
-        channels = [arrays[name] for name in CHANNELS]
+    channels = read_arrays("--data", path, CHANNELS, "name the folder of the training data")
     stamps: dict[str, dict] = {}
     own: dict[str, dict] = {}
     for place, row in enumerate(rows):

@@ -1,7 +1,8 @@
-"""Tables that people give to train on: the same whatever wrote them."""
+"""Tables and arrays that people give to train on: the same whatever wrote them, or an error."""
 
 import csv
 import io
+import zipfile
 
 import numpy as np
 import pandas
@@ -11,8 +12,10 @@ from astropy.table import Table as AstropyTable
 from annotator.errors import ConfigError
 from annotator.surveys.ztf.record import ZTF
 from tests.tables.written import written
+from training.data import given
 from training.data.curves import read_curves
 from training.data.fetch_objects import read_objects
+from training.data.given import read_arrays
 from training.data.table import read_table
 
 FEATURES = ("gmag", "rmag", "g_minus_r", "maggmin", "ncand")
@@ -92,3 +95,51 @@ def test_light_curves_are_read_in_the_spellings_of_the_field(form, tmp_path):
     expected, found = (read_curves(tmp_path / name, tmp_path / "labels.csv").curves[0] for name in ("plain.csv", form))
     for name, values in vars(expected.detections).items():
         np.testing.assert_array_equal(getattr(found.detections, name), values)
+
+
+def npz(**arrays: object) -> bytes:
+    with io.BytesIO() as file:
+        np.savez_compressed(file, **arrays)
+        return file.getvalue()
+
+
+def promising(shape: tuple[int, ...]) -> bytes:
+    """Return an archive of a few bytes whose header promises an array."""
+    with io.BytesIO() as file, io.BytesIO() as header:
+        np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": shape})
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("a.npy", header.getvalue())
+        return file.getvalue()
+
+
+WHOLE = npz(a=np.random.default_rng(1).normal(size=(5, 9)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        WHOLE[:200],
+        WHOLE[:150] + bytes(50) + WHOLE[200:],
+        b"PK\x03\x04" + b"x" * 50,
+        b"hello",
+        b"",
+        promising((10**6, 1000, 1000)),
+        npz(a=np.array([{}], dtype=object)),
+        npz(a=np.array(3.0)),
+        npz(b=np.zeros(3)),
+    ],
+    ids=["cut off", "damaged", "a head", "text", "empty", "promises", "objects", "no rows", "another"],
+)
+def test_what_holds_no_such_arrays_is_an_error_in_a_line(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"--data .*a\.npz: expected arrays a, found .*; make it") as refused:
+        read_arrays("--data", tmp_path / "a.npz", ["a"], "make it")
+    assert "\n" not in str(refused.value)
+
+
+def test_arrays_are_read_that_unpack_to_no_more_than_anybody_has(tmp_path, monkeypatch):
+    (tmp_path / "a.npz").write_bytes(WHOLE)
+    assert read_arrays("--data", tmp_path / "a.npz", ["a"], "make it")[0].shape == (5, 9)
+    monkeypatch.setattr(given, "MAX_ARRAYS_BYTES", 300)
+    with pytest.raises(ConfigError, match="of at most 100 and 300 together"):
+        read_arrays("--data", tmp_path / "a.npz", ["a"], "make it")
