@@ -9,7 +9,7 @@ import pytest
 from annotator.report.pages.render import page_name
 from annotator.report.pages.write import write_pages
 from tests.browser.conftest import wait_until
-from tests.conftest import cases_of_the_long_suite
+from tests.conftest import cases_of_the_long_suite, of_the_long_suite
 from tests.report.report_nights import MODELS_FOLDER, make_night
 
 N_OBJECTS = 26
@@ -288,7 +288,7 @@ def test_hostile_names_and_words_are_not_executed(page, tmp_path):
         assert page.title() != "executed" and not page.locator("img[src=x]").count()
 
 
-@pytest.mark.parametrize("family", ["", "DejaVu Sans", "Liberation Sans", "Noto Sans"])
+@pytest.mark.parametrize("family", ["", "DejaVu Sans", *of_the_long_suite("Liberation Sans", "Noto Sans")])
 def test_nothing_is_wider_than_the_screen_in_any_font(page, index, night, family):
     """Words are up to a tenth wider in one font than in another, and a page is shown in what its reader has."""
     if family and not _is_installed(family):

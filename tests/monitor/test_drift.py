@@ -42,7 +42,7 @@ Observed = Mapping[str, float | None]
 
 N_WATCHED = 20
 N_TRAINED = 3000
-NIGHT_SIZES = (MIN_OBJECTS, 100, 1000, *of_the_long_suite(60, 300))
+NIGHT_SIZES = (MIN_OBJECTS, 1000, *of_the_long_suite(60, 100, 300))
 
 
 def counted(objects: Sequence[Observed], distributions: Sequence[Distribution]) -> dict[str, list[int]]:

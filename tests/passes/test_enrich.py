@@ -183,7 +183,7 @@ def test_a_random_share_of_the_calls_goes_to_what_waits_though_there_is_always_s
         assert later > 14  # of 140 calls, 42 are expected
 
 
-@pytest.mark.parametrize("kind", ["drop", *of_the_long_suite("truncate", "garble"), "refuse"])
+@pytest.mark.parametrize("kind", [*of_the_long_suite("drop", "truncate", "garble"), "refuse"])
 def test_an_object_that_cannot_be_asked_for_now_waits_and_does_not_hold_the_pass_up(sandbox, configure, three, kind):
     config = configure(sandbox, **(ALL | {"lasair__random_share": 0.5}))
     sandbox.misbehave("object", kind, status=503)
@@ -198,7 +198,7 @@ def test_an_object_that_cannot_be_asked_for_now_waits_and_does_not_hold_the_pass
     assert all("error" in said["lightcurve"] for said in modalities_of(config).values())
 
 
-@pytest.mark.parametrize("status", [400, *of_the_long_suite(403, 404, 405), 500])
+@pytest.mark.parametrize("status", [400, *of_the_long_suite(403, 404, 405, 500)])
 def test_what_every_object_is_told_is_about_lasair_and_all_of_them_wait(sandbox, configure, three, status):
     config = configure(sandbox, **(ALL | {"lasair__random_share": 1.0}))
     sandbox.misbehave("object", "refuse", status=status)
