@@ -149,9 +149,9 @@ def test_what_waited_joins_in_a_later_pass_whatever_its_score_and_is_annotated_o
         config = configure(server, **changes)
         set_of_two = with_stand_ins(models, "lightcurve")
         reports = []
-        for _ in range(60):
+        for _ in range(30):
             reports.append(run_pass(config, set_of_two, clock=lambda: now[0]))
-            now[0] += 600
+            now[0] += 1200
         found = modalities_of(config)
         assert all("error" in said["lightcurve"] for said in found.values()) and len(found) > 30
         assert sum(report.completed_later for report in reports) > 15
