@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from annotator import __version__
 from annotator.commands import ledger, passes, reports, samples, watch
-from annotator.commands.common import EXIT_ATTENTION, EXIT_OK, EXIT_USAGE
+from annotator.commands.common import EXIT_ATTENTION, EXIT_OK, EXIT_USAGE, damage_behind
 from annotator.errors import AhaError, ConfigError
 from annotator.redact import RedactingFilter, redactor_of
 
@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return EXIT_ATTENTION
     except Exception:
+        if damage := damage_behind(options):
+            print(redact(f"aha-annotator: {damage}"), file=sys.stderr)
+            return EXIT_ATTENTION
         # A fault of the program: its traceback helps whoever mends it, and may quote what a server said.
         print(redact(traceback.format_exc()), file=sys.stderr, end="")
         return EXIT_ATTENTION

@@ -11,6 +11,26 @@ if TYPE_CHECKING:
 EXIT_OK, EXIT_ATTENTION, EXIT_USAGE = 0, 1, 2
 
 
+def damage_behind(options: argparse.Namespace) -> str:
+    """Look whether the ledger that options name is damaged, when a command failed at what nobody had foreseen.
+
+    Returns
+    -------
+    str
+        What is to be said and done of the damage; empty where there is none, or no ledger.
+    """
+    from annotator.config import load_config
+    from annotator.errors import AhaError
+    from annotator.ledger import open_known
+    from annotator.ledger.care import damage_in_words
+
+    try:
+        with open_known(load_config(options.config, os.environ).ledger, read_only=True) as ledger:
+            return damage_in_words(ledger)
+    except (AhaError, AttributeError):  # a command without a configuration has no ledger
+        return ""
+
+
 def configured(options: argparse.Namespace, needs_token: bool = True) -> tuple["Config", "ModelSet"]:
     """Load the configuration that the options name, and its models.
 

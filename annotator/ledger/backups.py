@@ -191,7 +191,8 @@ def _take_calls(kept: Ledger, file: Path) -> None:
     except LedgerError:
         return  # Lasair refuses what is one too many, and then there is an hour's silence
     known = {tuple(row) for row in kept.database.rows(select(calls.c.called_at, calls.c.endpoint))}
-    missing = [row for row in rows if (row["called_at"], row["endpoint"]) not in known]
+    # Of a damaged row parts may be nothing.
+    missing = [row for row in rows if None not in row.values() and (row["called_at"], row["endpoint"]) not in known]
     kept.database.write_each(sqlalchemy.insert(calls), missing)
 
 

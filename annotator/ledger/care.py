@@ -97,6 +97,17 @@ def faults(ledger: Ledger, quick: bool = False) -> list[str]:
     return _lacking(database) or [*_orphans(database), *_unreadable(database)]
 
 
+def damage_in_words(ledger: Ledger, quick: bool = False) -> str:
+    """Look for damage as :func:`faults` does; return what is to be said and done of it, nothing where there is none."""
+    found = faults(ledger, quick)
+    return (
+        f"the ledger {ledger.address} is damaged ({found[0][:300]}): restore a backup (`aha-annotator ledger "
+        "restore`), or make it anew of what Lasair holds (`aha-annotator rebuild`)"
+        if found
+        else ""
+    )
+
+
 def _faults_of_file(database: Database, check: str) -> list[str]:
     if database.kind == "postgresql":
         return []  # a server looks after its files by checksums of its own

@@ -65,4 +65,5 @@ def step(report: PassReport, name: str) -> Iterator[None]:
         report.problems.append(str(error))
     except Exception as error:
         log.exception("%s broke off", name)
+        report.broke_off = True
         report.problems.append(f"{name} broke off: {type(error).__name__}: {printable(str(error))}")

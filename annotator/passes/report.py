@@ -34,6 +34,8 @@ class PassReport:
     """Scorings that had a view, by its modality."""
     thresholds: NightThresholds | None = None
     """Of the night, where it has a budget of flags and enough nights before it are known."""
+    broke_off: bool = False
+    """Whether a step failed at what nobody had foreseen."""
     is_unusual: bool = False
     """Whether a view was missing, or something flagged, for more objects than usual."""
     completed_later: int = 0

@@ -120,7 +120,7 @@ def run_pass(
             with step(report, "forgetting what is old"):
                 judged = None if scoring.rules.leaves_judged else scoring.verdicts
                 forget(ledger, config.retention, report.scored, clock, should_stop, judged)
-            report.problems += look_after(ledger, night_of(clock()))
+            report.problems += look_after(ledger, night_of(clock()), is_suspect=report.broke_off)
         with step(report, "looking for what is unusual"):
             report.problems += _unusual(work)
     return report

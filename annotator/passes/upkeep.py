@@ -5,19 +5,24 @@ from collections.abc import Callable, Collection
 from annotator.clock import Clock
 from annotator.config import RetentionConfig
 from annotator.ledger import Ledger
-from annotator.ledger.care import faults
+from annotator.ledger.care import damage_in_words
 from annotator.ledger.retention import horizons_at
 
 
-def look_after(ledger: Ledger, night: int) -> list[str]:
-    """Look through the ledger's file for damage, unless this night's passes have; return what a person must know."""
-    if ledger.identity.was_looked_at_in(night):
+def look_after(ledger: Ledger, night: int, is_suspect: bool = False) -> list[str]:
+    """Look through the ledger's file for damage; return what a person must know.
+
+    Parameters
+    ----------
+    night
+        A night's passes do so once.
+    is_suspect
+        Whether something failed in a way that damage may be behind: then it is looked at in any case.
+    """
+    if ledger.identity.was_looked_at_in(night) and not is_suspect:
         return []
-    if found := faults(ledger, quick=True):
-        return [
-            f"the ledger {ledger.address} is damaged ({found[0][:300]}): restore a backup (`aha-annotator ledger "
-            "restore`), or make it anew of what Lasair holds (`aha-annotator rebuild`)"
-        ]
+    if said := damage_in_words(ledger, quick=not is_suspect):
+        return [said]
     ledger.identity.note_looked_at(night)
     return []
 

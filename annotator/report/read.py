@@ -11,8 +11,9 @@ from annotator.decision.classify import exotic_threshold_of, overridden
 from annotator.decision.decide import BECAUSE, DATES_AHEAD, WORTH
 from annotator.decision.objects import TnsEntry
 from annotator.decision.sending import FLAGS
-from annotator.errors import ConfigError
+from annotator.errors import ConfigError, LedgerError
 from annotator.ledger import Ledger, open_known
+from annotator.ledger.care import damage_in_words
 from annotator.ledger.pass_log import PassRecord
 from annotator.ledger.scores import NightScore
 from annotator.models import ModelSet
@@ -85,6 +86,8 @@ def read_night(config: Config, models: ModelSet, now: float, night: int | None =
 def _which(ledger: Ledger, night: int | None) -> tuple[int, str]:
     """Return the number of the night that is asked for, and the model set that scored last in it."""
     last = ledger.scores.last(math.inf if night is None else start_of(night + 1))
+    if last is None and (said := damage_in_words(ledger)):
+        raise LedgerError(said)
     if last is None or (night is not None and night_of(last[0]) != night):
         when = "" if night is None else f" in the night of {date_of(night)}"
         raise ConfigError(f"nothing was scored{when}: make a pass first, with `aha-annotator once` or `run`")

@@ -119,6 +119,18 @@ def test_what_was_backed_up_is_restored_and_what_was_there_is_put_aside(used, tm
         assert ledger.database.value(text("PRAGMA journal_mode")) == "wal"
 
 
+def test_calls_are_taken_over_as_far_as_they_can_be_read(used, tmp_path):
+    backups.back_up(used, tmp_path / "backup")
+    with closing(sqlite3.connect(used)) as file, file:  # what damage makes of a table
+        file.execute("DROP TABLE calls")
+        file.execute("CREATE TABLE calls (called_at, endpoint)")
+        rows = [(None, "query"), (NOW + 1, None), ("soon", "query"), (NOW + 2, "object")]
+        file.executemany("INSERT INTO calls VALUES (?, ?)", rows)
+    backups.restore(used, tmp_path / "backup", NOW)
+    with open_for_pass(used) as ledger:
+        assert ledger.calls.last_hour(NOW + 2) == (2, 0) and known(used) == {"ZTF99aaaaaaa", "ZTF99aaaaaab"}
+
+
 @pytest.mark.parametrize("damage", ["gone", "empty", "damaged", "something else"])
 def test_a_ledger_that_was_lost_is_restored(used, tmp_path, damage):
     backups.back_up(used, tmp_path / "backup")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from annotator.cli import main
 from annotator.errors import LedgerError
 from annotator.ledger import Ledger, care, open_for_pass, open_known
 from annotator.ledger.store.file_system import file_system_of, is_of_network
@@ -106,6 +107,7 @@ def test_a_damaged_ledger_is_not_made_smaller_by_what_cannot_be_read(used):
 VACUUM_ALONE = """
 import re, resource, sys
 from pathlib import Path
+from annotator.cli import main
 from annotator.errors import LedgerError
 from annotator.ledger.care import vacuum
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
@@ -188,3 +190,26 @@ def test_the_commands_say_what_they_did(used, tmp_path, command):
         opened.database.execute("UPDATE scores SET modalities = ''")
     status, said = command("verify")
     assert status == 1 and said.startswith("DAMAGE  2 scorings cannot be read") and "rebuild" in said
+
+
+@pytest.mark.parametrize("is_damaged", [True, False], ids=["damaged", "sound"])
+def test_what_nobody_had_foreseen_is_put_down_to_damage_where_there_is_some(used, command, monkeypatch, is_damaged):
+    def fails(*_: object) -> None:
+        raise KeyError("ZTF99aaaaaaa")
+
+    monkeypatch.setattr(care, "info", fails)
+    if is_damaged:
+        damage_an_index(used)
+    status, said = command("info")
+    assert status == 1 and ("Traceback" in said) == (not is_damaged)
+    assert ("is damaged" in said and said.count("\n") == 1 and "ledger restore" in said) == is_damaged
+
+
+def test_nothing_scored_is_put_down_to_damage_where_there_is_some(used, tmp_path, command, capsys):
+    with Ledger(used) as ledger:
+        ledger.database.execute("DELETE FROM to_announce")
+        ledger.database.execute("DELETE FROM scores")
+    report = ["report", "--digest", "-c", str(tmp_path / "aha.yaml")]
+    assert main(report) == 2 and "make a pass first" in capsys.readouterr().err
+    damage_an_index(used)
+    assert main(report) == 1 and "is damaged" in capsys.readouterr().err

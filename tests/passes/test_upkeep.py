@@ -21,6 +21,17 @@ def test_damage_is_a_problem_of_every_pass_and_a_sound_ledger_is_looked_through_
             assert "is damaged" in said and "ledger restore" in said and "rebuild" in said
 
 
+def test_after_a_step_that_broke_off_the_ledger_is_looked_through_once_more(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    with open_for_pass(path) as ledger:
+        ledger.record([scored_object()], [], 0.0)
+        assert look_after(ledger, 61000) == [] == look_after(ledger, 61000, is_suspect=True)
+    damage_an_index(path)
+    with Ledger(path) as ledger:
+        (said,) = look_after(ledger, 61000, is_suspect=True)
+        assert "is damaged" in said
+
+
 def test_nothing_is_forgotten_by_its_age_while_nobody_confirms_what_time_it_is(tmp_path):
     clock, a_year_s = Clock(lambda: 1.8e9), 366 * 86_400
     with open_for_pass(tmp_path / "ledger.sqlite") as ledger:
