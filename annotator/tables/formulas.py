@@ -1,12 +1,13 @@
 """Texts in CSV that no spreadsheet takes for a formula.
 
-A cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return is run by spreadsheets when somebody
-opens the file, and what stands in it may come from an alert or another person. An apostrophe before it makes it a text.
+A cell that begins with ``=``, ``+``, ``-``, ``@``, as wide as in Japanese, too, with a tab or an end of line is run by
+spreadsheets when somebody opens the file, and what stands in it may come from an alert or another person. An apostrophe
+before it makes it a text.
 """
 
 import re
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 def as_text(text: str) -> str:

@@ -74,6 +74,16 @@ def test_what_reads_the_ledger_of_another_survey_says_so_and_ends_with_an_error(
     )
 
 
+def test_whoever_may_read_a_ledger_may_read_which_it_is(tmp_path):
+    before = os.umask(0o077)
+    try:
+        with open_for_pass(tmp_path / "ledger.sqlite"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "ledger.sqlite.id").stat().st_mode & 0o777 == 0o644
+
+
 def test_no_two_ledgers_are_the_same(tmp_path):
     found = set()
     for name in ("a", "b"):

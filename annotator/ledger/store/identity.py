@@ -123,6 +123,7 @@ def note_known(address: LedgerAddress | str, ledger_id: str) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(f"{ledger_id}\n{EXPLANATION}")
+                os.fchmod(file.fileno(), 0o644)  # no secret: whoever may read the ledger is to know which it is
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, place)
