@@ -21,6 +21,7 @@ pytest.importorskip("flask_wtf", reason="no Flask-WTF: these tests run where las
 from annotator.cli import main
 from annotator.errors import ConfigError, LedgerError
 from annotator.ledger import Ledger
+from annotator.ledger.verdicts import Verdicts
 from annotator.report.inspect import app as inspection
 from annotator.report.inspect.app import DOOR, make_app
 from annotator.report.inspect.connections import IDLE_S, PER_ADDRESS
@@ -30,6 +31,7 @@ from annotator.report.inspect.people import add_person, read_people
 from annotator.report.inspect.serve import listen
 from annotator.report.pages.render import page_name
 from annotator.verdicts import Verdict, latest, read_verdicts
+from tests.ledger.damage import damage_an_index
 from tests.report.inspection import answering, at_hand, begun_ledger, come_in, group_of, small_night
 from tests.report.report_nights import make_night, models
 
@@ -786,6 +788,17 @@ def test_a_ledger_that_cannot_be_read_is_named(site):
         answer = client.post(path, data=form)
         assert answer.status_code == 503 and "Nothing was kept" in answer.text
     assert 'value="a long thought"' in client.post("/verdict", data=form).text
+
+
+@pytest.mark.parametrize("is_damaged", [True, False], ids=["damaged", "sound"])
+def test_what_nobody_had_foreseen_is_put_down_to_damage_where_there_is_some(site, monkeypatch, is_damaged):
+    client = site.client()
+    if is_damaged:
+        damage_an_index(site.ledger_path)
+    monkeypatch.setattr(Verdicts, "holding", lambda _: {}["ZTF99aaaaaaa"])
+    answer = client.get("/index.html")
+    assert answer.status_code == 500 and "KeyError" not in answer.text
+    assert ("is damaged" in answer.text) == is_damaged == ("stands where" not in answer.text)
 
 
 def test_a_ledger_that_was_taken_away_is_not_begun_anew(site):

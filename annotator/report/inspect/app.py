@@ -22,11 +22,12 @@ from pathlib import Path
 import flask
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError, generate_csrf
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from annotator.annotation import OBJECT_ID
 from annotator.errors import AhaError, ConfigError, JudgedMeanwhileError
 from annotator.ledger import Ledger
+from annotator.ledger.care import damage_in_words
 from annotator.ledger.verdicts import KeptVerdict
 from annotator.ledger_address import PostgresAddress
 from annotator.report.inspect.access import LOOPBACK_NAMES, guard, host_names
@@ -248,6 +249,16 @@ def _answer_errors(app: flask.Flask, inspection: _Inspection) -> None:
         response = flask.make_response(_message(error.name, error.description or ""), error.code)
         response.headers.update({name: value for name, value in error.get_headers() if name == "Allow"})
         return response
+
+    @app.errorhandler(InternalServerError)
+    def tell_damage(error: InternalServerError) -> flask.typing.ResponseReturnValue:
+        try:
+            with inspection.reading() as ledger:
+                damage = damage_in_words(ledger, quick=True)
+        except AhaError as broken:
+            damage = str(broken)
+        words = f"{damage}." if damage else "What went wrong stands where aha-annotator inspect was started."
+        return _message("Something went wrong here", words, _form_again(inspection)), error.code
 
     @app.errorhandler(CSRFError)
     def refuse_token(_error: CSRFError) -> flask.typing.ResponseReturnValue:
