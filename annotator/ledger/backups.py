@@ -164,13 +164,17 @@ def _copy(file: Path, copy: Path, what: str, is_damaged: str = IS_DAMAGED) -> No
     ):
         source.execute("BEGIN")
         source.execute("SELECT 1 FROM sqlite_master").fetchone()  # all pages are those of now, whoever writes meanwhile
-        source.backup(target, pages=PAGES_AT_A_TIME)
+        source.backup(target, pages=PAGES_AT_A_TIME, progress=_hear)
         target.execute("PRAGMA journal_mode = DELETE")  # so that it is one file
         said = [" ".join(row[0].split()) for row in target.execute(f"PRAGMA integrity_check({MOST_FAULTS})")]
     if said != ["ok"]:
         raise LedgerError(f"{what} is damaged, and so would be its copy: {said[0]}")
     with copy.open("rb") as written:
         os.fsync(written.fileno())
+
+
+def _hear(_status: int, _remaining: int, _pages: int) -> None:
+    """Let Python hear of signals, which it does between two statements of its own."""
 
 
 def _refuse_no_file(file: Path, what: str) -> None:

@@ -74,6 +74,15 @@ def test_no_backup_is_what_sqlite_would_take_for_the_ledger_s_own(used, tmp_path
         backups.back_up(used, tmp_path / "here" / f"ledger.sqlite{end}")
 
 
+def test_who_breaks_off_a_long_copy_is_heard_in_its_middle(used, tmp_path, monkeypatch):
+    care.info(used)
+    before = {item.name for item in tmp_path.iterdir()}
+    monkeypatch.setattr(backups, "_hear", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        backups.back_up(used, tmp_path / "backup")
+    assert {item.name for item in tmp_path.iterdir()} == before
+
+
 def test_where_there_is_no_room_nothing_is_left_of_a_copy(used, tmp_path):
     backup, rest = tmp_path / "backup", tmp_path / "rest"
     backups.back_up(used, backup)
