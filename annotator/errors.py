@@ -19,7 +19,8 @@
     │   ├── LedgerBusyError       another pass holds the ledger
     │   ├── JudgedMeanwhileError  somebody else has judged the object since the page was made that is judged by
     │   ├── LedgerValueError      a value that the database has no place for
-    │   └── LedgerMissingError    there is no ledger, or an empty one, where one is expected
+    │   ├── LedgerMissingError    there is no ledger, or an empty one, where one is expected
+    │   └── LedgerOlderError      it is of an older release, and was opened to read only
     ├── LasairApiError            Lasair's answer was not a success
     │   ├── LasairUnreachableError    no answer, or a broken one: the same call may succeed later
     │   │   └── NotNowError               several were of no use in a row: the endpoint is left alone for a while
@@ -101,6 +102,10 @@ class LedgerValueError(LedgerError):
 
 class LedgerMissingError(LedgerError):
     """There is no ledger, or an empty one, where one is expected."""
+
+
+class LedgerOlderError(LedgerError):
+    """The ledger is of an older release: to read only it is not brought up to date."""
 
 
 class LasairApiError(AhaError):

@@ -14,7 +14,7 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import select
 
-from annotator.errors import LedgerError
+from annotator.errors import LedgerError, LedgerOlderError
 from annotator.ledger.care import BESIDE, MOST_FAULTS, all_of, faults
 from annotator.ledger.ledger import Ledger, open_known
 from annotator.ledger.store.complaints import IS_DAMAGED, as_ledger_errors
@@ -34,7 +34,7 @@ def back_up(address: LedgerAddress, to: Path) -> None:
     Parameters
     ----------
     address
-        A file of SQLite.
+        A file of SQLite, be it of an older release.
     to
         A file that is not there yet; whoever reads it may be nobody but its owner.
 
@@ -48,8 +48,10 @@ def back_up(address: LedgerAddress, to: Path) -> None:
         raise LedgerError(f"cannot write the backup {to}: there is something by that name: name another file")
     if os.path.realpath(to) in all_of(Path(os.path.realpath(file))):
         raise LedgerError(f"cannot write the backup {to}: SQLite keeps by that name what it takes for the ledger's own")
-    with open_known(file, read_only=True) as ledger, _beside(to) as copy:
-        _copy(file, copy, f"the ledger {ledger.address}")
+    with contextlib.suppress(LedgerOlderError):  # it is saved before it is brought up to date
+        open_known(file, read_only=True).close()
+    with _beside(to) as copy:
+        _copy(file, copy, f"the ledger {file}")
         try:
             to.touch(exist_ok=False)  # what is there stays, and not every file system knows a second name of a file
             os.replace(copy, to)

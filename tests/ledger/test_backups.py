@@ -26,6 +26,16 @@ def test_a_backup_is_one_file_for_its_owner_alone_with_all_that_was_there(used, 
     assert [name.name for name in tmp_path.iterdir() if not name.name.startswith("ledger.sqlite")] == ["backup"]
 
 
+def test_a_ledger_of_an_older_release_is_saved_as_it_is(used, tmp_path):
+    with closing(sqlite3.connect(used)) as file:
+        file.execute("UPDATE ledger_version SET version_num = '0004'")
+        file.commit()
+    backups.back_up(used, tmp_path / "backup")
+    for path in (used, tmp_path / "backup"):
+        with closing(sqlite3.connect(path)) as file:
+            assert file.execute("SELECT version_num FROM ledger_version").fetchone() == ("0004",)
+
+
 def test_a_backup_takes_no_other_file_s_place(used, tmp_path):
     (tmp_path / "backup").write_text("years of work")
     with pytest.raises(LedgerError, match="name another file"):

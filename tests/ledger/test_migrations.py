@@ -111,7 +111,7 @@ def test_a_ledger_of_an_older_release_is_brought_up_to_date_with_all_it_holds(le
     who = ledger.identity.ledger_id
     ledger.close()
     with later_release():
-        with pytest.raises(LedgerError, match=r"older release: .*check.*back it up with that one before"):
+        with pytest.raises(LedgerError, match=r"older release: .*check.*save it before that by .*ledger backup"):
             Ledger(address, read_only=True)
         with Ledger(address) as again:
             assert again.outbox.last_sent(["ZTF99aaaaaaa"]) == {"ZTF99aaaaaaa": annotation()}

@@ -14,7 +14,7 @@ from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from annotator.errors import LedgerError, LedgerMissingError
+from annotator.errors import LedgerError, LedgerMissingError, LedgerOlderError
 from annotator.ledger.store.database import Database, as_ledger_errors, connect
 from annotator.ledger.store.identity import draw_identity
 from annotator.ledger.store.schema import NEWEST, VERSION_TABLE, metadata
@@ -65,9 +65,10 @@ def _bring_up_to_date(database: Database, read_only: bool, begin: bool) -> None:
     if version is None and (read_only or not begin):
         raise LedgerMissingError(f"the ledger {database.address} is empty: make a pass first")
     if read_only:
-        raise LedgerError(
+        raise LedgerOlderError(
             f"the ledger {database.address} is of an older release: `aha-annotator check`, or a pass, brings it up to "
-            "date, after which the older one does not read it any longer; so back it up with that one before"
+            "date, after which the older one does not read it any longer; so save it before that by `aha-annotator "
+            "ledger backup`"
         )
     if database.kind == "sqlite":
         database.execute("PRAGMA journal_mode = WAL")  # for good, and outside of any transaction
