@@ -96,3 +96,13 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
         process.stdout.close()
         assert process.wait(timeout=120) == 0
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("words", [["filters"], ["filters", "input_ztf"]], ids=["list", "one"])
+def test_where_there_is_no_room_for_what_is_printed_one_line_says_so(words):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "annotator", *words], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    said = "aha-annotator: a file, or what is printed, cannot be written: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
