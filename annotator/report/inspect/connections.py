@@ -62,7 +62,8 @@ class Server(TcpWSGIServer):
     def __init__(self, *rest: Any, clock: Callable[[], float] = time.monotonic, **named: Any) -> None:
         self.clock = clock
         # The limits here are reached before waitress's own, at which it takes no connection at all.
-        super().__init__(*rest, connection_limit=2 * IN_ALL, cleanup_interval=1, **named)
+        # It polls, since select() knows no connection beyond the thousand first files of a process.
+        super().__init__(*rest, connection_limit=2 * IN_ALL, cleanup_interval=1, asyncore_use_poll=True, **named)
 
     def handle_accept(self) -> None:
         """Take a connection, and end another where there are too many."""
