@@ -72,8 +72,8 @@ class Scenario:
 @functools.cache
 def make_scenario(seed: int, now_s: float, n_objects: int = 30) -> Scenario:
     """Simulate the night before a moment; two thirds of its objects change an hour later, and a tenth is new then."""
-    night = simulate_night(seed, n_objects, UNIX_EPOCH_JD + now_s / 86400.0)
-    rows = night.rows()
+    night = simulate_night(seed, max(n_objects, 30), UNIX_EPOCH_JD + now_s / 86400.0)
+    rows = night.rows()[:n_objects]
     n_new = n_objects // 10
     later = [
         row | {"jdmax": row["jdmax"] + 0.02, "ncand": row["ncand"] + 1, **_brighter(row)}

@@ -13,7 +13,7 @@ from tests.faults.scenario import Outcome, Scenario, make_scenario
 
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
-    return make_scenario(1, float(round(time.time())))
+    return make_scenario(1, float(round(time.time())), n_objects=16)
 
 
 OF_RUBIN = ("applied twice", "queue down", "older one read back", "batch half applied", "stream of three kinds")
