@@ -14,6 +14,7 @@ from annotator.errors import LedgerError, LedgerValueError
 from annotator.ledger.ledger import Ledger, open_known
 from annotator.ledger.outbox_entry import read_entry
 from annotator.ledger.snapshot import read_model_scores, read_snapshot
+from annotator.ledger.store.complaints import as_ledger_errors
 from annotator.ledger.store.database import Database
 from annotator.ledger.store.file_system import file_system_of
 from annotator.ledger.store.schema import metadata, outbox, passes, scores, snapshots
@@ -94,7 +95,12 @@ def faults(ledger: Ledger, quick: bool = False) -> list[str]:
     found = _faults_of_file(database, "quick_check" if quick else "integrity_check")
     if quick or found:
         return found
-    return _lacking(database) or [*_orphans(database), *_unreadable(database)]
+    try:
+        return _lacking(database) or [*_orphans(database), *_unreadable(database)]
+    except LedgerError as error:
+        if database.kind == "postgresql":  # it is out of reach
+            raise
+        return [str(error)]
 
 
 def damage_in_words(ledger: Ledger, quick: bool = False) -> str:
@@ -121,11 +127,13 @@ def _faults_of_file(database: Database, check: str) -> list[str]:
 
 def _lacking(database: Database) -> list[str]:
     """Name the tables and columns that are not there, as where somebody has worked on it by hand."""
-    there = sqlalchemy.inspect(database.connection)
-    tables = set(there.get_table_names())
+    with as_ledger_errors(f"the tables of the ledger {database.address} cannot be read"):
+        there = sqlalchemy.inspect(database.connection)
+        names = metadata.tables.keys() & there.get_table_names()
+        columns_of = {name: {column["name"] for column in there.get_columns(name)} for name in names}
     said = []
     for name, table in sorted(metadata.tables.items()):
-        columns = {column["name"] for column in there.get_columns(name)} if name in tables else set()
+        columns = columns_of.get(name, set())
         missing = [column.name for column in table.columns if column.name not in columns]
         if missing:
             said.append(f"the table {name} lacks {', '.join(missing)}" if columns else f"there is no table {name}")

@@ -86,6 +86,21 @@ def test_a_damaged_page_is_found(used, quick):
         assert care.faults(ledger, quick)
 
 
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("name", [b"tns", b"name", b"DOUBLE", b"NULL"], ids=["table", "column", "type", "word"])
+def test_damage_to_the_words_of_a_schema_ends_in_a_line(used, quick, name):
+    with closing(sqlite3.connect(used)) as file:
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    used.write_bytes(used.read_bytes().replace(name, name[:-1] + b"\xff"))
+    found = []
+    try:
+        with open_known(used, read_only=True) as ledger:
+            found = care.faults(ledger, quick)
+    except LedgerError as error:
+        found = [str(error)]
+    assert found or quick  # of what is well-formed a quick look reads no words
+
+
 def test_room_is_given_back(used):
     with open_for_pass(used) as ledger:
         record(ledger, *(f"ZTF99aaa{number:04d}" for number in range(2000)))
