@@ -111,18 +111,19 @@ def test_an_unchanged_object_is_not_asked_for_again_and_a_changed_one_is(sandbox
     assert run_pass(config, three).scored == 1 and calls_to(sandbox, "object") == asked + 1
 
 
+def detected(jd: float) -> list[dict[str, object]]:
+    """Return a light curve of one detection the day before."""
+    return [{"candid": 1, "jd": jd - 1, "fid": 1, "magpsf": 18.0, "sigmapsf": 0.1, "isdiffpos": "t"}]
+
+
 def small_quota(night, now, objects=40) -> Sandbox:
     server = Sandbox(
         accounts=[Account(TOKEN, "user")], topics=[Topic("aha_ztf", TOKEN)], clock=lambda: now[0], night=None
     )
     jd = 2440587.5 + now[0] / 86400
-    shown = [
-        {k: v for k, v in c.items() if v is not None}
-        for c in ({"candid": 1, "jd": jd - 1, "fid": 1, "magpsf": 18.0, "sigmapsf": 0.1, "isdiffpos": "t"},)
-    ]
     # The later in the list, the newer.
     rows = night.rows()[:objects]
-    server.load([{**row, "jdmax": jd - 0.5 + n / 1000, "candidates": shown} for n, row in enumerate(rows)])
+    server.load([{**row, "jdmax": jd - 0.5 + n / 1000, "candidates": detected(jd)} for n, row in enumerate(rows)])
     return server
 
 
@@ -173,12 +174,18 @@ def test_a_random_share_of_the_calls_goes_to_what_waits_though_there_is_always_s
         changes = {"lasair__calls_per_hour": 100, "lasair__random_share": 0.3, "source__reread_days": 0.0}
         config = configure(server, **changes)
         set_of_two = with_stand_ins(models, "lightcurve")
-        rows, later = night.rows()[60:150], 0
+        later = 0
         for step in range(14):
             jd = 2440587.5 + now[0] / 86400
-            news = [{**row, "jdmax": jd + n / 1000, "candidates": []} for n, row in enumerate(rows[6 * step :][:15])]
+            names = [f"ZTF98a{step:03d}{n:03d}" for n in range(15)]
+            news = [
+                {**row, "objectId": name, "jdmax": jd + n / 1000, "candidates": detected(jd)}
+                for n, (name, row) in enumerate(zip(names, night.rows(), strict=False))
+            ]
             server.load(news)
-            later += run_pass(config, set_of_two, clock=lambda: now[0]).completed_later
+            report = run_pass(config, set_of_two, clock=lambda: now[0])
+            assert report.scored >= len(news) == 15
+            later += report.completed_later
             now[0] += 3700
         assert later > 14  # of 140 calls, 42 are expected
 
