@@ -24,10 +24,12 @@ def damage_behind(options: argparse.Namespace) -> str:
     from annotator.ledger import open_known
     from annotator.ledger.care import damage_in_words
 
+    if "config" not in options:
+        return ""
     try:
         with open_known(load_config(options.config, os.environ).ledger, read_only=True) as ledger:
             return damage_in_words(ledger)
-    except (AhaError, AttributeError):  # a command without a configuration has no ledger
+    except AhaError:
         return ""
 
 

@@ -27,7 +27,9 @@ def parse_batch(records: Sequence[object], dates: Dates) -> tuple[list[Seen], li
             seen.append(as_seen(parsed(record, dates), record))
         except Exception as error:
             failure = failure_of(error)
-            refusals.append(Refusal(_object_id(record, dates), failure.reason, text_of(record), "record", failure.kind))
+            refusals.append(
+                Refusal(_object_id(record, dates), failure.reason, _text_of(record), "record", failure.kind)
+            )
             if not isinstance(error, RecordError):
                 failures.append(failure)
     require_own_faults(failures, len(seen) + len(refusals), "records")
@@ -57,7 +59,7 @@ def _object_id(record: object, dates: Dates) -> str:
         return ""
 
 
-def text_of(record: object) -> str:
+def _text_of(record: object) -> str:
     """Return a record as it can be kept; where it can be no text, which kind of thing it is."""
     try:
         return as_text(record)
@@ -67,5 +69,5 @@ def text_of(record: object) -> str:
 
 def refusal_of(seen: Seen, part: str, failure: Failure) -> Refusal:
     """Name what was wrong with a record, or with a part of it."""
-    text = "" if seen.record is None else text_of(seen.record)
+    text = "" if seen.record is None else _text_of(seen.record)
     return Refusal(seen.transient.object_id, failure.reason, text, part, failure.kind)
